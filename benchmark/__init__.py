@@ -1,0 +1,7 @@
+"""A benchmark of foundation models for cell instance segmentation.
+
+Importing this package is light on purpose: no numpy, no torch, no Hydra. What
+is heavy is imported where it is used.
+"""
+
+__version__ = "0.1.0"

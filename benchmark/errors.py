@@ -1,0 +1,37 @@
+"""What can go wrong for a person, and the exit status it ends with.
+
+Everything a user, a file or a disk can do wrong is raised as one of these, with
+a message that says what happened, on which sample or file, and what to do. The
+command line prints the message alone. Any other exception is a fault of ours
+and keeps its traceback.
+"""
+
+DONE, PARTIAL, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class BenchmarkError(Exception):
+    """A problem a person can act on; `exit_status` is what the process ends with."""
+
+    exit_status = PARTIAL
+
+
+class UsageError(BenchmarkError):
+    """The command was written wrongly: an unknown name, a wrong type, a missing word."""
+
+    exit_status = USAGE
+
+
+class DataError(BenchmarkError):
+    """Images, labels or a manifest are not what they should be."""
+
+
+class ModelError(BenchmarkError):
+    """A model can't be built, or returned what no label image is."""
+
+
+class StoreError(BenchmarkError):
+    """A run can't be read or written: disk full, read-only, damaged."""
+
+
+class RunHeld(StoreError):
+    """Another live process works on the run."""

@@ -1,0 +1,105 @@
+"""The three things that pass between the rooms: samples, segmenters, label images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import ModelError
+
+Image = NDArray[Any]
+Labels = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image with its truth.
+
+    Attributes:
+        id: safe name, unique in its data set; it becomes file names.
+        image: H x W or H x W x C (C from 1 to 4), dtype as stored.
+        labels: H x W integers, 0 = background, one positive integer per object.
+        group: the volume, slide or movie it was cut from; a group is one cluster.
+    """
+
+    id: str
+    image: Image
+    labels: Labels
+    group: str
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """What an adapter has to offer. Nothing else is required.
+
+    An adapter's class may also say:
+
+    - ``version: int`` (default 1): raised when its results change on purpose;
+    - ``libraries: tuple[str, ...]``: distributions whose versions shape its results;
+    - ``devices: tuple[str, ...]`` (default ``("cpu",)``): where it can run, best first;
+    - ``identity(parameters) -> dict`` (class method): what replaces its parameters in
+      the run id, for parameters that are paths (the digest of the file, not its name);
+    - ``attend(sample)``: called before `predict` with the whole sample. Only for the
+      controls and for predictions made elsewhere; it makes the truth part of the run id
+      when ``sees_truth = True``.
+
+    and an instance may set ``stages: dict[str, float]``: seconds of the last call.
+    """
+
+    def predict(self, image: Image) -> Labels:
+        """Segment one image.
+
+        Args:
+            image: H x W or H x W x C, any integer or float dtype.
+
+        Returns:
+            H x W integers, 0 = background.
+        """
+        ...
+
+
+def check_labels(labels: object, image: Image, *, model: str, sample: str) -> Labels:
+    """Let a label image into the benchmark, or say why not: the one border control.
+
+    Args:
+        labels: what the model returned.
+        image: the image it was given, H x W or H x W x C.
+        model: the model's name, for the message.
+        sample: the sample's id, for the message.
+
+    Returns:
+        The same labels, H x W, in the smallest of uint16, uint32 and uint64 that holds
+        them; smaller than that is not worth a dtype of its own.
+
+    Raises:
+        ModelError: not 2-D, not integer, negative, or of another shape than the image.
+    """
+
+    def refuse(what: str) -> ModelError:
+        return ModelError(
+            f"model '{model}', sample '{sample}': {what}. A label image is 2-D, of the image's "
+            f"height and width ({image.shape[0]} x {image.shape[1]}), integer, 0 = background."
+        )
+
+    if not isinstance(labels, np.ndarray):
+        raise refuse(f"predict returned {type(labels).__name__}, not a numpy array")
+    arrived = f"an array of shape {labels.shape}, {labels.dtype}"
+    if labels.ndim != 2 or labels.shape != image.shape[:2]:
+        raise refuse(f"predict returned {arrived}")
+    if labels.dtype.kind not in "iu":
+        raise refuse(f"predict returned {arrived}: not integers")
+    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+        raise refuse(f"predict returned negative ids (smallest {labels.min()})")
+    return smallest(labels)
+
+
+def smallest(labels: Labels) -> Labels:
+    """The labels in uint16, uint32 or uint64, whichever is the smallest that holds them."""
+    top = int(labels.max()) if labels.size else 0
+    for dtype in (np.uint16, np.uint32):
+        if top <= np.iinfo(dtype).max:
+            return labels.astype(dtype, copy=False)
+    return labels.astype(np.uint64, copy=False)

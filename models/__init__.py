@@ -1,0 +1,1 @@
+"""Thin adapters, one file per upstream library, behind ``predict(image) -> labels``."""
