@@ -1,0 +1,221 @@
+"""Two label images -> their sparse overlap, in one pass over the pixels.
+
+Everything a metric needs of the pixels is here: which true and predicted objects
+overlap, by how many pixels, how large each object is, and whether it touches the
+border. There is no matrix of objects x objects anywhere: memory grows with the
+number of OVERLAPPING pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.types import Labels
+
+Ints = NDArray[np.int64]
+Ids = NDArray[np.uint64]
+Unsigned = NDArray[np.unsignedinteger[Any]]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _compiled(function: _F) -> _F:
+    # numba's decorator is untyped; the cast keeps our own signatures. The machine code
+    # is cached on disk, so a process compiles only after the source has changed.
+    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The objects of one label image, in ascending order of their ids.
+
+    Attributes:
+        ids: N, as found in the image.
+        areas: N, pixels.
+        border: N, whether the object touches the image's border.
+    """
+
+    ids: Ids
+    areas: Ints
+    border: Bools
+
+    def __len__(self) -> int:
+        """The number of objects."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Which true objects overlap which predicted ones, and by how much.
+
+    Attributes:
+        true: the annotated objects.
+        predicted: the predicted objects.
+        true_index: K, for each overlapping pair the position in `true`.
+        predicted_index: K, for each pair the position in `predicted`.
+        intersection: K, pixels that the pair shares; at least 1.
+    """
+
+    true: Objects
+    predicted: Objects
+    true_index: NDArray[np.intp]
+    predicted_index: NDArray[np.intp]
+    intersection: Ints
+
+    @property
+    def iou(self) -> Floats:
+        """K, intersection over union of each overlapping pair, in (0, 1].
+
+        Both counts are exact integers and divided once in float64, as elf does, so the
+        quotients are equal to its to the last bit.
+        """
+        union = (
+            self.true.areas[self.true_index]
+            + self.predicted.areas[self.predicted_index]
+            - self.intersection
+        )
+        return self.intersection / union
+
+
+def match(true: Labels, predicted: Labels) -> Match:
+    """Overlap two label images.
+
+    Args:
+        true: H x W integers, 0 = background; ids need not be consecutive.
+        predicted: the same shape.
+
+    Returns:
+        The sparse overlap of their objects.
+
+    Raises:
+        ValueError: the shapes differ, or one is not 2-D or not integer.
+    """
+    for name, labels in (("true", true), ("predicted", predicted)):
+        if labels.ndim != 2 or labels.dtype.kind not in "iu":
+            shape = f"{labels.dtype} of shape {labels.shape}"
+            raise ValueError(f"the {name} labels are {shape}, not 2-D integers")
+    if true.shape != predicted.shape:
+        raise ValueError(f"shapes differ: true {true.shape}, predicted {predicted.shape}")
+
+    true_id, predicted_id, pixels = _count_pairs(*_flat(true, predicted))
+    true_objects, true_of_pair = _objects(true_id, pixels, true)
+    predicted_objects, predicted_of_pair = _objects(predicted_id, pixels, predicted)
+    both = (true_id != 0) & (predicted_id != 0)
+    return Match(
+        true_objects, predicted_objects, true_of_pair[both], predicted_of_pair[both], pixels[both]
+    )
+
+
+def _flat(true: Labels, predicted: Labels) -> tuple[Unsigned, Unsigned]:
+    """Both label images as one row of pixels, in one unsigned dtype (few to compile for)."""
+    unsigned = np.result_type(*(f"u{labels.dtype.itemsize}" for labels in (true, predicted)))
+    return (
+        np.ascontiguousarray(true, dtype=unsigned).reshape(-1),
+        np.ascontiguousarray(predicted, dtype=unsigned).reshape(-1),
+    )
+
+
+def _objects(ids: Ids, pixels: Ints, labels: Labels) -> tuple[Objects, NDArray[np.intp]]:
+    """The objects named in the pairs, and each pair's position among them (background: -1)."""
+    found, position = np.unique(ids, return_inverse=True)
+    # Exact: a sum of pixel counts stays far below 2^53.
+    areas = np.bincount(position, weights=pixels, minlength=len(found)).astype(np.int64)
+    background = int(len(found) > 0 and found[0] == 0)
+    found, areas, position = found[background:], areas[background:], position - background
+
+    border = np.zeros(len(found), bool)
+    if labels.size:
+        frame = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+        run_ends = np.append(frame[1:] != frame[:-1], True)  # along an edge ids come in runs
+        touching = frame[run_ends].astype(np.uint64)
+        border[np.searchsorted(found, touching[touching > 0])] = True
+    return Objects(found, areas, border), position
+
+
+_BLOCK = 8192  # pixels looked at together: the list of runs stays in the processor's cache
+
+
+@_compiled
+def _count_pairs(true: Unsigned, predicted: Unsigned) -> tuple[Ids, Ids, Ints]:
+    """Count the pixels of every (true, predicted) pair of ids, background included.
+
+    Neighbouring pixels mostly carry the same pair, so the table is asked once per run of
+    equal pairs and not once per pixel; where runs begin is found without a branch, which
+    would be mispredicted at every outline.
+    """
+    keys, count = np.empty((1024, 2), np.uint64), np.zeros(1024, np.int64)
+    used = 0
+    begin = np.empty(_BLOCK + 1, np.int64)
+    for first in range(0, len(true), _BLOCK):
+        t, p = true[first : first + _BLOCK], predicted[first : first + _BLOCK]
+        begin[0] = 0
+        runs = 1
+        for i in range(1, len(t)):
+            begin[runs] = i
+            runs += (t[i] != t[i - 1]) | (p[i] != p[i - 1])
+        begin[runs] = len(t)
+
+        added = 0
+        while added < runs:
+            if 2 * used >= len(count):
+                keys, count = _grown(keys, count)
+            added, used = _add_runs(t, p, begin, added, runs, keys, count, used)
+    filled = np.nonzero(count)[0]
+    return keys[filled, 0], keys[filled, 1], count[filled]
+
+
+@_compiled
+def _add_runs(
+    true: Unsigned,
+    predicted: Unsigned,
+    begin: Ints,
+    run: int,
+    runs: int,
+    keys: Ids,
+    count: Ints,
+    used: int,
+) -> tuple[int, int]:
+    """Add runs to the table until all are in or it is half full; (next run, slots used)."""
+    while run < runs and 2 * used < len(count):
+        t, p = np.uint64(true[begin[run]]), np.uint64(predicted[begin[run]])
+        slot = _slot(t, p, keys, count)
+        if count[slot] == 0:
+            keys[slot, 0], keys[slot, 1] = t, p
+            used += 1
+        count[slot] += begin[run + 1] - begin[run]
+        run += 1
+    return run, used
+
+
+@_compiled
+def _grown(keys: Ids, count: Ints) -> tuple[Ids, Ints]:
+    """The same table with four times the slots."""
+    new_keys, new_count = (
+        np.empty((4 * len(count), 2), np.uint64),
+        np.zeros(4 * len(count), np.int64),
+    )
+    for old in np.nonzero(count)[0]:
+        slot = _slot(keys[old, 0], keys[old, 1], new_keys, new_count)
+        new_keys[slot] = keys[old]
+        new_count[slot] = count[old]
+    return new_keys, new_count
+
+
+@_compiled
+def _slot(t: np.uint64, p: np.uint64, keys: Ids, count: Ints) -> np.uint64:
+    """Where the pair stands in the table (open addressing), or the empty slot for it."""
+    mask = np.uint64(len(count) - 1)
+    # Odd constants near 2^64 / golden ratio spread consecutive ids (Fibonacci hashing).
+    mixed = t * np.uint64(0x9E3779B97F4A7C15) ^ p * np.uint64(0xC2B2AE3D27D4EB4F)
+    slot = (mixed ^ (mixed >> np.uint64(29))) & mask
+    while count[slot] > 0 and (keys[slot, 0] != t or keys[slot, 1] != p):
+        slot = (slot + np.uint64(1)) & mask
+    return slot
