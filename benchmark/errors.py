@@ -33,5 +33,5 @@ class StoreError(BenchmarkError):
     """A run can't be read or written: disk full, read-only, damaged."""
 
 
-class RunHeld(StoreError):
+class RunHeldError(StoreError):
     """Another live process works on the run."""

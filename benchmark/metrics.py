@@ -184,7 +184,7 @@ def _holding_several(
 
 
 def ratio(part: float, whole: float) -> float:
-    """part / whole, and 0 where nothing is in it (elf's convention)."""
+    """The quotient of two counts, and 0 where nothing is in it (elf's convention)."""
     return part / whole if part > 0 else 0.0
 
 

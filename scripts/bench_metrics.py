@@ -4,8 +4,9 @@
 
 Touching cells (a Voronoi tessellation); the prediction is a shifted copy with a tenth of
 the objects dropped. All three compute mSA; a last column is ours when it computes
-everything that a record holds, against elf's mSA. The three take turns, each with as many calls in a row as fill 0.2 s of
-elf's time; a ratio is the median over the turns of (theirs / ours). Needs the `test` extra.
+everything that a record holds, against elf's mSA. They take turns, each with as many calls
+in a row as fill 0.2 s of elf's time; a ratio is the median over the turns of (theirs /
+ours). Needs the `test` extra.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def main() -> None:
             median(row[a] / row[b] for row in times) for a, b in ((1, 0), (2, 0), (1, 3))
         )
         print(
-            f"{n:5d} objects at {size:4d}^2: ours {1000 * median(row[0] for row in times):7.2f} ms, "
+            f"{n:5d} objects at {size:4d}^2: ours {1000 * median(r[0] for r in times):7.2f} ms, "
             f"{elf_ours:6.1f}x elf's speed (asked: {asked}x), {stardist_ours:6.1f}x stardist's; "
             f"the whole record {elf_record:6.1f}x",
             flush=True,

@@ -1,0 +1,88 @@
+"""Writing to disk so that a file is either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from benchmark.errors import StoreError
+
+TEMPORARY = ".tmp"
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a full or read-only disk into one clear message.
+
+    Raises:
+        StoreError: any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"can't write {path}: {error.strerror or error}. What was stored before stays valid; "
+            "make room (or the folder writable) and run the same command again."
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it.
+
+    Raises:
+        StoreError: the disk is full, the folder read-only, ...
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder outlast a power cut; does nothing where systems can't."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what killed writers left behind under temporary names."""
+    for stray in folder.glob(f".*{TEMPORARY}"):
+        stray.unlink(missing_ok=True)
+
+
+def tiff_bytes(array: NDArray[Any]) -> bytes:
+    """An array as a zlib-compressed TIFF of one page.
+
+    Args:
+        array: H x W or H x W x C (C from 2 to 4), any integer or float dtype.
+    """
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(array),
+        photometric="minisblack",
+        planarconfig="contig" if array.ndim == 3 else None,
+        compression="zlib",
+        metadata=None,
+    )
+    return buffer.getvalue()

@@ -1,0 +1,79 @@
+"""A journal: a folder of JSON lines, to which each writer appends in a file of its own.
+
+Nothing is ever rewritten, so a process killed at any moment can at worst leave its last
+line unfinished. Readers take the union of all files and pass over such a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmark.digest import canonical_json
+from benchmark.files import disk_errors, sync_folder
+
+
+class Journal:
+    """The rows of one kind in a run.
+
+    Args:
+        folder: holds `<writer>.jsonl` files; made by the first append.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(self, writer: str, row: dict[str, Any]) -> None:
+        """Add one row and flush it to the disk.
+
+        Args:
+            writer: names the file; nobody else may append under the same name.
+            row: JSON-able.
+
+        Raises:
+            StoreError: it could not be written; the file is as it was before.
+        """
+        path = self.folder / f"{writer}.jsonl"
+        line = (canonical_json(row) + "\n").encode()
+        with disk_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
+            with path.open("ab", buffering=0) as file:
+                before = file.seek(0, os.SEEK_END)
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError("the disk took only a part of the line")
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)
+                    raise
+            if is_new:
+                sync_folder(self.folder)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Every whole row, file by file in the order of their names.
+
+        A damaged line in the middle of a file is passed over with a warning: the sample
+        it told of counts as not done.
+        """
+        for path in sorted(self.folder.glob("*.jsonl")):
+            *lines, _torn = path.read_bytes().split(b"\n")
+            for number, line in enumerate(lines, start=1):
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    where = f"{path}, line {number}"
+                    warnings.warn(f"{where}, is damaged and was ignored", stacklevel=2)
+
+    def repair(self) -> None:
+        """Cut off unfinished last lines. Only for the one who alone may write here."""
+        for path in self.folder.glob("*.jsonl"):
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                with disk_errors(path):
+                    os.truncate(path, whole)

@@ -1,0 +1,209 @@
+"""Who works on a run: lease files, because file locks can't be trusted on cluster disks.
+
+A lease is a file `<generation>.json` that only one process can create (exclusive creation
+is atomic, also over NFS). The highest generation owns the run. A holder that died is
+succeeded by creating the next generation; nothing has to be removed first, so two
+successors can't both win.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import RunHeldError
+from benchmark.files import TEMPORARY, disk_errors, write_whole
+
+HEARTBEAT = 10.0  # seconds between two signs of life
+
+
+class Lease:
+    """The right to write into one run, held from `acquire` to `release`.
+
+    Args:
+        folder: where the lease files of the run are.
+        timeout: seconds without a sign of life after which a holder on ANOTHER host is
+            taken for dead. A dead holder on this host is recognised at once.
+    """
+
+    def __init__(self, folder: Path, timeout: float) -> None:
+        self.folder = folder
+        self.timeout = timeout
+        self._mine: Path | None = None
+        self._stop = threading.Event()
+
+    def acquire(self, wait: bool, on_wait: Callable[[str], None] = lambda holder: None) -> None:
+        """Take the lease.
+
+        Args:
+            wait: wait for a living holder instead of giving up.
+            on_wait: called once with who holds it, before waiting begins.
+
+        Raises:
+            RunHeldError: another living process holds it, and `wait` is false.
+            StoreError: the folder can't be written.
+        """
+        told = False
+        while not self._try():
+            holder = describe_holder(self.folder) or "a process that is just leaving"
+            if not wait:
+                raise RunHeldError(
+                    f"the run in {self.folder.parent} is being worked on by {holder}. "
+                    "Wait for it with lease.wait=true, or stop that process."
+                )
+            if not told:
+                on_wait(holder)
+                told = True
+            time.sleep(0.5)
+        self._stop.clear()
+        threading.Thread(target=self._beat, daemon=True, name="lease heartbeat").start()
+
+    def release(self) -> None:
+        """Give the lease back; does nothing where it is not held.
+
+        The file stays, marked as released: were it removed, generations would begin anew,
+        and a slow successor of an old one could pass for the highest.
+        """
+        self._stop.set()
+        if self._mine is not None and not self.lost:
+            write_whole(self._mine, json.dumps(_this_process() | {"released": True}).encode())
+        self._mine = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process took over, because it thought this one dead."""
+        return self._mine is None or _current(self.folder) != self._mine
+
+    def _try(self) -> bool:
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            current = _current(self.folder)
+            if current is not None and self._is_alive(current):
+                return False
+            generation = int(current.stem) + 1 if current else 1
+            mine = self.folder / f"{generation:08d}.json"
+            try:
+                with mine.open("x") as file:
+                    json.dump(_this_process(), file)
+            except FileExistsError:
+                return False
+            if _current(self.folder) != mine:
+                # We judged from an old list of files: somebody has come and stayed since.
+                mine.unlink()
+                return False
+            for old in self.folder.glob("*.json"):
+                if old < mine:
+                    old.unlink(missing_ok=True)
+            self._mine = mine
+            return True
+
+    def _is_alive(self, lease: Path) -> bool:
+        holder, me = _read(lease), _this_process()
+        if holder is None:
+            # Created and not yet written, or killed in between: only its age can tell.
+            return self._age(lease) < min(self.timeout, HEARTBEAT)
+        if holder.get("released"):
+            return False
+        if holder["host"] == me["host"]:
+            same_boot: bool = holder["boot"] == me["boot"]
+            return same_boot and _process_start(holder["pid"]) == holder["start"]
+        return self._age(lease) < self.timeout
+
+    def _age(self, lease: Path) -> float:
+        """Seconds since the last sign of life, by the clock of the file system alone."""
+        probe = self.folder / f".now-{os.getpid()}{TEMPORARY}"
+        try:
+            last_sign = lease.stat().st_mtime
+        except FileNotFoundError:
+            return float("inf")
+        try:
+            probe.touch()
+            return probe.stat().st_mtime - last_sign
+        except OSError:  # only looking, on a read-only disk: our own clock has to do
+            return time.time() - last_sign
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT):
+            mine = self._mine
+            try:
+                if mine is not None:
+                    os.utime(mine)
+            except OSError:
+                # The disk is away for a moment, or the lease was taken: `lost` tells.
+                continue
+
+
+def describe_holder(folder: Path) -> str | None:
+    """Who holds the lease, for people; None if nobody does."""
+    current = _current(folder)
+    holder = _read(current) if current else None
+    if holder is None or holder.get("released"):
+        return None
+    return f"process {holder['pid']} on host {holder['host']} (since {holder['since']})"
+
+
+def is_held(folder: Path, timeout: float) -> bool:
+    """Whether a living process holds the lease."""
+    current = _current(folder)
+    return current is not None and Lease(folder, timeout)._is_alive(current)
+
+
+def _current(folder: Path) -> Path | None:
+    return max(folder.glob("*.json"), default=None)
+
+
+def _read(lease: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(lease.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _this_process() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot_id(),
+        "pid": os.getpid(),
+        "start": _process_start(os.getpid()),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _process_start(pid: int) -> str | None:
+    """When a process began, so that a new process with an old number is not mistaken for it.
+
+    Returns:
+        The kernel's start time; "" where the system has no /proc; None for no such process.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name of the program, in brackets, may itself hold spaces and brackets.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return ""

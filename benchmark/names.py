@@ -1,0 +1,61 @@
+"""Names from outside, made safe once: they become file names, HTML, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+MAX_BYTES = 120
+_HASH = 8
+# Device names of Windows: reserved with any extension, in any case.
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
+
+
+def safe_names(originals: Iterable[str]) -> dict[str, str]:
+    """A safe, unique name for each original name.
+
+    A name of letters, digits, `_`, `-` and `.` stays as it is. Any other is cleaned and
+    gets eight digits of the original's SHA-256, as do all names that differ in case alone
+    (some file systems can't tell them apart). The result for a name does not depend on
+    the order of the others.
+
+    Args:
+        originals: distinct names.
+
+    Returns:
+        original -> safe name: ASCII, no separators, no `..`, not reserved on any system,
+        starting with a letter, a digit or `_`, at most 120 bytes, unique even without case.
+    """
+    names = list(originals)
+    folded = Counter(name.casefold() for name in names)
+    return {
+        name: name if _is_safe(name) and folded[name.casefold()] == 1 else _with_hash(name)
+        for name in names
+    }
+
+
+def safe_name(original: str) -> str:
+    """The safe form of one name that has no others beside it."""
+    return safe_names([original])[original]
+
+
+def _is_safe(name: str) -> bool:
+    return (
+        re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", name) is not None
+        and ".." not in name
+        and not name.endswith(".")
+        and len(name) <= MAX_BYTES
+        and not _RESERVED.match(name)
+    )
+
+
+def _with_hash(name: str) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH]
+    cleaned = re.sub(r"[^A-Za-z0-9_.\-]+", "_", name)
+    cleaned = re.sub(r"\.{2,}", "_", cleaned).strip(".-")[: MAX_BYTES - _HASH - 1]
+    cleaned = cleaned.rstrip(".-")
+    # A reserved stem stays reserved before a dot; a leading underscore frees it.
+    prefix = "_" if _RESERVED.match(cleaned) else ""
+    return f"{prefix}{cleaned or '_'}-{digest}"[:MAX_BYTES]

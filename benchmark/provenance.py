@@ -1,0 +1,75 @@
+"""What produced a number: code, packages, machine, threads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
+    """Everything that may shape an attempt's results or its speed, JSON-able.
+
+    Two attempts whose descriptions differ make a run `mixed`.
+    """
+    return {
+        "code": code_revision(),
+        "python": platform.python_version(),
+        "packages": {
+            distribution.name: distribution.version
+            for distribution in sorted(
+                importlib.metadata.distributions(), key=lambda found: str(found.name)
+            )
+        },
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
+        "device": device,
+        "threads": threads,
+    }
+
+
+def code_revision() -> dict[str, Any]:
+    """The checkout's commit, and whether files differ from it; None outside of git."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", "benchmark", "models", "configs")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def processor_name() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def library_versions(distributions: Iterable[str]) -> dict[str, str | None]:
+    """The installed version of each distribution; None where it is not installed."""
+    versions: dict[str, str | None] = {}
+    for name in distributions:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

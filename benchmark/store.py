@@ -1,0 +1,245 @@
+"""A run on disk: what was predicted, what it scored, and who works on it.
+
+    <run>/run.json                    what the run is (its identity), written once
+    <run>/attempts/<writer>.jsonl     what produced the records: code, packages, machine
+    <run>/records/<writer>.jsonl      one line per sample predicted, or failed
+    <run>/predictions/<sample>.tif    label images
+    <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
+                                      labels, the protocol and the version of the metrics
+    <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
+    <run>/lease/                      who works on it
+
+A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
+So a changed truth or policy scores stored predictions anew and repeats no inference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from benchmark.digest import array_digest, json_digest
+from benchmark.errors import StoreError
+from benchmark.files import disk_errors, sweep_temporaries, tiff_bytes, write_whole
+from benchmark.journal import Journal
+from benchmark.lease import Lease
+from benchmark.names import safe_name
+from benchmark.types import Labels
+
+SHORT = 12  # digits of a run id that people see
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the journal: what became of one sample.
+
+    Attributes:
+        sample: the sample's id.
+        status: `done` or `error`.
+        attempt: 1 for the first try at this sample; the highest counts.
+        prediction: digest of the stored label image (None for an error).
+        seconds: wall time of `predict`.
+        stages: seconds of its stages, where the adapter tells them.
+        error: the reason (None for done).
+    """
+
+    sample: str
+    status: str
+    attempt: int
+    prediction: str | None = None
+    seconds: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+class RunStore:
+    """A run's folder, for reading; `writing()` gives the right to add to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._records = Journal(path / "records")
+        self._attempts = Journal(path / "attempts")
+
+    @classmethod
+    def locate(cls, runs: Path, run_id: str, label: str) -> RunStore:
+        """The folder of a run: `<label>-<short id>`, under whatever label it was begun."""
+        short = run_id[:SHORT]
+        existing = sorted(runs.glob(f"*-{short}"))
+        return cls(existing[0] if existing else runs / f"{safe_name(label)}-{short}")
+
+    @classmethod
+    def all(cls, runs: Path) -> list[RunStore]:
+        """Every run under a folder, by name."""
+        return [cls(found.parent) for found in sorted(runs.glob("*/run.json"))]
+
+    def describe(self) -> dict[str, Any] | None:
+        """What the run is, as written when it was begun; None before that.
+
+        Raises:
+            StoreError: run.json is damaged.
+        """
+        path = self.path / "run.json"
+        try:
+            described = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path} can't be read ({error}). Move the folder {self.path} away and run again."
+            ) from error
+        return dict(described)
+
+    def records(self) -> dict[str, Record]:
+        """The record that counts for each sample: the one of the highest attempt."""
+        return {row["sample"]: Record(**row) for row in _latest(self._records.rows()).values()}
+
+    def completed(self) -> set[str]:
+        """Ids of the samples whose prediction is stored."""
+        return {sample for sample, record in self.records().items() if record.status == "done"}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """What each attempt that added a record ran with."""
+        return list(self._attempts.rows())
+
+    def is_mixed(self) -> bool:
+        """Whether attempts differ in code, packages, machine or threads."""
+        return len({json_digest(attempt["with"]) for attempt in self.attempts()}) > 1
+
+    def prediction(self, record: Record) -> Labels:
+        """A stored label image, verified.
+
+        Raises:
+            StoreError: it is missing, unreadable, or not the one that was recorded.
+        """
+        path = self.path / "predictions" / f"{record.sample}.tif"
+        try:
+            labels: Labels = tifffile.imread(path)
+        except Exception as error:  # a damaged TIFF raises whatever its decoder happens to
+            raise StoreError(f"{path} can't be read: {error}. {_REDO}") from error
+        if array_digest(labels) != record.prediction:
+            raise StoreError(f"{path} is not the prediction that was recorded. {_REDO}")
+        return labels
+
+    def scores(self, key: str) -> dict[str, dict[str, Any]]:
+        """The score rows under a key that belong to the stored predictions, by sample."""
+        current = {sample: record.prediction for sample, record in self.records().items()}
+        return _latest(
+            row
+            for row in Journal(self.path / "scores" / key).rows()
+            if current.get(row["sample"]) == row["prediction"]
+        )
+
+    @contextlib.contextmanager
+    def writing(
+        self,
+        description: dict[str, Any],
+        attempt: Callable[[], dict[str, Any]],
+        *,
+        wait: bool = False,
+        timeout: float = 300.0,
+        on_wait: Callable[[str], None] = lambda holder: None,
+    ) -> Iterator[RunWriter]:
+        """Work on the run, alone.
+
+        Args:
+            description: becomes run.json where the run is new.
+            attempt: describes what this attempt runs with; asked at the first record.
+            wait: wait for another living process instead of giving up.
+            timeout: seconds after which a silent holder on another host is taken for dead.
+            on_wait: told who holds the run, once, before waiting.
+
+        Raises:
+            RunHeldError: another process works on it.
+            StoreError: the folder can't be written.
+        """
+        lease = Lease(self.path / "lease", timeout)
+        lease.acquire(wait, on_wait)
+        try:
+            for folder in (self.path, self.path / "predictions"):
+                with disk_errors(folder):
+                    folder.mkdir(exist_ok=True)
+                    sweep_temporaries(folder)
+            for folder in (self._records.folder, self._attempts.folder):
+                Journal(folder).repair()
+            for kind in ("scores", "objects"):
+                for folder in (self.path / kind).glob("*"):
+                    Journal(folder).repair()
+            if self.describe() is None:
+                write_whole(self.path / "run.json", json.dumps(description, indent=1).encode())
+            yield RunWriter(self, lease, attempt)
+        finally:
+            lease.release()
+
+
+class RunWriter:
+    """Adds to a run while its lease is held. Made by `RunStore.writing`."""
+
+    def __init__(self, store: RunStore, lease: Lease, attempt: Callable[[], dict[str, Any]]):
+        self._store = store
+        self._lease = lease
+        self._attempt: Callable[[], dict[str, Any]] | None = attempt
+        self._name = safe_name(
+            f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{socket.gethostname()}-{os.getpid()}"
+        )
+
+    def append(self, record: Record, prediction: Labels | None = None) -> None:
+        """Store a record, and before it the prediction that it tells of.
+
+        Raises:
+            StoreError: disk full, read-only, or another process took the run over.
+        """
+        self._still_mine()
+        if self._attempt is not None:
+            self._store._attempts.append(
+                self._name, {"writer": self._name, "with": self._attempt()}
+            )
+            self._attempt = None
+        if prediction is not None:
+            path = self._store.path / "predictions" / f"{record.sample}.tif"
+            write_whole(path, tiff_bytes(prediction))
+        self._store._records.append(self._name, asdict(record))
+
+    def append_score(self, key: str, row: dict[str, Any], objects: dict[str, Any]) -> None:
+        """Store what a prediction scored: the objects first, so that a score has its objects.
+
+        Args:
+            key: stands for labels, protocol and version of the metrics.
+            row: `sample`, `prediction` (its digest), and the numbers.
+            objects: per true and predicted object, in columns.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        self._still_mine()
+        belongs = {name: row[name] for name in ("sample", "prediction")}
+        Journal(self._store.path / "objects" / key).append(self._name, belongs | objects)
+        Journal(self._store.path / "scores" / key).append(self._name, row)
+
+    def _still_mine(self) -> None:
+        if self._lease.lost:
+            raise StoreError(
+                f"another process took over the run in {self._store.path}; this one stops. "
+                "What was stored stays valid."
+            )
+
+
+_REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
+
+
+def _latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By sample, the row of the highest attempt; of equals the last one read."""
+    latest: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        before = latest.get(row["sample"])
+        if before is None or row.get("attempt", 0) >= before.get("attempt", 0):
+            latest[row["sample"]] = row
+    return latest
