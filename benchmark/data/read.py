@@ -1,0 +1,142 @@
+"""Image files -> arrays, with an error that names the file where that can't be done."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import DataError
+from benchmark.types import Image, Labels
+
+TIFF = (".tif", ".tiff")
+LOSSY = (".jpg", ".jpeg")
+READABLE = (*TIFF, ".png", *LOSSY)
+MAX_CHANNELS = 4
+
+
+def read_image(path: Path) -> Image:
+    """Read an image.
+
+    Args:
+        path: TIFF (8, 16, 32 bit, float; one page), PNG or JPEG.
+
+    Returns:
+        H x W, or H x W x C with C from 2 to 4; dtype as stored.
+
+    Raises:
+        DataError: missing, damaged, of another format, or not a 2-D image.
+    """
+    image = _read(path)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim not in (2, 3) or image.size == 0:
+        raise DataError(f"{path}: an image is H x W or H x W x C; this one is {_shape(image)}.")
+    if image.ndim == 3 and image.shape[2] > MAX_CHANNELS:
+        raise DataError(
+            f"{path}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
+            "Keep those that show the cells."
+        )
+    if image.dtype.kind == "b":
+        return image.astype(np.uint8)
+    if image.dtype.kind not in "uif":
+        raise DataError(f"{path}: pixels of type {image.dtype} are not an image.")
+    return image
+
+
+def read_labels(path: Path) -> Labels:
+    """Read a label image: 0 = background, one positive integer per object.
+
+    Args:
+        path: TIFF or PNG of integers, one channel.
+
+    Returns:
+        H x W integers.
+
+    Raises:
+        DataError: missing, damaged, lossy, colour, float, negative, or a mask of 0 and 1 bit.
+    """
+    if path.suffix.lower() in LOSSY:
+        raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
+    labels = _read(path)
+    if labels.ndim == 3 and labels.shape[2] == 1:
+        labels = labels[:, :, 0]
+    if labels.ndim != 2:
+        raise DataError(
+            f"{path}: labels must be one integer per pixel; this is {_shape(labels)} (colour?). "
+            "Export the label image itself, not a picture of it."
+        )
+    if labels.dtype.kind == "f":
+        raise DataError(
+            f"{path}: labels are {labels.dtype}, not integers. Save them as 16- or 32-bit integers."
+        )
+    if labels.dtype.kind not in "ui":
+        raise DataError(
+            f"{path}: labels are {labels.dtype}: a mask, in which touching cells are one. "
+            "Label its objects first."
+        )
+    if labels.size == 0 or labels.min() < 0:
+        raise DataError(f"{path}: labels are empty or have negative ids.")
+    return labels
+
+
+def _read(path: Path) -> Image:
+    suffix = path.suffix.lower()
+    if suffix not in READABLE:
+        raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
+    try:
+        if suffix in TIFF:
+            return _read_tiff(path)
+        _refuse_deep_colour(path)
+        import imageio.v3 as imageio
+
+        return np.asarray(imageio.imread(path))
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit into memory.") from error
+    except Exception as error:  # decoders raise what they like on damaged files
+        reason = str(error).strip().splitlines()
+        raise DataError(
+            f"{path}: can't be read ({reason[0] if reason else type(error).__name__}). "
+            "The file may be damaged or incomplete."
+        ) from error
+
+
+def _read_tiff(path: Path) -> Image:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        array = np.asarray(series.asarray())
+        axes = series.axes
+        several = len(tiff.series) > 1
+    if several:
+        raise DataError(f"{path}: holds {len(tiff.series)} images. Save each in a file of its own.")
+    if axes == "SYX":  # channels stored one after the other
+        return np.moveaxis(array, 0, -1)
+    # A channel-last array saved without saying so: rows pass for pages, channels for columns.
+    channels_last = array.ndim == 3 and array.shape[2] <= MAX_CHANNELS < min(array.shape[:2])
+    if axes in ("YX", "YXS") or channels_last:
+        return array
+    raise DataError(
+        f"{path}: a stack of {array.shape[0]} pages ({_shape(array)}, axes {axes}). Images are "
+        "2-D here: save the slices as files of their own, and channels as one page (H x W x C)."
+    )
+
+
+def _refuse_deep_colour(path: Path) -> None:
+    """Colour PNGs of 16 bit would be cut to 8 bit in silence by the reader."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    if header[:8] == b"\x89PNG\r\n\x1a\n" and len(header) == 26:
+        depth, colour_type = struct.unpack("BB", header[24:26])
+        if depth == 16 and colour_type in (2, 4, 6):
+            raise DataError(f"{path}: a colour PNG of 16 bit would lose half of it. Use TIFF.")
+
+
+def _shape(array: Image) -> str:
+    return f"{' x '.join(map(str, array.shape))}, {array.dtype}"

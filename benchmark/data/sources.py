@@ -1,0 +1,244 @@
+"""Where raw images come from. A source lists its items; each is read when its turn comes."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.data.read import read_image, read_labels
+from benchmark.errors import DataError, UsageError
+from benchmark.types import Image, Labels
+
+
+DRAWING_VERSION = 1
+"""Raised when `benchmark.data.synthetic` draws other pictures from the same seed."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One image of a source, not yet read.
+
+    Attributes:
+        name: unique in the source, as found (a file's stem).
+        group: the volume, slide or movie it belongs to, as found.
+        split: `test` or `val`.
+        files: what to name when something is wrong with it.
+        read: returns (image, labels); raises DataError.
+    """
+
+    name: str
+    group: str
+    split: str
+    files: str
+    read: Callable[[], tuple[Image, Labels]]
+
+
+class Source(Protocol):
+    """What preparation asks of a source."""
+
+    def items(self) -> list[Raw]:
+        """The images, in a fixed order."""
+        ...
+
+    def fingerprint(self) -> Any:
+        """JSON-able; changes whenever what would be read may have changed."""
+        ...
+
+
+@dataclass
+class FolderSource:
+    """The user's own images and labels, paired by the stem of their file names.
+
+    Args:
+        images: a folder or a glob pattern (`**` looks into folders below).
+        labels: the same for the label images.
+        root: what relative patterns start from; the working directory where not given.
+        group: a regular expression searched in each image's file name; its first bracket
+            (or the whole match) is the group. Not given: every image is its own group.
+    """
+
+    images: str
+    labels: str
+    root: str | None = None
+    group: str | None = None
+
+    def items(self) -> list[Raw]:
+        """Pair the files.
+
+        Raises:
+            DataError: nothing found, two files with one stem, a file without its partner.
+            UsageError: the regular expression is none, or does not match a file name.
+        """
+        images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
+        labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
+        alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
+        alone += [("image", labels[s]) for s in labels.keys() - images.keys()]
+        if alone:
+            told = some(f"{path} has no {partner}" for partner, path in alone)
+            raise DataError(f"images and labels are paired by file name without suffix: {told}.")
+        return [
+            Raw(
+                name=stem,
+                group=self._group(images[stem]),
+                split="test",
+                files=f"{images[stem]}, {labels[stem]}",
+                read=lambda stem=stem: (read_image(images[stem]), read_labels(labels[stem])),  # type: ignore[misc]
+            )
+            for stem in sorted(images)
+        ]
+
+    def fingerprint(self) -> Any:
+        """Names, sizes and times of change of all files."""
+        paths = find_files(self.images, self.root, "data.images")
+        paths += find_files(self.labels, self.root, "data.labels")
+        stats = ((path, path.stat()) for path in paths)
+        return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def _group(self, path: Path) -> str:
+        if self.group is None:
+            return stem_of(path)
+        try:
+            found = re.search(self.group, path.name)
+        except re.error as error:
+            raise UsageError(
+                f"data.group='{self.group}' is no regular expression: {error}."
+            ) from error
+        if found is None:
+            raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
+        return found[1] if found.re.groups else found[0]
+
+
+@dataclass
+class PackagedNuclei:
+    """The real fluorescence image that stardist packages, with its annotation.
+
+    Data Science Bowl 2018 (Caicedo et al. 2019), 512 x 512, 125 nuclei. It is read as a
+    file of the installed package: importing stardist would cost seconds.
+    """
+
+    def items(self) -> list[Raw]:
+        """The one image.
+
+        Raises:
+            DataError: stardist is not installed.
+        """
+        image, mask = self._files()
+        return [
+            Raw(
+                name="dsb2018_nuclei",
+                group="dsb2018_nuclei",
+                split="test",
+                files=f"{image}, {mask}",
+                read=lambda: (read_image(image), read_labels(mask)),
+            )
+        ]
+
+    def fingerprint(self) -> Any:
+        """Sizes of the two files; what is in them is pinned in the data set's YAML."""
+        return [path.stat().st_size for path in self._files()]
+
+    def _files(self) -> tuple[Path, Path]:
+        spec = importlib.util.find_spec("stardist")
+        if spec is None or not spec.submodule_search_locations:
+            raise DataError(
+                "nuclei_demo is packaged with stardist. Install it: pip install stardist."
+            )
+        folder = Path(spec.submodule_search_locations[0]) / "data" / "images"
+        return folder / "img2d.tif", folder / "mask2d.tif"
+
+
+@dataclass
+class SyntheticSource:
+    """Drawn images of several styles; see `benchmark.data.synthetic`.
+
+    Args:
+        styles: names of styles.
+        per_style: images of each style in the test split.
+        val_per_style: images of each style in the val split.
+        size: height and width in pixels.
+        seed: image k of a style is the same for the same seed, however many are drawn.
+    """
+
+    styles: list[str]
+    per_style: int
+    val_per_style: int
+    size: int
+    seed: int
+
+    def items(self) -> list[Raw]:
+        """The images to draw: test first, then val, which goes on counting."""
+        return [
+            Raw(
+                name=f"{style}_{index:03d}",
+                group=f"{style}_{index:03d}",
+                split="test" if index < self.per_style else "val",
+                files=f"drawn, style {style}, number {index}",
+                read=self._drawer(style, index),
+            )
+            for style in self.styles
+            for index in range(self.per_style + self.val_per_style)
+        ]
+
+    def fingerprint(self) -> Any:
+        """Nothing beyond the parameters, but for the version of the drawing."""
+        return DRAWING_VERSION
+
+    def _drawer(self, style: str, index: int) -> Callable[[], tuple[Image, Labels]]:
+        from benchmark.data.synthetic import draw
+
+        return lambda: draw(style, index, self.seed, self.size)
+
+
+def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
+    """The files that a folder or a glob pattern names, sorted.
+
+    Args:
+        pattern: a folder (all files in it) or a glob pattern.
+        root: what a relative pattern starts from; None: the working directory.
+        word: the command-line word it came from, for the message.
+
+    Raises:
+        DataError: it names no file.
+    """
+    full = Path(root or ".").expanduser() / Path(pattern).expanduser()
+    # pathlib's own glob takes no absolute pattern.
+    found = glob.glob(str(full / "*" if full.is_dir() else full), recursive=True)  # noqa: PTH207
+    files = sorted(Path(name) for name in found if Path(name).is_file())
+    if not files:
+        where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
+        raise DataError(f"{word}='{pattern}' names no file (looked from {where}).")
+    return files
+
+
+def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
+    """The files by stem.
+
+    Raises:
+        DataError: two files have the same stem.
+    """
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        found[stem_of(path)].append(path)
+    double = [paths for paths in found.values() if len(paths) > 1]
+    if double:
+        told = some(" and ".join(map(str, paths)) for paths in double)
+        raise DataError(f"{word}: two files with one stem: {told}. Name each sample once.")
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its suffix; `.ome` counts as part of the suffix."""
+    return path.stem.removesuffix(".ome")
+
+
+def some(told: Iterable[str], most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    everything = sorted(told)
+    more = f"; and {len(everything) - most} more" if len(everything) > most else ""
+    return "; ".join(everything[:most]) + more
