@@ -5,7 +5,8 @@
     <run>/records/<writer>.jsonl      one line per sample predicted, or failed
     <run>/predictions/<sample>.tif    label images
     <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
-                                      labels, the protocol and the version of the metrics
+                                      labels, the protocol and the version of the metrics,
+    <run>/scores/<key>/basis.json     which this file spells out
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
     <run>/lease/                      who works on it
 
@@ -50,6 +51,7 @@ class Record:
         seconds: wall time of `predict`.
         stages: seconds of its stages, where the adapter tells them.
         error: the reason (None for done).
+        traceback: where a model raised it, for its author.
     """
 
     sample: str
@@ -59,6 +61,7 @@ class Record:
     seconds: float | None = None
     stages: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    traceback: str | None = None
 
 
 class RunStore:
@@ -138,6 +141,11 @@ class RunStore:
             if current.get(row["sample"]) == row["prediction"]
         )
 
+    def score_bases(self) -> dict[str, dict[str, Any]]:
+        """What the scores under each key depend on; the newest last."""
+        found = sorted(self.path.glob("scores/*/basis.json"), key=lambda path: path.stat().st_mtime)
+        return {path.parent.name: json.loads(path.read_text()) for path in found}
+
     @contextlib.contextmanager
     def writing(
         self,
@@ -207,6 +215,18 @@ class RunWriter:
             path = self._store.path / "predictions" / f"{record.sample}.tif"
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
+
+    def begin_scores(self, key: str, basis: dict[str, Any]) -> None:
+        """Say beside the scores what they depend on.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        folder = self._store.path / "scores" / key
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "basis.json").exists():
+            write_whole(folder / "basis.json", json.dumps(basis, indent=1).encode())
 
     def append_score(self, key: str, row: dict[str, Any], objects: dict[str, Any]) -> None:
         """Store what a prediction scored: the objects first, so that a score has its objects.

@@ -15,7 +15,6 @@ from benchmark.data.read import read_image, read_labels
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
-
 DRAWING_VERSION = 1
 """Raised when `benchmark.data.synthetic` draws other pictures from the same seed."""
 

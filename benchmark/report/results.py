@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.metrics import VERSION
+from benchmark.protocol import Protocol
+from benchmark.store import RunStore
+
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
@@ -46,3 +50,75 @@ class RunResult:
             return "complete"
         failed = f", {self.failed} failed" if self.failed else ""
         return f"partial ({done} of {self.expected}{failed})"
+
+
+def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
+    """The run with the scores under one key; None before the run has begun.
+
+    Raises:
+        StoreError: run.json is damaged.
+    """
+    described = store.describe()
+    if described is None:
+        return None
+    records = store.records()
+    rows = [
+        {
+            **{name: row[name] for name in ("sample", "group", "n_true", "n_predicted")},
+            "true_positives": tuple(row["true_positives"]),
+            "both_empty": row["both_empty"],
+            "seconds": records[sample].seconds,
+            **row["metrics"],
+        }
+        for sample, row in sorted(store.scores(key).items())
+    ]
+    scores = pd.DataFrame(rows, columns=None if rows else ["sample", *_COLUMNS])
+    return RunResult(
+        run_id=described["run_id"],
+        path=store.path,
+        model=described["model"],
+        data=described["data"],
+        split=described["split"],
+        protocol=protocol,
+        expected=described["samples"],
+        failed=sum(record.status == "error" for record in records.values()),
+        mixed=store.is_mixed(),
+        scores=_numeric(scores.set_index("sample")),
+    )
+
+
+def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
+    """Every run that has scores of the present metrics under a protocol.
+
+    Where a run was scored against several versions of the truth, the newest counts.
+    """
+    results = []
+    for store in RunStore.all(runs):
+        keys = [
+            key
+            for key, basis in store.score_bases().items()
+            if basis["protocol"] == protocol.switches() and basis["metrics"] == VERSION
+        ]
+        result = load_result(store, keys[-1], protocol.name) if keys else None
+        if result is not None:
+            results.append(result)
+    return results
+
+
+_COLUMNS = (
+    "group",
+    "n_true",
+    "n_predicted",
+    "true_positives",
+    "both_empty",
+    "seconds",
+    "msa",
+    "sa50",
+)
+
+
+def _numeric(scores: pd.DataFrame) -> pd.DataFrame:
+    """Undefined metrics as NaN: a column of nothing but None would not be numbers."""
+    others = {"group", "true_positives", "both_empty"}
+    numbers = [column for column in scores.columns if column not in others]
+    return scores.astype(dict.fromkeys(numbers, float))

@@ -1,0 +1,67 @@
+"""Segment, score and store what is missing; print the table."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmark.console import complain, note
+from benchmark.errors import DONE, PARTIAL, StoreError
+from benchmark.job import Job
+from benchmark.provenance import describe_attempt
+from benchmark.report.results import load_result
+from benchmark.report.write import show, write_report
+from benchmark.run import Outcome, Runner
+
+
+def perform(job: Job) -> int:
+    """Bring the run as far as was asked for, then report it.
+
+    Returns:
+        0 if every requested sample is done, else 1.
+    """
+    outcome = _run(job)
+    if outcome.stopped:
+        complain(outcome.stopped)
+    result = load_result(job.store, job.score_key, job.protocol.name)
+    if result is not None:
+        show([result])
+        try:
+            folder = write_report([result], job.store.path / "report")
+            note(f"stored in {job.store.path}, tables and pictures in {folder}")
+        except StoreError as error:
+            complain(f"the report was not written: {error}")
+            return PARTIAL
+    if outcome.failed and not outcome.stopped:
+        note(
+            f"{len(outcome.failed)} of {outcome.requested} samples failed, e.g. " + _first(outcome)
+        )
+    return DONE if outcome.complete else PARTIAL
+
+
+def _run(job: Job) -> Outcome:
+    settings = job.settings
+    with job.store.writing(
+        job.describe(),
+        partial(describe_attempt, job.device, settings.threads),
+        wait=settings.lease.wait,
+        timeout=settings.lease.timeout,
+        on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
+    ) as writer:
+        writer.begin_scores(job.score_key, job.score_basis)
+        runner = Runner(
+            job.data,
+            job.store,
+            writer,
+            job.load_model,
+            model=job.model_name,
+            protocol=job.protocol,
+            key=job.score_key,
+            seed=settings.seed,
+        )
+        allowed = job.allowed_failures(len(job.requested))
+        return runner.run(job.requested, settings.overwrite.name, allowed)
+
+
+def _first(outcome: Outcome) -> str:
+    sample, reason = next(iter(outcome.failed.items()))
+    return f"'{sample}': {reason}"

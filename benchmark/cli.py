@@ -1,0 +1,208 @@
+"""The command line, and with `launcher` the only place that knows Hydra."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.choices import CONFIGS, GROUPS, choices, config_folders
+from benchmark.console import complain, note, say
+from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
+from benchmark.provenance import CHECKOUT
+from benchmark.settings import Action, Settings
+
+USAGE_TEXT = """\
+python -m benchmark [model=<name>] [data=<name>] [action=<name>] [<key>=<value> ...]
+
+Segments the images of a data set with a model, scores every image, stores every
+result, and prints a table. Said again, it goes on where it stopped.
+"""
+KEYS_TEXT = """\
+also
+  limit=3                  the first 3 samples only
+  overwrite=missing        do samples never tried (default) | errors: also failed ones | all
+  errors.max_failures=0    samples that may fail: a number, or a fraction such as 0.1
+  device=auto              auto | cpu | cuda | mps
+  threads=4  seed=0        threads of numerical libraries; seed of every prediction
+  data.split=test          test | val | all
+  model.<parameter>=...    any parameter in configs/model/<name>.yaml
+  results=<folder>         where runs and reports are kept
+  lease.wait=true          wait while another process works on the same run
+  -m model=a,b data=x,y    every combination, each in a process of its own
+  --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours
+
+exit status: 0 all that was asked for is done; 1 partial, failed or skipped; 2 usage
+"""
+
+# Values of these are taken as they are: patterns and regular expressions are full of
+# characters that mean something to Hydra.
+FREE_TEXT = (
+    "data.images",
+    "data.labels",
+    "data.root",
+    "data.group",
+    "data.name",
+    "model.predictions",
+    "results",
+    "datasets",
+    "a",
+    "b",
+)
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status.
+    """
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        say(help_text(config_folders(arguments)))
+        return DONE
+    _leave_checkout()
+    try:
+        return _run_hydra([_quoted(word) for word in arguments])
+    except BenchmarkError as error:
+        complain(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        note("interrupted; what was stored stays valid, and the same command goes on from there")
+        return INTERRUPTED
+
+
+def help_text(folders: Sequence[Path]) -> str:
+    """Usage, and everything that can be chosen, with a line each."""
+    lines = [USAGE_TEXT]
+    titles = {"model": "models", "data": "data sets", "protocol": "protocols"}
+    sections = {titles[group]: choices(group, folders) for group in GROUPS}
+    sections["actions"] = {action.name: str(action.value) for action in Action}
+    for title, entries in sections.items():
+        width = max((len(name) for name in entries), default=0)
+        lines.append(title)
+        lines += [f"  {name:<{width}}  {told}" for name, told in entries.items()]
+        lines.append("")
+    return "\n".join([*lines, KEYS_TEXT])
+
+
+def _leave_checkout() -> None:
+    """Take the checkout off the module path once our packages are located.
+
+    `python -m` puts the working directory there, and in the checkout its folder `datasets`
+    would pass for Hugging Face's package of that name.
+    """
+    importlib.import_module("models")
+    sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != CHECKOUT]
+
+
+def _quoted(word: str) -> str:
+    """A word of the command line with its free text quoted for Hydra."""
+    key, equals, value = word.partition("=")
+    if not equals or key.lstrip("+") not in FREE_TEXT or value[:1] in ("'", '"'):
+        return word
+    # In Hydra's quotes a backslash means itself, except before a quote.
+    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    if escaped.endswith("\\"):
+        escaped += "\\"
+    return f"{key}='{escaped}'"
+
+
+def _run_hydra(arguments: list[str]) -> int:
+    """Let Hydra compose and fan out; the status comes back through `finished`."""
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from benchmark import launcher
+    from benchmark.usage import explain
+
+    if not CONFIGS.is_dir():
+        raise UsageError(
+            f"{CONFIGS} is missing: the benchmark runs from its checkout, installed there with "
+            "pip install -e ."
+        )
+    ConfigStore.instance().store(name="settings", node=Settings)
+    OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
+    launcher.register()
+    finished: list[int] = []
+
+    def task(config: Any) -> None:
+        finished.append(_perform(config))
+
+    # Hydra would print its own tracebacks and leave with status 1; raised, they are explained.
+    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = arguments
+    try:
+        hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if asked_for_traceback:
+            raise
+        complain(explain(error, config_folders(arguments)))
+        return USAGE
+    finally:
+        if not asked_for_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
+    finished += launcher.summarise()
+    return max(finished, default=DONE)
+
+
+def _perform(config: Any) -> int:
+    """One job: resolve the configuration and do its action."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from benchmark.device import limit_threads
+
+    _refuse_missing(config)
+    limit_threads(config.threads)
+    from benchmark.job import Job  # only now: it imports numpy, which reads the threads once
+
+    def build(described: Mapping[str, Any]) -> Any:
+        try:
+            return instantiate(dict(described))
+        except InstantiationException as error:
+            raise error.__cause__ or error from None
+
+    model = HydraConfig.get().overrides.task
+    variant = [word.partition(".")[2] for word in model if word.startswith("model.")]
+    hidden = [word for word in variant if word.partition("=")[0] not in _PATHS]
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, Settings)
+    job = Job(settings, ", ".join(hidden), build)
+    action = importlib.import_module(f"benchmark.actions.{settings.action.name}")
+    try:
+        status: int = action.perform(job)
+    except BenchmarkError as error:
+        complain(str(error))
+        return error.exit_status
+    except MemoryError:
+        complain("out of memory; what was stored stays valid")
+        return PARTIAL
+    return status
+
+
+# Parameters that are places, not properties: no part of a model's name in a table.
+_PATHS = ("predictions",)
+
+
+def _refuse_missing(config: Any) -> None:
+    """Ask for values that only the user can give.
+
+    Raises:
+        UsageError: one is missing and the action needs it.
+    """
+    from omegaconf import OmegaConf
+
+    missing = sorted(OmegaConf.missing_keys(config))
+    needed = [] if config.action.name in ("list", "status", "report", "compare") else missing
+    if needed:
+        raise UsageError(f"please give {' and '.join(f'{key}=...' for key in needed)}.")

@@ -1,0 +1,104 @@
+"""The one way to people: results on standard output, progress and warnings on standard error."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+# Neither a file nor a pipe has a width: lines are left whole there.
+_PIPED_WIDTH = 200
+
+out = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line of result."""
+    out.print(Text(printable(text)), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line about what is going on."""
+    err.print(Text(printable(text)), soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """An error, as one clear message."""
+    err.print(Text("error: ", style="bold red") + Text(printable(text)), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Without control characters, which a hostile name could use to play with a terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+class Steps:
+    """Progress over samples: a bar on a terminal, a plain line every so many when piped.
+
+    Args:
+        title: what is being done.
+        total: how many steps there are; None until `show` tells.
+    """
+
+    _LINES = 10  # plain lines for a whole run
+
+    def __init__(self, title: str, total: int | None = None) -> None:
+        self._title = printable(title)
+        self._total = total
+        self._done = 0
+        self._began = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Steps:
+        if err.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}", markup=False),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}", markup=False),
+                console=err,
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._title, total=self._total, rate="", detail="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, detail: str) -> None:
+        """One step is done; `detail` says which, and how it went."""
+        self.show(self._done + 1, self._total or 0, detail)
+
+    def show(self, done: int, total: int, detail: str = "") -> None:
+        """So many of so many steps are done."""
+        self._done, self._total = done, total
+        seconds = time.monotonic() - self._began
+        rate = f"{done / seconds:.1f}/s" if seconds > 0 and done else ""
+        if self._bar is not None:
+            detail = printable(detail)
+            self._bar.update(self._task, completed=done, total=total, rate=rate, detail=detail)
+        elif done and (done % max(1, total // self._LINES) == 0 or done == total):
+            left = f"{seconds / done * (total - done):.0f} s left"
+            told = ", ".join(part for part in (rate, left, detail) if part)
+            note(f"{self._title}: {done}/{total}, {told}")

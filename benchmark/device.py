@@ -1,0 +1,58 @@
+"""Which device a model runs on, and with how many threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+
+from benchmark.errors import UsageError
+
+# Read once, when each library is loaded: they must be set before numpy is imported.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def choose_device(wanted: str, offered: Sequence[str], model: str) -> str:
+    """The device type to run on.
+
+    Args:
+        wanted: `auto`, `cpu`, `cuda` or `mps`.
+        offered: where the model can run, best first.
+        model: its name, for the message.
+
+    Raises:
+        UsageError: the model can't run there, or the machine has no such device.
+    """
+    if wanted == "auto":
+        return next((device for device in offered if _is_there(device)), "cpu")
+    if wanted not in offered:
+        raise UsageError(f"model '{model}' runs on {', '.join(offered)}, not on {wanted}.")
+    if not _is_there(wanted):
+        raise UsageError(f"device={wanted}: this machine (or its torch) has no such device.")
+    return wanted
+
+
+def limit_threads(threads: int | None) -> None:
+    """Hold numerical libraries that are not yet loaded to so many threads."""
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"threads is {threads}; it must be 1 or more.")
+        for variable in _THREAD_VARIABLES:
+            os.environ[variable] = str(threads)
+
+
+def _is_there(device: str) -> bool:
+    if device == "cpu":
+        return True
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    available = torch.cuda.is_available if device == "cuda" else torch.backends.mps.is_available
+    return bool(available())

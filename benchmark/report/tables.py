@@ -1,0 +1,249 @@
+"""Runs -> one table, and four ways to write it down."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.metrics import pooled_accuracies
+from benchmark.report import escape
+from benchmark.report.results import RunResult
+from benchmark.stats import bootstrap_interval
+
+MISSING = "n/a"
+COMPARABLE = ["data", "split", "protocol"]
+"""Runs that agree in these may be ranked against each other."""
+
+_COLUMNS = [
+    "model", *COMPARABLE, "images", "groups", "excluded", "both_empty",
+    "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
+    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "run", "run_id",
+]  # fmt: skip
+
+Row = dict[str, Any]
+Cell = TypeVar("Cell")
+
+
+def summary(results: Sequence[RunResult]) -> pd.DataFrame:
+    """One row per run, sorted by data set (split, protocol), the best mSA first.
+
+    Args:
+        results: scored runs.
+
+    Returns:
+        Columns: model, data, split, protocol; images (that the means are over), their
+        groups, both_empty images and how many of them are excluded from the means; msa and
+        sa50 (means over images) with their intervals (_low, _high), sa50_pooled and
+        msa_pooled (counts added up over images first); seconds (median per image); status;
+        mixed; run (12 characters) and run_id. Undefined numbers are NaN.
+    """
+    frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)
+    return frame.sort_values(
+        [*COMPARABLE, "msa", "model", "run_id"],
+        ascending=[True, True, True, False, True, True],
+        ignore_index=True,
+    )
+
+
+def _row(result: RunResult) -> Row:
+    scores = result.scores
+    counted = scores[scores["msa"].notna()]
+    counts = zip(scores["true_positives"], scores["n_true"], scores["n_predicted"], strict=True)
+    pooled = pooled_accuracies(counts)
+    both_empty = scores["both_empty"].astype(bool)
+    return {
+        "model": result.model,
+        "data": result.data,
+        "split": result.split,
+        "protocol": result.protocol,
+        "images": len(counted),
+        "groups": counted["group"].nunique(),
+        "excluded": int((both_empty & scores["msa"].isna()).sum()),
+        "both_empty": int(both_empty.sum()),
+        **_mean_and_interval("msa", counted),
+        **_mean_and_interval("sa50", counted),
+        "sa50_pooled": pooled[0] if pooled else np.nan,
+        "msa_pooled": float(np.mean(pooled)) if pooled else np.nan,
+        "seconds": float(scores["seconds"].astype(float).median()),
+        "status": result.status,
+        "mixed": result.mixed,
+        "run": result.run_id[:12],
+        "run_id": result.run_id,
+    }
+
+
+def _mean_and_interval(metric: str, counted: pd.DataFrame) -> Row:
+    values = counted[metric].astype(float)
+    interval = bootstrap_interval(values.to_numpy(), counted["group"].tolist())
+    low, high = interval or (np.nan, np.nan)
+    return {metric: float(values.mean()), f"{metric}_low": low, f"{metric}_high": high}
+
+
+def best(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows hold the best mSA among the complete runs on the same data."""
+    complete = frame["msa"].where(frame["status"] == "complete")
+    top = complete.groupby([frame[key] for key in COMPARABLE]).transform("max")
+    return (complete == top).astype(bool)
+
+
+def data_names(frame: pd.DataFrame) -> pd.Series[str]:
+    """The data set of each row, with split and protocol where the table mixes several."""
+    names = frame["data"]
+    for key in ("split", "protocol"):
+        if frame[key].nunique() > 1:
+            names = names + ", " + frame[key]
+    return names
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """What a reader has to know below the table, in sentences."""
+    lines = [
+        "SA50 = TP / (TP + FP + FN) at an IoU of at least 0.5, which this field often calls "
+        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D.",
+        "Intervals: 95 % bootstrap of the mean over images, resampling whole groups.",
+    ]
+    for protocol, rows in frame[frame["both_empty"] > 0].groupby("protocol"):
+        policy = "are left out of the means" if rows["excluded"].any() else "score 0"
+        lines.append(
+            f"Protocol {protocol}: images without any object, true or predicted, {policy} "
+            f"(up to {rows['both_empty'].max()} per run)."
+        )
+    if frame["status"].str.startswith("partial").any():
+        lines.append("partial: means over the images done so far; never marked as best.")
+    if frame["mixed"].any():
+        lines.append("mixed: made in attempts that differ in code or environment.")
+    return lines
+
+
+def _number(value: float) -> str:
+    return MISSING if pd.isna(value) else f"{value:.3f}"
+
+
+def _interval(metric: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+        if pd.isna(low):
+            groups = row["groups"]
+            return f"{MISSING} ({groups} group{'' if groups == 1 else 's'})"
+        return f"{low:.3f} - {high:.3f}"
+
+    return text
+
+
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    text: Callable[[Row], str]
+    right: bool = False
+    width: int | None = None  # letters in the terminal, where names and intervals give way
+    marks_best: bool = False
+
+
+_SHOWN = (
+    _Column("model", lambda row: row["model"]),
+    _Column("data", lambda row: row["shown_data"]),
+    _Column("images", lambda row: str(row["images"]), right=True, width=6),
+    _Column("groups", lambda row: str(row["groups"]), right=True, width=6),
+    _Column("mSA", lambda row: _number(row["msa"]), right=True, width=5, marks_best=True),
+    _Column("95 % interval", _interval("msa")),
+    _Column("SA50", lambda row: _number(row["sa50"]), right=True, width=5),
+    _Column("95 % interval", _interval("sa50")),
+    _Column("status", lambda row: row["status"] + (", mixed" if row["mixed"] else ""), width=9),
+    _Column("run", lambda row: row["run"], width=12),
+)
+
+
+def _rows(
+    frame: pd.DataFrame, written: Callable[[str], Cell], bold: Callable[[Cell], Cell]
+) -> Iterator[list[Cell]]:
+    """The table's cells as a format writes them, the best mSA in bold."""
+    shown = frame.assign(shown_data=data_names(frame), best=best(frame))
+    for row in shown.to_dict("records"):
+        cells = {str(key): value for key, value in row.items()}
+        yield [
+            bold(cell) if column.marks_best and cells["best"] else cell
+            for column in _SHOWN
+            for cell in [written(column.text(cells))]
+        ]
+
+
+def console(frame: pd.DataFrame) -> Table:
+    """For the terminal; `Text` objects, so that no name is read as markup."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,  # 80 columns are few for this table; the box leaves one between cells
+        caption=Text("\n".join(escape.plain(line) for line in notes(frame))),
+        caption_justify="left",
+    )
+    for column in _SHOWN:
+        table.add_column(
+            column.header,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            width=column.width,
+        )
+    for row in _rows(
+        frame, lambda text: Text(escape.plain(text)), lambda cell: Text(cell.plain, "bold")
+    ):
+        table.add_row(*row)
+    return table
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A table in GitHub-flavoured Markdown, with its notes."""
+    lines = [
+        [escape.markdown(column.header) for column in _SHOWN],
+        ["---:" if column.right else "---" for column in _SHOWN],
+        *_rows(frame, escape.markdown, lambda cell: f"**{cell}**"),
+    ]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{table}\n{' '.join(escape.markdown(line) for line in notes(frame))}\n"
+
+
+def latex(frame: pd.DataFrame) -> str:
+    r"""A `tabular` with its notes, to be \input into a table; needs \usepackage{booktabs}."""
+
+    def line(cells: list[str]) -> str:
+        return f"{' & '.join(cells)} \\\\"
+
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in _SHOWN)}}}",
+            r"\toprule",
+            line([escape.latex(column.header) for column in _SHOWN]),
+            r"\midrule",
+            *(line(row) for row in _rows(frame, escape.latex, lambda cell: rf"\textbf{{{cell}}}")),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+            rf"{{\footnotesize {' '.join(escape.latex(text) for text in notes(frame))}\par}}",
+            "",
+        ]
+    )
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """Every column at full precision, with the run id in full, safe to open in a spreadsheet."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, str):
+            return escape.csv_cell(value)
+        return MISSING if pd.isna(value) else value
+
+    written = frame.drop(columns="run")
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(written.columns)
+    writer.writerows([cell(value) for value in row] for row in written.itertuples(index=False))
+    return out.getvalue()

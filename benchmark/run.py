@@ -1,0 +1,203 @@
+"""The loop: for each missing sample read and verify, predict, check, score, store."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.console import Steps, note
+from benchmark.data.prepared import Entry, PreparedData
+from benchmark.digest import array_digest
+from benchmark.errors import BenchmarkError
+from benchmark.protocol import Protocol
+from benchmark.scoring import score_row
+from benchmark.store import Record, RunStore, RunWriter
+from benchmark.types import Sample, Segmenter, check_labels
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        requested: samples that were asked for.
+        done: of these, how many are predicted and scored.
+        failed: of these, sample -> reason.
+        stopped: why the loop ended before the last sample, else None.
+    """
+
+    requested: int
+    done: int
+    failed: Mapping[str, str]
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every requested sample is done."""
+        return self.done == self.requested
+
+
+class Runner:
+    """Does the samples of one run, under its lease.
+
+    Args:
+        data: the prepared samples.
+        store: where the run is.
+        writer: adds to it.
+        load_model: builds the segmenter; called only if a sample is missing.
+        model: its name, for messages.
+        protocol: how to score.
+        key: where its scores are stored.
+        seed: with the sample's id it seeds random, numpy and torch before each prediction.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        store: RunStore,
+        writer: RunWriter,
+        load_model: Callable[[], Segmenter],
+        *,
+        model: str,
+        protocol: Protocol,
+        key: str,
+        seed: int,
+    ) -> None:
+        self._data, self._store, self._writer = data, store, writer
+        self._load_model, self._model = load_model, model
+        self._protocol, self._key, self._seed = protocol, key, seed
+
+    def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
+        """Predict and score what is missing.
+
+        Args:
+            requested: the samples asked for.
+            overwrite: `missing` does samples never tried, `errors` also those that failed,
+                `all` every one.
+            allowed_failures: with more failed samples than this, the loop stops.
+
+        Raises:
+            StoreError: the run can't be written.
+            BenchmarkError: the model can't be built.
+        """
+        records = self._store.records()
+        scores = self._store.scores(self._key)
+        todo = [entry for entry in requested if _is_wanted(records.get(entry.id), overwrite)]
+        wanted = {entry.id for entry in todo}
+        unscored = [
+            entry
+            for entry in requested
+            if entry.id not in wanted
+            and records[entry.id].status == "done"
+            and entry.id not in scores
+        ]
+        ids = {entry.id for entry in requested}
+        failed = {
+            id_: str(record.error)
+            for id_, record in records.items()
+            if id_ in ids and id_ not in wanted and record.status == "error"
+        }
+        msa = {id_: row["metrics"]["msa"] for id_, row in scores.items() if id_ in ids - wanted}
+        if len(failed) > allowed_failures:
+            return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed before"))
+
+        segmenter: Segmenter | None = None
+        with Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps:
+            for entry in unscored:
+                self._score_stored(entry, records[entry.id], msa)
+                steps.advance(_detail(entry, msa))
+            for entry in todo:
+                if segmenter is None and entry.error is None:
+                    segmenter = self._load_model()
+                before = records.get(entry.id)
+                error = self._predict(entry, before.attempt + 1 if before else 1, segmenter, msa)
+                if error is not None:
+                    failed[entry.id] = error
+                    note(f"sample '{entry.id}' failed: {error}")
+                steps.advance(_detail(entry, msa))
+                if len(failed) > allowed_failures:
+                    return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed"))
+        return Outcome(len(requested), len(msa), failed)
+
+    def _predict(
+        self,
+        entry: Entry,
+        attempt: int,
+        segmenter: Segmenter | None,
+        msa: dict[str, float | None],
+    ) -> str | None:
+        """Do one sample; the reason if it failed. Only faults of the disk end the run."""
+        try:
+            sample = self._data.read(entry)
+            assert segmenter is not None  # a sample that was prepared has loaded the model
+            _seed_everything(self._seed, entry.id)
+            attend = getattr(segmenter, "attend", None)
+            if attend is not None:
+                attend(sample)
+            start = time.perf_counter()
+            labels = segmenter.predict(sample.image)
+            seconds = time.perf_counter() - start
+            labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
+        except Exception as error:  # whatever a model or a file does is its sample's error
+            known = isinstance(error, BenchmarkError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            trace = None if known else traceback.format_exc()
+            self._writer.append(Record(entry.id, "error", attempt, error=reason, traceback=trace))
+            return reason
+        digest = array_digest(labels)
+        stages = {name: float(s) for name, s in getattr(segmenter, "stages", {}).items()}
+        record = Record(entry.id, "done", attempt, digest, seconds, stages)
+        self._writer.append(record, labels)
+        self._score(sample, labels, digest, msa)
+        return None
+
+    def _score_stored(self, entry: Entry, record: Record, msa: dict[str, float | None]) -> None:
+        labels = self._store.prediction(record)
+        sample = self._data.read(entry)
+        self._score(sample, labels, str(record.prediction), msa)
+
+    def _score(
+        self, sample: Sample, labels: Any, digest: str, msa: dict[str, float | None]
+    ) -> None:
+        row, objects = score_row(sample, labels, digest, self._protocol)
+        self._writer.append_score(self._key, row, objects)
+        msa[sample.id] = row["metrics"]["msa"]
+
+
+def _is_wanted(record: Record | None, overwrite: str) -> bool:
+    return (
+        record is None or overwrite == "all" or (overwrite == "errors" and record.status == "error")
+    )
+
+
+def _too_many(failed: Mapping[str, str], how: str) -> str:
+    sample, reason = next(iter(failed.items()))
+    return (
+        f"{len(failed)} sample{'s' * (len(failed) > 1)} {how}, more than errors.max_failures "
+        f"allows: '{sample}': {reason}\nTry failed samples again with overwrite=errors, or go on "
+        f"without them with errors.max_failures={len(failed)}."
+    )
+
+
+def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
+    defined = [value for value in msa.values() if value is not None]
+    running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
+    return f"{entry.id}, {running}"
+
+
+def _seed_everything(seed: int, sample: str) -> None:
+    """Give each sample its own random stream, so that resuming changes nothing."""
+    digest = hashlib.sha256(f"{seed}:{sample}".encode()).digest()
+    number = int.from_bytes(digest[:4], "little")
+    random.seed(number)
+    np.random.seed(number)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(number)

@@ -1,0 +1,50 @@
+"""Prediction + truth + protocol -> a row of numbers, and the key it is stored under."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark.digest import json_digest
+from benchmark.match import match
+from benchmark.metrics import VERSION, object_rows, score
+from benchmark.protocol import Protocol
+from benchmark.types import Labels, Sample
+
+
+def score_basis(protocol: Protocol, labels_digest: str) -> dict[str, Any]:
+    """What scores depend on besides the prediction."""
+    return {"protocol": protocol.switches(), "labels": labels_digest, "metrics": VERSION}
+
+
+def score_key(basis: dict[str, Any]) -> str:
+    """The folder name that stands for a basis."""
+    return json_digest(basis)[:16]
+
+
+def score_row(
+    sample: Sample, prediction: Labels, digest: str, protocol: Protocol
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Score one prediction.
+
+    Args:
+        sample: with its true labels.
+        prediction: H x W integers, of the same shape.
+        digest: of the prediction, which the score belongs to.
+        protocol: how to score.
+
+    Returns:
+        The row of numbers, and the rows of its objects; both JSON-able.
+    """
+    overlap = match(sample.labels, prediction)
+    result = score(overlap, protocol)
+    row = {
+        "sample": sample.id,
+        "prediction": digest,
+        "group": sample.group,
+        "n_true": result.n_true,
+        "n_predicted": result.n_predicted,
+        "true_positives": list(result.true_positives),
+        "both_empty": result.both_empty,
+        "metrics": dict(result.metrics),
+    }
+    return row, object_rows(overlap)

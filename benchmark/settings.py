@@ -1,0 +1,81 @@
+"""What can be said on the command line, with its types: the schema of `configs/config.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+MISSING = "???"  # OmegaConf's mark of a value that must be given
+
+
+class Action(Enum):
+    """What to do."""
+
+    run = "segment, score and store what is missing; print the table (default)"
+    evaluate = "score the stored predictions again, without a model; reference=elf checks them"
+    report = "tables, figure and overlays of all stored runs"
+    compare = "two runs side by side, sample by sample: a=<run> b=<run>"
+    list = "what can be chosen, and what is missing to run it"
+    status = "which runs are complete, partial, failed, or being worked on"
+    check = "verify the prepared data and every stored prediction"
+
+
+class Overwrite(Enum):
+    """Which samples a run does: those never tried, also those that failed, or all."""
+
+    missing = "missing"
+    errors = "errors"
+    all = "all"
+
+
+class Device(Enum):
+    """Where the model runs; `auto` takes the best that it and the machine offer."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Reference(Enum):
+    """An independent implementation of the metric."""
+
+    elf = "elf"
+
+
+@dataclass
+class ErrorSettings:
+    """`max_failures`: samples that may fail; a whole number, or a fraction below 1."""
+
+    max_failures: float = 0.0
+
+
+@dataclass
+class LeaseSettings:
+    """What to do when another process works on the run."""
+
+    wait: bool = False
+    timeout: float = 300.0  # seconds until a silent holder on another host is taken for dead
+
+
+@dataclass
+class Settings:
+    """The whole configuration. `model`, `data` and `protocol` are chosen by name."""
+
+    model: Any = MISSING
+    data: Any = MISSING
+    protocol: Any = MISSING
+    action: Action = Action.run
+    limit: int | None = None
+    overwrite: Overwrite = Overwrite.missing
+    errors: ErrorSettings = field(default_factory=ErrorSettings)
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+    device: Device = Device.auto
+    threads: int | None = None
+    seed: int = 0
+    reference: Reference | None = None
+    a: str | None = None
+    b: str | None = None
+    results: str = MISSING
+    datasets: str = MISSING

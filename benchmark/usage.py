@@ -1,0 +1,72 @@
+"""What Hydra and OmegaConf say of a wrong command, in one clear message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from hydra.errors import MissingConfigException, OverrideParseException
+
+from benchmark.choices import choices, nearest
+from benchmark.settings import Settings
+
+
+def explain(error: Exception, folders: Sequence[Path]) -> str:
+    """One message for an exception of Hydra or OmegaConf.
+
+    Args:
+        error: what was raised while the configuration was composed.
+        folders: the configuration folders in use.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(str(error.missing_cfg_file), folders) or str(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"can't read the word '{error.override}': {_first_line(error)} Values with "
+            "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
+        )
+    cause = error.__cause__ or error
+    text = f"{error}\n{cause}"
+    unknown = re.search(r"Key '([^']+)' (?:is )?not in|Could not override '([^']+)'", text)
+    if unknown or "not in 'Settings'" in text:
+        return _unknown_key(error, cause)
+    key = getattr(cause, "full_key", None)
+    told = _first_line(cause).rstrip(".")
+    return f"{key}: {told}." + _nearest_in(told) if key else f"{told}."
+
+
+def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
+    group, _, name = wanted.removesuffix(".yaml").rpartition("/")
+    valid = choices(group, folders)
+    if not valid:
+        return None
+    listed = "\n".join(f"  {known:<14} {told}" for known, told in valid.items())
+    return f"there is no {group} '{name}'.{nearest(name, valid)} Known are:\n{listed}"
+
+
+def _unknown_key(error: Exception, cause: BaseException) -> str:
+    override = re.search(r"Could not override '([^']+)'", str(error))
+    key = override[1] if override else str(getattr(cause, "full_key", "") or "?")
+    parent = getattr(cause, "parent_node", None)
+    head, _, _ = key.rpartition(".")
+    known = sorted(str(k) for k in parent) if parent is not None and head else _top_level()
+    prefix = f"{head}." if head else ""
+    listed = ", ".join(prefix + k for k in known)
+    return f"there is no key '{key}'.{nearest(key, [prefix + k for k in known])} Known: {listed}."
+
+
+def _top_level() -> list[str]:
+    return [field.name for field in fields(Settings)] if is_dataclass(Settings) else []
+
+
+def _nearest_in(told: str) -> str:
+    """For "Invalid value 'runn', expected one of [run, ...]": the nearest of them."""
+    found = re.search(r"[Ii]nvalid value '([^']*)', expected one of \[([^\]]*)\]", told)
+    return nearest(found[1], found[2].split(", ")) if found else ""
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

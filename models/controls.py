@@ -1,0 +1,42 @@
+"""Methods whose scores are known beforehand: what a table has to show for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from benchmark.types import Image, Labels, Sample
+
+
+@dataclass
+class Oracle:
+    """Returns the true labels: mSA is 1 wherever there is an object."""
+
+    version: ClassVar[int] = 1
+    sees_truth: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._truth: Labels | None = None
+
+    def attend(self, sample: Sample) -> None:
+        """Be handed the truth by the runner, which `predict` never is."""
+        self._truth = sample.labels
+
+    def predict(self, image: Image) -> Labels:
+        """The true labels of the sample last attended to, H x W."""
+        if self._truth is None:
+            raise RuntimeError("the oracle was asked before it was handed the truth")
+        return self._truth
+
+
+@dataclass
+class Empty:
+    """Finds nothing: mSA is 0."""
+
+    version: ClassVar[int] = 1
+
+    def predict(self, image: Image) -> Labels:
+        """Background only, H x W."""
+        return np.zeros(image.shape[:2], np.uint16)
