@@ -32,7 +32,7 @@ def choices(group: str, folders: Sequence[Path] = (CONFIGS,)) -> dict[str, str]:
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """` Did you mean 'otsu'?`, or nothing where no name is near."""
-    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 

@@ -13,7 +13,7 @@ from benchmark.choices import CONFIGS, GROUPS, choices, config_folders
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.provenance import CHECKOUT
-from benchmark.settings import Action, Settings
+from benchmark.settings import MISSING, Action, Settings
 
 USAGE_TEXT = """\
 python -m benchmark [model=<name>] [data=<name>] [action=<name>] [<key>=<value> ...]
@@ -120,6 +120,7 @@ def _run_hydra(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark import launcher
+    from benchmark.sweep import summarise
     from benchmark.usage import explain
 
     if not CONFIGS.is_dir():
@@ -133,7 +134,11 @@ def _run_hydra(arguments: list[str]) -> int:
     finished: list[int] = []
 
     def task(config: Any) -> None:
-        finished.append(_perform(config))
+        try:
+            finished.append(_perform(config))
+        except BenchmarkError as error:
+            complain(str(error))
+            finished.append(error.exit_status)
 
     # Hydra would print its own tracebacks and leave with status 1; raised, they are explained.
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -149,8 +154,8 @@ def _run_hydra(arguments: list[str]) -> int:
     finally:
         if not asked_for_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
-    finished += launcher.summarise()
-    return max(finished, default=DONE)
+    jobs = launcher.ProcessLauncher.outcomes
+    return summarise(jobs) if jobs else max(finished, default=DONE)
 
 
 def _perform(config: Any) -> int:
@@ -162,28 +167,24 @@ def _perform(config: Any) -> int:
 
     from benchmark.device import limit_threads
 
-    _refuse_missing(config)
+    _ask_for_missing(config)
     limit_threads(config.threads)
     from benchmark.job import Job  # only now: it imports numpy, which reads the threads once
 
     def build(described: Mapping[str, Any]) -> Any:
         try:
-            return instantiate(dict(described))
+            return instantiate(dict(described), _convert_="all")
         except InstantiationException as error:
             raise error.__cause__ or error from None
 
-    model = HydraConfig.get().overrides.task
-    variant = [word.partition(".")[2] for word in model if word.startswith("model.")]
-    hidden = [word for word in variant if word.partition("=")[0] not in _PATHS]
+    words = HydraConfig.get().overrides.task
+    given = [word.partition(".")[2] for word in words if word.startswith("model.")]
+    variant = ", ".join(word for word in given if word.partition("=")[0] not in _PLACES)
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
-    job = Job(settings, ", ".join(hidden), build)
     action = importlib.import_module(f"benchmark.actions.{settings.action.name}")
     try:
-        status: int = action.perform(job)
-    except BenchmarkError as error:
-        complain(str(error))
-        return error.exit_status
+        status: int = action.perform(Job(settings, variant, build))
     except MemoryError:
         complain("out of memory; what was stored stays valid")
         return PARTIAL
@@ -191,18 +192,27 @@ def _perform(config: Any) -> int:
 
 
 # Parameters that are places, not properties: no part of a model's name in a table.
-_PATHS = ("predictions",)
+_PLACES = ("predictions",)
+_ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 
-def _refuse_missing(config: Any) -> None:
-    """Ask for values that only the user can give.
+def _ask_for_missing(config: Any) -> None:
+    """Ask for values that only the user can give; drop what the action has no use for.
 
     Raises:
         UsageError: one is missing and the action needs it.
     """
     from omegaconf import OmegaConf
 
-    missing = sorted(OmegaConf.missing_keys(config))
-    needed = [] if config.action.name in ("list", "status", "report", "compare") else missing
-    if needed:
-        raise UsageError(f"please give {' and '.join(f'{key}=...' for key in needed)}.")
+    if config.action in _ABOUT_ALL_RUNS:
+        config.model, config.data = {}, {}
+    missing = _marked(OmegaConf.to_container(config, resolve=False), "")
+    if missing:
+        raise UsageError(f"please give {' and '.join(f'{key}=...' for key in missing)}.")
+
+
+def _marked(value: Any, key: str) -> list[str]:
+    """The keys below a value that say `???`."""
+    if isinstance(value, dict):
+        return [k for name, v in value.items() for k in _marked(v, f"{key}.{name}".lstrip("."))]
+    return [key] if value == MISSING else []

@@ -18,7 +18,7 @@ from benchmark.data.prepared import Entry, PreparedData
 from benchmark.digest import array_digest
 from benchmark.errors import BenchmarkError
 from benchmark.protocol import Protocol
-from benchmark.scoring import score_row
+from benchmark.scoring import score_key, score_row
 from benchmark.store import Record, RunStore, RunWriter
 from benchmark.types import Sample, Segmenter, check_labels
 
@@ -55,7 +55,7 @@ class Runner:
         load_model: builds the segmenter; called only if a sample is missing.
         model: its name, for messages.
         protocol: how to score.
-        key: where its scores are stored.
+        basis: what the scores depend on besides the predictions.
         seed: with the sample's id it seeds random, numpy and torch before each prediction.
     """
 
@@ -68,12 +68,13 @@ class Runner:
         *,
         model: str,
         protocol: Protocol,
-        key: str,
+        basis: dict[str, Any],
         seed: int,
     ) -> None:
         self._data, self._store, self._writer = data, store, writer
         self._load_model, self._model = load_model, model
-        self._protocol, self._key, self._seed = protocol, key, seed
+        self._protocol, self._seed = protocol, seed
+        self._basis, self._key = basis, score_key(basis)
 
     def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
         """Predict and score what is missing.
@@ -168,7 +169,7 @@ class Runner:
         self, sample: Sample, labels: Any, digest: str, msa: dict[str, float | None]
     ) -> None:
         row, objects = score_row(sample, labels, digest, self._protocol)
-        self._writer.append_score(self._key, row, objects)
+        self._writer.append_score(self._key, self._basis, row, objects)
         msa[sample.id] = row["metrics"]["msa"]
 
 

@@ -181,9 +181,7 @@ class RunStore:
             for kind in ("scores", "objects"):
                 for folder in (self.path / kind).glob("*"):
                     Journal(folder).repair()
-            if self.describe() is None:
-                write_whole(self.path / "run.json", json.dumps(description, indent=1).encode())
-            yield RunWriter(self, lease, attempt)
+            yield RunWriter(self, lease, description, attempt)
         finally:
             lease.release()
 
@@ -191,9 +189,16 @@ class RunStore:
 class RunWriter:
     """Adds to a run while its lease is held. Made by `RunStore.writing`."""
 
-    def __init__(self, store: RunStore, lease: Lease, attempt: Callable[[], dict[str, Any]]):
+    def __init__(
+        self,
+        store: RunStore,
+        lease: Lease,
+        description: dict[str, Any],
+        attempt: Callable[[], dict[str, Any]],
+    ) -> None:
         self._store = store
         self._lease = lease
+        self._description = description
         self._attempt: Callable[[], dict[str, Any]] | None = attempt
         self._name = safe_name(
             f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{socket.gethostname()}-{os.getpid()}"
@@ -206,6 +211,10 @@ class RunWriter:
             StoreError: disk full, read-only, or another process took the run over.
         """
         self._still_mine()
+        # Only now: a run whose model can't even be built shall not come to be.
+        if self._store.describe() is None:
+            content = json.dumps(self._description, indent=1).encode()
+            write_whole(self._store.path / "run.json", content)
         if self._attempt is not None:
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
@@ -216,23 +225,14 @@ class RunWriter:
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
 
-    def begin_scores(self, key: str, basis: dict[str, Any]) -> None:
-        """Say beside the scores what they depend on.
-
-        Raises:
-            StoreError: as `append`.
-        """
-        folder = self._store.path / "scores" / key
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "basis.json").exists():
-            write_whole(folder / "basis.json", json.dumps(basis, indent=1).encode())
-
-    def append_score(self, key: str, row: dict[str, Any], objects: dict[str, Any]) -> None:
+    def append_score(
+        self, key: str, basis: dict[str, Any], row: dict[str, Any], objects: dict[str, Any]
+    ) -> None:
         """Store what a prediction scored: the objects first, so that a score has its objects.
 
         Args:
-            key: stands for labels, protocol and version of the metrics.
+            key: stands for the basis.
+            basis: labels, protocol and version of the metrics; kept beside the scores.
             row: `sample`, `prediction` (its digest), and the numbers.
             objects: per true and predicted object, in columns.
 
@@ -240,9 +240,14 @@ class RunWriter:
             StoreError: as `append`.
         """
         self._still_mine()
+        folder = self._store.path / "scores" / key
+        if not (folder / "basis.json").exists():
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / "basis.json", json.dumps(basis, indent=1).encode())
         belongs = {name: row[name] for name in ("sample", "prediction")}
         Journal(self._store.path / "objects" / key).append(self._name, belongs | objects)
-        Journal(self._store.path / "scores" / key).append(self._name, row)
+        Journal(folder).append(self._name, row)
 
     def _still_mine(self) -> None:
         if self._lease.lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -23,8 +23,10 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(str(error.missing_cfg_file), folders) or str(error)
     if isinstance(error, OverrideParseException):
+        if "=" not in str(error.override):
+            return f"'{error.override}' is no word of the form key=value."
         return (
-            f"can't read the word '{error.override}': {_first_line(error)} Values with "
+            f"can't read the word '{error.override}': {_first_line(error)}. Values with "
             "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
         )
     cause = error.__cause__ or error
@@ -50,15 +52,14 @@ def _unknown_key(error: Exception, cause: BaseException) -> str:
     override = re.search(r"Could not override '([^']+)'", str(error))
     key = override[1] if override else str(getattr(cause, "full_key", "") or "?")
     parent = getattr(cause, "parent_node", None)
-    head, _, _ = key.rpartition(".")
-    known = sorted(str(k) for k in parent) if parent is not None and head else _top_level()
-    prefix = f"{head}." if head else ""
-    listed = ", ".join(prefix + k for k in known)
-    return f"there is no key '{key}'.{nearest(key, [prefix + k for k in known])} Known: {listed}."
+    head, _, tail = key.rpartition(".")
+    known = sorted(map(str, parent)) if parent is not None and head else _TOP_LEVEL
+    near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
+    of = f" of {head}" if head else ""
+    return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
 
 
-def _top_level() -> list[str]:
-    return [field.name for field in fields(Settings)] if is_dataclass(Settings) else []
+_TOP_LEVEL = [field.name for field in fields(Settings)]
 
 
 def _nearest_in(told: str) -> str:

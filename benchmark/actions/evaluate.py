@@ -52,12 +52,11 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,
     ) as writer:
-        writer.begin_scores(job.score_key, job.score_basis)
         for sample, labels, record in _stored(job, entries, "scoring"):
             row, objects = score_row(sample, labels, str(record.prediction), job.protocol)
             old = before.get(sample.id, {})
             row["attempt"] = old.get("attempt", 0) + 1
-            writer.append_score(job.score_key, row, objects)
+            writer.append_score(job.score_key, job.score_basis, row, objects)
     result = load_result(job.store, job.score_key, job.protocol.name)
     if result is not None:
         show([result])

@@ -8,9 +8,10 @@ from benchmark.console import complain, note
 from benchmark.errors import DONE, PARTIAL, StoreError
 from benchmark.job import Job
 from benchmark.provenance import describe_attempt
-from benchmark.report.results import load_result
+from benchmark.report.results import RunResult, load_result
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
+from benchmark.sweep import leave_outcome
 
 
 def perform(job: Job) -> int:
@@ -25,6 +26,7 @@ def perform(job: Job) -> int:
     result = load_result(job.store, job.score_key, job.protocol.name)
     if result is not None:
         show([result])
+        _leave(result)
         try:
             folder = write_report([result], job.store.path / "report")
             note(f"stored in {job.store.path}, tables and pictures in {folder}")
@@ -47,7 +49,6 @@ def _run(job: Job) -> Outcome:
         timeout=settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
-        writer.begin_scores(job.score_key, job.score_basis)
         runner = Runner(
             job.data,
             job.store,
@@ -55,11 +56,17 @@ def _run(job: Job) -> Outcome:
             job.load_model,
             model=job.model_name,
             protocol=job.protocol,
-            key=job.score_key,
+            basis=job.score_basis,
             seed=settings.seed,
         )
         allowed = job.allowed_failures(len(job.requested))
         return runner.run(job.requested, settings.overwrite.name, allowed)
+
+
+def _leave(result: RunResult) -> None:
+    means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
+    told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
+    leave_outcome({"model": result.model, "data": result.data, "status": result.status, **told})
 
 
 def _first(outcome: Outcome) -> str:

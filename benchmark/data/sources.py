@@ -71,8 +71,8 @@ class FolderSource:
         """Pair the files.
 
         Raises:
-            DataError: nothing found, two files with one stem, a file without its partner.
-            UsageError: the regular expression is none, or does not match a file name.
+            DataError: two files with one stem, a file without its partner.
+            UsageError: nothing found; the regular expression is none, or does not match a name.
         """
         images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
         labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
@@ -203,7 +203,7 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
         word: the command-line word it came from, for the message.
 
     Raises:
-        DataError: it names no file.
+        UsageError: it names no file.
     """
     full = Path(root or ".").expanduser() / Path(pattern).expanduser()
     # pathlib's own glob takes no absolute pattern.
@@ -211,7 +211,7 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     files = sorted(Path(name) for name in found if Path(name).is_file())
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
-        raise DataError(f"{word}='{pattern}' names no file (looked from {where}).")
+        raise UsageError(f"{word}='{pattern}' names no file (looked from {where}).")
     return files
 
 

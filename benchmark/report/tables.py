@@ -61,10 +61,8 @@ def _row(result: RunResult) -> Row:
     pooled = pooled_accuracies(counts)
     both_empty = scores["both_empty"].astype(bool)
     return {
-        "model": result.model,
-        "data": result.data,
-        "split": result.split,
-        "protocol": result.protocol,
+        # pandas holds strings as UTF-8 and would stop at a lone surrogate.
+        **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
         "images": len(counted),
         "groups": counted["group"].nunique(),
         "excluded": int((both_empty & scores["msa"].isna()).sum()),

@@ -1,0 +1,115 @@
+"""The jobs of a multirun: each in a process of its own, and one summary over all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.choices import config_folders
+from benchmark.console import note, out, printable
+from benchmark.errors import DONE, INTERRUPTED, PARTIAL
+from benchmark.files import disk_errors
+
+OUTCOME = "BENCHMARK_OUTCOME"
+"""Environment variable: the file in which a job leaves what came of it, for the summary."""
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How one job ended.
+
+    Attributes:
+        words: its overrides.
+        status: exit status; negative: the signal that killed it.
+        log: what it printed.
+        told: what it left for the summary (see `leave_outcome`).
+        seconds: wall time.
+    """
+
+    words: str
+    status: int
+    log: Path
+    told: dict[str, Any]
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """`done`, `failed`, or what killed it."""
+        if self.status < 0:
+            return f"killed by {signal.Signals(-self.status).name}"
+        return {0: "done", INTERRUPTED: "interrupted"}.get(self.status, "failed")
+
+    @property
+    def reason(self) -> str:
+        """The last error it printed."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines[-1:] or ["it printed nothing"])[-1].removeprefix("error: ")
+
+
+def leave_outcome(told: dict[str, Any]) -> None:
+    """In a job of a multirun: leave what came of it for the summary."""
+    path = os.environ.get(OUTCOME)
+    if path:
+        Path(path).write_text(json.dumps(told))
+
+
+def summarise(outcomes: Sequence[JobOutcome]) -> int:
+    """Print one table over the jobs of a multirun, and for each failure its reason and log.
+
+    Returns:
+        The exit status of the whole: 0 if every job is done, 130 if it was interrupted, else 1.
+    """
+    table = Table("job", "state", "model", "data", "samples", "mSA", "SA50", "seconds")
+    for outcome in outcomes:
+        cells = [outcome.told.get(key, "") for key in ("model", "data", "status", "msa", "sa50")]
+        row = [outcome.words, outcome.state, *cells, f"{outcome.seconds:.0f}"]
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    out.print(table)
+    for outcome in outcomes:
+        if outcome.status != 0:
+            note(f"{outcome.words}: {outcome.state}: {outcome.reason}\n  log: {outcome.log}")
+    statuses = {outcome.status for outcome in outcomes}
+    return DONE if statuses == {DONE} else INTERRUPTED if INTERRUPTED in statuses else PARTIAL
+
+
+def run_job(overrides: list[str], words: str, folder: Path) -> JobOutcome:
+    """Run one job to its end.
+
+    Args:
+        overrides: its words.
+        words: the same for people.
+        folder: where its log goes.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    log, left = folder / "log.txt", folder / "outcome.json"
+    own_folders = config_folders()[:-1]
+    command = [sys.executable, "-m", "benchmark"]
+    command += [word for own in own_folders for word in ("--config-dir", str(own))]
+    environment = os.environ | {OUTCOME: str(left), "PYTHONUNBUFFERED": "1"}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    start = time.monotonic()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*command, *overrides], stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            # The terminal has told the job as well: let it store what it has.
+            process.wait()
+            status = INTERRUPTED
+    told = json.loads(left.read_text()) if left.exists() else {}
+    return JobOutcome(words, status, log, told, time.monotonic() - start)
