@@ -45,20 +45,21 @@ def printable(text: str) -> str:
 
 
 class Steps:
-    """Progress over samples: a bar on a terminal, a plain line every so many when piped.
+    """Progress over samples: a bar on a terminal, now and then a plain line when piped.
 
     Args:
         title: what is being done.
         total: how many steps there are; None until `show` tells.
     """
 
-    _LINES = 10  # plain lines for a whole run
+    _LINES = 10  # plain lines at most for the whole
+    _PAUSE = 2.0  # seconds at least between two of them
 
     def __init__(self, title: str, total: int | None = None) -> None:
         self._title = printable(title)
         self._total = total
         self._done = 0
-        self._began = time.monotonic()
+        self._began = self._told = time.monotonic()
         self._bar: Progress | None = None
 
     def __enter__(self) -> Steps:
@@ -93,12 +94,17 @@ class Steps:
     def show(self, done: int, total: int, detail: str = "") -> None:
         """So many of so many steps are done."""
         self._done, self._total = done, total
-        seconds = time.monotonic() - self._began
+        now = time.monotonic()
+        seconds = now - self._began
         rate = f"{done / seconds:.1f}/s" if seconds > 0 and done else ""
         if self._bar is not None:
             detail = printable(detail)
             self._bar.update(self._task, completed=done, total=total, rate=rate, detail=detail)
-        elif done and (done % max(1, total // self._LINES) == 0 or done == total):
-            left = f"{seconds / done * (total - done):.0f} s left"
+        elif done == total or (self._is_due(now) and done % max(1, total // self._LINES) == 0):
+            self._told = now
+            left = f"{seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
             told = ", ".join(part for part in (rate, left, detail) if part)
             note(f"{self._title}: {done}/{total}, {told}")
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._told > self._PAUSE

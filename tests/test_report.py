@@ -35,9 +35,9 @@ def run(model="otsu", data="dsb", msa=(0.5,) * 6, **changes):
             "group": [f"g{i}" for i in range(n)],
             "n_true": [4] * n,
             "n_predicted": [4] * n,
-            "true_positives": [(2,) * 5 + (1,) * 5] * n,
+            "true_positives": [(2,) + (1,) * 9] * n,
             "both_empty": [False] * n,
-            "seconds": np.arange(n, dtype=float),
+            "seconds": np.arange(n, dtype=float) ** 2,
             "msa": np.array(msa, float),
             "sa50": np.array(msa, float) / 2,
         },
@@ -88,8 +88,8 @@ def test_summary_holds_the_run_in_a_row():
     assert 0.4 < row["msa_low"] < 0.65 < row["msa_high"] < 0.9
     assert row["sa50_low"] == pytest.approx(row["msa_low"] / 2)
     assert row["sa50_pooled"] == pytest.approx(2 / 6)  # TP 2 of 4 and 4
-    assert row["msa_pooled"] == pytest.approx((2 / 6 + 1 / 7) / 2)
-    assert row["seconds"] == 2.5
+    assert row["msa_pooled"] == pytest.approx((2 / 6 + 9 * 1 / 7) / 10)
+    assert row["seconds"] == 6.5  # the median; the mean is 9.2
     assert (row["images"], row["groups"], row["excluded"]) == (6, 6, 0)
     assert (row["status"], row["mixed"]) == ("complete", True)
     assert (row["run"], row["run_id"]) == (result.run_id[:12], result.run_id)
@@ -121,7 +121,7 @@ def test_empty_images_that_score_zero_are_said_aloud():
     frame = tables.summary([run(scores={"both_empty": [True] + [False] * 5})])
     assert frame["excluded"].item() == 0
     for text in (tables.markdown(frame), tables.latex(frame), printed(frame)):
-        assert "score 0 (up to 1 per run)" in text
+        assert "score 0 (up to 1 per run)" in " ".join(text.split())
     assert "score 0" not in tables.markdown(tables.summary([run()]))
 
 
@@ -235,11 +235,13 @@ def test_hostile_names_are_text_in_every_table(where):
     frame = tables.summary(
         [run(**{"model": f"m{i}", where: name}, scores=scores) for i, name in enumerate(HOSTILE)]
     )
+    # As it would be had `summary` let the names through: each rendering guards itself.
+    frame[where] = ["" if name == "\ud800" else name for name in HOSTILE]
     for name, render in RENDERINGS.items():
         text = render(frame)
         stray = re.sub(r"\x1b\[[01]?m", "", text) if name == "console" else text
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\ud800]", stray), name
-        assert len(text.encode()) > 0
+        assert text.encode()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -341,9 +343,7 @@ def test_figures_take_hostile_names_as_text(tmp_path):
     xml.etree.ElementTree.parse(svg)
     assert "<img" not in svg.read_text(encoding="utf-8")
     texts = svg_texts(svg)
-    assert {"$x$", "$$", r"\$", r"$\frac", "$a_b$"} <= {
-        text.replace(r"\$", "$") for text in texts
-    } | {text for text in texts}
+    assert {"$x$", "$$", r"\$", r"$\frac", "$a_b$"} <= set(texts)
     assert max(map(len, texts)) < 60
 
 
@@ -364,12 +364,8 @@ def test_matplotlib_is_loaded_late_and_pyplot_never():
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    pyplot = [
-        p
-        for p in ("figures", "overlays")
-        if "pyplot" in Path(sys.modules[f"benchmark.report.{p}"].__file__).read_text()
-    ]
-    assert not pyplot
+    for module in (figures, overlays):
+        assert "pyplot" not in Path(module.__file__).read_text(encoding="utf-8")
 
 
 # --- overlays ---------------------------------------------------------------------------
@@ -434,17 +430,17 @@ def test_small_images_are_enlarged_with_outlines_two_pixels_wide(tmp_path):
 
 
 def test_large_images_are_reduced(tmp_path):
-    labels = squares(4001)
+    labels = squares(2401)
     path = overlays.overlay(labels, labels, labels, "t", tmp_path / "a.png")
-    _, outlined = panels(path, 1333, 1333)  # a third
-    assert count(outlined, "both") > 4 * 400
+    _, outlined = panels(path, 1200, 1200)  # half
+    assert count(outlined, "both") == 2 * 4 * 449
 
 
 @pytest.mark.parametrize("channels", [None, 1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint64", "float16", "float32", "f8"])
 def test_any_image_can_be_drawn(tmp_path, channels, dtype):
     shape = (64, 64) if channels is None else (64, 64, channels)
-    image = (np.random.default_rng(0).random(shape) * 100).astype(dtype)
+    image = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
     path = overlays.overlay(image, squares(), squares(), "t", tmp_path / "a.png")
     plain, _ = panels(path, 448, 448)
     assert plain.std() > 20
@@ -463,18 +459,18 @@ def test_any_image_can_be_drawn(tmp_path, channels, dtype):
     ],
     ids=["zero", "constant", "nan", "inf", "some nan", "huge", "some inf"],
 )
-def test_odd_images_do_not_stop_a_report(tmp_path, image):
+def test_odd_images_do_not_stop_a_report(tmp_path, request, image):
     path = overlays.overlay(image, squares(), squares(), "t", tmp_path / "a.png")
     plain, outlined = panels(path, 448, 448)
     assert count(outlined, "both") > 0
-    if np.ptp(image[np.isfinite(image)]) > 0 if np.isfinite(image).any() else False:
-        assert plain.std() > 0
+    assert plain.any() == ("some" in request.node.callspec.id)
 
 
 def test_a_few_bright_spots_are_seen():
     image = np.zeros((64, 64))
-    image[3, 3] = 5
+    image[3, 3], image[5, 5] = 5, 2.5
     assert overlays._rgb(image)[3, 3].tolist() == [255, 255, 255]
+    assert overlays._rgb(image)[5, 5].tolist() == [128, 128, 128]
 
 
 def test_alpha_changes_nothing_and_two_channels_are_magenta_and_green():

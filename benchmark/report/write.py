@@ -73,7 +73,7 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             continue
         row = result.scores.loc[sample_id]
         title = (
-            f"{result.model} on {result.data}: {sample_id}\nmSA {row['msa']:.3f}, "
+            f"{result.model} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
             f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
         )
         path = folder / f"{result.path.name}_{kind}_{sample_id}.png"
