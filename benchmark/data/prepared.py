@@ -74,8 +74,8 @@ class PreparedData:
         return json_digest([[entry.id, entry.image_digest] for entry in self.entries])
 
     def labels_digest(self) -> str:
-        """What scores depend on: every id with its labels."""
-        return json_digest([[entry.id, entry.labels_digest] for entry in self.entries])
+        """What scores depend on: every id with its labels, and the group it counts in."""
+        return json_digest([[e.id, e.labels_digest, e.group] for e in self.entries])
 
     def read(self, entry: Entry) -> Sample:
         """Read a sample and verify that it is the one that was prepared.

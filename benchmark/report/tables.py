@@ -107,7 +107,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
     lines = [
         "SA50 = TP / (TP + FP + FN) at an IoU of at least 0.5, which this field often calls "
         "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D.",
-        "Intervals: 95 % bootstrap of the mean over images, resampling whole groups.",
+        "Intervals: 95 % bootstrap of the mean over images, resampling whole groups. Scored "
+        f"under protocol {', '.join(sorted(frame['protocol'].unique()))}.",
     ]
     for protocol, rows in frame[frame["both_empty"] > 0].groupby("protocol"):
         policy = "are left out of the means" if rows["excluded"].any() else "score 0"
@@ -142,7 +143,7 @@ class _Column:
     header: str
     text: Callable[[Row], str]
     right: bool = False
-    width: int | None = None  # letters in the terminal, where names and intervals give way
+    width: int | None = None  # letters at least in the terminal; names and intervals give way
     marks_best: bool = False
 
 
@@ -188,7 +189,7 @@ def console(frame: pd.DataFrame) -> Table:
             column.header,
             justify="right" if column.right else "left",
             overflow="fold",
-            width=column.width,
+            min_width=column.width,
         )
     for row in _rows(
         frame, lambda text: Text(escape.plain(text)), lambda cell: Text(cell.plain, "bold")
