@@ -143,7 +143,7 @@ class _Column:
     header: str
     text: Callable[[Row], str]
     right: bool = False
-    width: int | None = None  # letters at least in the terminal; names and intervals give way
+    width: int | None = None  # letters in the terminal, where names and intervals give way
     marks_best: bool = False
 
 
@@ -156,7 +156,7 @@ _SHOWN = (
     _Column("95 % interval", _interval("msa")),
     _Column("SA50", lambda row: _number(row["sa50"]), right=True, width=5),
     _Column("95 % interval", _interval("sa50")),
-    _Column("status", lambda row: row["status"] + (", mixed" if row["mixed"] else ""), width=9),
+    _Column("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
     _Column("run", lambda row: row["run"], width=12),
 )
 
@@ -189,7 +189,7 @@ def console(frame: pd.DataFrame) -> Table:
             column.header,
             justify="right" if column.right else "left",
             overflow="fold",
-            min_width=column.width,
+            width=column.width,
         )
     for row in _rows(
         frame, lambda text: Text(escape.plain(text)), lambda cell: Text(cell.plain, "bold")
