@@ -59,7 +59,8 @@ class Match:
     Attributes:
         true: the annotated objects.
         predicted: the predicted objects.
-        true_index: K, for each overlapping pair the position in `true`.
+        true_index: K, for each overlapping pair the position in `true`; ascending, and for
+            equal ones `predicted_index` is.
         predicted_index: K, for each pair the position in `predicted`.
         intersection: K, pixels that the pair shares; at least 1.
     """
@@ -96,9 +97,11 @@ def match(true: Labels, predicted: Labels) -> Match:
         The sparse overlap of their objects.
 
     Raises:
-        ValueError: the shapes differ, or one is not 2-D or not integer.
+        ValueError: the shapes differ, or one is not 2-D, not integer, or negative.
     """
     for name, labels in (("true", true), ("predicted", predicted)):
+        if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+            raise ValueError(f"the {name} labels hold negative ids (smallest {labels.min()})")
         if labels.ndim != 2 or labels.dtype.kind not in "iu":
             shape = f"{labels.dtype} of shape {labels.shape}"
             raise ValueError(f"the {name} labels are {shape}, not 2-D integers")
@@ -108,7 +111,10 @@ def match(true: Labels, predicted: Labels) -> Match:
     true_id, predicted_id, pixels = _count_pairs(*_flat(true, predicted))
     true_objects, true_of_pair = _objects(true_id, pixels, true)
     predicted_objects, predicted_of_pair = _objects(predicted_id, pixels, predicted)
-    both = (true_id != 0) & (predicted_id != 0)
+    both = np.flatnonzero((true_id != 0) & (predicted_id != 0))
+    # A fixed order: sums and "the first of equals" shall not depend on how ids are hashed.
+    rank = true_of_pair[both] * len(predicted_objects) + predicted_of_pair[both]
+    both = both[np.argsort(rank)]
     return Match(
         true_objects, predicted_objects, true_of_pair[both], predicted_of_pair[both], pixels[both]
     )
@@ -213,9 +219,11 @@ def _grown(keys: Ids, count: Ints) -> tuple[Ids, Ints]:
 def _slot(t: np.uint64, p: np.uint64, keys: Ids, count: Ints) -> np.uint64:
     """Where the pair stands in the table (open addressing), or the empty slot for it."""
     mask = np.uint64(len(count) - 1)
-    # Odd constants near 2^64 / golden ratio spread consecutive ids (Fibonacci hashing).
+    # Odd constants near 2^64 / golden ratio spread consecutive ids (Fibonacci hashing); the
+    # second round spreads ids that differ in their upper bits alone.
     mixed = t * np.uint64(0x9E3779B97F4A7C15) ^ p * np.uint64(0xC2B2AE3D27D4EB4F)
-    slot = (mixed ^ (mixed >> np.uint64(29))) & mask
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    slot = (mixed >> np.uint64(32)) & mask
     while count[slot] > 0 and (keys[slot, 0] != t or keys[slot, 1] != p):
         slot = (slot + np.uint64(1)) & mask
     return slot
