@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -60,14 +61,20 @@ def sync_folder(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+                raise
         finally:
             os.close(descriptor)
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what killed writers left behind under temporary names."""
-    for stray in folder.glob(f".*{TEMPORARY}"):
-        stray.unlink(missing_ok=True)
+    """Remove what killed writers left behind under temporary names, in folders below too."""
+    for stray in folder.rglob(f".*{TEMPORARY}"):
+        # The name ends in its writer's process id. One that lives may still be at it: a
+        # report is written without a lease.
+        if not Path("/proc", stray.name.split(".")[-2]).exists():
+            stray.unlink(missing_ok=True)
 
 
 def tiff_bytes(array: NDArray[Any]) -> bytes:

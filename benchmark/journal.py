@@ -6,14 +6,16 @@ line unfinished. Readers take the union of all files and pass over such a line.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmark.console import note
 from benchmark.digest import canonical_json
+from benchmark.errors import StoreError
 from benchmark.files import disk_errors, sync_folder
 
 
@@ -59,21 +61,48 @@ class Journal:
 
         A damaged line in the middle of a file is passed over with a warning: the sample
         it told of counts as not done.
+
+        Raises:
+            StoreError: a file can't be read.
         """
         for path in sorted(self.folder.glob("*.jsonl")):
-            *lines, _torn = path.read_bytes().split(b"\n")
+            try:
+                *lines, _torn = path.read_bytes().split(b"\n")
+            except OSError as error:
+                raise StoreError(f"{path} can't be read: {error.strerror}.") from error
             for number, line in enumerate(lines, start=1):
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    where = f"{path}, line {number}"
-                    warnings.warn(f"{where}, is damaged and was ignored", stacklevel=2)
+                row = _parsed(line)
+                if row is None:
+                    _warn(path, number)
+                else:
+                    yield row
 
     def repair(self) -> None:
-        """Cut off unfinished last lines. Only for the one who alone may write here."""
+        """Cut off unfinished last lines. Only for the one who alone may write here.
+
+        Raises:
+            StoreError: a file can't be mended.
+        """
         for path in self.folder.glob("*.jsonl"):
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                with disk_errors(path):
+            with disk_errors(path):
+                content = path.read_bytes()
+                whole = content.rfind(b"\n") + 1
+                if whole < len(content):
                     os.truncate(path, whole)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The row that a line holds; None if it is damaged."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+@functools.cache  # a run reads its journals several times
+def _warn(path: Path, number: int) -> None:
+    note(
+        f"warning: {path}, line {number}, is damaged and was passed over: what it told of "
+        "counts as not done, and the next run does it again"
+    )

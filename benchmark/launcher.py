@@ -44,8 +44,11 @@ class ProcessLauncher(Launcher):
         """Run the jobs."""
         returns = []
         folder = Path(str(self._sweep_dir))
+        # What all jobs share tells nobody which is which.
+        shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
-            words = " ".join(filter_overrides(list(overrides)))
+            own = [word for word in overrides if word not in shared]
+            words = " ".join(filter_overrides(own))
             place = f"[{number - initial_job_idx + 1}/{len(job_overrides)}]"
             with err.status(Text(printable(f"{place} {words}"))):
                 outcome = run_job(list(overrides), words, folder / str(number))

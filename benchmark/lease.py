@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import RunHeldError
-from benchmark.files import TEMPORARY, disk_errors, write_whole
+from benchmark.errors import RunHeldError, StoreError, UsageError
+from benchmark.files import TEMPORARY, disk_errors, sweep_temporaries, write_whole
 
 HEARTBEAT = 10.0  # seconds between two signs of life
 
@@ -49,10 +49,19 @@ class Lease:
         Raises:
             RunHeldError: another living process holds it, and `wait` is false.
             StoreError: the folder can't be written.
+            UsageError: the timeout is shorter than the time between two signs of life.
         """
+        if self.timeout <= HEARTBEAT:
+            raise UsageError(
+                f"lease.timeout is {self.timeout:g}; it must be more than {HEARTBEAT:g}: a holder "
+                f"gives a sign of life every {HEARTBEAT:g} seconds."
+            )
         told = False
         while not self._try():
-            holder = describe_holder(self.folder) or "a process that is just leaving"
+            holder = describe_holder(self.folder)
+            if holder is None:  # just leaving, or coming, or killed while it came: soon we know
+                time.sleep(0.05)
+                continue
             if not wait:
                 raise RunHeldError(
                     f"the run in {self.folder.parent} is being worked on by {holder}. "
@@ -69,11 +78,14 @@ class Lease:
         """Give the lease back; does nothing where it is not held.
 
         The file stays, marked as released: were it removed, generations would begin anew,
-        and a slow successor of an old one could pass for the highest.
+        and a slow successor of an old one could pass for the highest. Where that mark can't be
+        written, the end of this process has to do: a full disk shall be told of by the file
+        that people care about.
         """
         self._stop.set()
         if self._mine is not None and not self.lost:
-            write_whole(self._mine, json.dumps(_this_process() | {"released": True}).encode())
+            with contextlib.suppress(StoreError):
+                write_whole(self._mine, json.dumps(_this_process() | {"released": True}).encode())
         self._mine = None
 
     @property
@@ -94,6 +106,9 @@ class Lease:
                     json.dump(_this_process(), file)
             except FileExistsError:
                 return False
+            except OSError:  # a full disk: half a lease would keep others waiting
+                mine.unlink(missing_ok=True)
+                raise
             if _current(self.folder) != mine:
                 # We judged from an old list of files: somebody has come and stayed since.
                 mine.unlink()
@@ -101,6 +116,7 @@ class Lease:
             for old in self.folder.glob("*.json"):
                 if old < mine:
                     old.unlink(missing_ok=True)
+            sweep_temporaries(self.folder)
             self._mine = mine
             return True
 
@@ -111,14 +127,14 @@ class Lease:
             return self._age(lease) < min(self.timeout, HEARTBEAT)
         if holder.get("released"):
             return False
-        if holder["host"] == me["host"]:
+        if (holder["host"], holder["pids"]) == (me["host"], me["pids"]):
             same_boot: bool = holder["boot"] == me["boot"]
             return same_boot and _process_start(holder["pid"]) == holder["start"]
         return self._age(lease) < self.timeout
 
     def _age(self, lease: Path) -> float:
         """Seconds since the last sign of life, by the clock of the file system alone."""
-        probe = self.folder / f".now-{os.getpid()}{TEMPORARY}"
+        probe = self.folder / f".now.{os.getpid()}{TEMPORARY}"
         try:
             last_sign = lease.stat().st_mtime
         except FileNotFoundError:
@@ -167,12 +183,13 @@ def _read(lease: Path) -> dict[str, Any] | None:
         content = json.loads(lease.read_text())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) and "pid" in content else None
 
 
 def _this_process() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
+        "pids": _process_namespace(),
         "boot": _boot_id(),
         "pid": os.getpid(),
         "start": _process_start(os.getpid()),
@@ -183,6 +200,14 @@ def _this_process() -> dict[str, Any]:
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _process_namespace() -> str:
+    """Whose process ids these are: containers can share a host's name, but not its numbers."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

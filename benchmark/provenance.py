@@ -27,6 +27,7 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
             for distribution in sorted(
                 importlib.metadata.distributions(), key=lambda found: str(found.name)
             )
+            if distribution.name  # a half-removed package has none
         },
         "host": socket.gethostname(),
         "system": platform.platform(),
@@ -68,7 +69,10 @@ def library_versions(distributions: Iterable[str]) -> dict[str, str | None]:
 def _git(*words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, timeout=20
+            ["git", "--no-optional-locks", "-C", str(CHECKOUT), *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

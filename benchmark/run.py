@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import sys
 import time
@@ -81,9 +82,10 @@ class Runner:
 
         Args:
             requested: the samples asked for.
-            overwrite: `missing` does samples never tried, `errors` also those that failed,
-                `all` every one.
-            allowed_failures: with more failed samples than this, the loop stops.
+            overwrite: `missing` does samples never tried, `errors` also those that failed or
+                whose stored prediction is damaged, `all` every one.
+            allowed_failures: with more failed samples than this, the loop stops. Samples that
+                failed in an earlier attempt and are not done again count as well.
 
         Raises:
             StoreError: the run can't be written.
@@ -91,7 +93,7 @@ class Runner:
         """
         records = self._store.records()
         scores = self._store.scores(self._key)
-        todo = [entry for entry in requested if _is_wanted(records.get(entry.id), overwrite)]
+        todo = [entry for entry in requested if self._wants(records.get(entry.id), overwrite)]
         wanted = {entry.id for entry in todo}
         unscored = [
             entry
@@ -112,14 +114,15 @@ class Runner:
 
         segmenter: Segmenter | None = None
         with Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps:
-            for entry in unscored:
-                self._score_stored(entry, records[entry.id], msa)
-                steps.advance(_detail(entry, msa))
-            for entry in todo:
-                if segmenter is None and entry.error is None:
-                    segmenter = self._load_model()
+            for entry in [*unscored, *todo]:
                 before = records.get(entry.id)
-                error = self._predict(entry, before.attempt + 1 if before else 1, segmenter, msa)
+                if entry.id not in wanted:
+                    error = self._score_stored(entry, records[entry.id], msa)
+                else:
+                    if segmenter is None and entry.error is None:
+                        segmenter = self._load_model()
+                    attempt = before.attempt + 1 if before else 1
+                    error = self._predict(entry, attempt, segmenter, msa)
                 if error is not None:
                     failed[entry.id] = error
                     note(f"sample '{entry.id}' failed: {error}")
@@ -147,23 +150,36 @@ class Runner:
             labels = segmenter.predict(sample.image)
             seconds = time.perf_counter() - start
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
-        except Exception as error:  # whatever a model or a file does is its sample's error
+            stages = _stages(segmenter)
+        except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            what = f"model '{self._model}' raised {type(error).__name__}: {error}"
+            reason = str(error) if known else what
             trace = None if known else traceback.format_exc()
             self._writer.append(Record(entry.id, "error", attempt, error=reason, traceback=trace))
             return reason
         digest = array_digest(labels)
-        stages = {name: float(s) for name, s in getattr(segmenter, "stages", {}).items()}
         record = Record(entry.id, "done", attempt, digest, seconds, stages)
         self._writer.append(record, labels)
         self._score(sample, labels, digest, msa)
         return None
 
-    def _score_stored(self, entry: Entry, record: Record, msa: dict[str, float | None]) -> None:
-        labels = self._store.prediction(record)
-        sample = self._data.read(entry)
+    def _score_stored(
+        self, entry: Entry, record: Record, msa: dict[str, float | None]
+    ) -> str | None:
+        """Score a stored prediction; the reason if it or its truth can't be read."""
+        try:
+            labels = self._store.prediction(record)
+            sample = self._data.read(entry)
+        except BenchmarkError as error:
+            return str(error)
         self._score(sample, labels, str(record.prediction), msa)
+        return None
+
+    def _wants(self, record: Record | None, overwrite: str) -> bool:
+        if record is None or overwrite == "all":
+            return True
+        return overwrite == "errors" and (record.status == "error" or not self._store.holds(record))
 
     def _score(
         self, sample: Sample, labels: Any, digest: str, msa: dict[str, float | None]
@@ -171,12 +187,6 @@ class Runner:
         row, objects = score_row(sample, labels, digest, self._protocol)
         self._writer.append_score(self._key, self._basis, row, objects)
         msa[sample.id] = row["metrics"]["msa"]
-
-
-def _is_wanted(record: Record | None, overwrite: str) -> bool:
-    return (
-        record is None or overwrite == "all" or (overwrite == "errors" and record.status == "error")
-    )
 
 
 def _too_many(failed: Mapping[str, str], how: str) -> str:
@@ -192,6 +202,13 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
     return f"{entry.id}, {running}"
+
+
+def _stages(segmenter: Any) -> dict[str, float]:
+    stages = {str(name): float(s) for name, s in getattr(segmenter, "stages", {}).items()}
+    if not all(map(math.isfinite, stages.values())):
+        raise ValueError(f"its stages are {stages}, but seconds are finite")
+    return stages
 
 
 def _seed_everything(seed: int, sample: str) -> None:

@@ -91,15 +91,7 @@ class RunStore:
             StoreError: run.json is damaged.
         """
         path = self.path / "run.json"
-        try:
-            described = json.loads(path.read_text())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{path} can't be read ({error}). Move the folder {self.path} away and run again."
-            ) from error
-        return dict(described)
+        return _read_json(path, self.path) if path.exists() else None
 
     def records(self) -> dict[str, Record]:
         """The record that counts for each sample: the one of the highest attempt."""
@@ -132,19 +124,34 @@ class RunStore:
             raise StoreError(f"{path} is not the prediction that was recorded. {_REDO}")
         return labels
 
+    def holds(self, record: Record) -> bool:
+        """Whether the label image that a record tells of is there and whole."""
+        try:
+            self.prediction(record)
+        except StoreError:
+            return False
+        return True
+
     def scores(self, key: str) -> dict[str, dict[str, Any]]:
         """The score rows under a key that belong to the stored predictions, by sample."""
+        return self._belonging("scores", key)
+
+    def objects(self, key: str) -> dict[str, dict[str, Any]]:
+        """The rows of objects under a key that belong to the stored predictions, by sample."""
+        return self._belonging("objects", key)
+
+    def _belonging(self, kind: str, key: str) -> dict[str, dict[str, Any]]:
         current = {sample: record.prediction for sample, record in self.records().items()}
         return _latest(
             row
-            for row in Journal(self.path / "scores" / key).rows()
+            for row in Journal(self.path / kind / key).rows()
             if current.get(row["sample"]) == row["prediction"]
         )
 
     def score_bases(self) -> dict[str, dict[str, Any]]:
         """What the scores under each key depend on; the newest last."""
         found = sorted(self.path.glob("scores/*/basis.json"), key=lambda path: path.stat().st_mtime)
-        return {path.parent.name: json.loads(path.read_text()) for path in found}
+        return {path.parent.name: _read_json(path, path.parent) for path in found}
 
     @contextlib.contextmanager
     def writing(
@@ -167,15 +174,15 @@ class RunStore:
 
         Raises:
             RunHeldError: another process works on it.
-            StoreError: the folder can't be written.
+            StoreError: the folder can't be written, or run.json is damaged.
         """
+        self.describe()  # a damaged run is refused before anything is worked out for it
         lease = Lease(self.path / "lease", timeout)
         lease.acquire(wait, on_wait)
         try:
-            for folder in (self.path, self.path / "predictions"):
-                with disk_errors(folder):
-                    folder.mkdir(exist_ok=True)
-                    sweep_temporaries(folder)
+            with disk_errors(self.path):
+                (self.path / "predictions").mkdir(exist_ok=True)
+                sweep_temporaries(self.path)
             for folder in (self._records.folder, self._attempts.folder):
                 Journal(folder).repair()
             for kind in ("scores", "objects"):
@@ -200,6 +207,7 @@ class RunWriter:
         self._lease = lease
         self._description = description
         self._attempt: Callable[[], dict[str, Any]] | None = attempt
+        self._before = store.records()
         self._name = safe_name(
             f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{socket.gethostname()}-{os.getpid()}"
         )
@@ -221,6 +229,11 @@ class RunWriter:
             )
             self._attempt = None
         if prediction is not None:
+            before = self._before.get(record.sample)
+            if before and before.prediction not in (None, record.prediction):
+                # Killed between the next two steps, the old record would vouch for a new file.
+                withdrawn = Record(record.sample, "error", record.attempt, error=_WITHDRAWN)
+                self._store._records.append(self._name, asdict(withdrawn))
             path = self._store.path / "predictions" / f"{record.sample}.tif"
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
@@ -252,12 +265,30 @@ class RunWriter:
     def _still_mine(self) -> None:
         if self._lease.lost:
             raise StoreError(
-                f"another process took over the run in {self._store.path}; this one stops. "
-                "What was stored stays valid."
+                f"another process took over the run in {self._store.path} (or its folder was "
+                "removed); this one stops. What was stored stays valid."
             )
 
 
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
+_WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    """A small file that was written whole.
+
+    Raises:
+        StoreError: it is damaged; `folder` has to go with it.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or not content:
+            raise ValueError("it is not what was written there")
+        return content
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} can't be read ({error}). Move the folder {folder} away and run again."
+        ) from error
 
 
 def _latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:

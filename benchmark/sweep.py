@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from rich.text import Text
 from benchmark.choices import config_folders
 from benchmark.console import note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL
-from benchmark.files import disk_errors
+from benchmark.files import disk_errors, write_whole
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""
@@ -52,8 +53,11 @@ class JobOutcome:
 
     @property
     def reason(self) -> str:
-        """The last error it printed."""
+        """The last error it printed; of a job that was killed, the last line."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        if self.status < 0:
+            hint = "often for want of memory; " if self.status == -signal.SIGKILL else ""
+            return f"{hint}its last line: {(lines or ['it printed nothing'])[-1]}"
         errors = [line for line in lines if line.startswith("error: ")]
         return (errors or lines[-1:] or ["it printed nothing"])[-1].removeprefix("error: ")
 
@@ -62,7 +66,7 @@ def leave_outcome(told: dict[str, Any]) -> None:
     """In a job of a multirun: leave what came of it for the summary."""
     path = os.environ.get(OUTCOME)
     if path:
-        Path(path).write_text(json.dumps(told))
+        write_whole(Path(path), json.dumps(told).encode())
 
 
 def summarise(outcomes: Sequence[JobOutcome]) -> int:
@@ -95,6 +99,7 @@ def run_job(overrides: list[str], words: str, folder: Path) -> JobOutcome:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     log, left = folder / "log.txt", folder / "outcome.json"
+    left.unlink(missing_ok=True)  # of an earlier sweep in the same folder
     own_folders = config_folders()[:-1]
     command = [sys.executable, "-m", "benchmark"]
     command += [word for own in own_folders for word in ("--config-dir", str(own))]
@@ -108,8 +113,24 @@ def run_job(overrides: list[str], words: str, folder: Path) -> JobOutcome:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            # The terminal has told the job as well: let it store what it has.
-            process.wait()
             status = INTERRUPTED
+            _stop(process)
     told = json.loads(left.read_text()) if left.exists() else {}
     return JobOutcome(words, status, log, told, time.monotonic() - start)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let an interrupted job store what it has; none is left behind."""
+    try:
+        # A terminal tells the job as well. Whoever told this process alone means both.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+            return
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    except KeyboardInterrupt:  # once more: somebody is in a hurry
+        process.kill()
+        process.wait()
+
+
+_GRACE = 2.0  # seconds for a job to end by itself after the terminal has told it

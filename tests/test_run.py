@@ -1,0 +1,322 @@
+"""The loop: what a sample's failure means, what is repeated, and what a run is.
+
+`overwrite` and `errors.max_failures` as they are meant (see benchmark/run.py): a run asked for
+again does what was never tried. Samples that failed before count as failures until they are
+done again with overwrite=errors, or more failures are allowed.
+"""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from helpers.runs import SAMPLES, contents, do, journals, make_job, run, tree
+
+from benchmark.errors import BenchmarkError, UsageError
+from benchmark.report.results import load_result
+
+BAD = SAMPLES[1]
+REASONS = {
+    "raise": "model 'traced' raised RuntimeError: no luck with",
+    "float": "float64: not integers",
+    "shape": r"shape \(63, 64\)",
+    "negative": r"negative ids \(smallest -1\)",
+    "none": "predict returned NoneType",
+    "3d": r"shape \(1, 64, 64\)",
+    "stages": "raised ValueError: its stages are",
+    "exit": "raised SystemExit: 0",
+    "memory": "raised .*MemoryError: ",
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    root = tmp_path_factory.mktemp("prepared")
+    do(make_job(root))
+    return root
+
+
+@pytest.fixture
+def root(prepared, tmp_path, monkeypatch):
+    """A folder with the drawn data, and a trace of what models do."""
+    shutil.copytree(prepared / "datasets", tmp_path / "datasets")
+    (tmp_path / "trace").touch()
+    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
+    return tmp_path
+
+
+def started(root):
+    """The samples predicted since last asked, in order."""
+    lines = (root / "trace").read_text().splitlines()
+    (root / "trace").write_text("")
+    return [line.split()[1] for line in lines if line.startswith("start")]
+
+
+# --- samples that fail
+
+
+@pytest.mark.parametrize("odd", REASONS)
+def test_what_a_model_does_wrong_is_its_samples_error_with_the_reason(
+    root, monkeypatch, odd, capsys
+):
+    monkeypatch.setenv("ODD", f"{BAD}={odd}")
+    job = make_job(root, max_failures=1)
+    outcome = do(job)
+    assert (outcome.done, outcome.complete, outcome.stopped) == (3, False, None)
+    records = job.store.records()
+    assert {s for s, record in records.items() if record.status == "done"} == {*SAMPLES} - {BAD}
+    failed = records[BAD]
+    assert (failed.status, failed.prediction, failed.error) == ("error", None, outcome.failed[BAD])
+    with pytest.raises(AssertionError, match=REASONS[odd]):
+        raise AssertionError(failed.error)
+    told = capsys.readouterr().err
+    assert f"sample '{BAD}' failed: " in told and failed.error.splitlines()[0] in told
+    assert "model 'traced'" in failed.error
+    assert not (job.store.path / "predictions" / f"{BAD}.tif").exists()
+
+
+def test_only_a_surprise_keeps_its_traceback_for_the_models_author(root, monkeypatch):
+    monkeypatch.setenv("ODD", f"{BAD}=raise,{SAMPLES[2]}=none")
+    job = make_job(root, max_failures=2)
+    do(job)
+    records = job.store.records()
+    assert "segmenters.py" in records[BAD].traceback and records[SAMPLES[2]].traceback is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_file_that_goes_bad_after_preparation_is_its_samples_error(root, damage, kind):
+    path = make_job(root).data.folder / kind / f"{BAD}.tif"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "changed":
+        tifffile.imwrite(path, np.ones((64, 64), np.uint16))
+    else:
+        path.unlink()
+    job = make_job(root, max_failures=1)
+    outcome = do(job)
+    assert outcome.done == 3 and set(outcome.failed) == {BAD}
+    assert started(root) == [s for s in SAMPLES if s != BAD]
+    error = job.store.records()[BAD].error
+    assert str(path) in error and f"sample '{BAD}'" in error and "prepared anew" in error
+
+
+def test_a_truth_that_goes_bad_keeps_the_others_from_no_score(root):
+    do(make_job(root))
+    (make_job(root).data.folder / "labels" / f"{SAMPLES[0]}.tif").unlink()
+    outcome = do(make_job(root, protocol="clean", max_failures=1))
+    assert outcome.done == 3 and "prepared anew" in outcome.failed[SAMPLES[0]]
+    assert make_job(root).store.records()[SAMPLES[0]].status == "done"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "tried"), [(0, 1), (1, 2), (2, 4), (0.25, 2), (0.49, 2), (0.5, 4), (0.99, 4)]
+)
+def test_more_failures_than_allowed_stop_the_run(root, monkeypatch, allowed, tried):
+    monkeypatch.setenv("ODD", f"{SAMPLES[0]}=raise,{SAMPLES[1]}=raise")
+    outcome = do(make_job(root, max_failures=allowed))
+    assert started(root) == SAMPLES[:tried]
+    assert (outcome.stopped is None) == (tried == 4)
+    if outcome.stopped:
+        assert f"errors.max_failures={len(outcome.failed)}" in outcome.stopped
+        assert SAMPLES[0] in outcome.stopped and "no luck" in outcome.stopped
+
+
+@pytest.mark.parametrize("allowed", [-1, 1.5])
+def test_a_number_of_failures_that_is_none_is_refused(root, allowed):
+    with pytest.raises(UsageError, match=r"errors\.max_failures is"):
+        do(make_job(root, max_failures=allowed))
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "redone"), [("missing", []), ("errors", [BAD]), ("all", SAMPLES)]
+)
+def test_overwrite_does_again_exactly_what_it_says(root, monkeypatch, overwrite, redone):
+    monkeypatch.setenv("ODD", f"{BAD}=raise")
+    do(make_job(root, max_failures=1))
+    monkeypatch.delenv("ODD")
+    assert started(root) == SAMPLES
+    job = make_job(root, max_failures=1, overwrite=overwrite)
+    outcome = do(job)
+    assert started(root) == redone
+    assert outcome.complete == bool(redone)
+    attempts = {sample: record.attempt for sample, record in job.store.records().items()}
+    assert attempts == {sample: 1 + (sample in redone) for sample in SAMPLES}
+
+
+def test_a_sample_that_failed_before_counts_until_it_is_allowed_or_done_again(root, monkeypatch):
+    monkeypatch.setenv("ODD", f"{BAD}=raise")
+    assert "errors.max_failures=1" in do(make_job(root)).stopped
+    monkeypatch.delenv("ODD")
+    started(root)
+    again = do(make_job(root))
+    assert started(root) == []
+    assert "failed before" in again.stopped and "overwrite=errors" in again.stopped
+    assert do(make_job(root, max_failures=1)).done == 3
+    assert started(root) == SAMPLES[2:]
+    assert do(make_job(root, overwrite="errors")).complete
+    assert started(root) == [BAD]
+
+
+def test_the_table_of_a_run_with_failures_says_partial_and_how_many(root, monkeypatch):
+    monkeypatch.setenv("ODD", f"{BAD}=raise")
+    job = make_job(root, max_failures=1, limit=3)
+    do(job)
+    result = load_result(job.store, job.score_key, "paper")
+    assert result.status == "partial (2 of 4, 1 failed)"
+    finished = run(root, "errors.max_failures=1", ODD=f"{BAD}=raise")
+    assert finished.returncode == 1
+    assert "partial (3 of 4, 1 failed)" in " ".join(finished.stdout.split())
+    assert f"sample '{BAD}' failed: model 'traced' raised RuntimeError" in finished.stderr
+
+
+def test_a_model_that_cant_be_built_makes_no_run(root):
+    job = make_job(root)
+    job.settings.model = {"name": "none", "_target_": "helpers.segmenters.Unloadable"}
+    with pytest.raises(BenchmarkError, match="model 'none': the weights are missing"):
+        do(job)
+    assert not (job.store.path / "run.json").exists() and job.store.attempts() == []
+
+
+# --- what is repeated
+
+
+def test_a_finished_run_asked_for_again_changes_no_byte_and_loads_no_model(root):
+    do(make_job(root))
+    stored = tree(root / "results")
+    (root / "trace").write_text("")
+    assert do(make_job(root)).complete
+    again = tree(root / "results")
+    assert (root / "trace").read_text() == ""
+    assert {n: c for n, c in again.items() if "/lease/" not in n} == {
+        n: c for n, c in stored.items() if "/lease/" not in n
+    }
+
+
+def test_a_run_is_extended_without_repeating_its_beginning(root):
+    assert do(make_job(root, limit=1)).complete
+    first = tree(make_job(root).store.path / "records")
+    assert do(make_job(root)).complete
+    assert started(root) == SAMPLES
+    (name, content), *_ = first.items()
+    assert tree(make_job(root).store.path / "records")[name].startswith(content)
+    assert len(journals(root, "records")) == 4
+
+
+def test_another_protocol_scores_again_and_predicts_nothing(root):
+    do(make_job(root))
+    (root / "trace").write_text("")
+    job = make_job(root, protocol="clean")
+    assert do(job).complete
+    assert (root / "trace").read_text() == ""
+    assert len(job.store.score_bases()) == 2 and len(job.store.scores(job.score_key)) == 4
+
+
+def folder_data(root):
+    pattern = {"images": str(root / "mine" / "i"), "labels": str(root / "mine" / "l")}
+    source = {"_target_": "benchmark.data.sources.FolderSource", **pattern}
+    return {"name": "mine", "split": "test", "source": source, "recipe": []}
+
+
+@pytest.fixture
+def mine(root):
+    """The drawn samples as a person's own files."""
+    data = make_job(root).data
+    for kind, short in (("images", "i"), ("labels", "l")):
+        shutil.copytree(data.folder / kind, root / "mine" / short)
+    return root
+
+
+def edit(path):
+    pixels = tifffile.imread(path)
+    pixels[pixels == pixels.max()] = 0  # in labels: one object less
+    tifffile.imwrite(path, pixels)
+
+
+def test_changed_labels_score_again_and_predict_nothing(mine):
+    before = make_job(mine, data=folder_data(mine))
+    do(before)
+    (mine / "trace").write_text("")
+    edit(mine / "mine" / "l" / f"{BAD}.tif")
+    after = make_job(mine, data=folder_data(mine))
+    assert do(after).complete
+    assert (mine / "trace").read_text() == ""
+    assert after.store.path == before.store.path and after.score_key != before.score_key
+    old, new = (job.store.scores(job.score_key) for job in (before, after))
+    assert {s: old[s]["n_true"] - new[s]["n_true"] for s in SAMPLES} == {
+        s: int(s == BAD) for s in SAMPLES
+    }
+
+
+def test_a_sample_that_could_not_be_prepared_fails_without_loading_the_model(mine):
+    (mine / "mine" / "i" / f"{SAMPLES[0]}.tif").write_bytes(b"no image")
+    job = make_job(mine, data=folder_data(mine), max_failures=1, limit=1)
+    outcome = do(job)
+    assert "can't be read" in outcome.failed[SAMPLES[0]] and not outcome.complete
+    assert (mine / "trace").read_text() == ""
+
+
+def test_a_changed_image_is_another_run(mine):
+    before = make_job(mine, data=folder_data(mine))
+    do(before)
+    started(mine)
+    edit(mine / "mine" / "i" / f"{BAD}.tif")
+    after = make_job(mine, data=folder_data(mine))
+    assert after.store.path != before.store.path
+    do(after)
+    assert started(mine) == SAMPLES
+
+
+def test_seed_parameter_and_version_make_another_run(root, monkeypatch):
+    from helpers.segmenters import Traced
+
+    def place(**changes):
+        return make_job(root, **changes).store.path.name
+
+    places = [place(), place(seed=1), place(level=2.0), place(draw=True)]
+    monkeypatch.setattr(Traced, "version", 2)
+    places.append(place())
+    assert len(set(places)) == len(places)
+
+
+def test_places_limits_threads_and_protocol_make_no_other_run(root, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    jobs = [make_job(root), make_job(other)]
+    for changes in ({"limit": 1}, {"threads": 2}, {"protocol": "clean"}, {"overwrite": "all"}):
+        jobs.append(make_job(root, **changes))
+    assert len({job.store.path.name for job in jobs}) == 1
+
+
+# --- seeds
+
+
+def test_a_model_that_draws_lots_gives_the_same_labels_resumed_as_undisturbed(root):
+    whole, parts = root / "whole", root / "parts"
+    do(make_job(whole, draw=True))
+    for limit in (1, 3, None):
+        do(make_job(parts, draw=True, limit=limit))
+
+    def found(folder, **changes):
+        job = make_job(folder, draw=True, **changes)
+        return contents(job.store, job.score_key)
+
+    assert found(whole) == found(parts)
+    do(make_job(whole, draw=True, seed=1))
+    assert found(whole, seed=1)[1] != found(whole)[1]
+
+
+def test_a_loaded_torch_is_seeded_for_each_sample_too(root, monkeypatch):
+    class Torch:
+        seeds: list[int] = []  # noqa: RUF012 - a stand-in
+
+        @classmethod
+        def manual_seed(cls, number):
+            cls.seeds.append(number)
+
+    monkeypatch.setitem(sys.modules, "torch", Torch)
+    do(make_job(root))
+    once = list(Torch.seeds)
+    assert len(set(once)) == 4
+    do(make_job(root, overwrite="all"))
+    assert Torch.seeds == once * 2

@@ -1,0 +1,438 @@
+"""A run on disk: killed, full, read-only or damaged, what it says stays true."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.runs import SAMPLES, assert_sound, contents, do, journals, make_job, run, tree
+
+from benchmark.digest import array_digest
+from benchmark.errors import StoreError
+from benchmark.files import tiff_bytes
+from benchmark.provenance import code_revision, describe_attempt
+from benchmark.store import Record, RunStore
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with the drawn data prepared, and a finished run to compare with."""
+    root = tmp_path_factory.mktemp("prepared")
+    do(make_job(root))
+    return root
+
+
+@pytest.fixture
+def root(prepared, tmp_path):
+    """A folder with the data alone."""
+    shutil.copytree(prepared / "datasets", tmp_path / "datasets")
+    return tmp_path
+
+
+def undisturbed(prepared, **changes):
+    job = make_job(prepared, **changes)
+    return contents(job.store, job.score_key)
+
+
+def said(root, **changes):
+    job = make_job(root, **changes)
+    assert_sound(root, job.store)
+    return contents(job.store, job.score_key)
+
+
+# --- killed exactly between two steps
+
+
+def steps_of(root, die_at=None, **changes):
+    """Do a run in a fork that kills itself before its step `die_at`.
+
+    Returns how many steps there were, or None if it was killed.
+
+    A step is whatever changes the disk below `root`: opening a file for writing, flushing it,
+    renaming, removing, making a folder, cutting.
+    """
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            _count_steps(root, die_at, write_end)
+            do(make_job(root, **changes))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        steps = len(pipe.read())
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, -signal.SIGKILL) and (status == 0) == (steps + 1 != die_at)
+    return steps if status == 0 else None
+
+
+def _count_steps(root, die_at, pipe):
+    taken = 0
+
+    def step():
+        nonlocal taken
+        taken += 1
+        if taken == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.write(pipe, b".")
+
+    def look(event, arguments):
+        changes = ("os.rename", "os.remove", "os.mkdir", "os.truncate")
+        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        # The lease's probes depend on the time it takes; the lease has tests of its own.
+        ours = arguments and str(root) in str(arguments[0]) and ".now." not in str(arguments[0])
+        if ours and (writes or event in changes):
+            step()
+
+    fsync = os.fsync
+    os.fsync = lambda descriptor: (step(), fsync(descriptor))
+    sys.addaudithook(look)
+
+
+def test_a_run_killed_before_any_of_its_steps_is_finished_by_the_next(prepared, root, tmp_path):
+    runs, limit = root / "results", 2
+    do(make_job(prepared, limit=limit))
+    steps = steps_of(root, limit=limit)
+    wanted = said(root, limit=limit)
+    assert steps > 40  # it did see them: 2 samples, some 16 steps each
+    for n in range(1, steps + 1):
+        shutil.rmtree(runs)
+        assert steps_of(root, n, limit=limit) is None
+        outcome = do(make_job(root, limit=limit))
+        assert outcome.complete, f"killed before step {n}"
+        assert said(root, limit=limit) == wanted, f"killed before step {n}"
+        rows = [row["sample"] for row in journals(runs, "records")]
+        assert sorted(rows) == SAMPLES[:limit], f"killed before step {n}: a sample done twice"
+
+
+def test_a_run_killed_again_and_again_one_step_later_each_time_gets_through(prepared, root):
+    wanted = undisturbed(prepared)
+    kills = next(n for n in range(1, 200) if steps_of(root, n) is not None)
+    assert kills > 20
+    assert said(root) == wanted
+    assert sorted(row["sample"] for row in journals(root / "results", "records")) == SAMPLES
+
+
+def test_a_prediction_killed_while_it_is_replaced_is_never_vouched_for_by_its_old_record(
+    prepared, root, monkeypatch
+):
+    changes = {"limit": 1}
+    do(make_job(root, **changes))
+    first = tree(root / "results")
+    monkeypatch.setenv("ODD", "*=other")  # the same model, other labels: as on a GPU
+    steps = steps_of(root, overwrite="all", **changes)
+    do(make_job(root, overwrite="all", **changes))
+    replaced = said(root, **changes)
+    seen = set()
+    for n in range(1, steps + 1):
+        shutil.rmtree(root / "results")
+        for name, content in first.items():
+            path = root / "results" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        assert steps_of(root, n, overwrite="all", **changes) is None
+        store = make_job(root, **changes).store
+        record = store.records()[SAMPLES[0]]
+        seen.add(record.status)
+        assert record.status == "error" or store.holds(record), f"killed before step {n}"
+        do(make_job(root, overwrite="errors", **changes))
+        do(make_job(root, overwrite="all", **changes))
+        assert said(root, **changes) == replaced, f"killed before step {n}"
+    assert seen == {"done", "error"}
+
+
+# --- full and read-only disks
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mounts a small disk in memory; only root can."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = []
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+        try:
+            mounted = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("this system has no mount")
+        if mounted.returncode:
+            pytest.skip(f"this user can't mount: {mounted.stderr.strip()}")
+        done.append(folder)
+        return folder
+
+    yield mount
+    for _ in done:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def one_clear_error(finished):
+    """The single error line of a command that ended with status 1."""
+    told = finished.stdout + finished.stderr
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert finished.returncode == 1 and "Traceback" not in told, told
+    assert len(errors) == 1, told
+    return errors[0]
+
+
+def test_a_full_disk_is_one_clear_error_and_room_lets_the_run_complete(prepared, root, mount):
+    disk = mount("size=96k,nr_inodes=200")
+    (root / "results").symlink_to(disk)
+    ballast = disk / "ballast"
+    with pytest.raises(OSError, match="No space"):
+        ballast.write_bytes(bytes(1 << 20))
+    os.truncate(ballast, ballast.stat().st_size - 10 * 4096)  # too little for all samples
+    with pytest.raises(StoreError, match=r"can't write .*No space left.*run the same command") as e:
+        do(make_job(root))
+    assert "lease" not in str(e.value)
+    assert make_job(root).store.records()
+    release_by_hand(make_job(root).store)
+    store = make_job(root).store
+    assert_sound(root, store)
+    for record in store.records().values():
+        assert store.holds(record)
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+    assert do(make_job(root)).complete
+    assert said(root) == undisturbed(prepared)
+
+
+def test_the_command_line_tells_of_a_full_disk_in_one_line(tmp_path, mount):
+    disk = mount("size=64k")
+    (tmp_path / "results").symlink_to(disk)
+    error = one_clear_error(run(tmp_path, f"datasets={tmp_path / 'datasets'}"))
+    assert "No space left on device" in error and "run the same command again" in error
+
+
+def test_the_command_line_tells_of_a_read_only_disk_in_one_line(tmp_path, mount):
+    disk = mount("size=1m")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    (tmp_path / "results").symlink_to(disk)
+    error = one_clear_error(run(tmp_path))
+    assert "Read-only file system" in error and "can't write" in error
+
+
+@pytest.mark.parametrize("fault", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.mkdir"])
+def test_a_disk_that_fails_at_any_call_leaves_what_is_stored_valid(
+    prepared, root, monkeypatch, fault
+):
+    owner, _, name = fault.rpartition(".")
+    real = getattr({"os": os, "pathlib.Path": Path}[owner], name)
+    wanted, failures = undisturbed(prepared), 0
+    for n in range(1, 100):
+        left = n
+
+        def failing(*args, **kwargs):
+            nonlocal left
+            left -= 1
+            if left <= 0:  # and stays full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, failing)
+            try:
+                do(make_job(root))
+            except StoreError as error:
+                failures += 1
+                assert re.search("can't write .*: No space left", str(error))
+            else:
+                break
+        store = make_job(root).store
+        assert_sound(root, store)
+        release_by_hand(store)
+    assert failures >= 2
+    release_by_hand(make_job(root).store)
+    assert do(make_job(root)).complete
+    assert said(root) == wanted
+
+
+def release_by_hand(store):
+    """What the end of a process does: the lease of a test's own process would be alive."""
+    shutil.rmtree(store.path / "lease", ignore_errors=True)
+
+
+# --- damage
+
+
+def test_a_damaged_line_in_the_middle_is_passed_over_and_its_sample_done_again(
+    prepared, root, capsys
+):
+    do(make_job(root))
+    (path,) = (make_job(root).store.path / "records").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1][:20] + b"\x00" * 20 + lines[1][40:]
+    path.write_bytes(b"".join(lines))
+    capsys.readouterr()
+    assert do(make_job(root)).complete
+    assert f"{path}, line 2, is damaged" in capsys.readouterr().err
+    again = [p for p in path.parent.iterdir() if p != path] or [path]
+    new = again[0].read_text().splitlines()[-1]
+    assert json.loads(new)["sample"] == json.loads(lines[0])["sample"][:-1] + "1"
+    job = make_job(root)
+    assert contents(job.store, job.score_key) == undisturbed(prepared)
+
+
+def test_torn_last_lines_of_all_journals_are_cut_off_and_told_anew(prepared, root):
+    do(make_job(root))
+    paths = list((root / "results").rglob("*.jsonl"))
+    assert len(paths) == 4  # records, scores, objects, attempts
+    for path in paths:
+        os.truncate(path, path.stat().st_size - 3)
+    assert do(make_job(root)).complete
+    assert said(root) == undisturbed(prepared)
+
+
+def test_the_score_of_a_prediction_that_was_replaced_counts_no_more(root, monkeypatch):
+    do(make_job(root))
+    job = make_job(root)
+    labels = np.ones((64, 64), np.uint16)
+    with job.store.writing(job.describe(), dict) as writer:  # killed before it was scored
+        writer.append(Record(SAMPLES[0], "done", 2, array_digest(labels)), labels)
+    assert set(job.store.scores(job.score_key)) == set(SAMPLES[1:])
+    assert do(job).complete
+    assert job.store.scores(job.score_key)[SAMPLES[0]]["n_predicted"] == 1
+
+
+@pytest.mark.parametrize("content", ["", '{"run_id": ', "[]", "{}", "\udcff"])
+def test_a_damaged_run_json_is_refused_before_the_model_is_loaded(
+    root, content, monkeypatch, tmp_path
+):
+    do(make_job(root))
+    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
+    path = make_job(root).store.path / "run.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(StoreError, match=r"run\.json can't be read .*Move the folder .* away"):
+        do(make_job(root, overwrite="all"))
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "gone"])
+def test_a_damaged_prediction_is_named_and_overwrite_errors_predicts_it_again(
+    prepared, root, damage
+):
+    do(make_job(root))
+    job = make_job(root)
+    path = job.store.path / "predictions" / f"{SAMPLES[1]}.tif"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-40])
+    elif damage == "other":
+        path.write_bytes(tiff_bytes(np.ones((64, 64), np.uint16)))
+    else:
+        path.unlink()
+    with pytest.raises(StoreError, match=rf"{SAMPLES[1]}\.tif .*overwrite=errors"):
+        job.store.prediction(job.store.records()[SAMPLES[1]])
+    clean = do(make_job(root, protocol="clean"))  # scores are missing: it has to be read
+    assert not clean.complete and SAMPLES[1] in clean.failed
+    assert "overwrite=errors" in clean.stopped
+    assert do(make_job(root, overwrite="errors")).complete
+    assert said(root) == undisturbed(prepared)
+    attempts = {id_: record.attempt for id_, record in job.store.records().items()}
+    assert attempts == {id_: 1 + (id_ == SAMPLES[1]) for id_ in SAMPLES}
+
+
+def test_damaged_scores_basis_is_one_clear_message(root):
+    do(make_job(root))
+    (path,) = make_job(root).store.path.glob("scores/*/basis.json")
+    path.write_text("{")
+    with pytest.raises(StoreError, match=r"basis\.json can't be read"):
+        make_job(root).store.score_bases()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (5, 3), (3, 4)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+def test_a_prediction_of_any_shape_and_type_is_read_as_it_was_stored(tmp_path, shape, dtype):
+    labels = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    labels[-1, -1] = np.iinfo(dtype).max
+    store = RunStore(tmp_path)
+    with store.writing({"run_id": "0"}, dict) as writer:
+        writer.append(Record("s", "done", 1, array_digest(labels)), labels)
+    found = store.prediction(store.records()["s"])
+    assert found.dtype == dtype and np.array_equal(found, labels)
+
+
+def test_a_writer_that_lost_its_lease_stores_nothing_more(root):
+    job = make_job(root)
+    labels = np.zeros((2, 2), np.uint16)
+    with job.store.writing(job.describe(), dict) as writer:
+        lease = job.store.path / "lease" / "00000002.json"
+        lease.write_text('{"host": "elsewhere"}')
+        for write in (
+            lambda: writer.append(Record("s", "done", 1, array_digest(labels)), labels),
+            lambda: writer.append_score("key", {}, {"sample": "s", "prediction": ""}, {}),
+        ):
+            with pytest.raises(StoreError, match="another process took over the run"):
+                write()
+    assert lease.read_text() == '{"host": "elsewhere"}'
+    assert {p.name for p in job.store.path.rglob("*") if p.is_file()} == {
+        "00000001.json", lease.name,
+    }  # fmt: skip
+
+
+# --- what produced a run
+
+
+@pytest.mark.parametrize(("second", "mixed"), [({"threads": 1}, False), ({"threads": 2}, True)])
+def test_a_run_made_in_attempts_that_differ_is_mixed(root, second, mixed):
+    do(make_job(root, limit=2), attempt={"threads": 1})
+    do(make_job(root), attempt=second)
+    assert make_job(root).store.is_mixed() is mixed
+
+
+def test_an_attempt_that_adds_nothing_leaves_no_mark(root):
+    do(make_job(root), attempt={"host": "a"})
+    do(make_job(root), attempt={"host": "b"})
+    store = make_job(root).store
+    assert [row["with"] for row in store.attempts()] == [{"host": "a"}]
+    assert not store.is_mixed()
+
+
+def test_attempts_on_two_hosts_differ_and_on_one_are_equal(monkeypatch):
+    here, again = describe_attempt("cpu", 1), describe_attempt("cpu", 1)
+    assert here == again and json.loads(json.dumps(here)) == here
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    assert describe_attempt("cpu", 1) != here
+
+
+def test_the_code_has_no_revision_outside_of_git_or_without_it(tmp_path, monkeypatch):
+    unknown = {"commit": None, "dirty": None}
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.provenance.CHECKOUT", tmp_path)
+        assert code_revision() == unknown
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code_revision() == unknown
+
+
+def test_a_changed_file_makes_the_code_dirty(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)
+
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "a.py").write_text("1")
+    git("init")
+    git("add", "-A")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "a")
+    monkeypatch.setattr("benchmark.provenance.CHECKOUT", tmp_path)
+    revision = code_revision()
+    assert re.fullmatch("[0-9a-f]{40}", revision["commit"]) and revision["dirty"] is False
+    (tmp_path / "benchmark" / "a.py").write_text("2")
+    assert code_revision() == {**revision, "dirty": True}
+
+
+def test_a_half_removed_package_is_no_obstacle(tmp_path, monkeypatch):
+    (tmp_path / "ghost-1.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    described = describe_attempt("cpu", None)
+    assert None not in described["packages"]
+    json.dumps(described, sort_keys=True)
