@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmark.provenance import CHECKOUT
-
+CHECKOUT = Path(__file__).resolve().parent.parent
 CONFIGS = CHECKOUT / "configs"
 GROUPS = ("model", "data", "protocol")
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.choices import CONFIGS, GROUPS, choices, config_folders
+from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
-from benchmark.provenance import CHECKOUT
 from benchmark.settings import MISSING, Action, Settings
 
 USAGE_TEXT = """\
@@ -65,6 +64,8 @@ def main() -> int:
         say(help_text(config_folders(arguments)))
         return DONE
     _leave_checkout()
+    # Hydra's parser stumbles over a flag between words.
+    arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
     try:
         return _run_hydra([_quoted(word) for word in arguments])
     except BenchmarkError as error:

@@ -113,7 +113,8 @@ class Job:
             raise UsageError(
                 f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
             )
-        return int(most if most >= 1 else most * samples)
+        # 0.29 of 100 is 28.999... in floats.
+        return int(most if most >= 1 else most * samples + 1e-9)
 
     @cached_property
     def device(self) -> str:

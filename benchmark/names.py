@@ -18,8 +18,8 @@ def safe_names(originals: Iterable[str]) -> dict[str, str]:
 
     A name of letters, digits, `_`, `-` and `.` stays as it is. Any other is cleaned and
     gets eight digits of the original's SHA-256, as do all names that differ in case alone
-    (some file systems can't tell them apart). The result for a name does not depend on
-    the order of the others.
+    (some file systems can't tell them apart) and a name that looks like another's result.
+    The result for a name does not depend on the order of the others.
 
     Args:
         originals: distinct names.
@@ -29,11 +29,14 @@ def safe_names(originals: Iterable[str]) -> dict[str, str]:
         starting with a letter, a digit or `_`, at most 120 bytes, unique even without case.
     """
     names = list(originals)
-    folded = Counter(name.casefold() for name in names)
-    return {
-        name: name if _is_safe(name) and folded[name.casefold()] == 1 else _with_hash(name)
-        for name in names
-    }
+    kept = {name for name in names if _is_safe(name)}
+    while True:
+        safe = {name: name if name in kept else hashed_name(name) for name in names}
+        taken = Counter(name.casefold() for name in safe.values())
+        doubles = {name for name in kept if taken[name.casefold()] > 1}
+        if not doubles:
+            return safe
+        kept -= doubles
 
 
 def safe_name(original: str) -> str:
@@ -51,11 +54,12 @@ def _is_safe(name: str) -> bool:
     )
 
 
-def _with_hash(name: str) -> str:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH]
+def hashed_name(name: str) -> str:
+    """The safe form of a name that can't stay as it is, whatever others there are."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
     cleaned = re.sub(r"[^A-Za-z0-9_.\-]+", "_", name)
-    cleaned = re.sub(r"\.{2,}", "_", cleaned).strip(".-")[: MAX_BYTES - _HASH - 1]
-    cleaned = cleaned.rstrip(".-")
+    cleaned = re.sub(r"\.{2,}", "_", cleaned).strip(".-")
     # A reserved stem stays reserved before a dot; a leading underscore frees it.
     prefix = "_" if _RESERVED.match(cleaned) else ""
-    return f"{prefix}{cleaned or '_'}-{digest}"[:MAX_BYTES]
+    cleaned = f"{prefix}{cleaned}"[: MAX_BYTES - _HASH - 1].rstrip(".-")
+    return f"{cleaned or '_'}-{digest}"

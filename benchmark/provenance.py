@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from benchmark.choices import CHECKOUT
+from benchmark.digest import json_digest
 
 
 def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
@@ -34,15 +35,24 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "device": device,
-        "threads": threads,
+        "threads": threads or os.environ.get("OMP_NUM_THREADS"),
     }
 
 
 def code_revision() -> dict[str, Any]:
-    """The checkout's commit, and whether files differ from it; None outside of git."""
+    """The checkout's commit, and a digest of what differs from it; None outside of git.
+
+    Returns:
+        `commit`; `dirty`: False, or twelve digits that stand for the changes.
+    """
     commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", "benchmark", "models", "configs")
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+    changes = [
+        _git(*words, "--", "benchmark", "models", "configs")
+        for words in (("status", "--porcelain"), ("diff", "HEAD"))
+    ]
+    if None in changes:
+        return {"commit": commit, "dirty": None}
+    return {"commit": commit, "dirty": any(changes) and json_digest(changes)[:12]}
 
 
 def processor_name() -> str:

@@ -19,8 +19,9 @@ from benchmark.data.prepared import Entry, PreparedData
 from benchmark.digest import array_digest
 from benchmark.errors import BenchmarkError
 from benchmark.protocol import Protocol
+from benchmark.record import Record
 from benchmark.scoring import score_key, score_row
-from benchmark.store import Record, RunStore, RunWriter
+from benchmark.store import RunStore, RunWriter
 from benchmark.types import Sample, Segmenter, check_labels
 
 
@@ -201,7 +202,7 @@ def _too_many(failed: Mapping[str, str], how: str) -> str:
 def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
-    return f"{entry.id}, {running}"
+    return f"{running}, {entry.id}"
 
 
 def _stages(segmenter: Any) -> dict[str, float]:

@@ -22,7 +22,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,34 +34,10 @@ from benchmark.files import disk_errors, sweep_temporaries, tiff_bytes, write_wh
 from benchmark.journal import Journal
 from benchmark.lease import Lease
 from benchmark.names import safe_name
+from benchmark.record import Record, latest
 from benchmark.types import Labels
 
 SHORT = 12  # digits of a run id that people see
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of the journal: what became of one sample.
-
-    Attributes:
-        sample: the sample's id.
-        status: `done` or `error`.
-        attempt: 1 for the first try at this sample; the highest counts.
-        prediction: digest of the stored label image (None for an error).
-        seconds: wall time of `predict`.
-        stages: seconds of its stages, where the adapter tells them.
-        error: the reason (None for done).
-        traceback: where a model raised it, for its author.
-    """
-
-    sample: str
-    status: str
-    attempt: int
-    prediction: str | None = None
-    seconds: float | None = None
-    stages: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-    traceback: str | None = None
 
 
 class RunStore:
@@ -95,7 +71,7 @@ class RunStore:
 
     def records(self) -> dict[str, Record]:
         """The record that counts for each sample: the one of the highest attempt."""
-        return {row["sample"]: Record(**row) for row in _latest(self._records.rows()).values()}
+        return {row["sample"]: Record(**row) for row in latest(self._records.rows()).values()}
 
     def completed(self) -> set[str]:
         """Ids of the samples whose prediction is stored."""
@@ -142,7 +118,7 @@ class RunStore:
 
     def _belonging(self, kind: str, key: str) -> dict[str, dict[str, Any]]:
         current = {sample: record.prediction for sample, record in self.records().items()}
-        return _latest(
+        return latest(
             row
             for row in Journal(self.path / kind / key).rows()
             if current.get(row["sample"]) == row["prediction"]
@@ -150,8 +126,9 @@ class RunStore:
 
     def score_bases(self) -> dict[str, dict[str, Any]]:
         """What the scores under each key depend on; the newest last."""
-        found = sorted(self.path.glob("scores/*/basis.json"), key=lambda path: path.stat().st_mtime)
-        return {path.parent.name: _read_json(path, path.parent) for path in found}
+        found = self.path.glob("scores/*/basis.json")
+        bases = {path.parent.name: _read_json(path, path.parent) for path in found}
+        return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     @contextlib.contextmanager
     def writing(
@@ -257,7 +234,8 @@ class RunWriter:
         if not (folder / "basis.json").exists():
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / "basis.json", json.dumps(basis, indent=1).encode())
+            written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+            write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
         belongs = {name: row[name] for name in ("sample", "prediction")}
         Journal(self._store.path / "objects" / key).append(self._name, belongs | objects)
         Journal(folder).append(self._name, row)
@@ -289,13 +267,3 @@ def _read_json(path: Path, folder: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} can't be read ({error}). Move the folder {folder} away and run again."
         ) from error
-
-
-def _latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By sample, the row of the highest attempt; of equals the last one read."""
-    latest: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        before = latest.get(row["sample"])
-        if before is None or row.get("attempt", 0) >= before.get("attempt", 0):
-            latest[row["sample"]] = row
-    return latest

@@ -46,7 +46,9 @@ class Segmenter(Protocol):
       controls and for predictions made elsewhere; it makes the truth part of the run id
       when ``sees_truth = True``.
 
-    and an instance may set ``stages: dict[str, float]``: seconds of the last call.
+    and an instance may set ``stages: dict[str, float]``: seconds of the last call. Libraries
+    are imported in the constructor, not at the top (listing models stays quick) and not in
+    `predict` (a random generator is seeded before each call only if its library is there).
     """
 
     def predict(self, image: Image) -> Labels:

@@ -10,7 +10,7 @@ from benchmark.data.read import read_labels
 from benchmark.data.sources import by_stem, find_files
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
-from benchmark.names import safe_names
+from benchmark.names import hashed_name, safe_names
 from benchmark.types import Image, Labels, Sample
 
 
@@ -28,14 +28,18 @@ class Precomputed:
     predictions: str
 
     def __post_init__(self) -> None:
-        self._files = _by_sample(self.predictions)
+        files = _files(self.predictions)
+        # Which names need a hash depends on their neighbours, and those of the predictions may
+        # be more or fewer than those of the samples.
+        self._files = {hashed_name(stem): path for stem, path in files.items()}
+        self._files |= files | {safe: files[stem] for stem, safe in safe_names(files).items()}
         self._sample = ""
 
     @classmethod
     def identity(cls, parameters: dict[str, Any]) -> dict[str, Any]:
         """The label images themselves, in place of where they are."""
-        files = _by_sample(parameters["predictions"])
-        return {name: array_digest(read_labels(path)) for name, path in sorted(files.items())}
+        files = _files(parameters["predictions"])
+        return {stem: array_digest(read_labels(path)) for stem, path in files.items()}
 
     def attend(self, sample: Sample) -> None:
         """Be told which sample comes next: a prediction is found by its name."""
@@ -56,8 +60,5 @@ class Precomputed:
         return read_labels(self._files[self._sample])
 
 
-def _by_sample(pattern: str) -> dict[str, Path]:
-    """The files by sample id: names are made safe as preparation does it."""
-    files = by_stem(find_files(pattern, None, "model.predictions"), "model.predictions")
-    safe = safe_names(files)
-    return {safe[stem]: path for stem, path in files.items()}
+def _files(pattern: str) -> dict[str, Path]:
+    return by_stem(find_files(pattern, None, "model.predictions"), "model.predictions")

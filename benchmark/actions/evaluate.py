@@ -13,10 +13,10 @@ from benchmark.job import Job
 from benchmark.match import match
 from benchmark.metrics import score
 from benchmark.provenance import describe_attempt
+from benchmark.record import Record
 from benchmark.report.results import load_result
 from benchmark.report.write import show
 from benchmark.scoring import score_row
-from benchmark.store import Record
 from benchmark.types import Labels, Sample
 
 

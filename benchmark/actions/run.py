@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, StoreError
+from benchmark.errors import DONE, PARTIAL
 from benchmark.job import Job
 from benchmark.provenance import describe_attempt
 from benchmark.report.results import RunResult, load_result
@@ -20,27 +20,6 @@ def perform(job: Job) -> int:
     Returns:
         0 if every requested sample is done, else 1.
     """
-    outcome = _run(job)
-    if outcome.stopped:
-        complain(outcome.stopped)
-    result = load_result(job.store, job.score_key, job.protocol.name)
-    if result is not None:
-        show([result])
-        _leave(result)
-        try:
-            folder = write_report([result], job.store.path / "report")
-            note(f"stored in {job.store.path}, tables and pictures in {folder}")
-        except StoreError as error:
-            complain(f"the report was not written: {error}")
-            return PARTIAL
-    if outcome.failed and not outcome.stopped:
-        note(
-            f"{len(outcome.failed)} of {outcome.requested} samples failed, e.g. " + _first(outcome)
-        )
-    return DONE if outcome.complete else PARTIAL
-
-
-def _run(job: Job) -> Outcome:
     settings = job.settings
     with job.store.writing(
         job.describe(),
@@ -49,7 +28,7 @@ def _run(job: Job) -> Outcome:
         timeout=settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
-        runner = Runner(
+        outcome = Runner(
             job.data,
             job.store,
             writer,
@@ -58,17 +37,33 @@ def _run(job: Job) -> Outcome:
             protocol=job.protocol,
             basis=job.score_basis,
             seed=settings.seed,
+        ).run(
+            job.requested,
+            settings.overwrite.name,
+            job.allowed_failures(len(job.requested)),
         )
-        allowed = job.allowed_failures(len(job.requested))
-        return runner.run(job.requested, settings.overwrite.name, allowed)
+        _tell(outcome)
+        # Still under the lease: two processes shall not draw one report.
+        result = load_result(job.store, job.score_key, job.protocol.name)
+        if result is not None:
+            show([result])
+            _leave(result)
+            folder = write_report([result], job.store.path / "report")
+            note(f"stored in {job.store.path}, tables and pictures in {folder}")
+    return DONE if outcome.complete else PARTIAL
+
+
+def _tell(outcome: Outcome) -> None:
+    """Say what went wrong."""
+    if outcome.stopped:
+        complain(outcome.stopped)
+    elif outcome.failed:
+        sample, reason = next(iter(outcome.failed.items()))
+        count = f"{len(outcome.failed)} of {outcome.requested} samples failed"
+        complain(f"{count}, e.g. '{sample}': {reason}")
 
 
 def _leave(result: RunResult) -> None:
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
     leave_outcome({"model": result.model, "data": result.data, "status": result.status, **told})
-
-
-def _first(outcome: Outcome) -> str:
-    sample, reason = next(iter(outcome.failed.items()))
-    return f"'{sample}': {reason}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.data.prepared import Entry, PreparedData, manifest_text
 from benchmark.data.sources import Raw, Source, some
-from benchmark.data.transforms import apply
+from benchmark.data.transforms import Step, apply
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import DataError
 from benchmark.files import disk_errors, sync_folder, tiff_bytes, write_whole
@@ -20,7 +20,7 @@ from benchmark.lease import Lease
 from benchmark.names import safe_name, safe_names
 from benchmark.types import Image, Labels
 
-VERSION = 1
+VERSION = 2
 """Raised when preparation itself changes what it writes; older folders are then left alone."""
 
 
@@ -74,7 +74,8 @@ def prepare(
             if found[kind] != digest:
                 raise DataError(
                     f"data '{name}': its {kind} are not those that were published: digest "
-                    f"{found[kind]}, expected {digest}. Its source has changed."
+                    f"{found[kind]}, expected {digest}. Its source, its parameters or its recipe "
+                    "has changed: restore them, or score what is there with data.expect=null."
                 )
     return data
 
@@ -100,8 +101,11 @@ def _build(
             on_progress(done, len(raws))
             entries += _prepare_one(raw, ids[raw.name], recipe, building)
         on_progress(len(raws), len(raws))
-        _refuse_failures(name, entries, allowed_failures(len(raws)))
-        double = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
+        _refuse_failures(name, entries, len(raws), allowed_failures(len(raws)))
+        if not entries:
+            raise DataError(f"data '{name}': its source and recipe leave no sample.")
+        taken = Counter(entry.id.casefold() for entry in entries)
+        double = [key for key, count in taken.items() if count > 1]
         if double:
             raise DataError(
                 f"data '{name}': its recipe makes two samples of one id: {some(double)}."
@@ -126,11 +130,21 @@ def _prepare_one(
                 f"{raw.files}: the image is {' x '.join(map(str, image.shape))}, its labels "
                 f"are {height_width}: height and width must agree."
             )
+        pieces = list(_after(recipe, raw, image, labels))
     except DataError as error:
         yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
         return
-    for suffix, one_image, one_labels in apply(recipe, image, labels):
-        yield _write(raw, safe + suffix, one_image, one_labels, folder)
+    for suffix, one_image, one_labels in pieces:
+        # The suffix may make a long name too long.
+        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder)
+
+
+def _after(recipe: Sequence[Mapping[str, Any]], raw: Raw, image: Image, labels: Labels) -> Step:
+    """Run the recipe; what is wrong with the image is said with the names of its files."""
+    try:
+        yield from apply(recipe, image, labels)
+    except DataError as error:
+        raise DataError(f"{raw.files}: {error}") from error
 
 
 def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
@@ -149,10 +163,10 @@ def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) ->
     )
 
 
-def _refuse_failures(name: str, entries: Sequence[Entry], allowed: int) -> None:
+def _refuse_failures(name: str, entries: Sequence[Entry], images: int, allowed: int) -> None:
     failed = [entry.error for entry in entries if entry.error is not None]
     if len(failed) > allowed:
-        of = f"{len(failed)} of {len(entries)} samples" if len(failed) > 1 else "one sample"
+        of = f"{len(failed)} of {images} images" if len(failed) > 1 else "one image"
         raise DataError(
             f"data '{name}': {of} can't be used: {some(failed)} "
             "Mend or remove the files, or go on without them: errors.max_failures="

@@ -112,7 +112,9 @@ def read_manifest(path: Path) -> list[Entry]:
         DataError: it is missing or damaged.
     """
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        *rows, seal = [json.loads(line) for line in path.read_text().splitlines()]
+        if seal != {"digest": json_digest(rows)}:
+            raise ValueError("it was changed or cut off")
         return [Entry(**{**row, "shape": tuple(row["shape"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
@@ -121,5 +123,7 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def manifest_text(entries: Iterable[Entry]) -> str:
-    """The manifest as it is written: one JSON object per line."""
-    return "".join(json.dumps(vars(entry), sort_keys=True) + "\n" for entry in entries)
+    """The manifest as it is written: one JSON object per line, the last with their digest."""
+    rows = [vars(entry) for entry in entries]
+    lines = [*rows, {"digest": json_digest(rows)}]
+    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)

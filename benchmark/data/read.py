@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import struct
+import sys
+from collections.abc import Iterator
+from logging.handlers import BufferingHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.errors import DataError
 from benchmark.types import Image, Labels
+
+if TYPE_CHECKING:
+    import tifffile
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
@@ -57,9 +66,7 @@ def read_labels(path: Path) -> Labels:
     Raises:
         DataError: missing, damaged, lossy, colour, float, negative, or a mask of 0 and 1 bit.
     """
-    if path.suffix.lower() in LOSSY:
-        raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
-    labels = _read(path)
+    labels = _read(path, lossless=True)
     if labels.ndim == 3 and labels.shape[2] == 1:
         labels = labels[:, :, 0]
     if labels.ndim != 2:
@@ -81,51 +88,95 @@ def read_labels(path: Path) -> Labels:
     return labels
 
 
-def _read(path: Path) -> Image:
+def _read(path: Path, lossless: bool = False) -> Image:
     suffix = path.suffix.lower()
     if suffix not in READABLE:
         raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
     try:
-        if suffix in TIFF:
-            return _read_tiff(path)
-        _refuse_deep_colour(path)
-        import imageio.v3 as imageio
-
-        return np.asarray(imageio.imread(path))
+        array, is_jpeg = _read_tiff(path) if suffix in TIFF else _read_picture(path)
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file.") from error
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory.") from error
     except Exception as error:  # decoders raise what they like on damaged files
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{path}: can't be read: {error.strerror}.") from error
         reason = str(error).strip().splitlines()
         raise DataError(
             f"{path}: can't be read ({reason[0] if reason else type(error).__name__}). "
             "The file may be damaged or incomplete."
         ) from error
+    if lossless and is_jpeg:
+        raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
+    return array
 
 
-def _read_tiff(path: Path) -> Image:
+def _read_tiff(path: Path) -> tuple[Image, bool]:
+    """The array, and whether it was compressed as JPEG."""
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with _errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
+        shape, axes = series.shape, series.axes
+        size = " x ".join(map(str, shape))
+        # A channel-last array saved without saying so: rows pass for pages, channels for columns.
+        channels_last = len(shape) == 3 and shape[2] <= MAX_CHANNELS < min(shape[:2])
+        if len(tiff.series) > 1:
+            raise DataError(
+                f"{path}: holds {len(tiff.series)} images. Save each in a file of its own."
+            )
+        if axes not in ("YX", "YXS", "SYX") and not channels_last:
+            raise DataError(
+                f"{path}: a stack of {shape[0]} pages ({size}, axes {axes}). Images are "
+                "2-D here: save the slices as files of their own, and channels as one page "
+                "(H x W x C)."
+            )
+        _refuse_missing_segments(tiff)
         array = np.asarray(series.asarray())
-        axes = series.axes
-        several = len(tiff.series) > 1
-    if several:
-        raise DataError(f"{path}: holds {len(tiff.series)} images. Save each in a file of its own.")
-    if axes == "SYX":  # channels stored one after the other
-        return np.moveaxis(array, 0, -1)
-    # A channel-last array saved without saying so: rows pass for pages, channels for columns.
-    channels_last = array.ndim == 3 and array.shape[2] <= MAX_CHANNELS < min(array.shape[:2])
-    if axes in ("YX", "YXS") or channels_last:
-        return array
-    raise DataError(
-        f"{path}: a stack of {array.shape[0]} pages ({_shape(array)}, axes {axes}). Images are "
-        "2-D here: save the slices as files of their own, and channels as one page (H x W x C)."
-    )
+        if errors:
+            raise ValueError(errors[0].getMessage())
+        is_jpeg = series.keyframe.compression in (
+            tifffile.COMPRESSION.JPEG,
+            tifffile.COMPRESSION.OJPEG,
+        )
+    # SYX: channels stored one after the other
+    return (np.moveaxis(array, 0, -1) if axes == "SYX" else array), is_jpeg
+
+
+@contextlib.contextmanager
+def _errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
+    """What it logs and reads on: half a stack would pass for an image, words for pixels."""
+    logger, handler = logging.getLogger("tifffile"), BufferingHandler(sys.maxsize)
+    handler.setLevel(logging.ERROR)
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield handler.buffer
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
+    """Some decoders fill up with grey what a file that was cut off lacks."""
+    for page in tiff.pages:
+        ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
+        if max(ends, default=0) > tiff.filehandle.size:
+            raise ValueError("its end is missing")
+
+
+def _read_picture(path: Path) -> tuple[Image, bool]:
+    """The array of a PNG or JPEG, and whether it is a JPEG, whatever its name says."""
+    from PIL import Image as Pillow
+
+    Pillow.MAX_IMAGE_PIXELS = None  # large images are what microscopes make, not an attack
+    _refuse_deep_colour(path)
+    with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
+        is_jpeg = picture.format != "PNG"
+        if picture.mode == "P":  # what it shows, not the numbers of its colours
+            colours = "RGBA" if "transparency" in picture.info else "RGB"
+            return np.asarray(picture.convert(colours)), is_jpeg
+        return np.asarray(picture), is_jpeg
 
 
 def _refuse_deep_colour(path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -103,14 +105,15 @@ class FolderSource:
         if self.group is None:
             return stem_of(path)
         try:
-            found = re.search(self.group, path.name)
+            found = re.search(self.group, _as_text(path.name))
         except re.error as error:
             raise UsageError(
                 f"data.group='{self.group}' is no regular expression: {error}."
             ) from error
-        if found is None:
+        group: str | None = found and found[1 if found.re.groups else 0]
+        if not group:  # nothing would be one group, of all images
             raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
-        return found[1] if found.re.groups else found[0]
+        return group
 
 
 @dataclass
@@ -144,12 +147,12 @@ class PackagedNuclei:
 
     def _files(self) -> tuple[Path, Path]:
         spec = importlib.util.find_spec("stardist")
-        if spec is None or not spec.submodule_search_locations:
-            raise DataError(
-                "nuclei_demo is packaged with stardist. Install it: pip install stardist."
-            )
-        folder = Path(spec.submodule_search_locations[0]) / "data" / "images"
-        return folder / "img2d.tif", folder / "mask2d.tif"
+        for place in (spec and spec.submodule_search_locations) or ():
+            folder = Path(place) / "data" / "images"
+            image, mask = folder / "img2d.tif", folder / "mask2d.tif"
+            if image.is_file() and mask.is_file():
+                return image, mask
+        raise DataError("nuclei_demo is packaged with stardist. Install it: pip install stardist.")
 
 
 @dataclass
@@ -191,23 +194,34 @@ class SyntheticSource:
     def _drawer(self, style: str, index: int) -> Callable[[], tuple[Image, Labels]]:
         from benchmark.data.synthetic import draw
 
-        return lambda: draw(style, index, self.seed, self.size)
+        def drawn() -> tuple[Image, Labels]:
+            try:
+                return draw(style, index, self.seed, self.size)
+            except (ValueError, TypeError) as error:
+                raise UsageError(f"data.source: {error}.") from error
+
+        return drawn
 
 
 def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     """The files that a folder or a glob pattern names, sorted.
 
     Args:
-        pattern: a folder (all files in it) or a glob pattern.
+        pattern: a folder (all files in it) or a glob pattern. What exists as it is written
+            is no pattern, whatever brackets it holds.
         root: what a relative pattern starts from; None: the working directory.
         word: the command-line word it came from, for the message.
 
     Raises:
         UsageError: it names no file.
     """
-    full = Path(root or ".").expanduser() / Path(pattern).expanduser()
+    # os.path's own, as pathlib's raises where `~` begins no home.
+    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
+    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
+    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
+    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
     # pathlib's own glob takes no absolute pattern.
-    found = glob.glob(str(full / "*" if full.is_dir() else full), recursive=True)  # noqa: PTH207
+    found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
     files = sorted(Path(name) for name in found if Path(name).is_file())
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
@@ -233,7 +247,16 @@ def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
 
 def stem_of(path: Path) -> str:
     """A file's name without its suffix; `.ome` counts as part of the suffix."""
-    return path.stem.removesuffix(".ome")
+    return _as_text(path.stem.removesuffix(".ome"))
+
+
+def _as_text(name: str) -> str:
+    """A file's name as text that can be compared and written everywhere.
+
+    Accents are composed, as some systems store them apart from their letters; bytes that
+    are no text become escapes.
+    """
+    return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()
 
 
 def some(told: Iterable[str], most: int = 5) -> str:

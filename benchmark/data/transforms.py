@@ -11,14 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UsageError
+from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
 Step = Iterator[tuple[str, Image, Labels]]
 
 
 def tiles(image: Image, labels: Labels, rows: int, columns: int) -> Step:
-    """Cut into rows x columns tiles that differ by at most a pixel in size; ids are kept."""
+    """Cut into rows x columns tiles that differ by at most a pixel in size; ids are kept.
+
+    Raises:
+        ValueError: fewer than one row or column.
+        DataError: the image is too small.
+    """
+    if min(rows, columns) < 1:
+        raise ValueError(f"{rows} rows, {columns} columns: give 1 or more")
+    height, width = labels.shape
+    if rows > height or columns > width:
+        raise DataError(f"{height} x {width} pixels are too few for {rows} x {columns} tiles.")
     row_edges = np.linspace(0, labels.shape[0], rows + 1).round().astype(int)
     column_edges = np.linspace(0, labels.shape[1], columns + 1).round().astype(int)
     for r in range(rows):
@@ -43,18 +53,21 @@ def apply(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> 
 
     Raises:
         UsageError: a step that does not exist, or arguments that don't fit it.
+        DataError: an image that a step can't be done to.
     """
     if not recipe:
         yield "", image, labels
         return
-    (name, arguments), *more = recipe[0].items()
-    if more or name not in TRANSFORMS:
+    step = recipe[0]
+    if not isinstance(step, Mapping) or len(step) != 1 or not TRANSFORMS.keys() & step:
         raise UsageError(
-            f"data.recipe: '{name}' is no step, or two in one. Steps: {', '.join(TRANSFORMS)}."
+            f"data.recipe: {step!r} is no step of the form {{name: arguments}}. "
+            f"Names: {', '.join(TRANSFORMS)}."
         )
+    ((name, arguments),) = step.items()
     try:
         outcome = list(TRANSFORMS[name](image, labels, **(arguments or {})))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"data.recipe: step '{name}': {error}.") from error
     for suffix, new_image, new_labels in outcome:
         for more_suffix, last_image, last_labels in apply(recipe[1:], new_image, new_labels):

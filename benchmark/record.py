@@ -1,0 +1,42 @@
+"""One line of a run's journal, and which of several lines counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the journal: what became of one sample.
+
+    Attributes:
+        sample: the sample's id.
+        status: `done` or `error`.
+        attempt: 1 for the first try at this sample; the highest counts.
+        prediction: digest of the stored label image (None for an error).
+        seconds: wall time of `predict`.
+        stages: seconds of its stages, where the adapter tells them.
+        error: the reason (None for done).
+        traceback: where a model raised it, for its author.
+    """
+
+    sample: str
+    status: str
+    attempt: int
+    prediction: str | None = None
+    seconds: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    traceback: str | None = None
+
+
+def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By sample, the row of the highest attempt; of equals the last one read."""
+    latest: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        before = latest.get(row["sample"])
+        if before is None or row.get("attempt", 0) >= before.get("attempt", 0):
+            latest[row["sample"]] = row
+    return latest
