@@ -246,9 +246,7 @@ def _race(folder, started, rounds, result):
 def test_eight_processes_racing_for_one_lease_never_hold_it_at_once(tmp_path):
     context = multiprocessing.get_context("fork")
     started, result = context.Event(), context.Queue()
-    racers = [
-        context.Process(target=_race, args=(tmp_path, started, 12, result)) for _ in range(8)
-    ]
+    racers = [context.Process(target=_race, args=(tmp_path, started, 12, result)) for _ in range(8)]
     for racer in racers:
         racer.start()
     started.set()

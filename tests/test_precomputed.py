@@ -176,5 +176,5 @@ def test_from_end_to_end_hostile_names_score_one_where_predictions_are_the_truth
     (tmp_path / "p" / "a&b_%.tif").unlink()
     done = run(tmp_path)
     assert done.returncode == 1
-    assert "has no label image for sample 'a_b_-" in done.stderr.replace("\n", " ")
+    assert "has no label image for sample 'a_b__-" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr

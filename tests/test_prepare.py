@@ -118,9 +118,7 @@ def test_a_sample_comes_back_as_it_was(datasets):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     arrays.arrays(
-        st.sampled_from(
-            ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f8", ">u2", ">f4"]
-        ),
+        st.sampled_from(["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f8", ">u2", ">f4"]),
         st.tuples(st.integers(1, 9), st.integers(1, 9))
         | st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(2, 4)),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.console import note
 from benchmark.data.prepared import Entry, PreparedData, manifest_text
 from benchmark.data.sources import Raw, Source, some
 from benchmark.data.transforms import Step, apply
@@ -61,7 +62,9 @@ def prepare(
     folder = home / key
     if not folder.is_dir():
         lease = Lease(home / f".lease-{key}", timeout=300)
-        lease.acquire(wait=True)
+        lease.acquire(
+            wait=True, on_wait=lambda holder: note(f"waiting for {holder}, which prepares {name}")
+        )
         try:
             if not folder.is_dir():
                 _build(name, source, recipe, folder, allowed_failures, on_progress)
