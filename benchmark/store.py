@@ -1,6 +1,6 @@
 """A run on disk: what was predicted, what it scored, and who works on it.
 
-    <run>/run.json                    what the run is (its identity), written once
+    <run>/run.json                    what the run is (its identity) and how it is called
     <run>/attempts/<writer>.jsonl     what produced the records: code, packages, machine
     <run>/records/<writer>.jsonl      one line per sample predicted, or failed
     <run>/predictions/<sample>.tif    label images
@@ -143,7 +143,8 @@ class RunStore:
         """Work on the run, alone.
 
         Args:
-            description: becomes run.json where the run is new.
+            description: becomes run.json with the first record; what the run is called and
+                where its data lie may have changed since.
             attempt: describes what this attempt runs with; asked at the first record.
             wait: wait for another living process instead of giving up.
             timeout: seconds after which a silent holder on another host is taken for dead.
@@ -165,6 +166,9 @@ class RunStore:
             for kind in ("scores", "objects"):
                 for folder in (self.path / kind).glob("*"):
                     Journal(folder).repair()
+            if self.describe() not in (None, description):
+                # The same run under another name, or its prepared data lie elsewhere now.
+                write_whole(self.path / "run.json", _described(description))
             yield RunWriter(self, lease, description, attempt)
         finally:
             lease.release()
@@ -198,8 +202,7 @@ class RunWriter:
         self._still_mine()
         # Only now: a run whose model can't even be built shall not come to be.
         if self._store.describe() is None:
-            content = json.dumps(self._description, indent=1).encode()
-            write_whole(self._store.path / "run.json", content)
+            write_whole(self._store.path / "run.json", _described(self._description))
         if self._attempt is not None:
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
@@ -250,6 +253,10 @@ class RunWriter:
 
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
 _WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"
+
+
+def _described(description: dict[str, Any]) -> bytes:
+    return json.dumps(description, indent=1).encode()
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:

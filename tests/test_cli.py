@@ -145,6 +145,23 @@ def test_patterns_and_regular_expressions_are_taken_as_they_are(
     assert "n/a (2 groups)" in re.sub(r"\s+", " ", done.stdout)
 
 
+def test_the_same_images_under_another_name_are_the_same_run(
+    benchmark: Run, tmp_path: Path
+) -> None:
+    import numpy as np
+    import tifffile
+
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "x.tif", np.eye(8, dtype=np.uint8))
+    words = ("model=empty", "data=folder", "data.images=a", "data.labels=b")
+    assert benchmark(*words).returncode == 0
+    records = [path.read_bytes() for path in tmp_path.glob("results/runs/*/records/*")]
+    again = benchmark(*words, "data.name=mine")
+    assert again.returncode == 0 and "mine" in again.stdout and "folder" not in again.stdout
+    assert [path.read_bytes() for path in tmp_path.glob("results/runs/*/records/*")] == records
+
+
 def test_every_action_works_on_what_a_run_left(benchmark: Run, tmp_path: Path) -> None:
     pytest.importorskip("elf", reason="python-elf is not installed")
     benchmark("-m", "model=otsu,empty")
