@@ -55,7 +55,7 @@ class Precomputed:
         if self._sample not in self._files:
             raise ModelError(
                 f"model.predictions='{self.predictions}' has no label image for sample "
-                f"'{self._sample}'. Name it as the image, {self._sample}.tif."
+                f"'{self._sample}'. Name it as its image, or {self._sample}.tif."
             )
         return read_labels(self._files[self._sample])
 

@@ -91,7 +91,7 @@ def test_a_missing_prediction_is_named_with_the_remedy(tmp_path):
     with pytest.raises(ModelError) as error:
         ask(Precomputed(str(tmp_path)), "b")
     assert f"model.predictions='{tmp_path}' has no label image for sample 'b'" in str(error.value)
-    assert "Name it as the image, b.tif." in str(error.value)
+    assert "Name it as its image, or b.tif." in str(error.value)
 
 
 def test_no_predictions_and_two_of_one_name_are_refused(tmp_path):
