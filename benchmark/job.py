@@ -161,6 +161,7 @@ class Job:
         return {
             "run_id": run_id(self.identity),
             "model": self.model_name,
+            "control": bool(getattr(self.adapter, "control", False)),
             "data": self.data.name,
             "split": self.data.split,
             "samples": len(self.data.entries),

@@ -40,6 +40,7 @@ class Segmenter(Protocol):
     - ``version: int`` (default 1): raised when its results change on purpose;
     - ``libraries: tuple[str, ...]``: distributions whose versions shape its results;
     - ``devices: tuple[str, ...]`` (default ``("cpu",)``): where it can run, best first;
+    - ``control = True``: its scores are known beforehand; no table marks it as best;
     - ``identity(parameters) -> dict`` (class method): what replaces its parameters in
       the run id, for parameters that are paths (the digest of the file, not its name);
     - ``attend(sample)``: called before `predict` with the whole sample. Only for the

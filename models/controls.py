@@ -15,6 +15,7 @@ class Oracle:
     """Returns the true labels: mSA is 1 wherever there is an object."""
 
     version: ClassVar[int] = 1
+    control: ClassVar[bool] = True
     sees_truth: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -36,6 +37,7 @@ class Empty:
     """Finds nothing: mSA is 0."""
 
     version: ClassVar[int] = 1
+    control: ClassVar[bool] = True
 
     def predict(self, image: Image) -> Labels:
         """Background only, H x W."""

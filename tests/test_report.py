@@ -519,3 +519,11 @@ def test_pick_takes_worst_and_best_once():
     assert overlays.pick(result, 0) == overlays.pick(run(msa=()), 3) == []
     three = overlays.pick(run(msa=(0.1, 0.2, 0.3)), 2)
     assert three == [("worst", "s0"), ("worst", "s1"), ("best", "s2")]
+
+
+def test_a_control_is_shown_but_never_the_best():
+    frame = tables.summary([run("oracle", msa=(0.9,), control=True), run("otsu", msa=(0.4,))])
+    assert dict(zip(frame["model"], tables.best(frame), strict=True)) == {
+        "oracle": False,
+        "otsu": True,
+    }

@@ -29,6 +29,7 @@ class RunResult:
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
             seconds, and each metric (msa, sa50, ...; NaN where undefined or excluded).
+        control: its score is known beforehand; it is shown, but never marked as best.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class RunResult:
     failed: int
     mixed: bool
     scores: pd.DataFrame
+    control: bool = False
 
     @property
     def status(self) -> str:
@@ -84,6 +86,7 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
         failed=sum(record.status == "error" for record in records.values()),
         mixed=store.is_mixed(),
         scores=_numeric(scores.set_index("sample")),
+        control=described["control"],
     )
 
 

@@ -26,7 +26,7 @@ COMPARABLE = ["data", "split", "protocol"]
 _COLUMNS = [
     "model", *COMPARABLE, "images", "groups", "excluded", "both_empty",
     "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
-    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "run", "run_id",
+    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -44,7 +44,7 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         groups, both_empty images and how many of them are excluded from the means; msa and
         sa50 (means over images) with their intervals (_low, _high), sa50_pooled and
         msa_pooled (counts added up over images first); seconds (median per image); status;
-        mixed; run (12 characters) and run_id. Undefined numbers are NaN.
+        mixed; control; run (12 characters) and run_id. Undefined numbers are NaN.
     """
     frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)
     return frame.sort_values(
@@ -74,6 +74,7 @@ def _row(result: RunResult) -> Row:
         "seconds": float(scores["seconds"].astype(float).median()),
         "status": result.status,
         "mixed": result.mixed,
+        "control": result.control,
         "run": result.run_id[:12],
         "run_id": result.run_id,
     }
@@ -87,8 +88,8 @@ def _mean_and_interval(metric: str, counted: pd.DataFrame) -> Row:
 
 
 def best(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows hold the best mSA among the complete runs on the same data."""
-    complete = frame["msa"].where(frame["status"] == "complete")
+    """Which rows hold the best mSA among the complete runs on the same data, controls aside."""
+    complete = frame["msa"].where((frame["status"] == "complete") & ~frame["control"])
     top = complete.groupby([frame[key] for key in COMPARABLE]).transform("max")
     return (complete == top).astype(bool)
 
