@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import tifffile
-from numpy.typing import NDArray
 
 from benchmark.errors import StoreError
 
@@ -75,21 +69,3 @@ def sweep_temporaries(folder: Path) -> None:
         # report is written without a lease.
         if not Path("/proc", stray.name.split(".")[-2]).exists():
             stray.unlink(missing_ok=True)
-
-
-def tiff_bytes(array: NDArray[Any]) -> bytes:
-    """An array as a zlib-compressed TIFF of one page.
-
-    Args:
-        array: H x W or H x W x C (C from 2 to 4), any integer or float dtype.
-    """
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        np.ascontiguousarray(array),
-        photometric="minisblack",
-        planarconfig="contig" if array.ndim == 3 else None,
-        compression="zlib",
-        metadata=None,
-    )
-    return buffer.getvalue()

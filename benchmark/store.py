@@ -30,11 +30,12 @@ import tifffile
 
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import StoreError
-from benchmark.files import disk_errors, sweep_temporaries, tiff_bytes, write_whole
+from benchmark.files import disk_errors, sweep_temporaries, write_whole
 from benchmark.journal import Journal
 from benchmark.lease import Lease
 from benchmark.names import safe_name
 from benchmark.record import Record, latest
+from benchmark.tiff import tiff_bytes
 from benchmark.types import Labels
 
 SHORT = 12  # digits of a run id that people see

@@ -32,6 +32,21 @@ def test_importing_an_adapter_loads_no_model_library(module: str) -> None:
     assert found == "[]"
 
 
+def test_numpy_waits_until_the_number_of_threads_is_set(tmp_path: Path) -> None:
+    # OpenBLAS and OpenMP read their variables once, when they are loaded.
+    places = f"'results={tmp_path}/r', 'datasets={tmp_path}/d'"
+    found = python(
+        "import sys, benchmark.device as device\n"
+        "was = device.limit_threads\n"
+        "def limit(n): print(n, 'numpy' in sys.modules); was(n)\n"
+        "device.limit_threads = limit\n"
+        f"sys.argv = ['benchmark', 'limit=1', 'threads=1', {places}]\n"
+        "from benchmark.cli import main\n"
+        "assert main() == 0"
+    )
+    assert found.splitlines()[0] == "1 False"
+
+
 def test_a_run_never_imports_stardist_or_torch(tmp_path: Path) -> None:
     places = f"'results={tmp_path}/r', 'datasets={tmp_path}/d'"
     found = python(

@@ -22,7 +22,7 @@ from benchmark.data.prepared import PreparedData, read_manifest
 from benchmark.data.read import read_image
 from benchmark.data.sources import FolderSource, Raw
 from benchmark.errors import DataError, StoreError, UsageError
-from benchmark.files import tiff_bytes
+from benchmark.tiff import tiff_bytes
 
 TILES = [{"tiles": {"rows": 1, "columns": 2}}]
 

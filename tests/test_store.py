@@ -16,9 +16,9 @@ from helpers.runs import SAMPLES, assert_sound, contents, do, journals, make_job
 
 from benchmark.digest import array_digest
 from benchmark.errors import StoreError
-from benchmark.files import tiff_bytes
 from benchmark.provenance import code_revision, describe_attempt
 from benchmark.store import Record, RunStore
+from benchmark.tiff import tiff_bytes
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ from benchmark.data.sources import Raw, Source, some
 from benchmark.data.transforms import Step, apply
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import DataError
-from benchmark.files import disk_errors, sync_folder, tiff_bytes, write_whole
+from benchmark.files import disk_errors, sync_folder, write_whole
 from benchmark.lease import Lease
 from benchmark.names import safe_name, safe_names
+from benchmark.tiff import tiff_bytes
 from benchmark.types import Image, Labels
 
 VERSION = 2
