@@ -104,7 +104,9 @@ def _grey(image: Image) -> NDArray[np.float64]:
         raise ValueError("the image holds NaN or infinite values; Otsu's threshold needs numbers")
     values /= np.abs(values).max() or 1
     # Not `values @ LUMINANCE`: BLAS sums in an order that depends on the processor.
-    grey: NDArray[np.float64] = np.average(values, axis=2, weights=LUMINANCE if values.shape[2] == 3 else None)
+    grey: NDArray[np.float64] = np.average(
+        values, axis=2, weights=LUMINANCE if values.shape[2] == 3 else None
+    )
     grey -= grey.min()
     grey /= grey.max() or 1
     return grey
