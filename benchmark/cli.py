@@ -1,4 +1,4 @@
-"""The command line, and with `launcher` the only place that knows Hydra."""
+"""The command line; with `launcher` and `usage` the only place that knows Hydra."""
 
 from __future__ import annotations
 

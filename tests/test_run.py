@@ -30,17 +30,9 @@ REASONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("prepared")
-    do(make_job(root))
-    return root
-
-
 @pytest.fixture
-def root(prepared, tmp_path, monkeypatch):
-    """A folder with the drawn data, and a trace of what models do."""
-    shutil.copytree(prepared / "datasets", tmp_path / "datasets")
+def root(root, tmp_path, monkeypatch):
+    """The same, and a trace of what models do."""
     (tmp_path / "trace").touch()
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     return tmp_path

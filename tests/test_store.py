@@ -21,21 +21,6 @@ from benchmark.store import Record, RunStore
 from benchmark.tiff import tiff_bytes
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A folder with the drawn data prepared, and a finished run to compare with."""
-    root = tmp_path_factory.mktemp("prepared")
-    do(make_job(root))
-    return root
-
-
-@pytest.fixture
-def root(prepared, tmp_path):
-    """A folder with the data alone."""
-    shutil.copytree(prepared / "datasets", tmp_path / "datasets")
-    return tmp_path
-
-
 def undisturbed(prepared, **changes):
     job = make_job(prepared, **changes)
     return contents(job.store, job.score_key)

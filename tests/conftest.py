@@ -1,0 +1,21 @@
+"""Fixtures that several files of tests share."""
+
+import shutil
+
+import pytest
+from helpers.runs import do, make_job
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A folder with the drawn data prepared, and a finished run to compare with."""
+    root = tmp_path_factory.mktemp("prepared")
+    do(make_job(root))
+    return root
+
+
+@pytest.fixture
+def root(prepared, tmp_path):
+    """A folder with the drawn data alone."""
+    shutil.copytree(prepared / "datasets", tmp_path / "datasets")
+    return tmp_path
