@@ -29,6 +29,10 @@ class ModelError(BenchmarkError):
     """A model can't be built, or returned what no label image is."""
 
 
+class SkippedError(BenchmarkError):
+    """This model can't run here (a library or weights are missing); nothing has gone wrong."""
+
+
 class StoreError(BenchmarkError):
     """A run can't be read or written: disk full, read-only, damaged."""
 

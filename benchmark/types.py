@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +33,62 @@ class Sample:
     group: str
 
 
+@dataclass(frozen=True)
+class Weights:
+    """A model's weights: complete on this machine, and their files verified.
+
+    Attributes:
+        name: the card's; of the user's own file `user` and the first digits of its digest,
+            whatever the file is called.
+        mark: `verified` (by a card), `user` (a path) or `untrained` (made by the tests' own
+            door; no report shows them).
+        digests: file -> `<algorithm>:<hexadecimal>`; what the run id is made of.
+        confirmed: False where nobody publishes a digest, and the first download's is trusted.
+        title: what people call the model with these weights (`PathoSAM`), where that differs.
+        architecture: as the card has it; None for the user's own files.
+        paths: file -> where it lies. Empty before they are fetched.
+        unpickle: whether a file that is more than tensors may be loaded all the same.
+    """
+
+    name: str
+    mark: str
+    digests: Mapping[str, str]
+    confirmed: bool = True
+    title: str | None = None
+    architecture: str | None = None
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    unpickle: bool = False
+
+    @property
+    def label(self) -> str:
+        """How a table shows them."""
+        title = f" ({self.title})" if self.title else ""
+        return f"{self.name}{title}" + ("" if self.confirmed else ", digest unconfirmed")
+
+
+class WeightsChoice(Protocol):
+    """Weights as chosen in a configuration, before anything is loaded or downloaded.
+
+    What an adapter's `find_weights` gives; `models/weights.py` has the ones of this repository.
+    """
+
+    def expected(self) -> Weights | None:
+        """What will be loaded; None while no digest is known (before a first download)."""
+        ...
+
+    def obstacle(self) -> str | None:
+        """Why they can't be had now, and the one command or page that gets them; else None."""
+        ...
+
+    def fetch(self) -> Weights:
+        """Download what is missing, verify all of it.
+
+        Raises:
+            BenchmarkError: a file is not what it should be, or can't be had.
+        """
+        ...
+
+
 @runtime_checkable
 class Segmenter(Protocol):
     """What an adapter has to offer. Nothing else is required.
@@ -39,6 +97,13 @@ class Segmenter(Protocol):
 
     - ``version: int`` (default 1): raised when its results change on purpose;
     - ``libraries: tuple[str, ...]``: distributions whose versions shape its results;
+    - ``requires: tuple[str, ...]``: what has to be installed, as requirements
+      (``"cellpose>=4"``); else the model is skipped, with ``install: str`` as the command;
+    - ``find_weights(chosen, folder, unpickle) -> WeightsChoice`` (static method): for adapters
+      with a parameter ``weights``; they are built with a `Weights` in its place;
+    - ``device`` as a parameter of its constructor: it is built with the device type;
+    - ``execution: tuple[str, ...]``: parameters that shape no result (``batch_size``), left
+      out of the run id;
     - ``devices: tuple[str, ...]`` (default ``("cpu",)``): where it can run, best first;
     - ``control = True``: its scores are known beforehand; no table marks it as best;
     - ``identity(parameters) -> dict`` (class method): what replaces its parameters in
@@ -47,8 +112,9 @@ class Segmenter(Protocol):
       controls and for predictions made elsewhere; it makes the truth part of the run id
       when ``sees_truth = True``.
 
-    and an instance may set ``stages: dict[str, float]``: seconds of the last call. Libraries
-    are imported in the constructor, not at the top (listing models stays quick) and not in
+    and an instance may set ``stages: dict[str, float]``: seconds of the last call, and
+    ``details: dict``: what else its record shall say (``batch_size``, ...). Libraries are
+    imported in the constructor, not at the top (listing models stays quick) and not in
     `predict` (a random generator is seeded before each call only if its library is there).
     """
 

@@ -1,0 +1,162 @@
+"""Checkpoints: opened without executing them, and compared with what was really loaded."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import ModelError
+from benchmark.types import Weights
+
+_HTML = (b"<!doctype", b"<html", b"<?xml", b"<head")
+
+
+def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]:
+    """The content of a checkpoint; nothing in it is executed.
+
+    Args:
+        weights: complete and verified.
+        file: which of its files; the only one where not given.
+
+    Returns:
+        A dictionary as it was saved: tensors, or dictionaries of tensors.
+
+    Raises:
+        ModelError: it is no checkpoint (an HTML page, truncated), or it can't be loaded
+            without executing what is in it.
+    """
+    key = file or next(iter(weights.paths))
+    path = weights.paths[key]
+    if is_html(path):
+        raise _not_loadable(weights, key, "it is an HTML page, such as a login or error page")
+    try:
+        content = _load(path, unpickle=False)
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error).lower():
+            raise _not_loadable(weights, key, "it is no checkpoint, or damaged") from error
+        if not weights.unpickle:
+            raise _not_loadable(
+                weights,
+                key,
+                f"it holds more than tensors, and loading it would execute code: {_cause(error)}. "
+                "If you trust its source: weights_unsafe=true",
+            ) from error
+        content = _unpickled(weights, key)
+    except Exception as error:  # a damaged archive raises whatever its reader happens to
+        raise _not_loadable(weights, key, f"it is truncated or damaged ({error})") from error
+    if not isinstance(content, Mapping):
+        raise _not_loadable(weights, key, f"it holds a {type(content).__name__}, no parameters")
+    return dict(content)
+
+
+def tensors(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors alone: nothing else goes on to a library."""
+    import torch
+
+    return {str(key): value for key, value in content.items() if torch.is_tensor(value)}
+
+
+def load_parameters(module: Any, parameters: Mapping[str, Any], weights: Weights, key: str) -> None:
+    """Load all of a checkpoint into a module, and see that it arrived.
+
+    Args:
+        module: the torch module.
+        parameters: name -> tensor.
+        weights: where they come from, for messages.
+        key: the file of these.
+
+    Raises:
+        ModelError: the checkpoint is of another architecture.
+    """
+    try:
+        module.load_state_dict(dict(parameters), strict=True)
+    except (RuntimeError, KeyError) as error:
+        raise another_architecture(weights, key, str(error)) from error
+    confirm_loaded(module, parameters, weights, key)
+
+
+def confirm_loaded(module: Any, parameters: Mapping[str, Any], weights: Weights, key: str) -> None:
+    """Compare every parameter of a module with the checkpoint it should come from.
+
+    Libraries load loosely, or take other weights than they were given, and say nothing.
+
+    Args:
+        module: the torch module, loaded.
+        parameters: name -> tensor, of the checkpoint, under the module's own names.
+        weights: where they come from, for messages.
+        key: the file of these.
+
+    Raises:
+        ModelError: a parameter is missing in the checkpoint, or has another value.
+    """
+    import torch
+
+    loaded = module.state_dict()
+    missing = sorted(loaded.keys() - parameters.keys())
+    if missing:
+        raise another_architecture(
+            weights, key, f"{len(missing)} parameters are not in it, such as '{missing[0]}'"
+        )
+    for name, value in loaded.items():
+        wanted = parameters[name].to(value.dtype)
+        if value.shape != wanted.shape or not torch.equal(value.cpu(), wanted.cpu()):
+            raise ModelError(
+                f"what was loaded is not {weights.paths[key]} ({weights.digests[key]}): "
+                f"parameter '{name}' differs. Nothing was scored."
+            )
+
+
+def another_architecture(weights: Weights, key: str, why: str) -> ModelError:
+    """The one error for a checkpoint that does not fit the model."""
+    lines = [line.strip() for line in why.splitlines() if line.strip()]
+    return _not_loadable(
+        weights, key, f"it is a checkpoint of another architecture: {' '.join(lines[:3])}"
+    )
+
+
+def is_html(path: Path) -> bool:
+    """Whether a file is a web page: a login or an error saved under a checkpoint's name."""
+    with path.open("rb") as file:
+        head = file.read(512).lstrip().lower()
+    return head.startswith(_HTML)
+
+
+def _not_loadable(weights: Weights, key: str, why: str) -> ModelError:
+    expected = "by its card, as it should be" if weights.mark == "verified" else "none is published"
+    return ModelError(
+        f"{weights.paths[key]} can't be loaded: {why}. "
+        f"(Its digest: {weights.digests[key]}; the expected one: {expected}.)"
+    )
+
+
+def _load(path: Path, *, unpickle: bool) -> Any:
+    import torch
+
+    if _is_safetensors(path):
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=not unpickle)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its content: eight bytes of length, then the header, which is JSON."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{"
+
+
+def _unpickled(weights: Weights, key: str) -> Any:
+    try:
+        return _load(weights.paths[key], unpickle=True)
+    except Exception as error:  # whatever the code in it does
+        raise _not_loadable(weights, key, f"unpickling it failed ({error})") from error
+
+
+def _cause(error: Exception) -> str:
+    """Of torch's long message the part that names what the file asks for."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    named = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
+    return (named or lines)[0].rstrip(".")

@@ -1,0 +1,85 @@
+"""Digests of weights' files: the algorithms that publishers use, and a lock for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import ModelError
+from benchmark.files import disk_errors, write_whole
+
+_BLOCK = 1 << 22  # bytes read at a time
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """`<algorithm>:<hexadecimal>` of a file's bytes.
+
+    Args:
+        path: the file.
+        algorithm: `sha256`, `md5` or `xxh128` (micro-sam's).
+
+    Raises:
+        ModelError: the file can't be read.
+    """
+    digest = _new(algorithm)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}.") from error
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def _new(algorithm: str) -> Any:
+    if algorithm == "xxh128":
+        import xxhash  # only here: whoever loads no such file need not have it
+
+        return xxhash.xxh128()
+    makers: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5}
+    return makers[algorithm]()
+
+
+def short(digest: str) -> str:
+    """The first eight digits, for people."""
+    return digest.partition(":")[2][:8]
+
+
+class Lock:
+    """The digests of first downloads, where nobody publishes one: on the user's side.
+
+    A file that changes afterwards is an error, not a surprise.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, card: str, file: str) -> str | None:
+        """The digest of the first download; None before it.
+
+        Raises:
+            ModelError: the lock can't be read.
+        """
+        found: str | None = self._read().get(f"{card}/{file}")
+        return found
+
+    def put(self, card: str, file: str, digest: str) -> None:
+        """Remember the digest of a first download."""
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        locked = self._read() | {f"{card}/{file}": digest}
+        write_whole(self._path, json.dumps(locked, indent=1, sort_keys=True).encode())
+
+    def _read(self) -> dict[str, str]:
+        if not self._path.exists():
+            return {}
+        try:
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{self._path} can't be read ({error}). It holds the digests of weights that "
+                "were downloaded first; move it away to trust the present files anew."
+            ) from error

@@ -1,0 +1,150 @@
+"""Ways to download weights, and what may stand in the way of each."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlparse
+
+from benchmark.errors import ModelError, SkippedError
+from benchmark.files import disk_errors
+from models.cards import Card, CardFile
+from models.network import PATIENCE, reachable
+
+HUB = "huggingface.co"
+DEEPCELL = "users.deepcell.org"
+
+
+def obstacle(card: Card) -> str | None:
+    """Why a card's files can't be downloaded from here, with what to do; None if they can.
+
+    What files and variables tell is asked first, the network last.
+    """
+    ask = _TOKENS.get(card.way)
+    missing = ask(card) if ask else None
+    if missing:
+        return missing
+    host = next(iter({_host(card, file) for file in card.files.values()}))
+    if not reachable(host):
+        return f"{host} can't be reached (within {PATIENCE:.0f} s). {_by_hand(card)}"
+    return None
+
+
+def download(card: Card, key: str, folder: Path) -> None:
+    """Download one file of a card, with progress, into a folder.
+
+    Args:
+        card: the weights.
+        key: the file, as the adapter calls it.
+        folder: where it goes.
+
+    Raises:
+        SkippedError: it can't be had: no network, no access.
+        ModelError: what came is not what was published.
+        StoreError: the disk is full.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _WAYS[card.way](card, card.files[key], folder)
+
+
+def unavailable(card: Card, why: object) -> SkippedError:
+    """The one error for weights that can't be had."""
+    return SkippedError(f"weights unavailable: '{card.name}': {why}. {_by_hand(card)}")
+
+
+def _by_hand(card: Card) -> str:
+    """The one command, or page, that gets the files."""
+    files = list(card.files.values())
+    if card.way == "url":
+        commands = " && ".join(
+            f"curl -L -o {shlex.quote(file.name)} {shlex.quote(file.source)}" for file in files
+        )
+        return f"Get them with: {commands} (then weights_dir=<that folder>)"
+    if card.way == "hub":
+        names = " ".join(shlex.quote(file.name) for file in files)
+        return (
+            f"Get them with: hf download {files[0].source} {names} --local-dir <folder> "
+            "(then weights_dir=<folder>)"
+        )
+    return f"Get them from {card.source} (then weights_dir=<their folder>)"
+
+
+def _host(card: Card, file: CardFile) -> str:
+    return {"hub": HUB, "deepcell": DEEPCELL}.get(card.way) or str(urlparse(file.source).hostname)
+
+
+def _no_hub_token(card: Card) -> str | None:
+    # Where huggingface_hub looks as well; asked without importing it.
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    token = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
+    if card.gated is None or os.environ.get("HF_TOKEN") or token.is_file():
+        return None
+    return f"access is granted by hand. Ask for it at {card.gated}, then: hf auth login"
+
+
+def _no_deepcell_token(card: Card) -> str | None:
+    if os.environ.get("DEEPCELL_ACCESS_TOKEN"):
+        return None
+    return (
+        f"a token is needed. Make one at {card.gated}, then: "
+        "export DEEPCELL_ACCESS_TOKEN=<your token>"
+    )
+
+
+def _from_url(card: Card, file: CardFile, folder: Path) -> None:
+    import pooch
+    import requests
+
+    try:
+        # It writes under a temporary name, and compares with the digest before it renames.
+        pooch.retrieve(file.source, file.digest, file.name, folder, progressbar=True)
+    except requests.exceptions.RequestException as error:
+        raise unavailable(card, f"{file.source}: {error}") from error
+    except ValueError as error:
+        raise ModelError(f"the download of weights '{card.name}' went wrong: {error}.") from error
+
+
+def _from_hub(card: Card, file: CardFile, folder: Path) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        huggingface_hub.hf_hub_download(file.source, file.name, local_dir=folder)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise unavailable(card, str(error).strip().splitlines()[0]) from error
+
+
+def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
+    from models.digests import file_digest
+
+    # Only its own library knows how to ask for the download with a token.
+    from cellSAM import _auth
+
+    key, digest = file.source, file.archive
+    try:
+        archive = Path(_auth.fetch_data(key, cache_subdir="models"))
+    except Exception as error:  # whatever its requests raise
+        raise unavailable(card, error) from error
+    found = file_digest(archive, "md5")
+    if found != digest:
+        raise ModelError(f"{archive}: its digest is {found}, by its card it is {digest}.")
+    with tarfile.open(archive) as members, disk_errors(folder):
+        for member in members:
+            if member.isfile() and Path(member.name).name == file.name:
+                member.name = file.name
+                members.extract(member, folder, filter="data")
+
+
+_TOKENS: dict[str, Callable[[Card], str | None]] = {
+    "hub": _no_hub_token,
+    "deepcell": _no_deepcell_token,
+}
+_WAYS: dict[str, Callable[[Card, CardFile, Path], None]] = {
+    "url": _from_url,
+    "hub": _from_hub,
+    "deepcell": _from_deepcell,
+}

@@ -1,0 +1,43 @@
+"""Whether a host can be reached, asked at most once per host and sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+PATIENCE = 3.0  # seconds
+SHARED = "BENCHMARK_PROBES"
+"""Environment variable: a folder in which the jobs of a sweep tell each other what they found."""
+
+_known: dict[str, bool] = {}
+
+
+def reachable(host: str) -> bool:
+    """Whether a connection to the host's HTTPS port can be made.
+
+    Args:
+        host: its name.
+    """
+    if host not in _known:
+        shared = os.environ.get(SHARED)
+        note = Path(shared, host) if shared else None
+        if note and note.exists():
+            _known[host] = note.read_text() == "yes"
+        else:
+            _known[host] = _probe(host)
+            if note:
+                # What one job can't write down, the next asks again.
+                with contextlib.suppress(OSError):
+                    note.parent.mkdir(parents=True, exist_ok=True)
+                    note.write_text("yes" if _known[host] else "no")
+    return _known[host]
+
+
+def _probe(host: str) -> bool:
+    try:
+        socket.create_connection((host, 443), PATIENCE).close()
+    except OSError:
+        return False
+    return True

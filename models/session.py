@@ -1,0 +1,109 @@
+"""What every adapter of a torch library needs while it runs: a device, clocks, room, isolation."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from benchmark.errors import ModelError
+from models.isolation import Isolation
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """One adapter's life on a device.
+
+    Args:
+        device: `cuda`, `mps` or `cpu`.
+
+    Attributes:
+        stages: seconds of each stage of the last prediction, the device synchronised at both
+            borders; the very dictionary that an adapter shows as its own `stages`.
+        details: what else a record shall say of the last prediction (`batch_size`, ...).
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.stages: dict[str, float] = {}
+        self.details: dict[str, Any] = {}
+        self._isolation = Isolation()
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """Import a library and build its model in here: no global state leaks out."""
+        with self._isolation:
+            yield
+
+    @contextlib.contextmanager
+    def predicting(self) -> Iterator[None]:
+        """Run one prediction in here, in the global state that the library has made for itself."""
+        self.stages.clear()
+        self.details.clear()
+        # Sums on a GPU depend on the order in which its threads come; nobody promises it.
+        self.details["reproducible"] = self.device == "cpu"
+        with self._isolation:
+            yield
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; several visits to one stage add up."""
+        self._synchronise()
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._synchronise()
+            seconds = time.perf_counter() - start
+            self.stages[name] = self.stages.get(name, 0.0) + seconds
+
+    def halving(self, run: Callable[[int], Result], batch_size: int) -> Result:
+        """Call `run(batch_size)`; out of memory, halve the batch and call again.
+
+        The size that went through is recorded as `batch_size`, and the one asked for as
+        `batch_size_asked` where it differs.
+
+        Raises:
+            ModelError: the memory does not suffice for a batch of one either.
+        """
+        size = batch_size
+        while True:
+            try:
+                result = run(size)
+                break
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise ModelError(
+                        f"out of memory on {self.device} even with a batch of one: {error}. "
+                        "Use device=cpu or smaller images."
+                    ) from error
+            # Not inside `except`: the traceback would keep the failed call's tensors alive.
+            self._free()
+            size //= 2
+        self.details["batch_size"] = size
+        if size != batch_size:
+            self.details["batch_size_asked"] = batch_size
+        return result
+
+    def _synchronise(self) -> None:
+        if self.device != "cpu":
+            import torch
+
+            getattr(torch, self.device).synchronize()
+
+    def _free(self) -> None:
+        if self.device != "cpu":
+            import torch
+
+            getattr(torch, self.device).empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    # MPS has no exception of its own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)

@@ -1,0 +1,197 @@
+"""`model.weights=<card>` or `=/path/to/file`: found, fetched, verified, before anything loads."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmark.errors import ModelError, UsageError
+from benchmark.types import Weights
+from models.cards import Card, CardFile, cards
+from models.digests import Lock, file_digest, short
+from models.download import download, obstacle
+
+CACHE = "BENCHMARK_WEIGHTS"
+"""Environment variable: the folder that downloads go to; else one in the user's cache."""
+
+
+def find_weights(
+    chosen: str,
+    folder: Path | None = None,
+    unpickle: bool = False,
+    *,
+    family: str,
+    untrained: bool = False,
+) -> CardWeights | UserWeights:
+    """What `model.weights` names. Nothing is loaded, downloaded or probed yet.
+
+    Args:
+        chosen: a card's name, or a path to a file (or folder) of the user's own.
+        folder: where the files of cards may lie already (`weights_dir`).
+        unpickle: load a file that is more than tensors (`weights_unsafe`).
+        family: the adapter's; a card of another one is refused.
+        untrained: the tests' own door: random weights, which no report shows.
+
+    Raises:
+        UsageError: there is no such card and no such path.
+    """
+    known = cards(family)
+    if chosen in known:
+        return CardWeights(known[chosen], folder, unpickle)
+    path = Path(chosen).expanduser()
+    if path.exists():
+        return UserWeights(path.resolve(), "untrained" if untrained else "user", unpickle)
+    near = difflib.get_close_matches(chosen, known, n=1)
+    raise UsageError(
+        f"model.weights='{chosen}' is neither a file nor the name of weights for this model."
+        + (f" Did you mean '{near[0]}'?" if near else "")
+        + f" Known are: {', '.join(known)}."
+    )
+
+
+def cache() -> Path:
+    """The folder that downloads go to."""
+    own = os.environ.get(CACHE)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base, "cell-segmentation-benchmark", "weights")
+
+
+@dataclass(frozen=True)
+class CardWeights:
+    """Weights chosen by the name of their card."""
+
+    card: Card
+    folder: Path | None
+    unpickle: bool
+
+    def expected(self) -> Weights | None:
+        """What the card, or else the lock, says."""
+        digests = {key: self._expected(file) for key, file in self.card.files.items()}
+        known = {key: digest for key, digest in digests.items() if digest}
+        return self._weights(known) if len(known) == len(digests) else None
+
+    def obstacle(self) -> str | None:
+        """What stands between this machine and the files that are missing; else None."""
+        return obstacle(self.card) if self._missing() else None
+
+    def fetch(self) -> Weights:
+        """Download what is missing, verify all of it.
+
+        Raises:
+            SkippedError: they can't be had (no network, no access).
+            ModelError: a file is not the one that was published, or that was there before.
+        """
+        for key in self._missing():
+            download(self.card, key, self._home)
+        paths = {key: self._found(file) for key, file in self.card.files.items()}
+        digests = {key: self._verified(key, path) for key, path in paths.items() if path}
+        # By a digest that its publisher gave, a file is known to be safe.
+        trusted = all(file.digest for file in self.card.files.values())
+        return replace(
+            self._weights(digests),
+            paths={key: path for key, path in paths.items() if path},
+            unpickle=self.unpickle or trusted,
+        )
+
+    def present(self) -> bool:
+        """Whether every file lies on this machine; they are not read."""
+        return not self._missing()
+
+    def _weights(self, digests: Mapping[str, str]) -> Weights:
+        card = self.card
+        confirmed = all(file.digest for file in card.files.values())
+        return Weights(card.name, "verified", digests, confirmed, card.title, card.architecture)
+
+    def _missing(self) -> list[str]:
+        return [key for key, file in self.card.files.items() if self._found(file) is None]
+
+    @property
+    def _home(self) -> Path:
+        return cache() / self.card.name
+
+    def _found(self, file: CardFile) -> Path | None:
+        folders = [self.folder, self.folder and self.folder / self.card.name, self._home]
+        places = [folder / file.name for folder in folders if folder]
+        places += [Path.home() / place for place in file.caches]
+        return next((place for place in places if place.is_file()), None)
+
+    def _expected(self, file: CardFile) -> str | None:
+        return file.digest or self._lock.get(self.card.name, file.name)
+
+    @property
+    def _lock(self) -> Lock:
+        return Lock(cache() / "digests.json")
+
+    def _verified(self, key: str, path: Path) -> str:
+        file = self.card.files[key]
+        expected = self._expected(file)
+        digest = file_digest(path, (expected or "sha256").partition(":")[0])
+        if expected is None:
+            self._lock.put(self.card.name, file.name, digest)
+        elif digest != expected:
+            whose = "its card" if file.digest else f"the first download ({cache()}/digests.json)"
+            raise ModelError(
+                f"{path} is not the file of the weights '{self.card.name}': its digest is "
+                f"{digest}, by {whose} it is {expected}. {_nature(path)}Remove it and run again "
+                "to download it anew, or give it by its path as weights of your own."
+            )
+        return digest
+
+
+def _nature(path: Path) -> str:
+    """What a wrong file looks like, to a person who has to find out why."""
+    from models.checkpoint import is_html
+
+    size = path.stat().st_size
+    kind = "it is an HTML page, such as a login or error page; " if is_html(path) else ""
+    return f"({kind}it has {size:,} bytes.) "
+
+
+@dataclass(frozen=True)
+class UserWeights:
+    """A file, or a folder of files, of the user's own."""
+
+    path: Path
+    mark: str
+    unpickle: bool
+
+    def expected(self) -> Weights:
+        """The files themselves: they are what is there."""
+        return self.fetch()
+
+    def obstacle(self) -> None:
+        """Nothing: the path exists."""
+
+    def present(self) -> bool:
+        """Yes: the path exists."""
+        return True
+
+    def fetch(self) -> Weights:
+        """Take the digests.
+
+        Raises:
+            ModelError: the folder is empty, or a file can't be read.
+        """
+        files = [self.path]
+        if self.path.is_dir():
+            files = sorted(p for p in self.path.rglob("*") if p.is_file())
+            if not files:
+                raise ModelError(f"model.weights='{self.path}' is an empty folder.")
+        named = {
+            str(p.relative_to(self.path)) if self.path.is_dir() else "weights": p for p in files
+        }
+        digests = {name: file_digest(p) for name, p in named.items()}
+        # One of several files would not stand for them all.
+        first = min(digests.values()) if len(digests) == 1 else _joint(digests)
+        return Weights(
+            f"user {short(first)}", self.mark, digests, paths=named, unpickle=self.unpickle
+        )
+
+
+def _joint(digests: Mapping[str, str]) -> str:
+    from benchmark.digest import json_digest
+
+    return f"sha256:{json_digest(dict(digests))}"
