@@ -29,6 +29,9 @@ also
   threads=4  seed=0        threads of numerical libraries; seed of every prediction
   data.split=test          test | val | all
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
+  model.weights=<name>     weights by their name, or /path/to/file: your own
+  weights_dir=<folder>     where files of weights lie that you fetched yourself
+  weights_unsafe=true      load your own checkpoint even if that executes what is in it
   results=<folder>         where runs and reports are kept
   lease.wait=true          wait while another process works on the same run
   -m model=a,b data=x,y    every combination, each in a process of its own
@@ -46,6 +49,8 @@ FREE_TEXT = (
     "data.group",
     "data.name",
     "model.predictions",
+    "model.weights",
+    "weights_dir",
     "results",
     "datasets",
     "a",
@@ -172,15 +177,16 @@ def _perform(config: Any) -> int:
     limit_threads(config.threads)
     from benchmark.job import Job  # only now: it imports numpy, which reads the threads once
 
-    def build(described: Mapping[str, Any]) -> Any:
+    def build(described: Mapping[str, Any], **objects: Any) -> Any:
         try:
-            return instantiate(dict(described), _convert_="all")
+            # Partial, since Hydra would take objects among the arguments for configurations.
+            factory = instantiate({**described, "_partial_": True}, _convert_="all")
         except InstantiationException as error:
             raise error.__cause__ or error from None
+        return factory(**objects)
 
     words = HydraConfig.get().overrides.task
-    given = [word.partition(".")[2] for word in words if word.startswith("model.")]
-    variant = ", ".join(word for word in given if word.partition("=")[0] not in _PLACES)
+    variant = tuple(word.partition(".")[2] for word in words if word.startswith("model."))
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     action = importlib.import_module(f"benchmark.actions.{settings.action.name}")
@@ -192,8 +198,6 @@ def _perform(config: Any) -> int:
     return status
 
 
-# Parameters that are places, not properties: no part of a model's name in a table.
-_PLACES = ("predictions",)
 _ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmark.digest import json_digest
 from benchmark.provenance import library_versions
+from benchmark.types import Weights
 
 
 def run_identity(
@@ -18,6 +19,7 @@ def run_identity(
     labels: str,
     device: str,
     seed: int,
+    weights: Weights | None = None,
 ) -> dict[str, Any]:
     """What the run id is the hash of. Not paths, workers, limits or the code's revision.
 
@@ -29,11 +31,16 @@ def run_identity(
         labels: digest of the labels; part of it only for an adapter that sees the truth.
         device: device type.
         seed: the run's seed.
+        weights: the expected ones; their digests count, wherever they lie.
     """
     replace = getattr(adapter, "identity", None)
+    execution = getattr(adapter, "execution", ())
+    shaping = {name: value for name, value in parameters.items() if name not in execution}
+    if weights is not None:
+        shaping["weights"] = dict(weights.digests)
     return {
         "target": target,
-        "parameters": dict(replace(dict(parameters)) if replace else parameters),
+        "parameters": dict(replace(shaping) if replace else shaping),
         "version": getattr(adapter, "version", 1),
         "libraries": library_versions(getattr(adapter, "libraries", ())),
         "images": images,

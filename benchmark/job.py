@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmark.adapter import check_parameters, find_class
 from benchmark.console import Steps
 from benchmark.data.prepare import prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
-from benchmark.errors import BenchmarkError, ModelError, UsageError
+from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
 from benchmark.identity import run_id, run_identity
+from benchmark.names import safe_name
 from benchmark.protocol import Protocol
+from benchmark.requirements import library_obstacle
 from benchmark.scoring import score_basis, score_key
 from benchmark.settings import Settings
 from benchmark.store import RunStore
-from benchmark.types import Segmenter
+from benchmark.types import Segmenter, Weights, WeightsChoice
 
-Build = Callable[[Mapping[str, Any]], Any]
-
-_SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+Build = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,12 @@ class Job:
     Attributes:
         settings: the resolved configuration; `model`, `data` and `protocol` are mappings.
         variant: the model's parameters given on the command line, for people ("sigma=2").
-        build: makes an object of a mapping with a `_target_`.
+        build: makes an object of a mapping with a `_target_`, and of keyword arguments that
+            are objects already.
     """
 
     settings: Settings
-    variant: str
+    variant: tuple[str, ...]
     build: Build
 
     @cached_property
@@ -50,9 +49,16 @@ class Job:
 
     @cached_property
     def model_name(self) -> str:
-        """The model's name, with what differs from its YAML in brackets."""
+        """The model's name, with what differs from its YAML in brackets.
+
+        Weights are named by their card or, the user's own, by their digest: a file may be
+        called whatever its owner likes.
+        """
+        words = [word for word in self.variant if word.partition("=")[0] not in _PLACES]
+        if any(word.startswith("weights=") for word in self.variant):
+            words.append(self.weights.name if self.weights else "no weights")
         name = str(self.settings.model["name"])
-        return f"{name} ({self.variant})" if self.variant else name
+        return f"{name} ({', '.join(words)})" if words else name
 
     @cached_property
     def adapter(self) -> type:
@@ -72,8 +78,72 @@ class Job:
         """
         model = self.settings.model
         parameters = {k: v for k, v in model.items() if k not in ("name", "_target_")}
-        _check_parameters(self.adapter, parameters, str(model["name"]))
+        if isinstance(parameters.get("weights"), Mapping):
+            parameters["weights"] = self._by_modality(parameters["weights"])
+        check_parameters(self.adapter, parameters, str(model["name"]))
         return parameters
+
+    def _by_modality(self, weights: Mapping[str, Any]) -> Any:
+        modality = self.settings.data.get("modality")
+        chosen = weights.get(modality, weights.get("default"))
+        if chosen is None:
+            raise UsageError(
+                f"model.weights has none for modality '{modality}' and no 'default'; it has: "
+                f"{', '.join(weights)}."
+            )
+        return chosen
+
+    @cached_property
+    def weights_choice(self) -> WeightsChoice | None:
+        """The model's weights as chosen; None for a model without.
+
+        Raises:
+            UsageError: there are none of that name.
+        """
+        find = getattr(self.adapter, "find_weights", None)
+        if find is None:
+            return None
+        folder = self.settings.weights_dir
+        choice: WeightsChoice = find(
+            str(self.parameters["weights"]),
+            Path(folder).expanduser() if folder else None,
+            self.settings.weights_unsafe,
+        )
+        return choice
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The weights that this job expects; fetched now where nobody publishes a digest.
+
+        Raises:
+            SkippedError: they would have to be fetched, and can't be had.
+            ModelError: a file is not what it should be.
+        """
+        choice = self.weights_choice
+        return None if choice is None else choice.expected() or self._fetch(choice)
+
+    def _fetch(self, choice: WeightsChoice) -> Weights:
+        obstacle = choice.obstacle()
+        if obstacle:
+            raise SkippedError(f"weights unavailable: {obstacle}")
+        return choice.fetch()
+
+    def check_ready(self) -> None:
+        """See whether the model can run here: by metadata, cards and files; nothing is imported.
+
+        A run that is complete needs no weights, so they are missed only where none was begun.
+
+        Raises:
+            SkippedError: its library or its weights are missing; with what to do.
+        """
+        missing = library_obstacle(self.adapter)
+        if missing:
+            raise SkippedError(f"library missing: {missing}")
+        choice = self.weights_choice
+        if choice is not None and not any(self.runs.glob(f"{self._label}-*")):
+            obstacle = choice.obstacle()
+            if obstacle:
+                raise SkippedError(f"weights unavailable: {obstacle}")
 
     @cached_property
     def data(self) -> PreparedData:
@@ -133,13 +203,26 @@ class Job:
             labels=self.data.labels_digest(),
             device=self.device,
             seed=self.settings.seed,
+            weights=self.weights,
         )
 
     @cached_property
     def store(self) -> RunStore:
-        """Where the run is, or will be."""
-        label = f"{self.settings.model['name']}-{self.data.name}"
-        return RunStore.locate(self.runs, run_id(self.identity), label)
+        """Where the run is, or will be.
+
+        Without the model's library only a run made in another environment can be meant: one
+        that differs in nothing but what this environment can't know.
+        """
+        if library_obstacle(self.adapter):
+            for store in RunStore.all(self.runs):
+                stored = (store.describe() or {})["identity"]
+                if _comparable(stored) == _comparable(self.identity):
+                    return store
+        return RunStore.locate(self.runs, run_id(self.identity), self._label)
+
+    @property
+    def _label(self) -> str:
+        return safe_name(f"{self.settings.model['name']}-{self.settings.data['name']}")
 
     @property
     def runs(self) -> Path:
@@ -167,18 +250,34 @@ class Job:
             "samples": len(self.data.entries),
             "prepared": str(self.data.folder),
             "data_card": {k: v for k, v in self.settings.data.items() if k not in ("source",)},
+            "weights": self.weights
+            and {
+                "name": self.weights.name,
+                "label": self.weights.label,
+                "mark": self.weights.mark,
+                "digests": dict(self.weights.digests),
+            },
             "identity": self.identity,
         }
 
     def load_model(self) -> Segmenter:
-        """Build the segmenter.
+        """Build the segmenter, with its weights fetched and verified.
 
         Raises:
+            SkippedError: its weights can't be had.
             BenchmarkError: it can't be built, or has no `predict`.
         """
         name = self.settings.model["name"]
+        objects: dict[str, Any] = {}
+        if self.weights_choice is not None:
+            objects["weights"] = self._fetch(self.weights_choice)
+            if self.weights and objects["weights"].digests != self.weights.digests:
+                raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
+        if "device" in inspect.signature(self.adapter).parameters:
+            objects["device"] = self.device
+        described = {"_target_": self.settings.model["_target_"], **self.parameters}
         try:
-            segmenter = self.build({"_target_": self.settings.model["_target_"], **self.parameters})
+            segmenter = self.build(described, **objects)
         except BenchmarkError:
             raise
         except ImportError as error:
@@ -192,45 +291,10 @@ class Job:
         return segmenter
 
 
-def find_class(target: str) -> type:
-    """The class of a dotted name; its module is imported, nothing is instantiated.
-
-    Raises:
-        UsageError: there is none.
-    """
-    module, _, name = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"the model's _target_, {target}, can't be imported ({error}). It is the dotted "
-            "name of a class in a module that Python finds (PYTHONPATH)."
-        ) from error
-    if not isinstance(found, type):
-        raise UsageError(f"the model's _target_, {target}, is not a class.")
-    return found
+def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an identity can be known without the model's library."""
+    return {key: value for key, value in identity.items() if key not in ("libraries", "device")}
 
 
-def _check_parameters(adapter: type, parameters: Mapping[str, Any], model: str) -> None:
-    """Compare plain parameters with the annotations of the class, before anything runs."""
-    try:
-        accepted = inspect.signature(adapter)
-        hints = typing.get_type_hints(getattr(adapter, "__init__"))  # noqa: B009
-    except (ValueError, TypeError, NameError):  # not to be had of every foreign class
-        return
-    try:
-        accepted.bind(**parameters)
-    except TypeError as error:
-        raise UsageError(f"model '{model}': {error} of {adapter.__name__}{accepted}.") from error
-    for name, value in parameters.items():
-        allowed = _scalars(hints.get(name))
-        if allowed and type(value) not in allowed and not (float in allowed and type(value) is int):
-            wanted = " or ".join(_SCALARS.get(kind, "null") for kind in allowed)
-            raise UsageError(f"model.{name} is {value!r}; it must be {wanted}.")
-
-
-def _scalars(hint: Any) -> tuple[type, ...]:
-    """The plain types that an annotation allows; none where it allows anything else."""
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    kinds = typing.get_args(hint) if is_union else (hint,)
-    return kinds if all(kind in _SCALARS or kind is type(None) for kind in kinds) else ()
+# Parameters that are places, not properties: no part of a model's name in a table.
+_PLACES = ("predictions", "weights")

@@ -17,6 +17,8 @@ THRESHOLD_GRIDS = {
     "exact": tuple(k / 20 for k in range(10, 20)),
 }
 BOTH_EMPTY = ("zero", "exclude")
+MASK_ORDERS = ("returned", "score")
+_SCORING = ("threshold_grid", "both_empty")
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,15 @@ class Protocol:
         threshold_grid: `drifting` (elf's np.arange, the study's) or `exact`.
         both_empty: what an image scores when truth and prediction are both empty:
             `zero` (elf's, the study's) or `exclude` (left out of means, and counted).
+        mask_order: which of two overlapping masks of a model shows where its library leaves
+            that open: the later `returned` (the study's), or the one of the higher `score`.
+            It shapes predictions, not scores: a model's YAML takes it as a parameter.
     """
 
     name: str
     threshold_grid: str
     both_empty: str
+    mask_order: str = "returned"
 
     def __post_init__(self) -> None:
         """Refuse unknown switches.
@@ -43,6 +49,7 @@ class Protocol:
         for key, value, valid in (
             ("threshold_grid", self.threshold_grid, tuple(THRESHOLD_GRIDS)),
             ("both_empty", self.both_empty, BOTH_EMPTY),
+            ("mask_order", self.mask_order, MASK_ORDERS),
         ):
             if value not in valid:
                 raise UsageError(
@@ -55,5 +62,5 @@ class Protocol:
         return THRESHOLD_GRIDS[self.threshold_grid]
 
     def switches(self) -> dict[str, Any]:
-        """What a score depends on: the switches without the name."""
-        return {key: value for key, value in asdict(self).items() if key != "name"}
+        """What a score depends on: not the name, nor what shaped the prediction before."""
+        return {key: value for key, value in asdict(self).items() if key in _SCORING}

@@ -18,6 +18,9 @@ class Record:
         prediction: digest of the stored label image (None for an error).
         seconds: wall time of `predict`.
         stages: seconds of its stages, where the adapter tells them.
+        memory: peak of the prediction in bytes: `host`, and `device` where there is one.
+        warm_up: the first prediction after the model was loaded; no run-time table counts it.
+        details: what else the adapter tells (`batch_size`, `reproducible`, ...).
         error: the reason (None for done).
         traceback: where a model raised it, for its author.
     """
@@ -28,6 +31,9 @@ class Record:
     prediction: str | None = None
     seconds: float | None = None
     stages: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    warm_up: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     traceback: str | None = None
 

@@ -6,7 +6,6 @@ import hashlib
 import math
 import random
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.digest import array_digest
 from benchmark.errors import BenchmarkError
+from benchmark.measure import Measure
 from benchmark.protocol import Protocol
 from benchmark.record import Record
 from benchmark.scoring import score_key, score_row
@@ -77,6 +77,7 @@ class Runner:
         self._load_model, self._model = load_model, model
         self._protocol, self._seed = protocol, seed
         self._basis, self._key = basis, score_key(basis)
+        self._warm = False
 
     def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
         """Predict and score what is missing.
@@ -147,11 +148,11 @@ class Runner:
             attend = getattr(segmenter, "attend", None)
             if attend is not None:
                 attend(sample)
-            start = time.perf_counter()
-            labels = segmenter.predict(sample.image)
-            seconds = time.perf_counter() - start
+            with Measure() as measure:
+                labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             stages = _stages(segmenter)
+            details = dict(getattr(segmenter, "details", {}))
         except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
             what = f"model '{self._model}' raised {type(error).__name__}: {error}"
@@ -160,7 +161,18 @@ class Runner:
             self._writer.append(Record(entry.id, "error", attempt, error=reason, traceback=trace))
             return reason
         digest = array_digest(labels)
-        record = Record(entry.id, "done", attempt, digest, seconds, stages)
+        record = Record(
+            entry.id,
+            "done",
+            attempt,
+            digest,
+            measure.seconds,
+            stages,
+            measure.memory,
+            warm_up=not self._warm,
+            details=details,
+        )
+        self._warm = True
         self._writer.append(record, labels)
         self._score(sample, labels, digest, msa)
         return None

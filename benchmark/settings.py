@@ -74,6 +74,8 @@ class Settings:
     device: Device = Device.auto
     threads: int | None = None
     seed: int = 0
+    weights_dir: str | None = None
+    weights_unsafe: bool = False
     reference: Reference | None = None
     a: str | None = None
     b: str | None = None

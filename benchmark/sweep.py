@@ -24,6 +24,8 @@ from benchmark.files import disk_errors, write_whole
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""
+PROBES = "BENCHMARK_PROBES"
+"""Environment variable: the folder in which a sweep's jobs tell each other of the network."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ class JobOutcome:
 
     @property
     def state(self) -> str:
-        """`done`, `failed`, or what killed it."""
+        """`done`, `failed`, `skipped`, or what killed it."""
         if self.status < 0:
             return f"killed by {signal.Signals(-self.status).name}"
+        if "state" in self.told:
+            return str(self.told["state"])
         return {0: "done", INTERRUPTED: "interrupted"}.get(self.status, "failed")
 
     @property
     def reason(self) -> str:
         """The last error it printed; of a job that was killed, the last line."""
+        if "reason" in self.told:
+            return str(self.told["reason"])
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         if self.status < 0:
             hint = "often for want of memory; " if self.status == -signal.SIGKILL else ""
@@ -104,6 +110,7 @@ def run_job(overrides: list[str], words: str, folder: Path) -> JobOutcome:
     command = [sys.executable, "-m", "benchmark"]
     command += [word for own in own_folders for word in ("--config-dir", str(own))]
     environment = os.environ | {OUTCOME: str(left), "PYTHONUNBUFFERED": "1"}
+    environment |= {PROBES: str(folder.parent / "network")}
     environment.pop("HYDRA_FULL_ERROR", None)
     start = time.monotonic()
     with log.open("w") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +66,31 @@ class Weights:
         return f"{self.name}{title}" + ("" if self.confirmed else ", digest unconfirmed")
 
 
+class WeightsAbout(NamedTuple):
+    """What a list of models says of weights.
+
+    Attributes:
+        name: the card's, or the path.
+        mark: as in `Weights`.
+        licence: of the weights.
+        state: `here`, or how to get them.
+    """
+
+    name: str
+    mark: str
+    licence: str
+    state: str
+
+
 class WeightsChoice(Protocol):
     """Weights as chosen in a configuration, before anything is loaded or downloaded.
 
     What an adapter's `find_weights` gives; `models/weights.py` has the ones of this repository.
     """
+
+    def about(self) -> WeightsAbout:
+        """What a list of models says of them; nothing is read or asked for."""
+        ...
 
     def expected(self) -> Weights | None:
         """What will be loaded; None while no digest is known (before a first download)."""

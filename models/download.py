@@ -33,6 +33,13 @@ def obstacle(card: Card) -> str | None:
     return None
 
 
+def to_get(card: Card) -> str:
+    """How a card's files come here, for a list: in a few words, without asking the network."""
+    ask = _TOKENS.get(card.way)
+    missing = ask(card) if ask else None
+    return missing or f"downloaded at the first run ({card.size})"
+
+
 def download(card: Card, key: str, folder: Path) -> None:
     """Download one file of a card, with progress, into a folder.
 
@@ -119,10 +126,10 @@ def _from_hub(card: Card, file: CardFile, folder: Path) -> None:
 
 
 def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
-    from models.digests import file_digest
-
     # Only its own library knows how to ask for the download with a token.
     from cellSAM import _auth
+
+    from models.digests import file_digest
 
     key, digest = file.source, file.archive
     try:

@@ -71,14 +71,22 @@ def _set_environment(variables: dict[str, str]) -> None:
 
 
 def _hydra_state() -> Any:
-    # sam2 initialises Hydra when it is imported.
-    singleton = sys.modules.get("hydra.core.singleton")
-    return None if singleton is None else dict(singleton.Singleton.get_state()["instances"])
+    # What sam2 sets as it is imported, and no more: Hydra's registers of plugins and
+    # configurations are filled once, by imports, and must outlive the first of them.
+    module = sys.modules.get("hydra.core.global_hydra")
+    if module is None:
+        return None
+    base = sys.modules["hydra.version"].VersionBase.instance()
+    return module.GlobalHydra.instance().hydra, base.version_base
 
 
-def _set_hydra_state(instances: Any) -> None:
-    singleton = sys.modules["hydra.core.singleton"]
-    singleton.Singleton._instances = dict(instances or {})
+def _set_hydra_state(state: Any) -> None:
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.version import _UNSPECIFIED_, VersionBase
+
+    hydra, base = state or (None, _UNSPECIFIED_)
+    GlobalHydra.instance().hydra = hydra
+    VersionBase.instance().version_base = base
 
 
 def _set_filters(filters: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,39 @@ from numpy.typing import NDArray
 from benchmark.types import Labels
 
 Mask = NDArray[np.bool_]
+BLOCK = (512, 512)  # pixels, micro-sam's
+
+
+class Patch(NamedTuple):
+    """A mask, cut to its box: thousands of them fit into memory where whole ones would not.
+
+    Attributes:
+        mask: h x w.
+        row: where its first row lies in the image.
+        column: where its first column does.
+        area: in pixels.
+    """
+
+    mask: Mask
+    row: int
+    column: int
+    area: int
+
+    @property
+    def region(self) -> tuple[slice, slice]:
+        """Where it lies in the image."""
+        height, width = self.mask.shape
+        return slice(self.row, self.row + height), slice(self.column, self.column + width)
+
+
+def cut(mask: Mask) -> Patch:
+    """A mask of the image's size, H x W, cut to its box: no pixels where it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return Patch(mask[:0, :0], 0, 0, 0)
+    row, column = int(rows[0]), int(columns[0])
+    inside = mask[row : rows[-1] + 1, column : columns[-1] + 1].copy()
+    return Patch(inside, row, column, int(np.count_nonzero(inside)))
 
 
 def paint(masks: Iterable[Mask], shape: tuple[int, int]) -> Labels:
@@ -29,7 +63,7 @@ def paint(masks: Iterable[Mask], shape: tuple[int, int]) -> Labels:
 
 
 def merge(
-    masks: Sequence[Mask],
+    masks: Sequence[Mask | Patch],
     shape: tuple[int, int],
     *,
     exclusive: bool,
@@ -39,7 +73,7 @@ def merge(
     """Merge masks from the largest to the smallest; each connected part is an object.
 
     Args:
-        masks: each H x W.
+        masks: each H x W, or cut to its box.
         shape: height and width.
         exclusive: a mask gets only pixels that no larger one has; else the smaller lie on top.
         min_size: smaller masks, and then smaller parts, are dropped. In pixels.
@@ -51,16 +85,14 @@ def merge(
 
     Source: `micro_sam.util.mask_data_to_segmentation`.
     """
-    from skimage.measure import label
-
-    areas = [int(np.count_nonzero(mask)) for mask in masks]
+    patches = [mask if isinstance(mask, Patch) else cut(mask) for mask in masks]
     merged = np.zeros(shape, np.uint32)
-    # Stable, as the source's `sorted` is: of equals the first comes first.
-    by_size = sorted(range(len(masks)), key=lambda index: -areas[index])
-    for number, index in enumerate((i for i in by_size if areas[i] >= min_size), start=1):
-        mask = masks[index]
-        merged[mask & (merged == 0) if exclusive else mask] = number
-    parts = label(merged, background=0, connectivity=1)
+    # Stable, as the source's is: of equals the first comes first.
+    patches.sort(key=lambda patch: -patch.area)
+    for number, patch in enumerate((p for p in patches if p.area >= min_size), start=1):
+        target = merged[patch.region]
+        target[patch.mask & (target == 0) if exclusive else patch.mask] = number
+    parts = connected_parts(merged)
     sizes = np.bincount(parts.ravel())
     kept = sizes >= min_size
     if drop_largest:
@@ -69,3 +101,23 @@ def merge(
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
     result: Labels = numbers[parts]
     return result
+
+
+def connected_parts(image: NDArray[Any]) -> Labels:
+    """Label the connected parts of equal value, pixels being neighbours by their sides.
+
+    Block by block, with elf, as micro-sam does: on images beyond one block the parts are
+    numbered in another order than by any labelling of the whole, and ids decide ties.
+
+    Args:
+        image: H x W, bool or integer; 0 is background.
+
+    Returns:
+        H x W uint32, ids consecutive.
+    """
+    from elf.parallel import label
+
+    # One thread: starting more costs most images more than it saves.
+    out = np.zeros(image.shape, np.uint32)
+    labels: Labels = label(image, out=out, block_shape=BLOCK, n_threads=1)
+    return labels

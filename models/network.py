@@ -7,9 +7,9 @@ import os
 import socket
 from pathlib import Path
 
+from benchmark.sweep import PROBES
+
 PATIENCE = 3.0  # seconds
-SHARED = "BENCHMARK_PROBES"
-"""Environment variable: a folder in which the jobs of a sweep tell each other what they found."""
 
 _known: dict[str, bool] = {}
 
@@ -21,7 +21,7 @@ def reachable(host: str) -> bool:
         host: its name.
     """
     if host not in _known:
-        shared = os.environ.get(SHARED)
+        shared = os.environ.get(PROBES)
         note = Path(shared, host) if shared else None
         if note and note.exists():
             _known[host] = note.read_text() == "yes"

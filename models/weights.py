@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import ModelError, UsageError
-from benchmark.types import Weights
+from benchmark.types import Weights, WeightsAbout
 from models.cards import Card, CardFile, cards
 from models.digests import Lock, file_digest, short
-from models.download import download, obstacle
+from models.download import download, obstacle, to_get
 
 CACHE = "BENCHMARK_WEIGHTS"
 """Environment variable: the folder that downloads go to; else one in the user's cache."""
@@ -67,6 +67,12 @@ class CardWeights:
     folder: Path | None
     unpickle: bool
 
+    def about(self) -> WeightsAbout:
+        """What the card says, and whether every file lies on this machine."""
+        card = self.card
+        state = to_get(card) if self._missing() else "here"
+        return WeightsAbout(card.name, "verified", card.licence, state)
+
     def expected(self) -> Weights | None:
         """What the card, or else the lock, says."""
         digests = {key: self._expected(file) for key, file in self.card.files.items()}
@@ -95,10 +101,6 @@ class CardWeights:
             paths={key: path for key, path in paths.items() if path},
             unpickle=self.unpickle or trusted,
         )
-
-    def present(self) -> bool:
-        """Whether every file lies on this machine; they are not read."""
-        return not self._missing()
 
     def _weights(self, digests: Mapping[str, str]) -> Weights:
         card = self.card
@@ -158,16 +160,16 @@ class UserWeights:
     mark: str
     unpickle: bool
 
+    def about(self) -> WeightsAbout:
+        """The path exists, and its licence is its owner's affair."""
+        return WeightsAbout(str(self.path), self.mark, "unknown", "here")
+
     def expected(self) -> Weights:
         """The files themselves: they are what is there."""
         return self.fetch()
 
     def obstacle(self) -> None:
         """Nothing: the path exists."""
-
-    def present(self) -> bool:
-        """Yes: the path exists."""
-        return True
 
     def fetch(self) -> Weights:
         """Take the digests.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -53,7 +54,8 @@ def test_the_controls_score_one_and_zero(benchmark: Run, tmp_path: Path) -> None
     done = benchmark("-m", "model=oracle,empty", "data=nuclei_demo")
     assert done.returncode == 0, done.stderr
     tables = (tmp_path / "results" / "runs").glob("*/report/table.csv")
-    found = {row[0]: row[8] for row in (t.read_text().splitlines()[1].split(",") for t in tables)}
+    rows = [row for table in tables for row in csv.DictReader(table.open())]
+    found = {row["model"]: row["msa"] for row in rows}
     assert found == {"oracle": "1.0", "empty": "0.0"}
     assert re.search(r"model=oracle .*done.*nuclei_demo.*complete", done.stdout)
 

@@ -7,6 +7,7 @@ done again with overwrite=errors, or more failures are allowed.
 
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -301,6 +302,7 @@ def test_a_model_that_draws_lots_gives_the_same_labels_resumed_as_undisturbed(ro
 def test_a_loaded_torch_is_seeded_for_each_sample_too(root, monkeypatch):
     class Torch:
         seeds: list[int] = []  # noqa: RUF012 - a stand-in
+        cuda = SimpleNamespace(is_initialized=lambda: False)
 
         @classmethod
         def manual_seed(cls, number):

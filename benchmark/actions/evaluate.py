@@ -47,7 +47,7 @@ def perform(job: Job) -> int:
 def _rescore(job: Job, entries: list[Entry]) -> bool:
     before = job.store.scores(job.score_key)
     with job.store.writing(
-        job.describe(),
+        job.store.describe() or job.describe(),  # it may have been made in another environment
         partial(describe_attempt, job.device, job.settings.threads),
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,

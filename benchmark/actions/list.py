@@ -2,49 +2,99 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.choices import GROUPS, choices, config_folders
-from benchmark.console import out, printable
+from benchmark.adapter import find_class
+from benchmark.choices import choices, config_folders
+from benchmark.console import note, out, printable
 from benchmark.errors import DONE, BenchmarkError
-from benchmark.job import Job, find_class
+from benchmark.job import Job
 from benchmark.provenance import library_versions
+from benchmark.requirements import library_obstacle
+from benchmark.settings import MISSING, Settings
+from benchmark.types import WeightsAbout
 
 
 def perform(job: Job) -> int:
-    """Print one table for models, data sets and protocols."""
-    folders = config_folders()
-    table = Table("", "name", "what it is", "missing to run it", title=None)
-    for group in GROUPS:
-        for position, (name, description) in enumerate(choices(group, folders).items()):
-            path = next(
-                f / group / f"{name}.yaml" for f in folders if (f / group / f"{name}.yaml").exists()
-            )
-            table.add_row(
-                group if position == 0 else "",
-                name,
-                Text(printable(description)),
-                Text(printable("; ".join(_missing(path, group)) or "nothing")),
-            )
-        table.add_section()
-    out.print(table)
+    """Print a table of models, and one of data sets and protocols; nothing is imported or asked."""
+    models = _table("model", "what it is", "library", "weights", "licence", "device")
+    wanting = []
+    for name, told, content in _entries("model"):
+        try:
+            adapter = find_class(str(content.get("_target_", "")))
+            weights = _weights(adapter, content, job.settings)
+        except BenchmarkError as error:
+            wanting.append(f"{name}: {error}")
+            _row(models, name, told, "can't be found")
+            continue
+        missing = library_obstacle(adapter)
+        library = "missing" if missing else _installed(adapter)
+        states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
+        licences = [f"{w.licence}" for w in weights]
+        devices = ", ".join(getattr(adapter, "devices", ("cpu",)))
+        _row(models, name, told, library, "\n".join(states), "\n".join(licences), devices)
+        needed = _to_give(content, "model")
+        needed += [f"library: {missing}"] if missing else []
+        needed += [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"]
+        wanting += [f"{name}: {what}" for what in needed]
+    out.print(models)
+    for group in ("data", "protocol"):
+        table = _table(group, "what it is", "missing to run it")
+        for name, told, content in _entries(group):
+            _row(table, name, told, "; ".join(_to_give(content, group)) or "nothing")
+        out.print(table)
+    if wanting:
+        note("missing to run a model:")
+        for line in wanting:
+            note(f"  {line}")
     return DONE
 
 
-def _missing(path: Path, group: str) -> list[str]:
-    """What a person has to give or to install before this can run."""
-    text = path.read_text(encoding="utf-8")
-    needed = [f"{group}.{key}=..." for key in re.findall(r"^(\w+): \?\?\?", text, re.MULTILINE)]
-    target = re.search(r"^_target_: (\S+)", text, re.MULTILINE)
-    if target:
-        try:
-            libraries = getattr(find_class(target[1]), "libraries", ())
-        except BenchmarkError as error:
-            return [*needed, str(error)]
-        absent = [name for name, version in library_versions(libraries).items() if version is None]
-        needed += [f"pip install {' '.join(absent)}"] if absent else []
-    return needed
+def _entries(group: str) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    """Each choice of a group: name, description and what its YAML holds."""
+    folders = config_folders()
+    for name, told in choices(group, folders).items():
+        places = (folder / group / f"{name}.yaml" for folder in folders)
+        path = next(place for place in places if place.exists())
+        yield name, told, dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+
+
+def _weights(adapter: type, content: Mapping[str, Any], settings: Settings) -> list[WeightsAbout]:
+    """What there is to say of the weights in a model's YAML; of each, where it maps several."""
+    find = getattr(adapter, "find_weights", None)
+    named = content.get("weights", MISSING)
+    names = list(named.values()) if isinstance(named, Mapping) else [named]
+    if find is None or MISSING in names:
+        return []
+    folder = settings.weights_dir
+    return [
+        find(str(name), Path(folder) if folder else None, False).about()
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _installed(adapter: type) -> str:
+    """The adapter's libraries with their versions; one may be absent that is no requirement."""
+    versions = library_versions(getattr(adapter, "libraries", ()))
+    return ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+
+
+def _to_give(content: Mapping[str, Any], group: str) -> list[str]:
+    return [f"{group}.{key}=..." for key, value in content.items() if value == MISSING]
+
+
+def _table(*columns: str) -> Table:
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(printable(cell)) for cell in cells))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL
+from benchmark.errors import DONE, PARTIAL, SkippedError
 from benchmark.job import Job
 from benchmark.provenance import describe_attempt
 from benchmark.report.results import RunResult, load_result
@@ -18,8 +18,19 @@ def perform(job: Job) -> int:
     """Bring the run as far as was asked for, then report it.
 
     Returns:
-        0 if every requested sample is done, else 1.
+        0 if every requested sample is done, else 1; 1 also where the model can't run here.
     """
+    try:
+        job.check_ready()
+        return _run(job)
+    except SkippedError as reason:
+        note(f"skipped: {reason}")
+        told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
+        leave_outcome(told | {"state": "skipped", "reason": str(reason)})
+        return PARTIAL
+
+
+def _run(job: Job) -> int:
     settings = job.settings
     with job.store.writing(
         job.describe(),
@@ -45,12 +56,17 @@ def perform(job: Job) -> int:
         _tell(outcome)
         # Still under the lease: two processes shall not draw one report.
         result = load_result(job.store, job.score_key, job.protocol.name)
-        if result is not None:
+        if result is None:
+            note(_UNTRAINED)
+        else:
             show([result])
             _leave(result)
             folder = write_report([result], job.store.path / "report")
             note(f"stored in {job.store.path}, tables and pictures in {folder}")
     return DONE if outcome.complete else PARTIAL
+
+
+_UNTRAINED = "no table: these weights were never trained, or nothing was stored yet"
 
 
 def _tell(outcome: Outcome) -> None:

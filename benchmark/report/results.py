@@ -30,6 +30,8 @@ class RunResult:
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
             seconds, and each metric (msa, sa50, ...; NaN where undefined or excluded).
         control: its score is known beforehand; it is shown, but never marked as best.
+        weights: how a table shows its weights; empty for a model without.
+        mark: `verified` or `user`; empty for a model without weights.
     """
 
     run_id: str
@@ -43,6 +45,8 @@ class RunResult:
     mixed: bool
     scores: pd.DataFrame
     control: bool = False
+    weights: str = ""
+    mark: str = ""
 
     @property
     def status(self) -> str:
@@ -57,11 +61,14 @@ class RunResult:
 def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
     """The run with the scores under one key; None before the run has begun.
 
+    None also for untrained weights, which only tests make: their scores are no result.
+
     Raises:
         StoreError: run.json is damaged.
     """
     described = store.describe()
-    if described is None:
+    weights = (described or {}).get("weights") or {}
+    if described is None or weights.get("mark") == "untrained":
         return None
     records = store.records()
     rows = [
@@ -69,7 +76,8 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
             **{name: row[name] for name in ("sample", "group", "n_true", "n_predicted")},
             "true_positives": tuple(row["true_positives"]),
             "both_empty": row["both_empty"],
-            "seconds": records[sample].seconds,
+            # The first prediction after loading compiles and caches: no time to compare.
+            "seconds": None if records[sample].warm_up else records[sample].seconds,
             **row["metrics"],
         }
         for sample, row in sorted(store.scores(key).items())
@@ -87,6 +95,8 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
         mixed=store.is_mixed(),
         scores=_numeric(scores.set_index("sample")),
         control=described["control"],
+        weights=weights.get("label", ""),
+        mark=weights.get("mark", ""),
     )
 
 

@@ -24,7 +24,7 @@ COMPARABLE = ["data", "split", "protocol"]
 """Runs that agree in these may be ranked against each other."""
 
 _COLUMNS = [
-    "model", *COMPARABLE, "images", "groups", "excluded", "both_empty",
+    "model", "weights", "weights_mark", *COMPARABLE, "images", "groups", "excluded", "both_empty",
     "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
     "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "run", "run_id",
 ]  # fmt: skip
@@ -40,9 +40,9 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         results: scored runs.
 
     Returns:
-        Columns: model, data, split, protocol; images (that the means are over), their
-        groups, both_empty images and how many of them are excluded from the means; msa and
-        sa50 (means over images) with their intervals (_low, _high), sa50_pooled and
+        Columns: model, its weights and their mark; data, split, protocol; images (that the
+        means are over), their groups, both_empty images and how many of them are excluded
+        from the means; msa and sa50 (means over images) with their intervals (_low, _high), sa50_pooled and
         msa_pooled (counts added up over images first); seconds (median per image); status;
         mixed; control; run (12 characters) and run_id. Undefined numbers are NaN.
     """
@@ -63,6 +63,8 @@ def _row(result: RunResult) -> Row:
     return {
         # pandas holds strings as UTF-8 and would stop at a lone surrogate.
         **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
+        "weights": escape.plain(result.weights),
+        "weights_mark": result.mark,
         "images": len(counted),
         "groups": counted["group"].nunique(),
         "excluded": int((both_empty & scores["msa"].isna()).sum()),
@@ -119,6 +121,12 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     if frame["status"].str.startswith("partial").any():
         lines.append("partial: means over the images done so far; never marked as best.")
+    if frame["weights"].str.len().any():
+        lines.append(
+            "weights: by name where their digest is the one on their card; user: a file of "
+            "one's own, by its digest; digest unconfirmed: nobody publishes one, and the first "
+            "download's is held to."
+        )
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     return lines
@@ -150,6 +158,7 @@ class _Column:
 
 _SHOWN = (
     _Column("model", lambda row: row["model"]),
+    _Column("weights", lambda row: row["weights"]),
     _Column("data", lambda row: row["shown_data"]),
     _Column("images", lambda row: str(row["images"]), right=True, width=6),
     _Column("groups", lambda row: str(row["groups"]), right=True, width=6),
@@ -162,6 +171,12 @@ _SHOWN = (
 )
 
 
+def _shown(frame: pd.DataFrame) -> list[_Column]:
+    """The columns that say something: weights only where a model has any."""
+    weighted = bool(frame["weights"].str.len().any())
+    return [column for column in _SHOWN if weighted or column.header != "weights"]
+
+
 def _rows(
     frame: pd.DataFrame, written: Callable[[str], Cell], bold: Callable[[Cell], Cell]
 ) -> Iterator[list[Cell]]:
@@ -171,7 +186,7 @@ def _rows(
         cells = {str(key): value for key, value in row.items()}
         yield [
             bold(cell) if column.marks_best and cells["best"] else cell
-            for column in _SHOWN
+            for column in _shown(frame)
             for cell in [written(column.text(cells))]
         ]
 
@@ -185,7 +200,7 @@ def console(frame: pd.DataFrame) -> Table:
         caption=Text("\n".join(escape.plain(line) for line in notes(frame))),
         caption_justify="left",
     )
-    for column in _SHOWN:
+    for column in _shown(frame):
         table.add_column(
             column.header,
             justify="right" if column.right else "left",
@@ -202,8 +217,8 @@ def console(frame: pd.DataFrame) -> Table:
 def markdown(frame: pd.DataFrame) -> str:
     """A table in GitHub-flavoured Markdown, with its notes."""
     lines = [
-        [escape.markdown(column.header) for column in _SHOWN],
-        ["---:" if column.right else "---" for column in _SHOWN],
+        [escape.markdown(column.header) for column in _shown(frame)],
+        ["---:" if column.right else "---" for column in _shown(frame)],
         *_rows(frame, escape.markdown, lambda cell: f"**{cell}**"),
     ]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -216,12 +231,13 @@ def latex(frame: pd.DataFrame) -> str:
     def line(cells: list[str]) -> str:
         return f"{' & '.join(cells)} \\\\"
 
+    columns = _shown(frame)
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
-            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in _SHOWN)}}}",
+            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in columns)}}}",
             r"\toprule",
-            line([escape.latex(column.header) for column in _SHOWN]),
+            line([escape.latex(column.header) for column in columns]),
             r"\midrule",
             *(line(row) for row in _rows(frame, escape.latex, lambda cell: rf"\textbf{{{cell}}}")),
             r"\bottomrule",

@@ -30,11 +30,11 @@ def drawn(**changes):
     return {"name": "drawn", "split": "test", "source": target | source | changes, "recipe": []}
 
 
-def build(described):
+def build(described, **objects):
     """What Hydra's `instantiate` does, without Hydra."""
     described = dict(described)
     module, _, name = described.pop("_target_").rpartition(".")
-    return getattr(importlib.import_module(module), name)(**described)
+    return getattr(importlib.import_module(module), name)(**described | objects)
 
 
 def make_job(root, *, protocol="paper", data=None, max_failures=0, lease=None, **changes):
@@ -50,7 +50,7 @@ def make_job(root, *, protocol="paper", data=None, max_failures=0, lease=None, *
         setattr(settings, name, changes.pop(name, getattr(settings, name)))
     target = changes.pop("target", "helpers.segmenters.Traced")
     settings.model = {"name": "traced", "_target_": target, **changes}
-    return Job(settings, "", build)
+    return Job(settings, (), build)
 
 
 def do(job, attempt=None):
@@ -112,10 +112,13 @@ def journals(folder, kind):
     return rows
 
 
+_MAY_DIFFER = ("seconds", "stages", "memory", "warm_up", "attempt")
+
+
 def contents(store, key):
     """What a finished run says, without what may differ between two equal ones: its seconds."""
     records = {
-        sample: {k: v for k, v in asdict(r).items() if k not in ("seconds", "stages", "attempt")}
+        sample: {k: v for k, v in asdict(r).items() if k not in _MAY_DIFFER}
         for sample, r in store.records().items()
     }
     labels = {

@@ -1,0 +1,62 @@
+"""An adapter's class: found by its name, its parameters checked, nothing instantiated."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.errors import UsageError
+
+_SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def find_class(target: str) -> type:
+    """The class of a dotted name; its module is imported, nothing is instantiated.
+
+    Raises:
+        UsageError: there is none.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"the model's _target_, {target}, can't be imported ({error}). It is the dotted "
+            "name of a class in a module that Python finds (PYTHONPATH)."
+        ) from error
+    if not isinstance(found, type):
+        raise UsageError(f"the model's _target_, {target}, is not a class.")
+    return found
+
+
+def check_parameters(adapter: type, parameters: Mapping[str, Any], model: str) -> None:
+    """Compare plain parameters with the annotations of the class, before anything runs.
+
+    Raises:
+        UsageError: one is unknown, missing or of the wrong type.
+    """
+    try:
+        accepted = inspect.signature(adapter)
+        hints = typing.get_type_hints(getattr(adapter, "__init__"))  # noqa: B009
+    except (ValueError, TypeError, NameError):  # not to be had of every foreign class
+        return
+    try:
+        accepted.bind(**parameters)
+    except TypeError as error:
+        raise UsageError(f"model '{model}': {error} of {adapter.__name__}{accepted}.") from error
+    for name, value in parameters.items():
+        allowed = _scalars(hints.get(name))
+        if allowed and type(value) not in allowed and not (float in allowed and type(value) is int):
+            wanted = " or ".join(_SCALARS.get(kind, "null") for kind in allowed)
+            raise UsageError(f"model.{name} is {value!r}; it must be {wanted}.")
+
+
+def _scalars(hint: Any) -> tuple[type, ...]:
+    """The plain types that an annotation allows; none where it allows anything else."""
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    kinds = typing.get_args(hint) if is_union else (hint,)
+    return kinds if all(kind in _SCALARS or kind is type(None) for kind in kinds) else ()

@@ -1,0 +1,238 @@
+"""SAM and micro-sam's decoder: loaded from tensors, shared by the methods that start from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.digest import array_digest
+from benchmark.errors import ModelError
+from benchmark.types import Image, Labels, Weights
+from models.checkpoint import (
+    another_architecture,
+    confirm_loaded,
+    load_parameters,
+    open_checkpoint,
+    tensors,
+)
+from models.images import to_rgb8
+from models.session import Session
+
+Maps = NDArray[np.float32]
+Made = TypeVar("Made")
+_PATCHES = "image_encoder.patch_embed.proj.weight"
+
+
+class Architecture(NamedTuple):
+    """A size of SAM.
+
+    Attributes:
+        width: of its encoder's embedding; by it a file without a card is told.
+        build: gives the `segment_anything` model, its parameters random.
+    """
+
+    width: int
+    build: Callable[[], Any]
+
+
+def _registered(name: str) -> Any:
+    from segment_anything import sam_model_registry
+
+    return sam_model_registry[name]()
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "vit_b": Architecture(768, partial(_registered, "vit_b")),
+    "vit_l": Architecture(1024, partial(_registered, "vit_l")),
+    "vit_h": Architecture(1280, partial(_registered, "vit_h")),
+}
+
+
+class Backbone:
+    """SAM, perhaps with micro-sam's decoder, and what they last made of an image.
+
+    All modes with the same weights share one in a process, so that an image is encoded and
+    decoded once for all of them.
+
+    Args:
+        sam: the `segment_anything` model.
+        decoder: micro-sam's, if there is one.
+
+    Attributes:
+        predictor: `segment_anything`'s, holding the image that was last given to `encode`.
+    """
+
+    def __init__(self, sam: Any, decoder: Any | None) -> None:
+        from segment_anything import SamPredictor
+
+        self.predictor = SamPredictor(sam)
+        self.decoder = decoder
+        self._last: dict[str, tuple[str, Any, float]] = {}
+
+    def encode(self, image: Image, session: Session) -> dict[str, Any]:
+        """The image's embedding, which the predictor is set to.
+
+        Args:
+            image: H x W or H x W x C, as it is in the data set.
+            session: the calling adapter's.
+
+        Returns:
+            As `micro_sam.util.precompute_image_embeddings`: `features`, `input_size`,
+            `original_size`.
+
+        Raises:
+            ValueError: no image of 1 to 4 channels, or so long that a side of it vanishes at
+                the encoder's resolution.
+        """
+        from micro_sam.util import set_precomputed
+
+        embeddings = self._once("encode", image, session, self._encode)
+        set_precomputed(self.predictor, embeddings)
+        return embeddings
+
+    def decode(self, image: Image, session: Session) -> Maps:
+        """The decoder's maps: foreground, distance to the centre, distance to the boundary.
+
+        Both distances fall towards the middle of an object.
+
+        Args:
+            image: as for `encode`.
+            session: the calling adapter's.
+
+        Returns:
+            3 x H x W float32, from 0 to 1.
+        """
+        import torch
+
+        embeddings = self.encode(image, session)
+
+        def run(_: Image) -> Maps:
+            # Called as upstream calls it, in training mode: its batch normalisation takes the
+            # statistics of this image. `eval()` would give other maps than those published.
+            with torch.no_grad():
+                maps = self.decoder(  # type: ignore[misc]  # an adapter that decodes has one
+                    embeddings["features"], embeddings["input_size"], embeddings["original_size"]
+                )
+            found: Maps = maps[0].cpu().numpy()
+            return found
+
+        return self._once("decode", image, session, run)
+
+    def _encode(self, image: Image) -> dict[str, Any]:
+        rgb = to_rgb8(image)
+        height, width = rgb.shape[:2]
+        if min(self.predictor.transform.get_preprocess_shape(height, width, self._side)) < 1:
+            raise ValueError(
+                f"image of {height} x {width} pixels: at SAM's resolution, its longer side "
+                f"scaled to {self._side}, nothing is left of the shorter one"
+            )
+        self.predictor.set_image(rgb)
+        return {
+            "features": self.predictor.get_image_embedding(),
+            "input_size": self.predictor.input_size,
+            "original_size": self.predictor.original_size,
+        }
+
+    @property
+    def _side(self) -> int:
+        side: int = self.predictor.model.image_encoder.img_size
+        return side
+
+    def _once(
+        self, stage: str, image: Image, session: Session, make: Callable[[Image], Made]
+    ) -> Made:
+        """Make it, unless it was the last thing made; then say so, and what it took that time."""
+        digest = array_digest(image)
+        last, made, seconds = self._last.get(stage, ("", None, 0.0))
+        if last == digest:
+            session.stages[stage] = seconds
+            session.details.setdefault("cached", []).append(stage)
+        else:
+            with session.stage(stage):
+                made = make(image)
+            self._last[stage] = (digest, made, session.stages[stage])
+        return made  # type: ignore[return-value]  # a stage always makes the same
+
+
+_backbones: WeakValueDictionary[tuple[Any, ...], Backbone] = WeakValueDictionary()
+
+
+def open_backbone(
+    weights: Weights, device: str, architectures: Mapping[str, Architecture] = ARCHITECTURES
+) -> Backbone:
+    """The backbone with these weights: the one in use already, or a new one.
+
+    Args:
+        weights: files `encoder` and perhaps `decoder`, or one file with both: a state of SAM,
+            or a dictionary of `model_state` and perhaps `decoder_state`, as micro-sam saves it.
+        device: `cuda`, `mps` or `cpu`.
+        architectures: what can be built, by name.
+
+    Raises:
+        ModelError: the weights are of another architecture, or no checkpoint.
+    """
+    key = (device, *sorted(weights.digests.items()))
+    backbone = _backbones.get(key)
+    if backbone is None:
+        backbone = _backbones[key] = _build(weights, device, architectures)
+    return backbone
+
+
+def _build(weights: Weights, device: str, architectures: Mapping[str, Architecture]) -> Backbone:
+    if "encoder" not in weights.paths and len(weights.paths) > 1:
+        raise ModelError(
+            f"weights '{weights.name}' are {len(weights.paths)} files ({', '.join(weights.paths)})."
+            " Give one file, with SAM's parameters or with `model_state` and `decoder_state`."
+        )
+    key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
+    content = open_checkpoint(weights, key)
+    model = _state(content.get("model_state", content), "sam.")
+    sam = _architecture(model, weights, key, architectures).build()
+    load_parameters(sam, model, weights, key)
+    sam.to(device)
+
+    if "decoder" in weights.paths:
+        key = "decoder"
+        content = {"decoder_state": open_checkpoint(weights, key)}
+    decoder = None
+    if "decoder_state" in content:
+        decoder = _decoder(sam, _state(content["decoder_state"]), device, weights, key)
+    return Backbone(sam, decoder)
+
+
+def _state(found: Any, prefix: str = "") -> dict[str, Any]:
+    parameters = tensors(found) if isinstance(found, Mapping) else {}
+    return {name.removeprefix(prefix): value for name, value in parameters.items()}
+
+
+def _architecture(
+    model: Mapping[str, Any], weights: Weights, key: str, architectures: Mapping[str, Architecture]
+) -> Architecture:
+    if weights.architecture in architectures:
+        return architectures[weights.architecture]
+    if _PATCHES not in model:
+        raise another_architecture(weights, key, f"SAM has a parameter '{_PATCHES}', it has none")
+    width = model[_PATCHES].shape[0]
+    for architecture in architectures.values():
+        if architecture.width == width:
+            return architecture
+    known = ", ".join(f"{name} ({built.width})" for name, built in architectures.items())
+    raise another_architecture(weights, key, f"its encoder is {width} wide; known are {known}")
+
+
+def _decoder(
+    sam: Any, parameters: Mapping[str, Any], device: str, weights: Weights, key: str
+) -> Any:
+    from micro_sam.instance_segmentation import get_decoder
+
+    try:
+        decoder = get_decoder(sam.image_encoder, parameters, device)
+    except RuntimeError as error:
+        raise another_architecture(weights, key, str(error)) from error
+    confirm_loaded(decoder, parameters, weights, key)
+    return decoder

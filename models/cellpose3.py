@@ -1,0 +1,151 @@
+"""Cellpose 3 (cyto3): cellpose < 4, in an environment of its own."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from benchmark.errors import ModelError
+from benchmark.types import Image, Labels, Weights
+from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.images import to_float32
+from models.session import Session
+from models.weights import find_weights
+
+_LEAST_HEIGHT = 8  # pixels; cellpose 3 takes an image of fewer rows for channels first
+
+
+class Cellpose3:
+    """Cellpose 3, as `Cellpose(model_type="cyto3").eval(image, diameter=30)` gives it.
+
+    That class has a second model to estimate the diameter, which is idle when a diameter is
+    given; so the first one is built without it.
+
+    Args:
+        weights: a plain state dictionary of cellpose 3's residual U-Net.
+        device: `cuda`, `mps` or `cpu`.
+        diameter: of the objects in pixels; the image is scaled to the one trained with.
+        channels: what to segment, and its nuclei: 1 red, 2 green, 3 blue. 0 and 0: the mean of
+            all channels, and none.
+        flow_threshold: masks whose flows err by more are dropped; 0 keeps all.
+        cellprob_threshold: pixels of a higher logit belong to objects.
+        min_size: smaller objects are dropped, in pixels.
+        batch_size: tiles of 224 x 224 pixels at a time; shapes no result.
+
+    Raises:
+        ModelError: the checkpoint is of another architecture, or cellpose loaded another.
+
+    Source: C. Stringer and M. Pachitariu, "Cellpose3: one-click image restoration for improved
+    cellular segmentation", Nature Methods 2025, doi:10.1038/s41592-025-02595-5; the package
+    cellpose. The study called it through `tukra.inference.segment_using_cellpose(image, "cyto3")`.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
+    requires: ClassVar[tuple[str, ...]] = ("cellpose<4",)
+    install: ClassVar[str] = (
+        "python -m venv .venv-cellpose3 && "
+        ".venv-cellpose3/bin/pip install -e . -r configs/environment/cellpose3.txt"
+    )
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    execution: ClassVar[tuple[str, ...]] = ("batch_size",)
+    find_weights = staticmethod(partial(find_weights, family="cellpose3"))
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        diameter: float = 30.0,
+        channels: Sequence[int] = (0, 0),
+        flow_threshold: float = 0.4,
+        cellprob_threshold: float = 0.0,
+        min_size: int = 15,
+        batch_size: int = 8,
+    ) -> None:
+        self._session = session = Session(device)
+        self.stages, self.details = session.stages, session.details
+        self._batch_size = batch_size
+        self._settings = {
+            "diameter": diameter,
+            "channels": list(channels),
+            "flow_threshold": flow_threshold,
+            "cellprob_threshold": cellprob_threshold,
+            "min_size": min_size,
+        }
+        with session.loading():
+            self._model = self._load(weights, device)
+        # The names are private, hence "<4"; without them the times alone would be missing.
+        self._model._run_net = session.timed("network", self._model._run_net)
+        self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
+
+    def predict(self, image: Image) -> Labels:
+        """Segment one image.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), integer or finite float; H at least 8. Of four
+                channels the first three are used.
+
+        Returns:
+            H x W, uint16 or uint32.
+
+        Raises:
+            ValueError: another shape, or values that are not finite.
+            ModelError: out of memory.
+        """
+        if image.shape[0] < _LEAST_HEIGHT:
+            raise ValueError(
+                f"image of shape {image.shape}: cellpose 3 needs {_LEAST_HEIGHT} rows or more"
+            )
+
+        def run(batch_size: int) -> Labels:
+            masks: Labels = self._model.eval(
+                to_float32(image)[..., :3] if image.ndim == 3 else to_float32(image),
+                # Said, not guessed: cellpose looks for channels in the shortest axis.
+                channel_axis=None if image.ndim == 2 else -1,
+                batch_size=batch_size,
+                **self._settings,
+            )[0]
+            return masks
+
+        with self._session.predicting():
+            masks = self._session.halving(run, self._batch_size)
+        # Cellpose squeezes: an image of one column comes back without it.
+        return masks.reshape(image.shape[:2])
+
+    def _load(self, weights: Weights, device: str) -> Any:
+        import torch
+        from cellpose.models import CellposeModel
+
+        key = next(iter(weights.paths))
+        parameters = _parameters(weights, key)
+        path = str(weights.paths[key])
+        try:
+            model = CellposeModel(pretrained_model=path, device=torch.device(device))
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, pickle.UnpicklingError) as error:
+            raise another_architecture(weights, key, str(error)) from error
+        # Cellpose takes other weights, with a warning, where it does not find a path, and
+        # leaves as they are the parameters that it does not find in a checkpoint.
+        if model.pretrained_model != path:
+            raise ModelError(f"cellpose loaded {model.pretrained_model} instead of {path}.")
+        confirm_loaded(model.net, parameters, weights, key)
+        if weights.mark == "verified":
+            # So cellpose does for a model that it knows by name, whatever its file says.
+            model.diam_mean = 30.0
+        return model
+
+
+def _parameters(weights: Weights, key: str) -> dict[str, Any]:
+    """The checkpoint's parameters, if they are cellpose 3's."""
+    content = open_checkpoint(weights, key)
+    parameters = tensors(content)
+    if len(parameters) < len(content):
+        raise another_architecture(weights, key, "it holds more than parameters")
+    if "output.2.weight" not in parameters:
+        raise another_architecture(
+            weights, key, "it is not of cellpose 3 (weights of cellpose 4: model=cellpose_sam)"
+        )
+    return parameters

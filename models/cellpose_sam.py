@@ -1,0 +1,147 @@
+"""Cellpose-SAM: cellpose 4 on a checkpoint whose arrival in the network is seen to."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from typing import Any, ClassVar
+
+from benchmark.errors import ModelError
+from benchmark.types import Image, Labels, Weights
+from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.images import to_float32
+from models.session import Session
+from models.weights import find_weights
+
+_UNUSED = ("diam_mean", "diam_labels")
+"""Parameters of the network that cellpose 4 carries on from 3 and never reads."""
+
+
+class CellposeSam:
+    """Cellpose-SAM, as `CellposeModel(...).eval(image)` of cellpose 4 gives it.
+
+    Args:
+        weights: a plain state dictionary of cellpose 4 with SAM's encoder.
+        device: `cuda`, `mps` or `cpu`.
+        diameter: of the objects in pixels; the image is scaled to make it 30. None: as it is.
+        flow_threshold: masks whose flows err by more are dropped; 0 keeps all.
+        cellprob_threshold: pixels of a higher logit belong to objects.
+        min_size: smaller objects are dropped, in pixels.
+        bfloat16: compute in 16 bits, as cellpose does unless told not to.
+        batch_size: tiles of 256 x 256 pixels at a time; shapes no result.
+
+    Raises:
+        ModelError: the checkpoint is of another architecture, or cellpose loaded another.
+
+    Source: C. Stringer and M. Pachitariu, "Cellpose-SAM: superhuman generalization for
+    cellular segmentation", bioRxiv 2025, doi:10.1101/2025.04.28.651001; the package cellpose.
+    The study called it through `tukra.inference.segment_using_cellpose(image, "cpsam")`, whose
+    `channels=[0, 0]` cellpose 4 ignores.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
+    requires: ClassVar[tuple[str, ...]] = ("cellpose>=4,<5",)
+    install: ClassVar[str] = 'pip install -e ".[models]"'
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    execution: ClassVar[tuple[str, ...]] = ("batch_size",)
+    find_weights = staticmethod(partial(find_weights, family="cellpose_sam"))
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        diameter: float | None = None,
+        flow_threshold: float = 0.4,
+        cellprob_threshold: float = 0.0,
+        min_size: int = 15,
+        bfloat16: bool = True,
+        batch_size: int = 8,
+    ) -> None:
+        self._session = session = Session(device)
+        self.stages, self.details = session.stages, session.details
+        self._batch_size = batch_size
+        self._settings = {
+            "diameter": diameter,
+            "flow_threshold": flow_threshold,
+            "cellprob_threshold": cellprob_threshold,
+            "min_size": min_size,
+        }
+        with session.loading():
+            self._model = self._load(weights, device, bfloat16)
+        # The names are private, hence "<5"; without them the times alone would be missing.
+        self._model._run_net = session.timed("network", self._model._run_net)
+        self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
+
+    def predict(self, image: Image) -> Labels:
+        """Segment one image.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), integer or finite float. Up to three channels
+                are used, in any order; of four the first three.
+
+        Returns:
+            H x W, uint16 or uint32.
+
+        Raises:
+            ValueError: another shape, or values that are not finite.
+            ModelError: out of memory.
+        """
+
+        def run(batch_size: int) -> Labels:
+            masks: Labels = self._model.eval(
+                to_float32(image),  # a copy at each call: cellpose normalises in place
+                # Said, not guessed: cellpose takes an image wider than it has channels high
+                # for channels x height x width.
+                channel_axis=None if image.ndim == 2 else -1,
+                batch_size=batch_size,
+                **self._settings,
+            )[0]
+            return masks
+
+        with self._session.predicting():
+            masks = self._session.halving(run, self._batch_size)
+        # Cellpose squeezes: an image of one row comes back without it.
+        return masks.reshape(image.shape[:2])
+
+    def _load(self, weights: Weights, device: str, bfloat16: bool) -> Any:
+        import torch
+
+        key = next(iter(weights.paths))
+        parameters = _parameters(weights, key)
+        path = str(weights.paths[key])
+        try:
+            model = self._build(path, torch.device(device), bfloat16)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, pickle.UnpicklingError) as error:
+            raise another_architecture(weights, key, str(error)) from error
+        # Cellpose takes other weights, with a warning, where it does not find a path, and
+        # leaves as they are the parameters that it does not find in a checkpoint.
+        if model.pretrained_model != path:
+            raise ModelError(f"cellpose loaded {model.pretrained_model} instead of {path}.")
+        unused = {name: value for name, value in model.net.state_dict().items() if name in _UNUSED}
+        confirm_loaded(model.net, unused | parameters, weights, key)
+        return model
+
+    def _build(self, path: str, device: Any, bfloat16: bool) -> Any:
+        from cellpose.models import CellposeModel
+
+        return CellposeModel(pretrained_model=path, device=device, use_bfloat16=bfloat16)
+
+
+def _parameters(weights: Weights, key: str) -> dict[str, Any]:
+    """The checkpoint's parameters by the network's own names, if they are Cellpose-SAM's."""
+    content = open_checkpoint(weights, key)
+    parameters = tensors(content)
+    if len(parameters) < len(content):
+        raise another_architecture(weights, key, "it holds more than parameters")
+    # Trained on several GPUs, all names have this prefix.
+    parameters = {name.removeprefix("module."): value for name, value in parameters.items()}
+    if "encoder.cls_token" in parameters:
+        raise another_architecture(weights, key, "its encoder is DINO's, and only SAM's is supported")
+    if "W2" not in parameters:
+        raise another_architecture(
+            weights, key, "it is not of cellpose 4 (weights of cellpose 3: model=cellpose3)"
+        )
+    return parameters

@@ -1,0 +1,183 @@
+"""Two methods of micro-sam: mask generation with a grid of points, and the instance decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from benchmark.errors import ModelError
+from benchmark.types import Image, Labels, Weights
+from models.backbone import ARCHITECTURES, Architecture, open_backbone
+from models.session import Session
+from models.weights import find_weights
+
+
+class MicroSam:
+    """What the modes have in common: a session, and the backbone that they share."""
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("micro-sam",)
+    requires: ClassVar[tuple[str, ...]] = ("micro-sam>=1.8,<2",)
+    install: ClassVar[str] = 'pip install -e ".[models]"'
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    execution: ClassVar[tuple[str, ...]] = ("batch_size",)
+    find_weights = staticmethod(partial(find_weights, family="musam"))
+
+    architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
+    decodes: ClassVar[bool] = True
+
+    def __init__(self, weights: Weights, device: str) -> None:
+        self._session = Session(device)
+        self.stages, self.details = self._session.stages, self._session.details
+        with self._session.loading():
+            import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
+
+            self._backbone = open_backbone(weights, device, self.architectures)
+        if self.decodes and self._backbone.decoder is None:
+            raise ModelError(
+                f"weights '{weights.name}' have no decoder, which this method starts from. Give "
+                "weights that micro-sam trained with one (model.weights=vit_b_lm), or a file that "
+                "also holds `decoder_state`; SAM's own weights suffice for mask generation only."
+            )
+
+
+class AutomaticMasks(MicroSam):
+    """Automatic mask generation (AMG): a grid of points, a mask or three for each, the best kept.
+
+    Args:
+        weights: complete and verified; a decoder is not needed.
+        device: `cuda`, `mps` or `cpu`.
+        points_per_side: points of the grid along each side of the image.
+        pred_iou_thresh: masks with a lower predicted IoU are dropped.
+        stability_score_thresh: masks that change more with the threshold are dropped.
+        box_nms_thresh: of two masks whose boxes have a higher IoU, one is dropped.
+        with_background: whether the largest object is the background.
+        batch_size: points at a time; None for upstream's choice.
+
+    Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator`, which is called.
+    """
+
+    decodes: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        points_per_side: int = 32,
+        pred_iou_thresh: float = 0.88,
+        stability_score_thresh: float = 0.95,
+        box_nms_thresh: float = 0.7,
+        with_background: bool = True,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__(weights, device)
+        self._points_per_side = points_per_side
+        self._batch_size = batch_size or (16 if device == "mps" else 64)
+        self._choices = {
+            "pred_iou_thresh": pred_iou_thresh,
+            "stability_score_thresh": stability_score_thresh,
+            "box_nms_thresh": box_nms_thresh,
+            "with_background": with_background,
+        }
+
+    def predict(self, image: Image) -> Labels:
+        """Segment one image.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), any integer or finite float dtype.
+
+        Returns:
+            H x W uint32, 0 = background, ids consecutive.
+
+        Raises:
+            ValueError: another shape, or values that are not finite.
+        """
+        from micro_sam.instance_segmentation import AutomaticMaskGenerator
+
+        with self._session.predicting():
+            embeddings = self._backbone.encode(image, self._session)
+
+            def prompt(size: int) -> Any:
+                generator = AutomaticMaskGenerator(
+                    self._backbone.predictor, self._points_per_side, points_per_batch=size
+                )
+                generator.initialize(image, embeddings)
+                return generator
+
+            with self._session.stage("prompt"):
+                generator = self._session.halving(prompt, self._batch_size)
+            with self._session.stage("postprocess"):
+                labels: Labels = generator.generate(**self._choices)
+        return labels
+
+
+class SamAutomaticMasks(AutomaticMasks):
+    """The same with SAM's own weights."""
+
+    find_weights = staticmethod(partial(find_weights, family="sam"))
+
+
+class InstanceDecoder(MicroSam):
+    """Automatic instance segmentation (AIS): a seeded watershed on the decoder's maps.
+
+    Args:
+        weights: complete and verified, with a decoder.
+        device: `cuda`, `mps` or `cpu`.
+        center_distance_threshold: seeds are where the distance to the centre is lower,
+        boundary_distance_threshold: and where that to the boundary is, and
+        foreground_threshold: where the foreground is higher, which is all that objects grow in.
+        foreground_smoothing: standard deviation of a Gaussian on the foreground, in pixels.
+        distance_smoothing: the same for both distances.
+        min_size: smaller objects are dropped. In pixels.
+
+    Source: `micro_sam.instance_segmentation.InstanceSegmentationWithDecoder`, which is called.
+    """
+
+    execution: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        center_distance_threshold: float = 0.5,
+        boundary_distance_threshold: float = 0.5,
+        foreground_threshold: float = 0.5,
+        foreground_smoothing: float = 1.0,
+        distance_smoothing: float = 1.6,
+        min_size: int = 0,
+    ) -> None:
+        super().__init__(weights, device)
+        self._choices = {
+            "center_distance_threshold": center_distance_threshold,
+            "boundary_distance_threshold": boundary_distance_threshold,
+            "foreground_threshold": foreground_threshold,
+            "foreground_smoothing": foreground_smoothing,
+            "distance_smoothing": distance_smoothing,
+            "min_size": min_size,
+        }
+
+    def predict(self, image: Image) -> Labels:
+        """Segment one image.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), any integer or finite float dtype.
+
+        Returns:
+            H x W uint64, 0 = background.
+
+        Raises:
+            ValueError: another shape, or values that are not finite.
+        """
+        from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
+
+        with self._session.predicting():
+            maps = self._backbone.decode(image, self._session)
+            with self._session.stage("postprocess"):
+                segmenter = InstanceSegmentationWithDecoder(
+                    self._backbone.predictor, self._backbone.decoder
+                )
+                names = ("foreground", "center_distances", "boundary_distances")
+                segmenter.set_state(dict(zip(names, maps, strict=True)))
+                labels: Labels = segmenter.generate(**self._choices)
+        return labels

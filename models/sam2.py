@@ -1,0 +1,176 @@
+"""SAM 2: the automatic mask generator of Meta's `sam2`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.types import Image, Labels, Weights
+from models.checkpoint import another_architecture, load_parameters, open_checkpoint, tensors
+from models.images import to_rgb8
+from models.masks import merge
+from models.session import Session
+from models.weights import find_weights
+
+_ARCHITECTURES = {12: "hiera_t", 16: "hiera_s", 24: "hiera_b+", 48: "hiera_l"}
+"""By the number of blocks of the image encoder."""
+
+_BLOCK = "image_encoder.trunk.blocks."
+
+_POSTPROCESSING = {
+    "dynamic_multimask_via_stability": True,
+    "dynamic_multimask_stability_delta": 0.05,
+    "dynamic_multimask_stability_thresh": 0.98,
+}
+"""What `build_sam2` adds to the packaged configuration unless it is told not to."""
+
+
+class Sam2:
+    """Points on a grid, a mask for each, the good ones merged into one label image.
+
+    Args:
+        weights: a checkpoint of SAM 2.1, as its authors publish it.
+        device: `cuda`, `mps` (preliminary, says upstream; never tried here) or `cpu`.
+        points_per_side: points along one side of the grid.
+        pred_iou_thresh: masks that the model itself gives a lower IoU are dropped.
+        stability_score_thresh: so are those that change more than this with their threshold.
+        box_nms_thresh: of two masks whose boxes overlap more (IoU), the better is kept.
+        min_mask_region_area: pixels of the model's own mask of 256 x 256; smaller holes are
+            filled and smaller islands removed. Above 0 it needs CUDA and sam2's extension.
+        batch_size: points at a time.
+
+    Raises:
+        ModelError: the checkpoint is none, or of another architecture.
+        ValueError: `min_mask_region_area` is asked for where upstream would only warn.
+
+    The study set SAM 2 up and never ran it, so there is no published way from its masks to a
+    label image. This is the one for the masks of SAM's own generator, by micro-sam: larger
+    masks first, smaller ones on top, each connected part an object, the largest background;
+    so that the two can be compared. Precision is that of the generator when it is called by
+    itself: the parameters' float32, without the autocast of upstream's notebooks.
+
+    Source: `sam2.automatic_mask_generator.SAM2AutomaticMaskGenerator`, its defaults.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("sam2",)
+    requires: ClassVar[tuple[str, ...]] = ("sam2>=1.1,<2",)
+    install: ClassVar[str] = 'pip install -e ".[models]"'
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    execution: ClassVar[tuple[str, ...]] = ("batch_size",)
+    find_weights = staticmethod(partial(find_weights, family="sam2"))
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        points_per_side: int = 32,
+        pred_iou_thresh: float = 0.8,
+        stability_score_thresh: float = 0.95,
+        box_nms_thresh: float = 0.7,
+        min_mask_region_area: int = 0,
+        batch_size: int = 64,
+    ) -> None:
+        self._session = Session(device)
+        self.stages, self.details = self._session.stages, self._session.details
+        self._batch_size = batch_size
+        with self._session.loading():
+            from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+
+            if min_mask_region_area and (
+                device != "cuda" or importlib.util.find_spec("sam2._C") is None
+            ):
+                raise ValueError(
+                    f"min_mask_region_area is {min_mask_region_area}: without CUDA and sam2's "
+                    "own extension nothing would be filled or removed; give 0"
+                )
+            self._generator = SAM2AutomaticMaskGenerator(
+                self._load(weights).to(device).eval(),
+                points_per_side=points_per_side,
+                pred_iou_thresh=pred_iou_thresh,
+                stability_score_thresh=stability_score_thresh,
+                box_nms_thresh=box_nms_thresh,
+                min_mask_region_area=min_mask_region_area,
+            )
+        predictor = self._generator.predictor
+        predictor.set_image = self._timed("encode", predictor.set_image)
+
+    def predict(self, image: Image) -> Labels:
+        """Segment everything in an image.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), integer or finite float.
+
+        Returns:
+            H x W uint32, ids consecutive.
+
+        Raises:
+            ValueError: no image of this kind.
+            ModelError: the device has no memory even for one point at a time.
+        """
+        rgb = to_rgb8(image)
+
+        def generate(batch_size: int) -> list[dict[str, Any]]:
+            self._generator.points_per_batch = batch_size
+            found: list[dict[str, Any]] = self._generator.generate(rgb)
+            return found
+
+        with self._session.predicting():
+            with self._session.stage("decode"):
+                found = self._session.halving(generate, self._batch_size)
+            # It encodes inside; the two are shown apart.
+            self.stages["decode"] -= self.stages["encode"]
+            with self._session.stage("postprocess"):
+                masks = [one["segmentation"] for one in found]
+                return merge(masks, rgb.shape[:2], exclusive=False, drop_largest=True)
+
+    def _describe(self, weights: Weights, key: str, blocks: int) -> DictConfig:
+        """The configuration to build from, for a checkpoint with so many encoder blocks."""
+        architecture = weights.architecture or _ARCHITECTURES.get(blocks)
+        if architecture is None:
+            known = ", ".join(f"{count} ({name})" for count, name in _ARCHITECTURES.items())
+            raise another_architecture(
+                weights, key, f"its image encoder has {blocks} blocks; known are {known}"
+            )
+        return packaged(architecture)
+
+    def _load(self, weights: Weights) -> Any:
+        from hydra.utils import instantiate
+
+        key = next(iter(weights.paths))
+        saved = open_checkpoint(weights, key).get("model")
+        if not isinstance(saved, Mapping):
+            raise another_architecture(weights, key, "it has no parameters under 'model'")
+        parameters = tensors(saved)
+        blocks = {name.split(".")[3] for name in parameters if name.startswith(_BLOCK)}
+        # Not `build_sam2`, which composes: Hydra's global state is the application's, if anyone's.
+        model = instantiate(self._describe(weights, key, len(blocks)), _recursive_=True)
+        load_parameters(model, parameters, weights, key)
+        return model
+
+    def _timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            with self._session.stage(stage):
+                return work(*args)
+
+        return run
+
+
+def packaged(architecture: str) -> DictConfig:
+    """The library's own configuration of a model of SAM 2.1, as `build_sam2` completes it.
+
+    Args:
+        architecture: `hiera_t`, `hiera_s`, `hiera_b+` or `hiera_l`.
+    """
+    import sam2
+
+    path = Path(sam2.__path__[0], "configs", "sam2.1", f"sam2.1_{architecture}.yaml")
+    added = OmegaConf.create({"sam_mask_decoder_extra_args": _POSTPROCESSING})
+    merged = OmegaConf.merge(OmegaConf.load(path).model, added)
+    assert isinstance(merged, DictConfig)
+    return merged

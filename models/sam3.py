@@ -1,0 +1,183 @@
+"""SAM 3: objects named by words, by Hugging Face's port of Meta's model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benchmark.errors import ModelError
+from benchmark.types import Image, Labels, Weights
+from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.images import to_rgb8
+from models.masks import Mask, paint
+from models.session import Session
+from models.weights import find_weights
+
+_ORDERS = ("returned", "score")
+_AT_ONCE = 16
+"""Masks brought to the image's size together: 200 of a large image fill a machine's memory."""
+
+
+class Sam3:
+    """Every object that a word names, masks painted one over the other.
+
+    Args:
+        weights: a folder with `config.json`, safetensors, processor and tokenizer, as
+            `facebook/sam3` has them. Nothing is fetched, and no code in it is run.
+        device: `cuda`, `mps` (never tried here) or `cpu`.
+        prompt: what to look for; of several, the masks come in the order of the prompts.
+        threshold: confidence from which a mask counts.
+        mask_threshold: probability above which a pixel belongs to a mask.
+        mask_order: what is seen where masks overlap: with `returned` the later one, as the
+            study painted them; with `score` the more confident one (painted from the lowest
+            score to the highest; of equals, the later).
+
+    Raises:
+        ModelError: the folder is not such a one, or of another architecture.
+        ValueError: no prompt, or an unknown order.
+
+    The study used Meta's own package, whose processor this port stands in for. That the two
+    give the same masks in the same order can't be shown here: the weights are gated, and
+    Meta's package runs on CUDA alone. Precision is float32, without autocast.
+
+    Source: `transformers.Sam3Model`, `Sam3Processor.post_process_instance_segmentation`.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
+    requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
+    install: ClassVar[str] = 'pip install -e ".[models]"'
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    find_weights = staticmethod(partial(find_weights, family="sam3"))
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        prompt: str | Sequence[str] = "cell",
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+        mask_order: str = "returned",
+    ) -> None:
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not prompts or not all(isinstance(words, str) and words.strip() for words in prompts):
+            raise ValueError(f"prompt is {prompt!r}: give words, or a list of them")
+        if mask_order not in _ORDERS:
+            raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
+        self._session = Session(device)
+        self.stages, self.details = self._session.stages, self._session.details
+        self._thresholds = {"threshold": threshold, "mask_threshold": mask_threshold}
+        self._mask_order = mask_order
+        with self._session.loading():
+            self._model, self._processor = _load(weights)
+            self._model.to(device).eval()
+            self._texts = [
+                self._processor(text=words, return_tensors="pt").to(device) for words in prompts
+            ]
+
+    def predict(self, image: Image) -> Labels:
+        """Segment what the prompts name.
+
+        Args:
+            image: H x W or H x W x C (C 1 to 4), integer or finite float.
+
+        Returns:
+            H x W uint32; an id is missing where its mask is covered whole.
+
+        Raises:
+            ValueError: no image of this kind.
+        """
+        import torch
+        from PIL import Image as Picture
+
+        rgb = to_rgb8(image)
+        shape = rgb.shape[:2]
+        with self._session.predicting(), torch.no_grad():
+            with self._session.stage("encode"):
+                picture = self._processor(images=Picture.fromarray(rgb), return_tensors="pt")
+                pixels = picture["pixel_values"].to(self._session.device)
+                features = self._model.get_vision_features(pixel_values=pixels)
+            with self._session.stage("decode"):
+                outputs = [self._model(vision_embeds=features, **text) for text in self._texts]
+            with self._session.stage("postprocess"):
+                found = [one for output in outputs for one in self._masks(output, shape)]
+                if self._mask_order == "score":
+                    found.sort(key=lambda one: one[0])
+                return paint((mask for _, mask in found), shape)
+
+    def _masks(self, output: Any, shape: tuple[int, int]) -> Iterator[tuple[float, Mask]]:
+        """Score and mask of each object in one image, in the order that the model has them."""
+        for start in range(0, output.pred_logits.shape[1], _AT_ONCE):
+            part = {
+                name: output[name][:, start : start + _AT_ONCE]
+                for name in ("pred_logits", "pred_boxes", "pred_masks")
+            }
+            [found] = self._processor.post_process_instance_segmentation(
+                type(output)(**part, presence_logits=output.presence_logits),
+                target_sizes=[shape],
+                **self._thresholds,
+            )
+            masks = found["masks"].cpu().numpy().astype(np.bool_)
+            yield from zip(found["scores"].tolist(), masks, strict=True)
+
+
+def _load(weights: Weights) -> tuple[Any, Any]:
+    """Model and processor from the weights' folder."""
+    folder, files = _folder(weights)
+    # First, as it names the file that is damaged.
+    saved = {
+        # Where the model is a part of the one for videos, as it is on the hub.
+        name.removeprefix("detector_model."): value
+        for key in files
+        for name, value in tensors(open_checkpoint(weights, key)).items()
+    }
+
+    import torch
+    from transformers import Sam3Model, Sam3Processor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        model, report = Sam3Model.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        processor = Sam3Processor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever a wrong configuration or tokenizer leads to
+        raise another_architecture(weights, files[0], f"({folder}) {error}") from error
+    # The library fills what is missing with random numbers, and only warns.
+    amiss = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
+    if amiss:
+        why = f"{len(amiss)} parameters are missing or of another shape, such as '{amiss[0]}'"
+        raise another_architecture(weights, files[0], why)
+    # A parameter that a version of the library renames is known by the report alone.
+    known = {name: saved.get(name, value) for name, value in model.state_dict().items()}
+    confirm_loaded(model, known, weights, files[0])
+    return model, processor
+
+
+def _folder(weights: Weights) -> tuple[Path, list[str]]:
+    """The one folder that the library shall load from, and its safetensors."""
+    place = next(iter(weights.paths.values())).parent
+    files = [key for key in weights.paths if key.endswith(".safetensors")]
+    if "config.json" not in weights.paths or not files:
+        lacks = "safetensors (pickled weights are not loaded)" if not files else "config.json"
+        raise ModelError(
+            f"model.weights: {place} holds no {lacks}. Give a folder as "
+            "https://huggingface.co/facebook/sam3 has it: config.json, model.safetensors, "
+            "processor_config.json and the tokenizer's files."
+        )
+    folder = weights.paths["config.json"].parent
+    astray = [path for path in weights.paths.values() if not path.is_relative_to(folder)]
+    if astray:
+        raise ModelError(f"{astray[0]} must lie beside {folder / 'config.json'}. Move it there.")
+    return folder, files

@@ -1,0 +1,24 @@
+"""Cellpose 3 with random weights. Its network is small as it is: 6.6 million parameters."""
+
+from functools import partial
+
+from models.cellpose3 import Cellpose3
+from models.weights import find_weights
+
+
+def make_checkpoint(path, seed=0):
+    """Random weights; the statistics of its normalisations are those of an untrained network."""
+    import torch
+    from cellpose.resnet_torch import CPnet
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        CPnet([2, 32, 64, 128, 256], 3, sz=3, max_pool=True, diam_mean=30.0).save_model(path)
+    return path
+
+
+class SmallCellpose3(Cellpose3):
+    find_weights = staticmethod(partial(find_weights, family="cellpose3", untrained=True))
+
+
+ADAPTERS = {"small_cellpose3": (SmallCellpose3, make_checkpoint)}

@@ -1,0 +1,49 @@
+"""SAM 2 in small: the real code on random weights of a few million parameters."""
+
+from functools import partial
+
+import torch
+from omegaconf import OmegaConf
+
+from models.sam2 import Sam2, packaged
+from models.session import Session
+from models.weights import find_weights
+
+SMALL = {
+    "image_encoder.trunk.embed_dim": 24,
+    "image_encoder.trunk.stages": [1, 1, 2, 1],
+    "image_encoder.trunk.global_att_blocks": [3],
+    "image_encoder.neck.backbone_channel_list": [192, 96, 48, 24],
+    "memory_attention.num_layers": 1,
+    "memory_attention.layer.dim_feedforward": 64,
+}
+"""What is changed in sam2's own tiny model."""
+
+
+class SmallSam2(Sam2):
+    """Sam2, but for the architecture; its weights are marked as untrained."""
+
+    find_weights = staticmethod(partial(find_weights, family="sam2", untrained=True))
+
+    def _describe(self, weights, key, blocks):
+        return described()
+
+
+def described():
+    config = packaged("hiera_t")
+    for place, value in SMALL.items():
+        OmegaConf.update(config, place, value)
+    return config
+
+
+def make_checkpoint(path, seed=0):
+    """Write random weights to `path`, a file; the same ones for the same seed."""
+    with Session("cpu").loading(), torch.random.fork_rng():
+        from hydra.utils import instantiate
+
+        torch.manual_seed(seed)
+        torch.save({"model": instantiate(described(), _recursive_=True).state_dict()}, path)
+    return path
+
+
+ADAPTERS = {"small_sam2": (SmallSam2, make_checkpoint)}

@@ -1,0 +1,60 @@
+"""SAM 3 in small: the real code on random weights, 0.3 million of them."""
+
+import string
+from functools import partial
+from pathlib import Path
+
+from models.sam3 import Sam3
+from models.session import Session
+from models.weights import find_weights
+
+_LAYERS = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+SMALL = {
+    "vision_config": {
+        "backbone_config": {
+            "model_type": "sam3_vit_model", "hidden_size": 32, "intermediate_size": 64,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "global_attn_indexes": [1],
+            "image_size": 224, "pretrain_image_size": 112, "window_size": 8,
+        },
+        "fpn_hidden_size": 32, "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
+    },
+    "text_config": {
+        "model_type": "clip_text_model", "hidden_size": 32, "intermediate_size": 64,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 16,
+        "max_position_embeddings": 32, "vocab_size": 64, "bos_token_id": 0, "eos_token_id": 1,
+    },
+    "geometry_encoder_config": _LAYERS,
+    "detr_encoder_config": _LAYERS,
+    "detr_decoder_config": _LAYERS | {"num_layers": 2, "num_queries": 20},
+    "mask_decoder_config": {"hidden_size": 32, "num_attention_heads": 2},
+}  # fmt: skip
+"""The architecture; as with the real one, the folder's config.json tells the library."""
+
+
+class SmallSam3(Sam3):
+    """Sam3; its weights are marked as untrained."""
+
+    find_weights = staticmethod(partial(find_weights, family="sam3", untrained=True))
+
+
+def make_checkpoint(path, seed=0):
+    """Write random weights to `path`, a folder; the same ones for the same seed."""
+    with Session("cpu").loading():
+        import torch
+        from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model
+        from transformers import Sam3Processor
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            Sam3Model(Sam3Config(**SMALL)).save_pretrained(path)
+        tokens = ["<|startoftext|>", "<|endoftext|>"]  # and letters, alone and at a word's end
+        tokens += [letter + end for letter in string.ascii_lowercase for end in ("", "</w>")]
+        tokenizer = CLIPTokenizer({token: i for i, token in enumerate(tokens)}, [])
+        pictures = Sam3ImageProcessor(size={"height": 224, "width": 224})
+        Sam3Processor(pictures, tokenizer).save_pretrained(path)
+    return Path(path)
+
+
+ADAPTERS = {"small_sam3": (SmallSam3, make_checkpoint)}
