@@ -13,6 +13,7 @@ from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.settings import MISSING, Action, Settings
+from benchmark.sweep import OPEN
 
 USAGE_TEXT = """\
 python -m benchmark [model=<name>] [data=<name>] [action=<name>] [<key>=<value> ...]
@@ -72,7 +73,7 @@ def main() -> int:
     # Hydra's parser stumbles over a flag between words.
     arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
     try:
-        return _run_hydra([_quoted(word) for word in arguments])
+        return _run_hydra(_opened([_quoted(word) for word in arguments]))
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
@@ -115,6 +116,17 @@ def _quoted(word: str) -> str:
     if escaped.endswith("\\"):
         escaped += "\\"
     return f"{key}='{escaped}'"
+
+
+def _opened(words: list[str]) -> list[str]:
+    """The words, with parameters of what is swept open to what only some of the choices have.
+
+    Of a sweep over models Hydra first composes a configuration with the default model, and
+    would refuse a parameter that this one has not. Each job gets the word as it was written.
+    """
+    swept = {word.partition("=")[0] for word in words if "," in word.partition("=")[2]}
+    parts = tuple(f"{group}." for group in GROUPS if group in swept)
+    return [f"{OPEN}{word}" if word.startswith(parts) else word for word in words]
 
 
 def _run_hydra(arguments: list[str]) -> int:

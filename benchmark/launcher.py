@@ -24,7 +24,7 @@ from rich.text import Text
 
 from benchmark.console import err, note, printable
 from benchmark.errors import INTERRUPTED
-from benchmark.sweep import JobOutcome, run_job
+from benchmark.sweep import OPEN, JobOutcome, run_job
 
 
 class ProcessLauncher(Launcher):
@@ -43,6 +43,7 @@ class ProcessLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run the jobs."""
         returns = []
+        job_overrides = [[word.removeprefix(OPEN) for word in words] for words in job_overrides]
         folder = Path(str(self._sweep_dir))
         # What all jobs share tells nobody which is which.
         shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()

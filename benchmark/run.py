@@ -59,6 +59,7 @@ class Runner:
         protocol: how to score.
         basis: what the scores depend on besides the predictions.
         seed: with the sample's id it seeds random, numpy and torch before each prediction.
+        trained: whether its scores mean anything; where not, progress does not tell them.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Runner:
         protocol: Protocol,
         basis: dict[str, Any],
         seed: int,
+        trained: bool = True,
     ) -> None:
         self._data, self._store, self._writer = data, store, writer
         self._load_model, self._model = load_model, model
         self._protocol, self._seed = protocol, seed
         self._basis, self._key = basis, score_key(basis)
+        self._trained = trained
         self._warm = False
 
     def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
@@ -128,7 +131,7 @@ class Runner:
                 if error is not None:
                     failed[entry.id] = error
                     note(f"sample '{entry.id}' failed: {error}")
-                steps.advance(_detail(entry, msa))
+                steps.advance(_detail(entry, msa) if self._trained else entry.id)
                 if len(failed) > allowed_failures:
                     return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed"))
         return Outcome(len(requested), len(msa), failed)

@@ -28,6 +28,10 @@ PROBES = "BENCHMARK_PROBES"
 """Environment variable: the folder in which a sweep's jobs tell each other of the network."""
 
 
+OPEN = "++"
+"""Before a word of a sweep: a parameter that not every model (data set) in it has."""
+
+
 @dataclass(frozen=True)
 class JobOutcome:
     """How one job ended.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from benchmark.errors import ModelError
 from benchmark.types import Weights
 
+# Of torch's long message the part that names what a file asks for.
+_ASKED_FOR = re.compile(r"(?:GLOBAL|class|function|call) ([\w.]+)")
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head")
 
 
@@ -34,14 +37,15 @@ def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]
     try:
         content = _load(path, unpickle=False)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error).lower():
+        wanted = _ASKED_FOR.search(str(error))
+        if wanted is None:
             raise _not_loadable(weights, key, "it is no checkpoint, or damaged") from error
         if not weights.unpickle:
             raise _not_loadable(
                 weights,
                 key,
-                f"it holds more than tensors, and loading it would execute code: {_cause(error)}. "
-                "If you trust its source: weights_unsafe=true",
+                f"it is more than tensors, and loading it would execute {wanted[1]}. If you "
+                "trust its source: weights_unsafe=true",
             ) from error
         content = _unpickled(weights, key)
     except Exception as error:  # a damaged archive raises whatever its reader happens to
@@ -153,10 +157,3 @@ def _unpickled(weights: Weights, key: str) -> Any:
         return _load(weights.paths[key], unpickle=True)
     except Exception as error:  # whatever the code in it does
         raise _not_loadable(weights, key, f"unpickling it failed ({error})") from error
-
-
-def _cause(error: Exception) -> str:
-    """Of torch's long message the part that names what the file asks for."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    named = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    return (named or lines)[0].rstrip(".")

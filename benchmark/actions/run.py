@@ -48,6 +48,7 @@ def _run(job: Job) -> int:
             protocol=job.protocol,
             basis=job.score_basis,
             seed=settings.seed,
+            trained=job.weights is None or job.weights.mark != "untrained",
         ).run(
             job.requested,
             settings.overwrite.name,

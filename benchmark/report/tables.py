@@ -42,8 +42,9 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     Returns:
         Columns: model, its weights and their mark; data, split, protocol; images (that the
         means are over), their groups, both_empty images and how many of them are excluded
-        from the means; msa and sa50 (means over images) with their intervals (_low, _high), sa50_pooled and
-        msa_pooled (counts added up over images first); seconds (median per image); status;
+        from the means; msa and sa50 (means over images) with their intervals (_low, _high),
+        sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
+        image, the first of each process left out); status;
         mixed; control; run (12 characters) and run_id. Undefined numbers are NaN.
     """
     frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)

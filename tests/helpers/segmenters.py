@@ -12,10 +12,13 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+
+from models.weights import find_weights
 
 
 class Traced:
@@ -90,3 +93,35 @@ _ODD = {
     "memory": lambda model, labels: np.empty((1 << 60,), np.uint8),
     "kill": _kill,
 }
+
+
+class Weighted(Traced):
+    """Has weights, which it never reads, and asks for a device."""
+
+    find_weights = staticmethod(partial(find_weights, family="musam"))
+    requires = ("numpy>=1",)
+    install = "pip install numpy"
+    execution = ("batch_size",)
+
+    def __init__(self, weights, device="cpu", batch_size=4, level=1.0):
+        super().__init__(level)
+        self.weights, self.device, self.batch_size = weights, device, batch_size
+
+    def predict(self, image):
+        labels = super().predict(image)
+        self.stages = {"encode": 0.5}
+        self.details = {"batch_size": self.batch_size, "reproducible": True}
+        return labels
+
+
+class Untrained(Weighted):
+    """Its weights come through the tests' own door."""
+
+    find_weights = staticmethod(partial(find_weights, family="musam", untrained=True))
+
+
+class Homeless(Weighted):
+    """Its library is not installed."""
+
+    requires = ("no-such-library>=2", "numpy<1")
+    install = "pip install no-such-library"

@@ -1,0 +1,149 @@
+"""Checkpoints are opened without executing them, and what was loaded is what was asked for."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import ModelError
+from benchmark.types import Weights
+from models.digests import file_digest
+
+torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
+from models.checkpoint import (  # noqa: E402
+    confirm_loaded,
+    load_parameters,
+    open_checkpoint,
+    tensors,
+)
+
+
+def weights(path: Path, mark: str = "user", unpickle: bool = False) -> Weights:
+    digests = {"model": file_digest(path)}
+    return Weights("user 1", mark, digests, paths={"model": path}, unpickle=unpickle)
+
+
+class Mine:
+    """Loading it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (shutil.copyfile, (__file__, str(self.path)))
+
+
+@pytest.fixture
+def net() -> torch.nn.Module:
+    return torch.nn.Linear(3, 2)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, net: torch.nn.Module) -> tuple[Path, Path]:
+    """A checkpoint that creates a file when it is unpickled, and that file."""
+    path, trap = tmp_path / "hostile.pt", tmp_path / "sprung"
+    torch.save({"model": net.state_dict(), "extra": Mine(trap)}, path)
+    return path, trap
+
+
+def test_a_state_dict_comes_as_it_was_saved(tmp_path: Path, net: torch.nn.Module) -> None:
+    torch.save({"model": net.state_dict(), "epoch": 3}, tmp_path / "net.pt")
+    content = open_checkpoint(weights(tmp_path / "net.pt"))
+    assert content["epoch"] == 3 and torch.equal(content["model"]["weight"], net.weight)
+    assert set(tensors(content["model"])) == {"weight", "bias"} and tensors(content) == {}
+
+
+def test_safetensors_are_known_by_their_content(tmp_path: Path, net: torch.nn.Module) -> None:
+    from safetensors.torch import save_file
+
+    save_file(dict(net.state_dict()), tmp_path / "net.pt")
+    assert torch.equal(open_checkpoint(weights(tmp_path / "net.pt"))["bias"], net.bias)
+
+
+def test_a_checkpoint_that_would_create_a_file_is_refused_and_creates_none(
+    hostile: tuple[Path, Path],
+) -> None:
+    path, trap = hostile
+    with pytest.raises(ModelError, match="would execute shutil") as error:
+        open_checkpoint(weights(path))
+    assert not trap.exists()
+    for word in (str(path), file_digest(path), "weights_unsafe=true", "shutil.copyfile"):
+        assert word in str(error.value)
+    # The trap works: somebody who allows it gets it.
+    open_checkpoint(weights(path, unpickle=True))
+    assert trap.exists()
+
+
+def test_only_tensors_of_an_unsafe_checkpoint_go_on(hostile: tuple[Path, Path]) -> None:
+    content = open_checkpoint(weights(hostile[0], unpickle=True))
+    assert set(tensors(content["model"])) == {"weight", "bias"} and tensors(content) == {}
+
+
+def test_a_bare_pickle_is_refused_too(tmp_path: Path) -> None:
+    path, trap = tmp_path / "bare.pkl", tmp_path / "sprung"
+    path.write_bytes(pickle.dumps(Mine(trap), protocol=2))
+    with pytest.raises(ModelError, match=str(path)):
+        open_checkpoint(weights(path))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"<!DOCTYPE html><html>Sign in", "an HTML page, such as a login"),
+        (b"\n  <html>", "an HTML page"),
+        (b"", "truncated or damaged"),
+        (b"no checkpoint at all", "can't be loaded"),
+    ],
+)
+def test_what_is_no_checkpoint_is_one_message(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(ModelError, match=told) as error:
+        open_checkpoint(weights(tmp_path / "net.pt"))
+    assert file_digest(tmp_path / "net.pt") in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_one_message(
+    tmp_path: Path, net: torch.nn.Module, share: float
+) -> None:
+    torch.save(net.state_dict(), tmp_path / "whole.pt")
+    whole = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "net.pt").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ModelError, match=r"net\.pt can't be loaded"):
+        open_checkpoint(weights(tmp_path / "net.pt"))
+
+
+def test_a_checkpoint_that_holds_no_parameters_is_refused(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="holds a list, no parameters"):
+        open_checkpoint(weights(tmp_path / "net.pt"))
+
+
+def test_another_architecture_is_named_before_anything_runs(
+    tmp_path: Path, net: torch.nn.Module
+) -> None:
+    torch.save(torch.nn.Linear(4, 2).state_dict(), tmp_path / "net.pt")
+    found = weights(tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=r"another architecture.*size mismatch for weight"):
+        load_parameters(net, tensors(open_checkpoint(found)), found, "model")
+
+
+def test_what_was_really_loaded_is_compared_with_the_file(
+    tmp_path: Path, net: torch.nn.Module
+) -> None:
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    found = weights(tmp_path / "net.pt")
+    parameters = tensors(open_checkpoint(found))
+    load_parameters(net, parameters, found, "model")
+    confirm_loaded(net.to(torch.bfloat16), parameters, found, "model")  # another precision
+    with torch.no_grad():
+        net.bias[1] += 1  # as a library that took other weights
+    with pytest.raises(ModelError, match=r"what was loaded is not .*'bias' differs"):
+        confirm_loaded(net, parameters, found, "model")
+    del parameters["weight"]
+    with pytest.raises(ModelError, match="such as 'weight'"):
+        confirm_loaded(net, parameters, found, "model")

@@ -1,0 +1,234 @@
+"""Weights are found, fetched and verified before anything is loaded, or there is one message."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import ModelError, SkippedError, UsageError
+from models import download, network
+from models.cards import Card, CardFile
+from models.digests import Lock, file_digest
+from models.weights import CACHE, CardWeights, UserWeights, find_weights
+
+CONTENT = b"parameters, many of them"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("DEEPCELL_ACCESS_TOKEN", raising=False)
+    monkeypatch.setattr(network, "_known", {})
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A web server on this machine, over a folder with the published file."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "net.pt").write_bytes(CONTENT)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/net.pt"
+        running.shutdown()
+
+
+def digest(content: bytes, algorithm: str, folder: Path) -> str:
+    (folder / "reference").write_bytes(content)
+    return file_digest(folder / "reference", algorithm)
+
+
+def card(source: str = "https://weights.invalid/net.pt", **changes: object) -> Card:
+    known = {key: changes.pop(key) for key in ("digest", "caches", "archive") if key in changes}
+    files = {"model": CardFile("net.pt", source, **known)}  # type: ignore[arg-type]
+    told = {"size": "1 MB", "licence": "MIT", "source": "https://weights.invalid"}
+    return Card("net", "family", files, **told | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5", "xxh128"])
+def test_a_file_in_weights_dir_is_verified_by_the_cards_digest(
+    tmp_path: Path, algorithm: str
+) -> None:
+    if algorithm == "xxh128":
+        pytest.importorskip("xxhash", reason="xxhash comes with micro-sam")
+    (tmp_path / "net.pt").write_bytes(CONTENT)
+    known = digest(CONTENT, algorithm, tmp_path)
+    found = CardWeights(card(digest=known), tmp_path, False).fetch()
+    assert found.digests == {"model": known} and found.mark == "verified" and found.confirmed
+    assert found.paths == {"model": tmp_path / "net.pt"} and found.label == "net"
+
+
+def test_digests_are_those_that_the_systems_own_tools_give(tmp_path: Path) -> None:
+    # sha256sum and md5sum of the empty file, which everybody knows.
+    (tmp_path / "empty").touch()
+    assert file_digest(tmp_path / "empty").endswith("b7852b855")
+    assert file_digest(tmp_path / "empty", "md5") == "md5:d41d8cd98f00b204e9800998ecf8427e"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(CONTENT[:-3], "bytes"), (b"<!DOCTYPE html><title>Sign in", "an HTML page")],
+    ids=["truncated", "a page"],
+)
+def test_another_file_under_the_name_is_an_error_with_both_digests(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "net.pt").write_bytes(content)
+    known = digest(CONTENT, "sha256", tmp_path)
+    with pytest.raises(ModelError) as error:
+        CardWeights(card(digest=known), tmp_path, False).fetch()
+    for word in (str(tmp_path / "net.pt"), known, file_digest(tmp_path / "net.pt"), told):
+        assert word in str(error.value)
+
+
+def test_a_download_goes_to_the_cache_once_and_is_verified(tmp_path: Path, server: str) -> None:
+    known = digest(CONTENT, "sha256", tmp_path)
+    chosen = CardWeights(card(server, digest=known), None, False)
+    found = chosen.fetch()
+    assert found.paths["model"] == tmp_path / "cache" / "net" / "net.pt"
+    (tmp_path / "web" / "net.pt").unlink()  # a second download would fail
+    assert chosen.fetch() == found
+
+
+def test_a_download_of_something_else_is_an_error_and_leaves_nothing(
+    tmp_path: Path, server: str
+) -> None:
+    known = digest(b"other", "sha256", tmp_path)
+    with pytest.raises(ModelError, match="'net' went wrong") as error:
+        CardWeights(card(server, digest=known), None, False).fetch()
+    assert known.partition(":")[2] in str(error.value)
+    assert file_digest(tmp_path / "web" / "net.pt").partition(":")[2] in str(error.value)
+    assert list((tmp_path / "cache" / "net").iterdir()) == []
+
+
+def test_a_missing_page_skips_and_says_what_to_do(server: str) -> None:
+    with pytest.raises(SkippedError, match=r"weights unavailable: 'net': .*404.*curl -L -o net.pt"):
+        CardWeights(card(server + "x", digest=None), None, False).fetch()
+
+
+def test_without_a_published_digest_the_first_download_is_held_to(
+    tmp_path: Path, server: str
+) -> None:
+    chosen = CardWeights(card(server), None, False)
+    assert chosen.expected() is None
+    first = chosen.fetch()
+    assert not first.confirmed and first.label == "net, digest unconfirmed"
+    expected = chosen.expected()
+    assert expected is not None and expected.digests == first.digests
+    changed = tmp_path / "cache" / "net" / "net.pt"
+    changed.write_bytes(b"something else")
+    with pytest.raises(ModelError, match="by the first download") as error:
+        chosen.fetch()
+    assert first.digests["model"] in str(error.value) and file_digest(changed) in str(error.value)
+
+
+def test_a_file_that_its_own_library_keeps_is_found(tmp_path: Path) -> None:
+    place = tmp_path / "home" / ".cache" / "lib" / "net"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    chosen = CardWeights(card(caches=(".cache/lib/net",)), None, False)
+    assert chosen.obstacle() is None and chosen.fetch().paths == {"model": place}
+
+
+def test_a_damaged_lock_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("{")
+    with pytest.raises(ModelError, match=r"lock can't be read .*move it away"):
+        Lock(tmp_path / "lock").get("net", "net.pt")
+
+
+def test_without_network_the_obstacle_names_the_one_command() -> None:
+    told = CardWeights(card(), None, False).obstacle()
+    assert told is not None
+    assert "weights.invalid can't be reached (within 3 s)" in told
+    assert "curl -L -o net.pt https://weights.invalid/net.pt" in told
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("hub", "Ask for it at https://gate.invalid, then: hf auth login"),
+        ("deepcell", "Make one at https://gate.invalid, then: export DEEPCELL_ACCESS_TOKEN="),
+    ],
+)
+def test_without_a_token_the_network_is_not_even_asked(
+    way: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "reachable", lambda host: pytest.fail("asked the network"))
+    obstacle = CardWeights(card(way=way, gated="https://gate.invalid"), None, False).obstacle()
+    assert obstacle is not None and told in obstacle
+
+
+def test_a_host_is_asked_once_per_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(network, "_probe", lambda host: asked.append(host))
+    monkeypatch.setenv(network.PROBES, str(tmp_path / "probes"))
+    for _ in range(3):
+        monkeypatch.setattr(network, "_known", {})  # as a new process begins
+        assert not network.reachable("weights.invalid")
+    assert asked == ["weights.invalid"]
+
+
+def test_the_network_is_waited_for_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(
+        network.socket, "create_connection", lambda place, patience: given.append(patience)
+    )
+    monkeypatch.setattr(network, "PATIENCE", 3.0)
+    with pytest.raises(AttributeError):  # the stand-in has nothing to close
+        network.reachable("weights.invalid")
+    assert given == [3.0]
+
+
+def test_a_users_file_is_named_by_its_digest_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "vit_b_lm.pt"
+    path.write_bytes(CONTENT)
+    found = find_weights(str(path), family="musam").fetch()
+    assert found.mark == "user" and found.name == f"user {file_digest(path)[7:15]}"
+    assert "vit_b_lm" not in found.label and not found.unpickle
+
+
+def test_a_users_folder_is_every_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "a").write_bytes(b"1")
+    (tmp_path / "folder" / "sub" / "b").write_bytes(b"2")
+    chosen = find_weights(str(tmp_path / "folder"), family="sam3")
+    before = chosen.expected()
+    assert before is not None and set(before.digests) == {"a", str(Path("sub", "b"))}
+    (tmp_path / "folder" / "sub" / "b").write_bytes(b"3")
+    after = chosen.expected()
+    assert after is not None and after.name != before.name
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is an empty folder"):
+        UserWeights(tmp_path, "user", False).fetch()
+
+
+def test_an_unknown_name_is_neither_taken_for_something_else_nor_downloaded() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'vit_b_lm'\? Known are: vit_b_"):
+        find_weights("vit_b_ml", family="musam")
+
+
+def test_weights_of_another_model_are_refused() -> None:
+    with pytest.raises(UsageError, match="weights for this model"):
+        find_weights("vit_b_lm", family="sam2")
+
+
+def test_only_the_tests_own_door_marks_weights_as_untrained(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_bytes(CONTENT)
+    path = str(tmp_path / "net.pt")
+    assert find_weights(path, family="musam", untrained=True).fetch().mark == "untrained"
+    for source in (Path(__file__).parent.parent / "models").glob("*.py"):
+        assert "untrained=True" not in source.read_text(), source
