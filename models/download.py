@@ -131,19 +131,24 @@ def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
 
     from models.digests import file_digest
 
-    key, digest = file.source, file.archive
     try:
-        archive = Path(_auth.fetch_data(key, cache_subdir="models"))
-    except Exception as error:  # whatever its requests raise
-        raise unavailable(card, error) from error
+        archive = Path(_auth.fetch_data(file.source, cache_subdir="models", file_hash=file.archive))
+    except Exception as error:  # whatever its requests raise; it repeats a wrong token
+        told = str(error).replace(os.environ["DEEPCELL_ACCESS_TOKEN"], "<your token>")
+        raise unavailable(card, told) from None
+    # It compares only what was there before, not what it has just fetched.
     found = file_digest(archive, "md5")
-    if found != digest:
-        raise ModelError(f"{archive}: its digest is {found}, by its card it is {digest}.")
+    if found != f"md5:{file.archive}":
+        raise ModelError(
+            f"{archive}: its digest is {found}, by the card '{card.name}' it is "
+            f"md5:{file.archive}. Remove it and run again."
+        )
     with tarfile.open(archive) as members, disk_errors(folder):
-        for member in members:
-            if member.isfile() and Path(member.name).name == file.name:
-                member.name = file.name
-                members.extract(member, folder, filter="data")
+        wanted = [m for m in members if m.isfile() and Path(m.name).name == file.name]
+        if not wanted:
+            raise ModelError(f"{archive} holds no {file.name}, which '{card.name}' is made of.")
+        wanted[0].name = file.name  # nowhere but into the folder
+        members.extract(wanted[0], folder, filter="data")
 
 
 _TOKENS: dict[str, Callable[[Card], str | None]] = {

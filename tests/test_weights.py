@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
+import io
+import sys
+import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -232,3 +237,56 @@ def test_only_the_tests_own_door_marks_weights_as_untrained(tmp_path: Path) -> N
     assert find_weights(path, family="musam", untrained=True).fetch().mark == "untrained"
     for source in (Path(__file__).parent.parent / "models").glob("*.py"):
         assert "untrained=True" not in source.read_text(), source
+
+
+@pytest.fixture
+def deepcell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Card]:
+    """A stand-in of cellSAM's downloads, and a card of an archive that they give."""
+    monkeypatch.setenv("DEEPCELL_ACCESS_TOKEN", "secret")
+    archive = tmp_path / "models.tar.gz"
+
+    def made(member: str = "models/v1/net.pt", refuse: bool = False) -> Card:
+        with tarfile.open(archive, "w:gz") as writing:
+            entry = tarfile.TarInfo(member)
+            entry.size = len(CONTENT)
+            writing.addfile(entry, io.BytesIO(CONTENT))
+
+        def fetch_data(key: str, cache_subdir: str, file_hash: str) -> str:
+            assert (key, cache_subdir) == ("models/v1.tar.gz", "models")
+            if refuse:
+                raise ValueError("API token secret is not valid")
+            return str(archive)
+
+        library = ModuleType("cellSAM")
+        library._auth = SimpleNamespace(fetch_data=fetch_data)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "cellSAM", library)
+        known = file_digest(archive, "md5").partition(":")[2]
+        return card("models/v1.tar.gz", way="deepcell", archive=known)
+
+    return made
+
+
+def test_one_file_of_a_verified_archive_is_unpacked(
+    tmp_path: Path, deepcell: Callable[..., Card]
+) -> None:
+    found = CardWeights(deepcell("../../net.pt"), None, False).fetch()
+    assert found.paths == {"model": tmp_path / "cache" / "net" / "net.pt"}
+    assert found.paths["model"].read_bytes() == CONTENT
+
+
+def test_another_archive_is_an_error_with_both_digests(deepcell: Callable[..., Card]) -> None:
+    made = deepcell()
+    wrong = replace(made, files={"model": replace(made.files["model"], archive="0" * 32)})
+    with pytest.raises(ModelError, match=f"digest is md5:[0-9a-f]+, by the .* md5:{'0' * 32}"):
+        CardWeights(wrong, None, False).fetch()
+
+
+def test_an_archive_without_the_file_is_an_error(deepcell: Callable[..., Card]) -> None:
+    with pytest.raises(ModelError, match=r"holds no net\.pt"):
+        CardWeights(deepcell("other.pt"), None, False).fetch()
+
+
+def test_a_refused_token_skips_and_is_told_to_nobody(deepcell: Callable[..., Card]) -> None:
+    with pytest.raises(SkippedError, match="API token <your token> is not valid") as error:
+        CardWeights(deepcell(refuse=True), None, False).fetch()
+    assert "secret" not in str(error.value)

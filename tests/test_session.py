@@ -1,0 +1,85 @@
+"""Clocks that wait for the device, and batches that are halved when memory runs out."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from benchmark.errors import ModelError
+
+torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
+from models.session import Session  # noqa: E402
+
+
+def test_stages_are_timed_added_up_and_begun_anew_with_each_prediction() -> None:
+    session = Session("cpu")
+    with session.predicting():
+        for _ in range(2):
+            with session.stage("encode"):
+                time.sleep(0.02)
+        with session.stage("decode"):
+            pass
+    assert 0.04 <= session.stages["encode"] < 1 and 0 <= session.stages["decode"] < 0.02
+    shown = session.stages
+    with session.predicting():
+        pass
+    assert shown is session.stages and shown == {}
+
+
+def test_a_gpu_is_waited_for_at_both_borders_of_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append("cuda"))
+    session = Session("cuda")
+    with session.stage("encode"):
+        assert waited == ["cuda"]
+    assert waited == ["cuda", "cuda"]
+
+
+def test_only_the_cpu_promises_the_same_result_again() -> None:
+    for device, promised in (("cpu", True), ("cuda", False), ("mps", False)):
+        session = Session(device)
+        with session.predicting():
+            assert session.details == {"reproducible": promised}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory")],
+    ids=["cuda", "mps"],
+)
+def test_out_of_memory_halves_the_batch_until_it_fits_and_says_so(error: RuntimeError) -> None:
+    asked = []
+
+    def run(size: int) -> str:
+        asked.append(size)
+        if size > 5:
+            raise error
+        return "fits"
+
+    session = Session("cpu")
+    assert session.halving(run, 32) == "fits"
+    assert asked == [32, 16, 8, 4]
+    assert session.details == {"batch_size": 4, "batch_size_asked": 32}
+
+
+def test_a_batch_that_fits_is_recorded_as_it_was_asked_for() -> None:
+    session = Session("cpu")
+    assert session.halving(lambda size: size, 7) == 7
+    assert session.details == {"batch_size": 7}
+
+
+def test_memory_that_suffices_for_nothing_is_one_clear_error() -> None:
+    def run(size: int) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(ModelError, match=r"out of memory on cpu even with a batch of one"):
+        Session("cpu").halving(run, 4)
+
+
+def test_other_errors_are_not_taken_for_want_of_memory() -> None:
+    def run(size: int) -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Session("cpu").halving(run, 4)
