@@ -22,7 +22,7 @@ class CardFile:
         name: its file name.
         source: where it comes from: a URL, or where `way` is `hub`, a repository there.
         digest: `<algorithm>:<hexadecimal>` as published; None where nobody publishes one.
-        caches: where its own library keeps it, below the home folder.
+        caches: where its own library keeps it, below the home folder or a `$VARIABLE`.
         archive: MD5 digest of the archive that it comes in, where it comes in one.
     """
 

@@ -117,7 +117,8 @@ class CardWeights:
     def _found(self, file: CardFile) -> Path | None:
         folders = [self.folder, self.folder and self.folder / self.card.name, self._home]
         places = [folder / file.name for folder in folders if folder]
-        places += [Path.home() / place for place in file.caches]
+        # A path from the root of the file system, as of a variable, is no longer below home.
+        places += [Path.home() / os.path.expandvars(place) for place in file.caches]
         return next((place for place in places if place.is_file()), None)
 
     def _expected(self, file: CardFile) -> str | None:

@@ -139,12 +139,18 @@ def test_without_a_published_digest_the_first_download_is_held_to(
     assert first.digests["model"] in str(error.value) and file_digest(changed) in str(error.value)
 
 
-def test_a_file_that_its_own_library_keeps_is_found(tmp_path: Path) -> None:
+def test_a_file_that_its_own_library_keeps_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "home" / ".cache" / "lib" / "net"
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
-    chosen = CardWeights(card(caches=(".cache/lib/net",)), None, False)
+    chosen = CardWeights(card(caches=("$LIBRARY_HOME/net", ".cache/lib/net")), None, False)
     assert chosen.obstacle() is None and chosen.fetch().paths == {"model": place}
+    place.rename(tmp_path / "net")
+    assert chosen.obstacle() is not None
+    monkeypatch.setenv("LIBRARY_HOME", str(tmp_path))
+    assert chosen.obstacle() is None
 
 
 def test_a_damaged_lock_is_one_message(tmp_path: Path) -> None:
