@@ -18,7 +18,7 @@ class Action(Enum):
     compare = "two runs side by side, sample by sample: a=<run> b=<run>"
     list = "what can be chosen, and what is missing to run it"
     status = "which runs are complete, partial, failed, or being worked on"
-    check = "verify the prepared data and every stored prediction"
+    check = "verify the prepared data, the model's weights and every stored prediction"
 
 
 class Overwrite(Enum):

@@ -6,6 +6,7 @@ import re
 import pytest
 from helpers.runs import SAMPLES, do, drawn, journals, make_job, run
 
+from benchmark.actions.check import perform
 from benchmark.errors import SkippedError, UsageError
 from benchmark.report.results import load_result, load_results
 from models import network
@@ -172,3 +173,16 @@ def test_what_a_run_says_of_its_weights(root, file):
     do(made)
     told = json.loads((made.store.path / "run.json").read_text())["weights"]
     assert told["mark"] == "user" and told["digests"] == {"weights": file_digest(file)}
+
+
+def test_check_compares_weights_with_their_digests_and_downloads_none(root, file, capsys):
+    assert perform(job(root, str(file))) == 0
+    assert f"weights 'user {file_digest(file)[7:15]}': as they should be" in capsys.readouterr().out
+    assert perform(job(root, "vit_b_lm")) == 0
+    assert "weights 'vit_b_lm': not here; downloaded at the first run" in capsys.readouterr().out
+    (root / "vit_b_lm").write_bytes(b"truncated")
+    (root / "vit_b_lm_decoder").write_bytes(b"truncated")
+    wrong = job(root, "vit_b_lm")
+    wrong.settings.weights_dir = str(root)
+    assert perform(wrong) == 1
+    assert "by its card it is xxh128:fe9252a29f3f4ea53c15a06de471e186" in capsys.readouterr().err

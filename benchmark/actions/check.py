@@ -1,4 +1,4 @@
-"""Verify the prepared data and every stored prediction."""
+"""Verify the prepared data, the model's weights and every stored prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def perform(job: Job) -> int:
     Returns:
         0 if all is as it was written, else 1.
     """
-    faults = _check_data(job) + _check_runs(job)
+    faults = _check_data(job) + _check_weights(job) + _check_runs(job)
     for fault in faults:
         complain(fault)
     return PARTIAL if faults else DONE
@@ -31,6 +31,22 @@ def _check_data(job: Job) -> list[str]:
             steps.advance(entry.id)
     say(f"data '{job.data.name}': {len(job.data.entries)} samples, {len(faults)} faulty")
     return faults
+
+
+def _check_weights(job: Job) -> list[str]:
+    """Compare the weights with their digests, where they are here; none are downloaded."""
+    choice = job.weights_choice
+    if choice is None:
+        return []
+    about = choice.about()
+    if about.state != "here":
+        say(f"weights '{about.name}': not here; {about.state}")
+        return []
+    try:
+        say(f"weights '{choice.fetch().label}': as they should be")
+    except BenchmarkError as error:
+        return [str(error)]
+    return []
 
 
 def _check_runs(job: Job) -> list[str]:
