@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
 from benchmark.types import Weights, WeightsAbout
 from models.cards import Card, CardFile, cards
@@ -178,23 +179,18 @@ class UserWeights:
         Raises:
             ModelError: the folder is empty, or a file can't be read.
         """
-        files = [self.path]
-        if self.path.is_dir():
-            files = sorted(p for p in self.path.rglob("*") if p.is_file())
-            if not files:
-                raise ModelError(f"model.weights='{self.path}' is an empty folder.")
-        named = {
-            str(p.relative_to(self.path)) if self.path.is_dir() else "weights": p for p in files
-        }
+        named = self._files() if self.path.is_dir() else {"weights": self.path}
+        if not named:
+            raise ModelError(f"model.weights='{self.path}' is an empty folder.")
         digests = {name: file_digest(p) for name, p in named.items()}
         # One of several files would not stand for them all.
-        first = min(digests.values()) if len(digests) == 1 else _joint(digests)
+        [whole] = digests.values() if len(digests) == 1 else [f"sha256:{json_digest(digests)}"]
         return Weights(
-            f"user {short(first)}", self.mark, digests, paths=named, unpickle=self.unpickle
+            f"user {short(whole)}", self.mark, digests, paths=named, unpickle=self.unpickle
         )
 
-
-def _joint(digests: Mapping[str, str]) -> str:
-    from benchmark.digest import json_digest
-
-    return f"sha256:{json_digest(dict(digests))}"
+    def _files(self) -> dict[str, Path]:
+        """Those of a folder by their place in it; hidden ones are notes of download tools."""
+        found = {p.relative_to(self.path): p for p in self.path.rglob("*") if p.is_file()}
+        shown = {k: p for k, p in found.items() if not any(s.startswith(".") for s in k.parts)}
+        return {key.as_posix(): shown[key] for key in sorted(shown)}

@@ -50,7 +50,7 @@ def perform(job: Job) -> int:
             _row(table, name, told, "; ".join(_to_give(content, group)) or "nothing")
         out.print(table)
     if wanting:
-        note("missing to run a model:")
+        note("to run a model:")
         for line in wanting:
             note(f"  {line}")
     return DONE

@@ -1,0 +1,134 @@
+"""The methods of the study on the command line, as a person without weights meets them, and as
+a person with weights does: random ones, which no report shows."""
+
+import csv
+import importlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers.runs import HELPERS, environment
+
+METHODS = [
+    "sam", "sam2", "sam3", "cellpose_sam", "cellpose3", "cellsam",
+    "musam_amg", "musam_ais", "apg", "apg_boundary",
+]  # fmt: skip
+SMALL = {  # adapter in small -> the module that makes its checkpoint
+    "small_sam": "small_musam",
+    "small_musam_amg": "small_musam",
+    "small_musam_ais": "small_musam",
+    "small_apg": "small_musam",
+    "small_apg_boundary": "small_musam",
+    "small_sam2": "small_sam2",
+    "small_sam3": "small_sam3",
+    "small_cellpose_sam": "small_cellpose",
+}
+
+
+def benchmark(root, *words, timeout=600, **more):
+    """Run the command line below `root`, with nobody's caches and tokens."""
+    own = {"HOME": str(root / "home"), "BENCHMARK_WEIGHTS": str(root / "weights")}
+    given = {k: v for k, v in environment(**own, **more).items() if k not in _TOKENS}
+    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *words, *places],
+        env=given, cwd=root, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+
+
+_TOKENS = ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH", "DEEPCELL_ACCESS_TOKEN", "XDG_CACHE_HOME",
+           "MICROSAM_CACHEDIR", "CELLPOSE_LOCAL_MODELS_PATH")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_sweep_over_all_methods_without_weights_is_ten_skipped_cells(tmp_path):
+    done = benchmark(tmp_path, "-m", f"model={','.join(METHODS)}", "data=nuclei_demo", timeout=120)
+    assert done.returncode == 1, done.stderr
+    rows = re.findall(r"│ model=(\w+) +│ (\w+) ", done.stdout)
+    assert rows == [(name, "skipped") for name in METHODS], done.stdout
+    reasons = dict(re.findall(r"^model=(\w+): skipped: (.*)$", done.stderr, re.MULTILINE))
+    assert set(reasons) == set(METHODS) and "Traceback" not in done.stderr
+    for name, reason in reasons.items():
+        kind, _, remedy = reason.partition(": ")
+        assert kind in ("weights unavailable", "library missing"), reason
+        assert re.search(
+            r"curl -L -o|hf auth login|export DEEPCELL_ACCESS_TOKEN|pip install", remedy
+        )
+        assert kind == "library missing" or name not in ("cellpose3",)
+    # Nothing was prepared, downloaded or begun for them.
+    assert not (tmp_path / "results" / "runs").exists() and not (tmp_path / "weights").exists()
+
+
+def test_the_list_says_what_each_method_needs(tmp_path):
+    done = benchmark(tmp_path, "action=list", COLUMNS="220")
+    assert done.returncode == 0, done.stderr
+    for name in METHODS:
+        assert re.search(rf"│ {name} +│", done.stdout), name
+    for fact in (
+        "vit_b_lm: not here", "vit_b_histopathology: not here", "CC-BY-4.0", "SAM License",
+        "cuda, mps, cpu", "non-commercial", "oracle", "nuclei_demo", "paper",
+    ):  # fmt: skip
+        assert fact in done.stdout, fact
+    assert "apg: weights vit_b_lm: downloaded at the first run (413 MB)" in done.stderr
+    assert "sam3: weights sam3: access is granted by hand" in done.stderr
+    assert re.search(r"cellpose3: library: .*configs/environment/cellpose3.txt", done.stderr)
+
+
+def test_the_list_finds_files_that_are_here(tmp_path):
+    for name in ("vit_b_lm", "vit_b_lm_decoder"):
+        (tmp_path / name).touch()
+    done = benchmark(tmp_path, "action=list", f"weights_dir={tmp_path}", COLUMNS="220")
+    assert "vit_b_lm: verified" in done.stdout  # the mark that a run will carry
+
+
+def test_listing_and_skipping_import_no_model_library(tmp_path):
+    code = (
+        "import sys; sys.argv = ['benchmark', 'action=list']\n"
+        "from benchmark.cli import main\n"
+        "assert main() == 0\n"
+        "print([m for m in ('torch', 'micro_sam', 'cellpose', 'sam2', 'transformers') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        env=environment(),
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", SMALL)
+def test_every_installed_method_runs_from_a_path_and_no_report_shows_it(tmp_path, model):
+    module = pytest.importorskip(f"helpers.{SMALL[model]}")
+    path = tmp_path / "random.pt"
+    made = module.make_checkpoint(path)
+    words = ["--config-dir", str(HELPERS / "configs"), f"model={model}", "data=nuclei_demo"]
+    chosen = f"model.weights={made if made is not None else path}"
+    done = benchmark(tmp_path, *words, chosen)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (run,) = (tmp_path / "results" / "runs").iterdir()
+    assert json.loads((run / "run.json").read_text())["weights"]["mark"] == "untrained"
+    (journal,) = (run / "records").iterdir()
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [record["status"] for record in records] == ["done"] * 4
+    assert [record["warm_up"] for record in records] == [True, False, False, False]
+    assert all(record["stages"] and record["details"]["reproducible"] for record in records)
+    assert "mSA" not in done.stdout + done.stderr and not (run / "report").exists()
+    report = benchmark(tmp_path, "action=report")
+    assert report.returncode == 2 and "no run in" in report.stderr
+
+
+@pytest.mark.slow
+def test_beside_a_real_result_random_weights_stay_out_of_every_table(tmp_path):
+    module = importlib.import_module("helpers.small_musam")
+    pytest.importorskip("micro_sam", reason='needs micro-sam: pip install -e ".[models]"')
+    module.make_checkpoint(tmp_path / "random.pt")
+    words = ["--config-dir", str(HELPERS / "configs"), "data=nuclei_demo", "limit=1"]
+    for more in (["model=otsu"], ["model=small_apg", f"model.weights={tmp_path / 'random.pt'}"]):
+        assert benchmark(tmp_path, *words, *more).returncode == 0
+    assert benchmark(tmp_path, "action=report").returncode == 0
+    table = tmp_path / "results" / "reports" / "paper" / "table.csv"
+    assert [row["model"] for row in csv.DictReader(table.open())] == ["otsu"]
+    assert benchmark(tmp_path, "action=compare", "a=otsu", "b=small_apg").returncode == 2
