@@ -129,7 +129,8 @@ class Sam2:
                 masks = [one["segmentation"] for one in found]
                 return merge(masks, rgb.shape[:2], exclusive=False, drop_largest=True)
 
-    def _describe(self, weights: Weights, key: str, blocks: int) -> DictConfig:
+    @staticmethod
+    def _describe(weights: Weights, key: str, blocks: int) -> DictConfig:
         """The configuration to build from, for a checkpoint with so many encoder blocks."""
         architecture = weights.architecture or _ARCHITECTURES.get(blocks)
         if architecture is None:

@@ -167,14 +167,14 @@ def _load(weights: Weights) -> tuple[Any, Any]:
 
 def _folder(weights: Weights) -> tuple[Path, list[str]]:
     """The one folder that the library shall load from, and its safetensors."""
-    place = next(iter(weights.paths.values())).parent
     files = [key for key in weights.paths if key.endswith(".safetensors")]
     if "config.json" not in weights.paths or not files:
-        lacks = "safetensors (pickled weights are not loaded)" if not files else "config.json"
+        first = next(iter(weights.paths.values()))
+        given = first if len(weights.paths) == 1 else first.parent
         raise ModelError(
-            f"model.weights: {place} holds no {lacks}. Give a folder as "
-            "https://huggingface.co/facebook/sam3 has it: config.json, model.safetensors, "
-            "processor_config.json and the tokenizer's files."
+            f"model.weights: {given} is no folder with config.json and safetensors (pickled "
+            "weights are not loaded). Give one as https://huggingface.co/facebook/sam3 has it: "
+            "config.json, model.safetensors, processor_config.json and the tokenizer's files."
         )
     folder = weights.paths["config.json"].parent
     astray = [path for path in weights.paths.values() if not path.is_relative_to(folder)]

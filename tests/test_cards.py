@@ -80,6 +80,7 @@ def test_a_digest_is_well_formed(card: Card, key: str, file: CardFile) -> None:
 
 @each_card
 def test_what_it_was_trained_on_has_evidence(card: Card) -> None:
+    assert card.trained_on  # or it reads as trained on nothing
     for row in card.trained_on:
         assert set(row) == {"data", "split", "evidence"}
         assert row["data"] and "https://" in row["evidence"]

@@ -25,7 +25,8 @@ class SmallSam2(Sam2):
 
     find_weights = staticmethod(partial(find_weights, family="sam2", untrained=True))
 
-    def _describe(self, weights, key, blocks):
+    @staticmethod
+    def _describe(weights, key, blocks):
         return described()
 
 

@@ -41,14 +41,25 @@ def make_checkpoint(path, seed=0):
     """Write random weights to `path`, a folder; the same ones for the same seed."""
     with Session("cpu").loading():
         import torch
-        from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model
-        from transformers import Sam3Processor
+        from transformers import (
+            CLIPTokenizer,
+            Sam3Config,
+            Sam3ImageProcessor,
+            Sam3Model,
+            Sam3Processor,
+        )
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            Sam3Model(Sam3Config(**SMALL)).save_pretrained(path)
+            model = Sam3Model(Sam3Config(**SMALL))
+        # Initialised to be nearly constant: image and prompt shall matter.
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if name.endswith("weight") and value.ndim > 1 and "embed.weight" not in name:
+                    value *= 4
+        model.save_pretrained(path)
         tokens = ["<|startoftext|>", "<|endoftext|>"]  # and letters, alone and at a word's end
         tokens += [letter + end for letter in string.ascii_lowercase for end in ("", "</w>")]
         tokenizer = CLIPTokenizer({token: i for i, token in enumerate(tokens)}, [])
