@@ -76,7 +76,7 @@ class Cellpose3:
         }
         with session.loading():
             self._model = self._load(weights, device)
-        # The names are private, hence "<4"; without them the times alone would be missing.
+        # Both names are private, but cellpose 3 is finished.
         self._model._run_net = session.timed("network", self._model._run_net)
         self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
 

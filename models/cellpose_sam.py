@@ -69,7 +69,7 @@ class CellposeSam:
         }
         with session.loading():
             self._model = self._load(weights, device, bfloat16)
-        # The names are private, hence "<5"; without them the times alone would be missing.
+        # Both names are private: one more reason for "<5".
         self._model._run_net = session.timed("network", self._model._run_net)
         self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
 
@@ -91,8 +91,8 @@ class CellposeSam:
         def run(batch_size: int) -> Labels:
             masks: Labels = self._model.eval(
                 to_float32(image),  # a copy at each call: cellpose normalises in place
-                # Said, not guessed: cellpose takes an image wider than it has channels high
-                # for channels x height x width.
+                # Said, not guessed: cellpose takes the first axis for the channels where it is
+                # shorter than the last.
                 channel_axis=None if image.ndim == 2 else -1,
                 batch_size=batch_size,
                 **self._settings,
@@ -131,15 +131,15 @@ class CellposeSam:
 
 
 def _parameters(weights: Weights, key: str) -> dict[str, Any]:
-    """The checkpoint's parameters by the network's own names, if they are Cellpose-SAM's."""
+    """The checkpoint's parameters, if they are Cellpose-SAM's."""
     content = open_checkpoint(weights, key)
     parameters = tensors(content)
     if len(parameters) < len(content):
         raise another_architecture(weights, key, "it holds more than parameters")
-    # Trained on several GPUs, all names have this prefix.
-    parameters = {name.removeprefix("module."): value for name, value in parameters.items()}
     if "encoder.cls_token" in parameters:
-        raise another_architecture(weights, key, "its encoder is DINO's, and only SAM's is supported")
+        raise another_architecture(
+            weights, key, "its encoder is DINO's, and only SAM's is supported"
+        )
     if "W2" not in parameters:
         raise another_architecture(
             weights, key, "it is not of cellpose 4 (weights of cellpose 3: model=cellpose3)"

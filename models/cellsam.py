@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.resources import files
 from typing import Any, ClassVar
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from benchmark.types import Image, Labels, Weights
 from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
@@ -17,17 +19,18 @@ from models.weights import find_weights
 _LEAST_SIDE = 4  # pixels; cellSAM takes the shortest axis for the channels, which are three
 
 
-class CellSam:
+class CellSAM:
     """CellSAM, as `cellsam_pipeline(image, use_wsi=False)` gives it.
-
-    Kept from the pipeline, since it shapes the study's numbers: its normalisation expects
-    channels last, and of a grey H x W image it therefore stretches the first three COLUMNS to
-    0..1, which leaves them dark beside the others.
 
     Args:
         weights: a state dictionary of CellSAM.
         device: `cuda` or `cpu`; cellSAM knows no other.
-        bbox_threshold: objects detected with less confidence are dropped.
+        bbox_threshold: detections of less confidence are dropped. The pipeline's own parameter
+            of this name has no effect without tiling.
+        grey_columns: a quirk of the pipeline, which shapes the study's numbers: it stretches
+            `image[..., 0]`, `[..., 1]` and `[..., 2]` to 0..1, and of a grey H x W image these
+            are three COLUMNS. They turn black beside the others, and where all others are far
+            above 0, contrast is lost. False: the image as a whole is stretched.
 
     Raises:
         ModelError: the checkpoint is of another architecture.
@@ -47,22 +50,33 @@ class CellSam:
     find_weights = staticmethod(partial(find_weights, family="cellsam"))
 
     def __init__(
-        self, weights: Weights, device: str = "cpu", bbox_threshold: float = 0.4
+        self,
+        weights: Weights,
+        device: str = "cpu",
+        bbox_threshold: float = 0.4,
+        grey_columns: bool = True,
     ) -> None:
         self._session = session = Session(device)
         self.stages, self.details = session.stages, session.details
-        self._threshold = bbox_threshold
+        self._threshold, self._grey_columns = bbox_threshold, grey_columns
         with session.loading():
-            self._model = self._load(weights).to(device).eval()
-        self._model.predict = session.timed("network", _or_none(self._model.predict))
+            from cellSAM.cellsam_pipeline import normalize_image
+            from cellSAM.model import segment_cellular_image
+
+            # Without gradients, since cellSAM records them while it decodes, mask after mask.
+            model = self._load(weights).to(device).eval().requires_grad_(False)
+        self._normalise, self._segment, self._model = normalize_image, segment_cellular_image, model
+        model.generate_embeddings = session.timed("encode", model.generate_embeddings)
+        model.generate_bounding_boxes = session.timed("detect", model.generate_bounding_boxes)
+        model.predict = _mended(model.predict)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
 
         Args:
-            image: H x W or H x W x C (C 1 to 4), integer or finite float, 4 pixels or more on a
-                side. Three channels are RGB, or empty, nucleus and whole cell; two are the
-                last two of these; of four the first three are used.
+            image: H x W or H x W x C (C 1 to 4), integer or finite float, 4 pixels or more a
+                side. Three channels are RGB, or empty, nucleus and whole cell; fewer are the
+                last of these; of four the first three are used.
 
         Returns:
             H x W, int64. All 0 where no object is found.
@@ -70,14 +84,10 @@ class CellSam:
         Raises:
             ValueError: another shape, or values that are not finite.
         """
-        import torch
-        from cellSAM.cellsam_pipeline import normalize_image
-        from cellSAM.model import segment_cellular_image
-
-        planes = _planes(image)
-        with self._session.predicting(), torch.no_grad():
-            labels: Labels = segment_cellular_image(
-                normalize_image(planes),
+        planes = self._planes(image)
+        with self._session.predicting():
+            labels: Labels = self._segment(
+                self._normalise(planes),
                 self._model,
                 normalize=True,
                 bbox_threshold=self._threshold,
@@ -85,6 +95,21 @@ class CellSam:
             )[0]
         # Without an object it returns zeros in the shape of its input: 3 x H x W.
         return labels if labels.ndim == 2 else np.zeros(image.shape[:2], labels.dtype)
+
+    def _planes(self, image: Image) -> Any:
+        """The image in float32, in a shape that the pipeline's normalisation takes."""
+        values = to_float32(image)
+        height, width = image.shape[:2]
+        if min(height, width) < _LEAST_SIDE:
+            raise ValueError(
+                f"image of shape {image.shape}: CellSAM needs {_LEAST_SIDE} pixels or more a side"
+            )
+        planes = values.reshape(height, width, -1)[..., :3]
+        missing = 3 - planes.shape[2]
+        if missing == 2 and self._grey_columns:
+            return planes[..., 0]
+        # Empty channels come first, as cellSAM itself puts them.
+        return np.concatenate([np.zeros((height, width, missing), np.float32), planes], axis=2)
 
     def _load(self, weights: Weights) -> Any:
         key = next(iter(weights.paths))
@@ -105,41 +130,25 @@ class CellSam:
         confirm_loaded(model, parameters, weights, key)
         return model
 
-    def _build(self) -> Any:
-        from importlib.resources import files
+    @staticmethod
+    def _build() -> Any:
+        from cellSAM.sam_inference import CellSAM as Network
 
-        import yaml
-        from cellSAM.sam_inference import CellSAM
-
-        # Names inside both libraries come to be only where they are imported: see `predict`.
-        import cellSAM.cellsam_pipeline  # noqa: F401, I001
-
-        return CellSAM(yaml.safe_load((files("cellSAM") / "modelconfig.yaml").read_text()))
+        settings = OmegaConf.create((files("cellSAM") / "modelconfig.yaml").read_text())
+        return Network(OmegaConf.to_container(settings))
 
 
-def _planes(image: Image) -> Any:
-    """The image in float32 in a shape that the pipeline's normalisation takes."""
-    values = to_float32(image)
-    if min(image.shape[:2]) < _LEAST_SIDE:
-        raise ValueError(
-            f"image of shape {image.shape}: CellSAM needs {_LEAST_SIDE} pixels or more on a side"
-        )
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels == 1:
-        return values.reshape(image.shape[:2])
-    if channels == 2:
-        return np.concatenate([np.zeros_like(values[..., :1]), values], axis=2)
-    return values[..., :3]
+def _mended(predict: Callable[..., Any]) -> Callable[..., Any]:
+    """The model's `predict`, with the None that its caller takes for no object.
 
-
-def _or_none(predict: Callable[..., Any]) -> Callable[..., Any]:
-    """The model's `predict`, with the None for no object that its caller looks for.
-
-    It returns four of them, which its caller takes for a result and fails.
+    By itself it fails on an image without contrast, which is all 0 once it is normalised, and
+    returns four times None for no object, which its caller takes for a result and fails.
     """
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        found = predict(*args, **kwargs)
-        return None if found is None or found[0] is None else found
+    def run(images: Any, **kwargs: Any) -> Any:
+        if not images.any():
+            return None
+        found = predict(images, **kwargs)
+        return None if found[0] is None else found
 
     return run

@@ -7,13 +7,15 @@ from models.weights import find_weights
 
 
 def make_checkpoint(path, seed=0):
-    """Random weights; the statistics of its normalisations are those of an untrained network."""
+    """Random weights, with flows long enough to gather pixels into objects."""
     import torch
     from cellpose.resnet_torch import CPnet
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        CPnet([2, 32, 64, 128, 256], 3, sz=3, max_pool=True, diam_mean=30.0).save_model(path)
+        net = CPnet([2, 32, 64, 128, 256], 3, sz=3, max_pool=True, diam_mean=30.0)
+    net.output[2].weight.data *= 10
+    net.save_model(path)
     return path
 
 

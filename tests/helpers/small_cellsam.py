@@ -4,32 +4,40 @@ import contextlib
 from functools import partial
 from unittest import mock
 
-from models.cellsam import CellSam
+from models.cellsam import CellSAM
 from models.weights import find_weights
 
 QUERIES = 12
+SCALE = 100.0  # of the mask logits, which would else all pass
+
+
+@contextlib.contextmanager
+def few_queries(**sizes):
+    """Within, cellSAM's detector has 12 queries instead of 3500, and other sizes."""
+    import cellSAM.sam_inference as inference
+
+    whole = inference.build_inference_model
+
+    def build(args):
+        vars(args).update(num_query_position=QUERIES, **sizes)
+        return whole(args)
+
+    with mock.patch.object(inference, "build_inference_model", build):
+        yield
 
 
 @contextlib.contextmanager
 def small_parts():
     """Within, cellSAM builds itself of encoders of one block and a detector of one layer."""
-    import cellSAM.sam_inference as inference
     import segment_anything
     from segment_anything.build_sam import _build_sam
-
-    whole = inference.build_inference_model
 
     def sam(checkpoint=None):
         return _build_sam(768, 1, 12, [])  # the width is written into the detector's code
 
-    def detector(args):
-        args.enc_layers = args.dec_layers = 1
-        args.dim_feedforward, args.num_query_position = 64, QUERIES
-        return whole(args)
-
     with (
         mock.patch.dict(segment_anything.sam_model_registry, vit_b=sam),
-        mock.patch.object(inference, "build_inference_model", detector),
+        few_queries(enc_layers=1, dec_layers=1, dim_feedforward=64),
     ):
         yield
 
@@ -49,10 +57,12 @@ def make_checkpoint(path, seed=0, *, iou=1.0, confidence=2.0, copy=True, sizes=s
 
     with sizes(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = CellSam._build(None)
+        model = CellSAM._build()
     with torch.no_grad():
         for sam in (model.model, model.model_cp):
             sam.mask_decoder.iou_prediction_head.layers[-1].bias.fill_(iou)
+            for head in sam.mask_decoder.output_hypernetworks_mlps:
+                head.layers[-1].weight.mul_(SCALE)
         for head in model.cellfinder.decode_head.transformer.class_embed:
             head.bias.fill_(confidence)
     state = model.state_dict()
@@ -60,12 +70,13 @@ def make_checkpoint(path, seed=0, *, iou=1.0, confidence=2.0, copy=True, sizes=s
     return path
 
 
-class SmallCellSam(CellSam):
+class SmallCellSAM(CellSAM):
     find_weights = staticmethod(partial(find_weights, family="cellsam", untrained=True))
 
-    def _build(self):
+    @staticmethod
+    def _build():
         with small_parts():
-            return super()._build()
+            return CellSAM._build()
 
 
-ADAPTERS = {"small_cellsam": (SmallCellSam, make_checkpoint)}
+ADAPTERS = {"small_cellsam": (SmallCellSAM, make_checkpoint)}
