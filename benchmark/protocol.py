@@ -32,13 +32,16 @@ class Protocol:
             `zero` (elf's, the study's) or `exclude` (left out of means, and counted).
         mask_order: which of two overlapping masks of a model shows where its library leaves
             that open: the later `returned` (the study's), or the one of the higher `score`.
-            It shapes predictions, not scores: a model's YAML takes it as a parameter.
+        library_quirks: whether a fault of a method's library that shaped the study's numbers
+            is kept. This and the order shape predictions, not scores: a model's YAML takes
+            them as parameters.
     """
 
     name: str
     threshold_grid: str
     both_empty: str
     mask_order: str = "returned"
+    library_quirks: bool = True
 
     def __post_init__(self) -> None:
         """Refuse unknown switches.
@@ -50,10 +53,11 @@ class Protocol:
             ("threshold_grid", self.threshold_grid, tuple(THRESHOLD_GRIDS)),
             ("both_empty", self.both_empty, BOTH_EMPTY),
             ("mask_order", self.mask_order, MASK_ORDERS),
+            ("library_quirks", self.library_quirks, (True, False)),
         ):
             if value not in valid:
                 raise UsageError(
-                    f"protocol.{key} is '{value}'; it must be one of: {', '.join(valid)}."
+                    f"protocol.{key} is '{value}'; it must be one of: {', '.join(map(str, valid))}."
                 )
 
     @property

@@ -23,7 +23,9 @@ Labels = NDArray[np.integer]
 Number = Fraction | int | None
 
 PAPER = Protocol("paper", threshold_grid="drifting", both_empty="zero")
-CLEAN = Protocol("clean", threshold_grid="exact", both_empty="exclude", mask_order="score")
+CLEAN = Protocol(
+    "clean", threshold_grid="exact", both_empty="exclude", mask_order="score", library_quirks=False
+)
 PROTOCOLS = (PAPER, CLEAN)
 
 # The same examples on every run and no deadline: the first call may compile.

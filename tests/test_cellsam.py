@@ -39,8 +39,9 @@ def test_configuration():
     target, read, first = configured("cellsam")
     assert target == "models.cellsam.CellSAM" and first.startswith("# ")
     assert read.pop("weights") == "cellsam_general"
+    assert read.pop("grey_columns") == "${protocol.library_quirks}"
     parameters = inspect.signature(CellSAM).parameters
-    assert read == {name: parameters[name].default for name in list(parameters)[2:]}
+    assert read == {name: parameters[name].default for name in list(parameters)[2:-1]}
 
 
 # What follows needs no cellSAM.
