@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from benchmark.types import Image, Labels, Weights
 from models import prompts as derive
+from models.backbone import Maps
+from models.images import to_rgb8
 from models.masks import Patch, cut, merge
 from models.musam import MicroSam
 
@@ -63,7 +65,7 @@ class APG(MicroSam):
         nms_threshold: float = 0.9,
         batch_size: int = 32,
     ) -> None:
-        ways = {
+        ways: dict[str, Callable[[Maps], derive.Points]] = {
             "connected_components": lambda maps: derive.of_components(
                 *maps,
                 foreground_threshold=foreground_threshold,
@@ -100,7 +102,7 @@ class APG(MicroSam):
         """
         session = self._session
         with session.predicting():
-            maps = self._backbone.decode(image, session)
+            maps = self._backbone.decode(to_rgb8(image), session)
             with session.stage("prompt"):
                 points = self._points(maps)
                 masks = partial(prompted, self._backbone.predictor, points, self._min_size)
@@ -127,6 +129,8 @@ def prompted(predictor: Any, points: derive.Points, min_size: int, batch_size: i
     """
     import torch
 
+    if not len(points):
+        return Scored([], np.zeros(0, np.float32))
     # By the predictor's own image size. Upstream scales to 1024 whatever that is, which is the
     # same for every published model and would misplace the points of any other.
     scaled = predictor.transform.apply_coords(points, predictor.original_size)
@@ -166,7 +170,7 @@ def suppress(masks: Sequence[Patch], scores: NDArray[np.float32], threshold: flo
 
     Source: `micro_sam.util._batched_mask_nms`. As there, boxes reach from the first to the last
     pixel's centre, so masks overlap only where they share two rows and two columns; IoU and
-    threshold are compared in float32.
+    threshold are compared in float32. Between equal scores its order is the processor's choice.
     """
     starts = np.array([(m.row, m.column) for m in masks]).reshape(-1, 2)
     ends = starts + np.array([m.mask.shape for m in masks]).reshape(-1, 2) - 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
-from benchmark.types import Image, Labels, Weights
+from benchmark.types import Weights
 from models.checkpoint import (
     another_architecture,
     confirm_loaded,
@@ -20,9 +20,9 @@ from models.checkpoint import (
     open_checkpoint,
     tensors,
 )
-from models.images import to_rgb8
 from models.session import Session
 
+RGB = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 Made = TypeVar("Made")
 _PATCHES = "image_encoder.patch_embed.proj.weight"
@@ -74,11 +74,11 @@ class Backbone:
         self.decoder = decoder
         self._last: dict[str, tuple[str, Any, float]] = {}
 
-    def encode(self, image: Image, session: Session) -> dict[str, Any]:
+    def encode(self, image: RGB, session: Session) -> dict[str, Any]:
         """The image's embedding, which the predictor is set to.
 
         Args:
-            image: H x W or H x W x C, as it is in the data set.
+            image: H x W x 3, uint8, as `models.images.to_rgb8` makes it.
             session: the calling adapter's.
 
         Returns:
@@ -86,16 +86,17 @@ class Backbone:
             `original_size`.
 
         Raises:
-            ValueError: no image of 1 to 4 channels, or so long that a side of it vanishes at
-                the encoder's resolution.
+            ValueError: the image is so long that its other side vanishes at the encoder's
+                resolution.
         """
         from micro_sam.util import set_precomputed
 
         embeddings = self._once("encode", image, session, self._encode)
+        # Even if it is this image's already: one that failed since has left the predictor empty.
         set_precomputed(self.predictor, embeddings)
         return embeddings
 
-    def decode(self, image: Image, session: Session) -> Maps:
+    def decode(self, image: RGB, session: Session) -> Maps:
         """The decoder's maps: foreground, distance to the centre, distance to the boundary.
 
         Both distances fall towards the middle of an object.
@@ -111,7 +112,7 @@ class Backbone:
 
         embeddings = self.encode(image, session)
 
-        def run(_: Image) -> Maps:
+        def run(_: RGB) -> Maps:
             # Called as upstream calls it, in training mode: its batch normalisation takes the
             # statistics of this image. `eval()` would give other maps than those published.
             with torch.no_grad():
@@ -123,15 +124,14 @@ class Backbone:
 
         return self._once("decode", image, session, run)
 
-    def _encode(self, image: Image) -> dict[str, Any]:
-        rgb = to_rgb8(image)
-        height, width = rgb.shape[:2]
+    def _encode(self, image: RGB) -> dict[str, Any]:
+        height, width = image.shape[:2]
         if min(self.predictor.transform.get_preprocess_shape(height, width, self._side)) < 1:
             raise ValueError(
                 f"image of {height} x {width} pixels: at SAM's resolution, its longer side "
                 f"scaled to {self._side}, nothing is left of the shorter one"
             )
-        self.predictor.set_image(rgb)
+        self.predictor.set_image(image)
         return {
             "features": self.predictor.get_image_embedding(),
             "input_size": self.predictor.input_size,
@@ -143,9 +143,7 @@ class Backbone:
         side: int = self.predictor.model.image_encoder.img_size
         return side
 
-    def _once(
-        self, stage: str, image: Image, session: Session, make: Callable[[Image], Made]
-    ) -> Made:
+    def _once(self, stage: str, image: RGB, session: Session, make: Callable[[RGB], Made]) -> Made:
         """Make it, unless it was the last thing made; then say so, and what it took that time."""
         digest = array_digest(image)
         last, made, seconds = self._last.get(stage, ("", None, 0.0))
@@ -156,7 +154,8 @@ class Backbone:
             with session.stage(stage):
                 made = make(image)
             self._last[stage] = (digest, made, session.stages[stage])
-        return made  # type: ignore[return-value]  # a stage always makes the same
+        result: Made = made
+        return result
 
 
 _backbones: WeakValueDictionary[tuple[Any, ...], Backbone] = WeakValueDictionary()
@@ -213,7 +212,7 @@ def _state(found: Any, prefix: str = "") -> dict[str, Any]:
 def _architecture(
     model: Mapping[str, Any], weights: Weights, key: str, architectures: Mapping[str, Architecture]
 ) -> Architecture:
-    if weights.architecture in architectures:
+    if weights.architecture is not None and weights.architecture in architectures:
         return architectures[weights.architecture]
     if _PATCHES not in model:
         raise another_architecture(weights, key, f"SAM has a parameter '{_PATCHES}', it has none")

@@ -100,14 +100,18 @@ def merge(
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
     result: Labels = numbers[parts]
+    if result.all():
+        # A fault of the source's that published scores were made with: it numbers from 0 on
+        # what is there, so that without any background the first object is taken for it.
+        result -= 1
     return result
 
 
 def connected_parts(image: NDArray[Any]) -> Labels:
     """Label the connected parts of equal value, pixels being neighbours by their sides.
 
-    Block by block, with elf, as micro-sam does: on images beyond one block the parts are
-    numbered in another order than by any labelling of the whole, and ids decide ties.
+    Block by block, with elf, as micro-sam does: beyond one block, its ids are in another order
+    than those of a labelling of the whole.
 
     Args:
         image: H x W, bool or integer; 0 is background.

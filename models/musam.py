@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
 from models.backbone import ARCHITECTURES, Architecture, open_backbone
+from models.images import to_rgb8
 from models.session import Session
 from models.weights import find_weights
 
@@ -96,13 +97,14 @@ class AutomaticMasks(MicroSam):
         from micro_sam.instance_segmentation import AutomaticMaskGenerator
 
         with self._session.predicting():
-            embeddings = self._backbone.encode(image, self._session)
+            rgb = to_rgb8(image)
+            embeddings = self._backbone.encode(rgb, self._session)
 
             def prompt(size: int) -> Any:
                 generator = AutomaticMaskGenerator(
                     self._backbone.predictor, self._points_per_side, points_per_batch=size
                 )
-                generator.initialize(image, embeddings)
+                generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
                 return generator
 
             with self._session.stage("prompt"):
@@ -172,7 +174,7 @@ class InstanceDecoder(MicroSam):
         from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
 
         with self._session.predicting():
-            maps = self._backbone.decode(image, self._session)
+            maps = self._backbone.decode(to_rgb8(image), self._session)
             with self._session.stage("postprocess"):
                 segmenter = InstanceSegmentationWithDecoder(
                     self._backbone.predictor, self._backbone.decoder
