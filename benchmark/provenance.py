@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,7 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
     return {
         "code": code_revision(),
         "python": platform.python_version(),
-        "packages": {
-            distribution.name: distribution.version
-            for distribution in sorted(
-                importlib.metadata.distributions(), key=lambda found: str(found.name)
-            )
-            if distribution.name  # a half-removed package has none
-        },
+        "packages": dict(sorted(_packages())),
         "host": socket.gethostname(),
         "system": platform.platform(),
         "processor": processor_name(),
@@ -37,6 +32,16 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
         "device": device,
         "threads": threads or os.environ.get("OMP_NUM_THREADS"),
     }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Name and version of everything installed."""
+    for distribution in importlib.metadata.distributions():
+        # A half-removed package has no name; by the backport that some libraries load, it
+        # raises instead.
+        with contextlib.suppress(FileNotFoundError):
+            if distribution.name:
+                yield distribution.name, distribution.version
 
 
 def code_revision() -> dict[str, Any]:

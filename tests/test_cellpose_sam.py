@@ -124,6 +124,7 @@ def test_large_image(model):
     assert labels.max() > 100
 
 
+@pytest.mark.slow
 def test_same_in_another_process_left_as_it_was(path, model, expected):
     np.testing.assert_array_equal(model.predict(GREY), expected)
     code = (

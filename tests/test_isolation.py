@@ -64,6 +64,12 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def as_torch_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A test before may have imported cellpose, which allows it.
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_inside_is_gone_outside_and_back_inside(what: str) -> None:
     get, change, changed = CHANGES[what]
@@ -99,6 +105,7 @@ def test_two_libraries_have_a_state_of_their_own() -> None:
         assert torch.get_num_threads() == 3
 
 
+@pytest.mark.slow
 def test_a_real_import_leaves_no_trace() -> None:
     # In a process of its own: what is imported is imported once.
     pytest.importorskip("cellpose", reason='needs cellpose: pip install -e ".[models]"')

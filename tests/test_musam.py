@@ -412,6 +412,7 @@ assert not loaded, loaded
 """
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_and_never_loads_qt(models, checkpoint):
     done = subprocess.run(
         [sys.executable, "-c", PROCESS, str(checkpoint)],

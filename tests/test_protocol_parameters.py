@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from benchmark import launcher
@@ -21,6 +22,7 @@ def model(*words: str) -> dict[str, Any]:
     ConfigStore.instance().store(name="settings", node=Settings)
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
     launcher.register()
+    GlobalHydra.instance().clear()  # a test before may have imported sam2, which sets it
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", overrides=list(words))
     found: dict[str, Any] = OmegaConf.to_container(config, resolve=True)["model"]  # type: ignore[index,call-overload]
