@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
-from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.cellpose_checkpoint import build_from_path, plain_parameters
 from models.images import to_float32
 from models.session import Session
 from models.weights import find_weights
@@ -119,33 +117,19 @@ class Cellpose3:
         from cellpose.models import CellposeModel
 
         key = next(iter(weights.paths))
-        parameters = _parameters(weights, key)
-        path = str(weights.paths[key])
-        try:
-            model = CellposeModel(pretrained_model=path, device=torch.device(device))
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, pickle.UnpicklingError) as error:
-            raise another_architecture(weights, key, str(error)) from error
-        # Cellpose takes other weights, with a warning, where it does not find a path, and
-        # leaves as they are the parameters that it does not find in a checkpoint.
-        if model.pretrained_model != path:
-            raise ModelError(f"cellpose loaded {model.pretrained_model} instead of {path}.")
-        confirm_loaded(model.net, parameters, weights, key)
+        parameters = plain_parameters(
+            weights,
+            key,
+            "output.2.weight",
+            "it is not of cellpose 3 (weights of cellpose 4: model=cellpose_sam)",
+        )
+        model = build_from_path(
+            lambda path: CellposeModel(pretrained_model=path, device=torch.device(device)),
+            parameters,
+            weights,
+            key,
+        )
         if weights.mark == "verified":
             # So cellpose does for a model that it knows by name, whatever its file says.
             model.diam_mean = 30.0
         return model
-
-
-def _parameters(weights: Weights, key: str) -> dict[str, Any]:
-    """The checkpoint's parameters, if they are cellpose 3's."""
-    content = open_checkpoint(weights, key)
-    parameters = tensors(content)
-    if len(parameters) < len(content):
-        raise another_architecture(weights, key, "it holds more than parameters")
-    if "output.2.weight" not in parameters:
-        raise another_architecture(
-            weights, key, "it is not of cellpose 3 (weights of cellpose 4: model=cellpose_sam)"
-        )
-    return parameters

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from typing import Any, ClassVar
 
-from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
-from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.cellpose_checkpoint import build_from_path, plain_parameters
+from models.checkpoint import another_architecture
 from models.images import to_float32
 from models.session import Session
 from models.weights import find_weights
@@ -108,40 +107,17 @@ class CellposeSam:
         import torch
 
         key = next(iter(weights.paths))
-        parameters = _parameters(weights, key)
-        path = str(weights.paths[key])
-        try:
-            model = self._build(path, torch.device(device), bfloat16)
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, pickle.UnpicklingError) as error:
-            raise another_architecture(weights, key, str(error)) from error
-        # Cellpose takes other weights, with a warning, where it does not find a path, and
-        # leaves as they are the parameters that it does not find in a checkpoint.
-        if model.pretrained_model != path:
-            raise ModelError(f"cellpose loaded {model.pretrained_model} instead of {path}.")
-        unused = {name: value for name, value in model.net.state_dict().items() if name in _UNUSED}
-        confirm_loaded(model.net, unused | parameters, weights, key)
-        return model
+        parameters = plain_parameters(
+            weights, key, "W2", "it is not of cellpose 4 (weights of cellpose 3: model=cellpose3)"
+        )
+        if "encoder.cls_token" in parameters:
+            raise another_architecture(
+                weights, key, "its encoder is DINO's, and only SAM's is supported"
+            )
+        build = partial(self._build, device=torch.device(device), bfloat16=bfloat16)
+        return build_from_path(build, parameters, weights, key, _UNUSED)
 
     def _build(self, path: str, device: Any, bfloat16: bool) -> Any:
         from cellpose.models import CellposeModel
 
         return CellposeModel(pretrained_model=path, device=device, use_bfloat16=bfloat16)
-
-
-def _parameters(weights: Weights, key: str) -> dict[str, Any]:
-    """The checkpoint's parameters, if they are Cellpose-SAM's."""
-    content = open_checkpoint(weights, key)
-    parameters = tensors(content)
-    if len(parameters) < len(content):
-        raise another_architecture(weights, key, "it holds more than parameters")
-    if "encoder.cls_token" in parameters:
-        raise another_architecture(
-            weights, key, "its encoder is DINO's, and only SAM's is supported"
-        )
-    if "W2" not in parameters:
-        raise another_architecture(
-            weights, key, "it is not of cellpose 4 (weights of cellpose 3: model=cellpose3)"
-        )
-    return parameters

@@ -191,7 +191,7 @@ def test_other_weights_taken_silently(monkeypatch, tmp_path, weights, path):
     """By another path, as cellpose does for one that it does not find."""
     other = make_checkpoint(tmp_path / "other", seed=1)
     build = SmallCellposeSam._build
-    monkeypatch.setattr(SmallCellposeSam, "_build", lambda s, p, *a: build(s, str(other), *a))
+    monkeypatch.setattr(SmallCellposeSam, "_build", lambda s, p, **k: build(s, str(other), **k))
     with pytest.raises(ModelError, match=f"cellpose loaded {other} instead of {path}"):
         SmallCellposeSam(weights)
 

@@ -32,6 +32,7 @@ def perform(job: Job) -> int:
 
 def _run(job: Job) -> int:
     settings = job.settings
+    trained = job.weights is None or job.weights.mark != "untrained"
     with job.store.writing(
         job.describe(),
         partial(describe_attempt, job.device, settings.threads),
@@ -48,7 +49,7 @@ def _run(job: Job) -> int:
             protocol=job.protocol,
             basis=job.score_basis,
             seed=settings.seed,
-            trained=job.weights is None or job.weights.mark != "untrained",
+            trained=trained,
         ).run(
             job.requested,
             settings.overwrite.name,
@@ -57,17 +58,14 @@ def _run(job: Job) -> int:
         _tell(outcome)
         # Still under the lease: two processes shall not draw one report.
         result = load_result(job.store, job.score_key, job.protocol.name)
-        if result is None:
-            note(_UNTRAINED)
-        else:
+        if not trained:
+            note("no table: these weights were never trained")
+        if result is not None:
             show([result])
             _leave(result)
             folder = write_report([result], job.store.path / "report")
             note(f"stored in {job.store.path}, tables and pictures in {folder}")
     return DONE if outcome.complete else PARTIAL
-
-
-_UNTRAINED = "no table: these weights were never trained, or nothing was stored yet"
 
 
 def _tell(outcome: Outcome) -> None:

@@ -109,6 +109,14 @@ class SmallAPG(APG):
     find_weights = staticmethod(partial(find_weights, family="musam", untrained=True))
 
 
+ADAPTERS = {
+    "small_sam": (SmallSam, make_checkpoint),
+    "small_musam_amg": (SmallMasks, make_checkpoint),
+    "small_musam_ais": (SmallDecoder, make_checkpoint),
+    "small_apg": (SmallAPG, make_checkpoint),
+}
+
+
 def blobs(height, width, channels=None, seed=0):
     """An image with structure: smoothed noise, uint8, H x W or H x W x C."""
     noise = np.random.default_rng(seed).normal(size=(height, width, channels or 1))
