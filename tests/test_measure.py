@@ -1,0 +1,69 @@
+"""Seconds and peak memory of one prediction."""
+
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark import measure
+from benchmark.measure import Measure
+
+MIB = 1 << 20
+
+
+def test_the_peak_is_of_this_prediction_not_of_what_came_before():
+    def hold(mebibytes):
+        return np.ones(mebibytes * MIB // 8).sum()
+
+    with Measure() as large:
+        hold(400)
+    with Measure() as small:
+        hold(1)
+    assert large.memory["host"] > 400 * MIB
+    if sys.platform == "linux":
+        assert small.memory["host"] < large.memory["host"] - 300 * MIB
+
+
+def test_seconds_are_those_inside():
+    with Measure() as measured:
+        time.sleep(0.05)
+    time.sleep(0.05)
+    assert 0.05 <= measured.seconds < 0.09
+
+
+def test_a_gpu_is_waited_for_at_both_borders_and_its_peak_told(monkeypatch):
+    done = []
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True,
+        synchronize=lambda: done.append("wait"),
+        reset_peak_memory_stats=lambda: done.append("reset"),
+        max_memory_allocated=lambda: 7 * MIB,
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    with Measure() as measured:
+        done.append("predict")
+    assert done == ["wait", "reset", "predict", "wait"]
+    assert measured.memory["device"] == 7 * MIB
+
+
+def test_without_a_gpu_in_use_none_is_told_of(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with Measure() as measured:
+        pass
+    assert set(measured.memory) == {"host"}
+
+
+def test_an_error_goes_through():
+    with pytest.raises(ZeroDivisionError), Measure():
+        raise ZeroDivisionError
+
+
+def test_a_system_that_tells_no_peak_gives_that_of_the_process(monkeypatch):
+    monkeypatch.setattr(measure, "Path", lambda *_: SimpleNamespace(
+        read_text=lambda: "", write_text=lambda text: None
+    ))  # fmt: skip
+    with Measure() as measured:
+        pass
+    assert measured.memory["host"] > MIB
