@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -65,9 +65,12 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def as_torch_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_torch_comes() -> Iterator[None]:
     # A test before may have imported cellpose, which allows it.
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
 
 
 @pytest.mark.parametrize("what", CHANGES)

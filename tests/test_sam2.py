@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from benchmark.errors import ModelError
 from benchmark.types import Weights
 from models.images import to_rgb8
+from models.isolation import Isolation
 from models.masks import merge
 from models.sam2 import _ARCHITECTURES, Sam2, packaged
 from models.session import Session
@@ -183,7 +184,8 @@ def neighbours(order, checkpoint, folder):
         ADAPTERS | others if order == "first" else others | ADAPTERS
     ).items():
         ours = name == "small_sam2"
-        path = checkpoint if ours else make(Path(folder, name)) or Path(folder, name)
+        with Isolation():  # making some imports micro-sam, which imports sam2
+            path = checkpoint if ours else make(Path(folder, name)) or Path(folder, name)
         changed = {"points_per_side": 2, **OPEN} if ours else {}
         built[name] = adapter(adapter.find_weights(str(path)).fetch(), **changed)
         assert not GlobalHydra.instance().is_initialized(), f"after {name}"
