@@ -55,7 +55,10 @@ def download(card: Card, key: str, folder: Path) -> None:
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _WAYS[card.way](card, card.files[key], folder)
+        try:
+            _WAYS[card.way](card, card.files[key], folder)
+        except ImportError as error:
+            raise unavailable(card, f"downloading them needs '{error.name}'") from error
 
 
 def unavailable(card: Card, why: object) -> SkippedError:

@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from benchmark.errors import ModelError, SkippedError, UsageError
+from benchmark.errors import ModelError, SkippedError, StoreError, UsageError
 from models import download, network
 from models.cards import Card, CardFile
 from models.digests import Lock, file_digest
@@ -121,6 +121,25 @@ def test_a_download_of_something_else_is_an_error_and_leaves_nothing(
 def test_a_missing_page_skips_and_says_what_to_do(server: str) -> None:
     with pytest.raises(SkippedError, match=r"weights unavailable: 'net': .*404.*curl -L -o net.pt"):
         CardWeights(card(server + "x", digest=None), None, False).fetch()
+
+
+@pytest.mark.parametrize(
+    ("what", "told", "kind"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device", StoreError),
+        (ImportError("no", name="pooch"), "downloading them needs 'pooch'", SkippedError),
+    ],
+    ids=["full disk", "no library"],
+)
+def test_what_else_stands_in_the_way_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, what: Exception, told: str, kind: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise what
+
+    monkeypatch.setitem(download._WAYS, "url", fail)
+    with pytest.raises(kind, match=told):
+        CardWeights(card(), None, False).fetch()
 
 
 def test_without_a_published_digest_the_first_download_is_held_to(
