@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -98,7 +98,7 @@ class Sam2:
                 min_mask_region_area=min_mask_region_area,
             )
         predictor = self._generator.predictor
-        predictor.set_image = self._timed("encode", predictor.set_image)
+        predictor.set_image = self._session.timed("encode", predictor.set_image)
 
     def predict(self, image: Image) -> Labels:
         """Segment everything in an image.
@@ -153,13 +153,6 @@ class Sam2:
         model = instantiate(self._describe(weights, key, len(blocks)), _recursive_=True)
         load_parameters(model, parameters, weights, key)
         return model
-
-    def _timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            with self._session.stage(stage):
-                return work(*args)
-
-        return run
 
 
 def packaged(architecture: str) -> DictConfig:
