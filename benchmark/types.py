@@ -85,7 +85,7 @@ class WeightsAbout(NamedTuple):
 class WeightsChoice(Protocol):
     """Weights as chosen in a configuration, before anything is loaded or downloaded.
 
-    What an adapter's `find_weights` gives; `models/weights.py` has the ones of this repository.
+    What an adapter's `find_weights` gives; `models/weights/` has the ones of this repository.
     """
 
     def about(self) -> WeightsAbout:

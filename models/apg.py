@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from benchmark.types import Image, Labels, Weights
 from models import prompts as derive
 from models.backbone import Maps
-from models.images import to_rgb8
-from models.masks import Patch, cut, merge
+from models.common.images import to_rgb8
+from models.common.masks import Patch, cut, merge
 from models.musam import MicroSam
 
 _STABILITY_OFFSET = 1.0  # in logits, on either side of SAM's threshold

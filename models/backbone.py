@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.checkpoint import (
+from models.common.session import Session
+from models.weights.checkpoint import (
     another_architecture,
     confirm_loaded,
     load_parameters,
     open_checkpoint,
     tensors,
 )
-from models.session import Session
 
 RGB = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -78,7 +78,7 @@ class Backbone:
         """The image's embedding, which the predictor is set to.
 
         Args:
-            image: H x W x 3, uint8, as `models.images.to_rgb8` makes it.
+            image: H x W x 3, uint8, as `models.common.images.to_rgb8` makes it.
             session: the calling adapter's.
 
         Returns:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
-from models.images import to_float32
-from models.session import Session
+from models.common.images import to_float32
+from models.common.session import Session
 from models.weights import find_weights
 
 _LEAST_HEIGHT = 8  # pixels; cellpose 3 takes an image of fewer rows for channels first

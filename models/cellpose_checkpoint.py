@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
+from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 
 def plain_parameters(weights: Weights, key: str, sign: str, otherwise: str) -> dict[str, Any]:

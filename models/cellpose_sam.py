@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
-from models.checkpoint import another_architecture
-from models.images import to_float32
-from models.session import Session
+from models.common.images import to_float32
+from models.common.session import Session
 from models.weights import find_weights
+from models.weights.checkpoint import another_architecture
 
 _UNUSED = ("diam_mean", "diam_labels")
 """Parameters of the network that cellpose 4 carries on from 3 and never reads."""

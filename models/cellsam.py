@@ -11,10 +11,10 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from benchmark.types import Image, Labels, Weights
-from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
-from models.images import to_float32
-from models.session import Session
+from models.common.images import to_float32
+from models.common.session import Session
 from models.weights import find_weights
+from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _LEAST_SIDE = 4  # pixels; cellSAM takes the shortest axis for the channels, which are three
 

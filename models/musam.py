@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
 from models.backbone import ARCHITECTURES, Architecture, open_backbone
-from models.images import to_rgb8
-from models.session import Session
+from models.common.images import to_rgb8
+from models.common.session import Session
 from models.weights import find_weights
 
 

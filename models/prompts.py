@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.types import Labels
-from models.masks import BLOCK, connected_parts
+from models.common.masks import BLOCK, connected_parts
 
 Map = NDArray[np.float32]
 Points = NDArray[np.int64]

@@ -11,11 +11,16 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.types import Image, Labels, Weights
-from models.checkpoint import another_architecture, load_parameters, open_checkpoint, tensors
-from models.images import to_rgb8
-from models.masks import merge
-from models.session import Session
+from models.common.images import to_rgb8
+from models.common.masks import merge
+from models.common.session import Session
 from models.weights import find_weights
+from models.weights.checkpoint import (
+    another_architecture,
+    load_parameters,
+    open_checkpoint,
+    tensors,
+)
 
 _ARCHITECTURES = {12: "hiera_t", 16: "hiera_s", 24: "hiera_b+", 48: "hiera_l"}
 """By the number of blocks of the image encoder."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
-from models.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
-from models.images import to_rgb8
-from models.masks import Mask, paint
-from models.session import Session
+from models.common.images import to_rgb8
+from models.common.masks import Mask, paint
+from models.common.session import Session
 from models.weights import find_weights
+from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _ORDERS = ("returned", "score")
 _AT_ONCE = 16

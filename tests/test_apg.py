@@ -18,7 +18,7 @@ from micro_sam.instance_segmentation import _derive_point_prompts, _get_centers
 from scipy.ndimage import gaussian_filter
 
 from models.apg import iou, prompted, suppress
-from models.masks import cut
+from models.common.masks import cut
 from models.prompts import innermost, of_components, of_maxima
 
 HALVES = {

@@ -8,7 +8,7 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from models.cards import WAYS, Card, CardFile, cards
+from models.weights.card import WAYS, Card, CardFile, cards
 
 CARDS: list[Card] = list(cards().values())
 FILES: list[tuple[Card, str, CardFile]] = [

@@ -10,10 +10,10 @@ import pytest
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.digests import file_digest
+from models.weights.digests import file_digest
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
-from models.checkpoint import (  # noqa: E402
+from models.weights.checkpoint import (  # noqa: E402
     confirm_loaded,
     load_parameters,
     open_checkpoint,

@@ -25,10 +25,16 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert found == "[]"
 
 
-@pytest.mark.parametrize("module", ["models.otsu", "models.controls", "models.precomputed"])
+ADAPTERS = sorted(f"models.{path.stem}" for path in (CHECKOUT / "models").glob("[!_]*.py"))
+LIBRARIES = (
+    "torch", "skimage", "stardist", "elf", "micro_sam", "segment_anything", "sam2",
+    "transformers", "cellpose", "cellSAM", "PyQt6", "napari", "pooch", "huggingface_hub",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ADAPTERS)
 def test_importing_an_adapter_loads_no_model_library(module: str) -> None:
-    heavy = ("torch", "skimage", "stardist", "elf")
-    found = python(f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])")
+    found = python(f"import sys, {module}; print([m for m in {LIBRARIES} if m in sys.modules])")
     assert found == "[]"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from micro_sam.util import _to_image
 
-from models.images import to_float32, to_rgb8
+from models.common.images import to_float32, to_rgb8
 
 DTYPES = ["uint8", "uint16", "int16", "int32", "uint64", "float16", "float32", "float64", "bool"]
 SHAPES = [(9, 7), (9, 7, 1), (9, 7, 2), (9, 7, 3), (9, 7, 4), (1, 5), (6, 1, 3)]

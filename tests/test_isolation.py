@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
-from models.isolation import Isolation  # noqa: E402
+from models.common.isolation import Isolation  # noqa: E402
 
 
 class Unpickler(pickle.Unpickler):
@@ -113,7 +113,7 @@ def test_a_real_import_leaves_no_trace() -> None:
     # In a process of its own: what is imported is imported once.
     pytest.importorskip("cellpose", reason='needs cellpose: pip install -e ".[models]"')
     code = (
-        "import torch; from models.isolation import Isolation\n"
+        "import torch; from models.common.isolation import Isolation\n"
         "with Isolation():\n"
         "    import cellpose.models\n"
         "    inside = torch.backends.cuda.matmul.allow_tf32\n"

@@ -5,7 +5,7 @@ import pytest
 from micro_sam.util import mask_data_to_segmentation
 from skimage.measure import label
 
-from models.masks import Patch, connected_parts, cut, merge, paint
+from models.common.masks import Patch, connected_parts, cut, merge, paint
 
 SHAPES = [(40, 50), (1, 30), (530, 60), (70, 1100)]  # the last two: beyond a block of micro-sam's
 

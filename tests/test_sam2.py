@@ -16,11 +16,11 @@ from packaging.requirements import Requirement
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.images import to_rgb8
-from models.isolation import Isolation
-from models.masks import merge
+from models.common.images import to_rgb8
+from models.common.isolation import Isolation
+from models.common.masks import merge
+from models.common.session import Session
 from models.sam2 import _ARCHITECTURES, Sam2, packaged
-from models.session import Session
 
 # Untrained, it is sure of nothing, and its masks have almost the same box.
 OPEN = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1.0}

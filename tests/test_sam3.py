@@ -17,9 +17,9 @@ from PIL import Image
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.cards import cards
-from models.images import to_rgb8
+from models.common.images import to_rgb8
 from models.sam3 import Sam3
+from models.weights.card import cards
 
 UNSURE = 0.2  # untrained, it gives every mask a score of about 0.25
 

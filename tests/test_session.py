@@ -9,7 +9,7 @@ import pytest
 from benchmark.errors import ModelError
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
-from models.session import Session  # noqa: E402
+from models.common.session import Session  # noqa: E402
 
 
 def test_stages_are_timed_added_up_and_begun_anew_with_each_prediction() -> None:

@@ -9,9 +9,9 @@ from helpers.runs import SAMPLES, do, drawn, journals, make_job, run
 from benchmark.actions.check import perform
 from benchmark.errors import SkippedError, UsageError
 from benchmark.report.results import load_result, load_results
-from models import network
-from models.digests import file_digest
-from models.weights import CACHE
+from models.weights import network
+from models.weights.choose import CACHE
+from models.weights.digests import file_digest
 
 TARGET = "helpers.segmenters.Weighted"
 MAPPED = {"default": "vit_b_lm", "histopathology": "vit_b_histopathology"}

@@ -16,10 +16,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from benchmark.errors import ModelError, SkippedError, StoreError, UsageError
-from models import download, network
-from models.cards import Card, CardFile
-from models.digests import Lock, file_digest
-from models.weights import CACHE, CardWeights, UserWeights, find_weights
+from models.weights import download, network
+from models.weights.card import Card, CardFile
+from models.weights.choose import CACHE, CardWeights, UserWeights, find_weights
+from models.weights.digests import Lock, file_digest
 
 CONTENT = b"parameters, many of them"
 
@@ -263,7 +263,7 @@ def test_only_the_tests_own_door_marks_weights_as_untrained(tmp_path: Path) -> N
     (tmp_path / "net.pt").write_bytes(CONTENT)
     path = str(tmp_path / "net.pt")
     assert find_weights(path, family="musam", untrained=True).fetch().mark == "untrained"
-    for source in (Path(__file__).parent.parent / "models").glob("*.py"):
+    for source in (Path(__file__).parent.parent / "models").rglob("*.py"):
         assert "untrained=True" not in source.read_text(), source
 
 

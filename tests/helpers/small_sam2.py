@@ -5,8 +5,8 @@ from functools import partial
 import torch
 from omegaconf import OmegaConf
 
+from models.common.session import Session
 from models.sam2 import Sam2, packaged
-from models.session import Session
 from models.weights import find_weights
 
 SMALL = {

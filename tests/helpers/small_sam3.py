@@ -4,8 +4,8 @@ import string
 from functools import partial
 from pathlib import Path
 
+from models.common.session import Session
 from models.sam3 import Sam3
-from models.session import Session
 from models.weights import find_weights
 
 _LAYERS = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}

@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 
 from benchmark.errors import ModelError, SkippedError
 from benchmark.files import disk_errors
-from models.cards import Card, CardFile
-from models.network import PATIENCE, reachable
+from models.weights.card import Card, CardFile
+from models.weights.network import PATIENCE, reachable
 
 HUB = "huggingface.co"
 DEEPCELL = "users.deepcell.org"
@@ -132,7 +132,7 @@ def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
     # Only its own library knows how to ask for the download with a token.
     from cellSAM import _auth
 
-    from models.digests import file_digest
+    from models.weights.digests import file_digest
 
     try:
         archive = Path(_auth.fetch_data(file.source, cache_subdir="models", file_hash=file.archive))

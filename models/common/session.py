@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
-from models.isolation import Isolation
+from models.common.isolation import Isolation
 
 Result = TypeVar("Result")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
 from benchmark.types import Weights, WeightsAbout
-from models.cards import Card, CardFile, cards
-from models.digests import Lock, file_digest, short
-from models.download import download, obstacle, to_get
+from models.weights.card import Card, CardFile, cards
+from models.weights.digests import Lock, file_digest, short
+from models.weights.download import download, obstacle, to_get
 
 CACHE = "BENCHMARK_WEIGHTS"
 """Environment variable: the folder that downloads go to; else one in the user's cache."""
@@ -147,7 +147,7 @@ class CardWeights:
 
 def _nature(path: Path) -> str:
     """What a wrong file looks like, to a person who has to find out why."""
-    from models.checkpoint import is_html
+    from models.weights.checkpoint import is_html
 
     size = path.stat().st_size
     kind = "it is an HTML page, such as a login or error page; " if is_html(path) else ""

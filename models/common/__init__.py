@@ -1,0 +1,1 @@
+"""What adapters share: a session on a device, isolation, images and masks."""
