@@ -8,6 +8,7 @@ import io
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -211,14 +212,24 @@ def test_a_host_is_asked_once_per_sweep(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_network_is_waited_for_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
-    monkeypatch.setattr(
-        network.socket, "create_connection", lambda place, patience: given.append(patience)
-    )
-    monkeypatch.setattr(network, "PATIENCE", 3.0)
-    with pytest.raises(AttributeError):  # the stand-in has nothing to close
-        network.reachable("weights.invalid")
-    assert given == [3.0]
+    assert network.PATIENCE == 3.0
+    monkeypatch.setattr(network, "PATIENCE", 0.1)
+    # As a look-up of a name that nobody answers.
+    monkeypatch.setattr(network.socket, "create_connection", lambda *_: time.sleep(2))
+    start = time.monotonic()
+    assert not network.reachable("weights.invalid")
+    assert time.monotonic() - start < 1
+
+
+def test_a_host_that_answers_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def connect(place: tuple[str, int], patience: float) -> SimpleNamespace:
+        asked.append(place)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(network.socket, "create_connection", connect)
+    assert network.reachable("weights.invalid") and asked == [("weights.invalid", 443)]
 
 
 def test_a_users_file_is_named_by_its_digest_whatever_it_is_called(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from pathlib import Path
 
 from benchmark.sweep import PROBES
@@ -36,8 +37,15 @@ def reachable(host: str) -> bool:
 
 
 def _probe(host: str) -> bool:
-    try:
-        socket.create_connection((host, 443), PATIENCE).close()
-    except OSError:
-        return False
-    return True
+    found: list[bool] = []
+
+    def connect() -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, 443), PATIENCE).close()
+            found.append(True)
+
+    # In a thread of its own: the look-up of a name knows no time limit.
+    probe = threading.Thread(target=connect, daemon=True)
+    probe.start()
+    probe.join(PATIENCE)
+    return bool(found)
