@@ -1,9 +1,14 @@
 """Fixtures that several files of tests share."""
 
 import shutil
+import signal
 
 import pytest
 from helpers.runs import do, make_job
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and every process below it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
