@@ -76,6 +76,15 @@ def test_a_file_in_weights_dir_is_verified_by_the_cards_digest(
     assert found.paths == {"model": tmp_path / "net.pt"} and found.label == "net"
 
 
+def test_an_algorithm_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xxhash", None)
+    (tmp_path / "net.pt").write_bytes(CONTENT)
+    with pytest.raises(ModelError, match="pip install xxhash"):
+        file_digest(tmp_path / "net.pt", "xxh128")
+
+
 def test_digests_are_those_that_the_systems_own_tools_give(tmp_path: Path) -> None:
     # sha256sum and md5sum of the empty file, which everybody knows.
     (tmp_path / "empty").touch()
@@ -215,10 +224,17 @@ def test_the_network_is_waited_for_no_longer_than_said(monkeypatch: pytest.Monke
     assert network.PATIENCE == 3.0
     monkeypatch.setattr(network, "PATIENCE", 0.1)
     # As a look-up of a name that nobody answers.
-    monkeypatch.setattr(network.socket, "create_connection", lambda *_: time.sleep(2))
+    answered = threading.Event()
+
+    def look_up(*_: object) -> SimpleNamespace:
+        answered.wait(20)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(network.socket, "create_connection", look_up)
     start = time.monotonic()
     assert not network.reachable("weights.invalid")
     assert time.monotonic() - start < 1
+    answered.set()
 
 
 def test_a_host_that_answers_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
         algorithm: `sha256`, `md5` or `xxh128` (micro-sam's).
 
     Raises:
-        ModelError: the file can't be read.
+        ModelError: the file can't be read, or the algorithm is not installed.
     """
     digest = _new(algorithm)
     try:
@@ -36,8 +36,10 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 def _new(algorithm: str) -> Any:
     if algorithm == "xxh128":
-        import xxhash  # only here: whoever loads no such file need not have it
-
+        try:
+            import xxhash  # only here: whoever loads no such file need not have it
+        except ImportError as error:
+            raise ModelError("digests of this kind (xxh128) need: pip install xxhash.") from error
         return xxhash.xxh128()
     makers: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5}
     return makers[algorithm]()
