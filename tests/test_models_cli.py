@@ -5,6 +5,7 @@ import csv
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -132,3 +133,33 @@ def test_beside_a_real_result_random_weights_stay_out_of_every_table(tmp_path):
     table = tmp_path / "results" / "reports" / "paper" / "table.csv"
     assert [row["model"] for row in csv.DictReader(table.open())] == ["otsu"]
     assert benchmark(tmp_path, "action=compare", "a=otsu", "b=small_apg").returncode == 2
+
+
+class Trap:
+    """Loading it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (shutil.copyfile, (__file__, str(self.path)))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_would_execute_code_runs_only_when_that_is_asked_for(tmp_path):
+    torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
+    pytest.importorskip("micro_sam", reason='needs micro-sam: pip install -e ".[models]"')
+    path, trap = tmp_path / "hostile.pt", tmp_path / "sprung"
+    importlib.import_module("helpers.small_musam").make_checkpoint(path)
+    torch.save(torch.load(path) | {"trainer": Trap(trap)}, path)
+    words = ["--config-dir", str(HELPERS / "configs"), "data=nuclei_demo", "limit=1"]
+    words += ["model=small_musam_ais", f"model.weights={path}"]
+    refused = benchmark(tmp_path, *words)
+    assert refused.returncode == 1 and not trap.exists()
+    (error,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    for word in (str(path), "shutil.copyfile", "weights_unsafe=true", "sha256:"):
+        assert word in error
+    assert "Traceback" not in refused.stderr
+    assert not list((tmp_path / "results" / "runs").glob("*/run.json"))  # before the first image
+    asked_for = benchmark(tmp_path, *words, "weights_unsafe=true")
+    assert asked_for.returncode == 0 and trap.exists(), asked_for.stderr
