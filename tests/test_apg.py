@@ -1,7 +1,11 @@
 """APG: each step against micro-sam's own, and the whole of it, pixel for pixel."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
 import torch
 from helpers.small_musam import (
     SmallAPG,
@@ -217,6 +221,21 @@ def test_apg_equals_micro_sam(checkpoint, weights, image, prompts, monkeypatch):
     assert found.dtype == expected.dtype == np.uint32
     assert np.array_equal(found, expected)
     assert model.details["prompts"] >= 5 and 1 < model.details["masks"] < model.details["prompts"]
+
+
+REAL = ["u20s/images/*.tif", "histology_rgb/images/*.tif", "usiigaci/**/raw.tif"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA is not set")
+@pytest.mark.parametrize("pattern", REAL)
+def test_apg_equals_micro_sam_on_real_images(checkpoint, weights, pattern, monkeypatch):
+    with_small_models(monkeypatch)
+    path = min(Path(os.environ["BENCHMARK_DATA"]).glob(pattern))
+    image = tifffile.imread(path)[:400, :500]
+    expected = study_apg(checkpoint, image)
+    assert expected.max() >= 5
+    assert np.array_equal(SmallAPG(weights).predict(image), expected)
 
 
 @pytest.mark.slow
