@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,8 @@ def _quoted(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or key.lstrip("+") not in FREE_TEXT or value[:1] in ("'", '"'):
         return word
+    if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
+        return word  # names, not a path: several of them are a sweep
     # In Hydra's quotes a backslash means itself, except before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,12 @@ from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageErro
 from benchmark.identity import run_id, run_identity
 from benchmark.names import safe_name
 from benchmark.protocol import Protocol
-from benchmark.requirements import library_obstacle
+from benchmark.readiness import (
+    choose_weights,
+    fetch_weights,
+    library_obstacle,
+    weights_of_modality,
+)
 from benchmark.scoring import score_basis, score_key
 from benchmark.settings import Settings
 from benchmark.store import RunStore
@@ -54,8 +60,9 @@ class Job:
         Weights are named by their card or, the user's own, by their digest: a file may be
         called whatever its owner likes.
         """
-        words = [word for word in self.variant if word.partition("=")[0] not in _PLACES]
-        if any(word.startswith("weights=") for word in self.variant):
+        parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
+        words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in _PLACES]
+        if "weights" in parameters:
             words.append(self.weights.name if self.weights else "no weights")
         name = str(self.settings.model["name"])
         return f"{name} ({', '.join(words)})" if words else name
@@ -79,19 +86,11 @@ class Job:
         model = self.settings.model
         parameters = {k: v for k, v in model.items() if k not in ("name", "_target_")}
         if isinstance(parameters.get("weights"), Mapping):
-            parameters["weights"] = self._by_modality(parameters["weights"])
+            parameters["weights"] = weights_of_modality(
+                parameters["weights"], self.settings.data.get("modality")
+            )
         check_parameters(self.adapter, parameters, str(model["name"]))
         return parameters
-
-    def _by_modality(self, weights: Mapping[str, Any]) -> Any:
-        modality = self.settings.data.get("modality")
-        chosen = weights.get(modality, weights.get("default"))
-        if chosen is None:
-            raise UsageError(
-                f"model.weights has none for modality '{modality}' and no 'default'; it has: "
-                f"{', '.join(weights)}."
-            )
-        return chosen
 
     @cached_property
     def weights_choice(self) -> WeightsChoice | None:
@@ -100,16 +99,7 @@ class Job:
         Raises:
             UsageError: there are none of that name.
         """
-        find = getattr(self.adapter, "find_weights", None)
-        if find is None:
-            return None
-        folder = self.settings.weights_dir
-        choice: WeightsChoice = find(
-            str(self.parameters["weights"]),
-            Path(folder).expanduser() if folder else None,
-            self.settings.weights_unsafe,
-        )
-        return choice
+        return choose_weights(self.adapter, self.parameters.get("weights"), self.settings)
 
     @cached_property
     def weights(self) -> Weights | None:
@@ -120,13 +110,7 @@ class Job:
             ModelError: a file is not what it should be.
         """
         choice = self.weights_choice
-        return None if choice is None else choice.expected() or self._fetch(choice)
-
-    def _fetch(self, choice: WeightsChoice) -> Weights:
-        obstacle = choice.obstacle()
-        if obstacle:
-            raise SkippedError(f"weights unavailable: {obstacle}")
-        return choice.fetch()
+        return None if choice is None else choice.expected() or fetch_weights(choice)
 
     def check_ready(self) -> None:
         """See whether the model can run here: by metadata, cards and files; nothing is imported.
@@ -270,7 +254,7 @@ class Job:
         name = self.settings.model["name"]
         objects: dict[str, Any] = {}
         if self.weights_choice is not None:
-            objects["weights"] = self._fetch(self.weights_choice)
+            objects["weights"] = fetch_weights(self.weights_choice)
             if self.weights and objects["weights"].digests != self.weights.digests:
                 raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
         if "device" in inspect.signature(self.adapter).parameters:

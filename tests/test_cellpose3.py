@@ -16,7 +16,7 @@ from helpers.small_cellpose3 import SmallCellpose3, make_checkpoint
 
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
-from benchmark.requirements import library_obstacle
+from benchmark.readiness import library_obstacle
 from models.cellpose3 import Cellpose3
 
 FINDING = {"cellprob_threshold": -6.0, "flow_threshold": 0.0}  # random weights find nothing else

@@ -11,7 +11,7 @@ from helpers.adapters import valid_or_refused as valid
 
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError, UsageError
-from benchmark.requirements import library_obstacle
+from benchmark.readiness import library_obstacle
 from models.cellpose_sam import CellposeSam
 
 if library_obstacle(CellposeSam):

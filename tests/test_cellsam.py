@@ -17,7 +17,7 @@ from helpers.small_cellsam import QUERIES, SmallCellSAM, few_queries, make_check
 
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
-from benchmark.requirements import library_obstacle
+from benchmark.readiness import library_obstacle
 from models.cellsam import CellSAM
 
 real = pytest.mark.skipif(

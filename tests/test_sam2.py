@@ -4,7 +4,6 @@ import importlib
 import inspect
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 import torch
 from helpers.adapters import GREY, ODD, RGB, ROOT, child, configured, drawn, valid_or_refused
 from helpers.small_sam2 import ADAPTERS, SMALL, SmallSam2, make_checkpoint
-from packaging.requirements import Requirement
 
 from benchmark.errors import ModelError
+from benchmark.readiness import library_obstacle
 from benchmark.types import Weights
 from models.common.images import to_rgb8
 from models.common.isolation import Isolation
@@ -177,7 +176,7 @@ def neighbours(order, checkpoint, folder):
     others = {}
     for path in sorted((ROOT / "tests/helpers").glob("small_*.py")):
         others |= getattr(importlib.import_module(f"helpers.{path.stem}"), "ADAPTERS", {})
-    others = {name: one for name, one in others.items() if installed(one[0].requires)}
+    others = {name: one for name, one in others.items() if library_obstacle(one[0]) is None}
     del others["small_sam2"]
     built = {}
     for name, (adapter, make) in (
@@ -191,16 +190,6 @@ def neighbours(order, checkpoint, folder):
         assert not GlobalHydra.instance().is_initialized(), f"after {name}"
     print(*built)
     np.save(Path(folder, "labels.npy"), built["small_sam2"].predict(GREY))
-
-
-def installed(requirements):
-    for requirement in map(Requirement, requirements):
-        try:
-            if not requirement.specifier.contains(version(requirement.name), prereleases=True):
-                return False
-        except PackageNotFoundError:
-            return False
-    return True
 
 
 @pytest.mark.slow

@@ -75,6 +75,8 @@ def test_a_users_file_never_stands_under_a_published_name(root, file):
     made = job(root, str(file), variant=(f"weights={file}", "level=2"))
     name = file_digest(file)[7:15]
     assert made.model_name == f"traced (level=2, user {name})"
+    mapped = job(root, {"default": str(file)}, variant=(f"weights.default={file}",))
+    assert mapped.model_name == f"traced (user {name})"
     named = job(root, MAPPED, variant=("weights=vit_b_histopathology",), modality="histopathology")
     assert named.model_name == "traced (vit_b_histopathology)"
     assert named.weights.label == "vit_b_histopathology (PathoSAM)"
@@ -160,6 +162,17 @@ def test_a_sweep_tells_skipped_from_failed_and_goes_on(tmp_path, file):
     logs = [path.read_text() for path in sorted(tmp_path.glob("results/sweeps/*/*/log.txt"))]
     assert "these weights were never trained" in logs[1] and "mSA " not in logs[1]
     assert f"user {file_digest(file)[7:15]}" in logs[2] and "vit_b_lm.pt" not in logs[2]
+
+
+def test_weights_can_be_swept_by_their_names_and_paths_may_hold_anything(tmp_path, file):
+    swept = run(tmp_path, "-m", "model.weights=vit_b_lm,vit_b_histopathology", model="weighted")
+    assert [*re.findall(r"model.weights=(\w+): skipped, ", swept.stderr)] == [
+        "vit_b_lm",
+        "vit_b_histopathology",
+    ]
+    odd = file.rename(tmp_path / "my weights, (1)=best.pt")
+    alone = run(tmp_path, f"model.weights={odd}", "limit=1", model="weighted")
+    assert alone.returncode == 0, alone.stderr
 
 
 def test_one_skipped_model_alone_ends_with_status_1_and_one_line(tmp_path):

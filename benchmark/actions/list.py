@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -16,7 +15,7 @@ from benchmark.console import note, out, printable
 from benchmark.errors import DONE, BenchmarkError
 from benchmark.job import Job
 from benchmark.provenance import library_versions
-from benchmark.requirements import library_obstacle
+from benchmark.readiness import choose_weights, library_obstacle
 from benchmark.settings import MISSING, Settings
 from benchmark.types import WeightsAbout
 
@@ -67,16 +66,12 @@ def _entries(group: str) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
 
 def _weights(adapter: type, content: Mapping[str, Any], settings: Settings) -> list[WeightsAbout]:
     """What there is to say of the weights in a model's YAML; of each, where it maps several."""
-    find = getattr(adapter, "find_weights", None)
     named = content.get("weights", MISSING)
     names = list(named.values()) if isinstance(named, Mapping) else [named]
-    if find is None or MISSING in names:
+    if MISSING in names:
         return []
-    folder = settings.weights_dir
-    return [
-        find(str(name), Path(folder) if folder else None, False).about()
-        for name in dict.fromkeys(names)
-    ]
+    choices = (choose_weights(adapter, name, settings) for name in dict.fromkeys(names))
+    return [choice.about() for choice in choices if choice is not None]
 
 
 def _installed(adapter: type) -> str:
