@@ -201,6 +201,7 @@ def test_another_protocol_scores_stored_predictions_without_the_model(
     assert list((tmp_path / "results" / "runs").glob("*/records/*.jsonl")) == records
 
 
+@pytest.mark.slow
 def test_a_model_outside_the_repository_needs_a_file_and_a_yaml(
     benchmark: Run, tmp_path: Path
 ) -> None:

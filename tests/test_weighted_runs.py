@@ -164,6 +164,7 @@ def test_a_sweep_tells_skipped_from_failed_and_goes_on(tmp_path, file):
     assert f"user {file_digest(file)[7:15]}" in logs[2] and "vit_b_lm.pt" not in logs[2]
 
 
+@pytest.mark.slow
 def test_weights_can_be_swept_by_their_names_and_paths_may_hold_anything(tmp_path, file):
     swept = run(tmp_path, "-m", "model.weights=vit_b_lm,vit_b_histopathology", model="weighted")
     assert [*re.findall(r"model.weights=(\w+): skipped, ", swept.stderr)] == [
