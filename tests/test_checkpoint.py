@@ -132,6 +132,17 @@ def test_another_architecture_is_named_before_anything_runs(
         load_parameters(net, tensors(open_checkpoint(found)), found, "model")
 
 
+def test_a_module_that_takes_no_notice_is_caught(tmp_path: Path, net: torch.nn.Module) -> None:
+    class Deaf(torch.nn.Linear):
+        def load_state_dict(self, *_: object, **__: object) -> None:  # type: ignore[override]
+            pass
+
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    found = weights(tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="what was loaded is not"):
+        load_parameters(Deaf(3, 2), tensors(open_checkpoint(found)), found, "model")
+
+
 def test_what_was_really_loaded_is_compared_with_the_file(
     tmp_path: Path, net: torch.nn.Module
 ) -> None:

@@ -182,6 +182,18 @@ def test_a_file_that_its_own_library_keeps_is_found(
     assert chosen.obstacle() is None
 
 
+@pytest.mark.parametrize(
+    ("published", "asked_for", "may"),
+    [(True, False, True), (False, False, False), (False, True, True)],
+)
+def test_only_a_published_digest_or_the_user_allows_to_unpickle(
+    tmp_path: Path, published: bool, asked_for: bool, may: bool
+) -> None:
+    (tmp_path / "net.pt").write_bytes(CONTENT)
+    known = digest(CONTENT, "sha256", tmp_path) if published else None
+    assert CardWeights(card(digest=known), tmp_path, asked_for).fetch().unpickle is may
+
+
 def test_a_damaged_lock_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("{")
     with pytest.raises(ModelError, match=r"lock can't be read .*move it away"):
