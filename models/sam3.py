@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
@@ -159,10 +160,24 @@ def _load(weights: Weights) -> tuple[Any, Any]:
     if amiss:
         why = f"{len(amiss)} parameters are missing or of another shape, such as '{amiss[0]}'"
         raise another_architecture(weights, files[0], why)
-    # A parameter that a version of the library renames is known by the report alone.
-    known = {name: saved.get(name, value) for name, value in model.state_dict().items()}
-    confirm_loaded(model, known, weights, files[0])
+    confirm_loaded(model, _renamed(saved, model.state_dict()), weights, files[0])
     return model, processor
+
+
+def _renamed(saved: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint under the names of the loaded model, where the library renames as it loads.
+
+    A parameter of a name that the file does not have is looked for by its values; one that is
+    not in the file at all is left out, and so refused.
+    """
+    strange = loaded.keys() - saved.keys()
+    by_value = {_values(value): value for value in saved.values()} if strange else {}
+    found = {name: by_value.get(_values(loaded[name])) for name in strange}
+    return saved | {name: value for name, value in found.items() if value is not None}
+
+
+def _values(tensor: Any) -> str:
+    return array_digest(tensor.detach().cpu().float().numpy())
 
 
 def _folder(weights: Weights) -> tuple[Path, list[str]]:

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmark.errors import ModelError
 from benchmark.types import Weights
 from models.common.images import to_rgb8
-from models.sam3 import Sam3
+from models.sam3 import Sam3, _renamed
 from models.weights.card import cards
 
 UNSURE = 0.2  # untrained, it gives every mask a score of about 0.25
@@ -294,3 +294,11 @@ def test_the_config_says_what_the_class_says():
     ]  # fmt: skip
     ours = inspect.signature(Sam3).parameters
     assert config == {name: ours[name].default for name in list(ours)[2:-1]}
+
+
+def test_a_renamed_parameter_is_known_by_its_values_and_no_other_vouches_for_itself():
+    saved = {"old": torch.arange(3.0), "same": torch.ones(2)}
+    loaded = {"new": torch.arange(3.0), "same": torch.ones(2)}
+    assert torch.equal(_renamed(saved, loaded)["new"], saved["old"])
+    loaded["new"] = loaded["new"] + 1
+    assert "new" not in _renamed(saved, loaded)

@@ -166,6 +166,24 @@ def test_without_a_published_digest_the_first_download_is_held_to(
     with pytest.raises(ModelError, match="by the first download") as error:
         chosen.fetch()
     assert first.digests["model"] in str(error.value) and file_digest(changed) in str(error.value)
+    # Meant, it is said once: the lock is the user's own.
+    assert f"take its line out of {tmp_path / 'cache' / 'digests.json'}" in str(error.value)
+
+
+def test_a_page_saved_under_the_name_is_never_held_to(tmp_path: Path, server: str) -> None:
+    page, chosen = tmp_path / "web" / "net.pt", CardWeights(card(server), None, False)
+    page.write_bytes(b"<html>Sign in</html>")
+    with pytest.raises(ModelError, match=r"no file of weights: .*an HTML page.*Remove it"):
+        chosen.fetch()
+    (tmp_path / "cache" / "net" / "net.pt").unlink()
+    page.write_bytes(CONTENT)
+    assert chosen.fetch().digests == {"model": digest(CONTENT, "sha256", tmp_path)}
+
+
+def test_a_download_that_leaves_no_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(download._WAYS, "url", lambda *_: None)
+    with pytest.raises(ModelError, match="weights 'net': model not found"):
+        CardWeights(card(), None, False).fetch()
 
 
 def test_a_file_that_its_own_library_keeps_is_found(

@@ -12,6 +12,7 @@ from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
 from benchmark.types import Weights, WeightsAbout
 from models.weights.card import Card, CardFile, cards
+from models.weights.checkpoint import is_html
 from models.weights.digests import Lock, file_digest, short
 from models.weights.download import download, obstacle, to_get
 
@@ -93,15 +94,14 @@ class CardWeights:
         """
         for key in self._missing():
             download(self.card, key, self._home)
-        paths = {key: self._found(file) for key, file in self.card.files.items()}
-        digests = {key: self._verified(key, path) for key, path in paths.items() if path}
+        found = {key: self._found(file) for key, file in self.card.files.items()}
+        paths = {key: path for key, path in found.items() if path}
+        if len(paths) < len(found):
+            raise ModelError(f"weights '{self.card.name}': {', '.join(self._missing())} not found.")
+        digests = {key: self._verified(key, path) for key, path in paths.items()}
+        weights = self._weights(digests)
         # By a digest that its publisher gave, a file is known to be safe.
-        trusted = all(file.digest for file in self.card.files.values())
-        return replace(
-            self._weights(digests),
-            paths={key: path for key, path in paths.items() if path},
-            unpickle=self.unpickle or trusted,
-        )
+        return replace(weights, paths=paths, unpickle=self.unpickle or weights.confirmed)
 
     def _weights(self, digests: Mapping[str, str]) -> Weights:
         card = self.card
@@ -134,24 +134,30 @@ class CardWeights:
         expected = self._expected(file)
         digest = file_digest(path, (expected or "sha256").partition(":")[0])
         if expected is None:
+            if is_html(path):  # or the lock would hold to it for ever
+                raise ModelError(f"{path} is no file of weights: {_nature(path)}{_AGAIN}")
             self._lock.put(self.card.name, file.name, digest)
         elif digest != expected:
-            whose = "its card" if file.digest else f"the first download ({cache()}/digests.json)"
+            whose, remedy = "its card", _AGAIN
+            if not file.digest:
+                whose = "the first download"
+                remedy = f"{_AGAIN} If the change is meant, take its line out of {self._lock.path}."
             raise ModelError(
                 f"{path} is not the file of the weights '{self.card.name}': its digest is "
-                f"{digest}, by {whose} it is {expected}. {_nature(path)}Remove it and run again "
-                "to download it anew, or give it by its path as weights of your own."
+                f"{digest}, by {whose} it is {expected}. {_nature(path)}{remedy}"
             )
         return digest
 
 
+_AGAIN = (
+    "Remove it and run again to download it anew, or give it by its path as weights of your own."
+)
+
+
 def _nature(path: Path) -> str:
     """What a wrong file looks like, to a person who has to find out why."""
-    from models.weights.checkpoint import is_html
-
-    size = path.stat().st_size
     kind = "it is an HTML page, such as a login or error page; " if is_html(path) else ""
-    return f"({kind}it has {size:,} bytes.) "
+    return f"({kind}it has {path.stat().st_size:,} bytes.) "
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def get(self, card: str, file: str) -> str | None:
         """The digest of the first download; None before it.
@@ -70,18 +70,18 @@ class Lock:
 
     def put(self, card: str, file: str, digest: str) -> None:
         """Remember the digest of a first download."""
-        with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         locked = self._read() | {f"{card}/{file}": digest}
-        write_whole(self._path, json.dumps(locked, indent=1, sort_keys=True).encode())
+        write_whole(self.path, json.dumps(locked, indent=1, sort_keys=True).encode())
 
     def _read(self) -> dict[str, str]:
-        if not self._path.exists():
+        if not self.path.exists():
             return {}
         try:
-            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(
-                f"{self._path} can't be read ({error}). It holds the digests of weights that "
+                f"{self.path} can't be read ({error}). It holds the digests of weights that "
                 "were downloaded first; move it away to trust the present files anew."
             ) from error
