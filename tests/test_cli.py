@@ -164,6 +164,7 @@ def test_the_same_images_under_another_name_are_the_same_run(
     assert [path.read_bytes() for path in tmp_path.glob("results/runs/*/records/*")] == records
 
 
+@pytest.mark.slow
 def test_every_action_works_on_what_a_run_left(benchmark: Run, tmp_path: Path) -> None:
     pytest.importorskip("elf", reason="python-elf is not installed")
     benchmark("-m", "model=otsu,empty")

@@ -145,6 +145,7 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
     assert_nothing_twice(trace, {process.pid})
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()

@@ -162,7 +162,8 @@ def application(when, checkpoint, target):
         assert hydra.compose("main", ["a=3"]).a == 3
 
 
-@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "inside"])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "inside"])
 def test_inside_a_hydra_application(when, weights, expected, tmp_path):
     alone("application", when, weights.paths["weights"], tmp_path / "labels.npy")
     assert np.array_equal(np.load(tmp_path / "labels.npy"), expected)
