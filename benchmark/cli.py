@@ -29,7 +29,9 @@ also
   errors.max_failures=0    samples that may fail: a number, or a fraction such as 0.1
   device=auto              auto | cpu | cuda | mps
   threads=4  seed=0        threads of numerical libraries; seed of every prediction
+  workers=2                processes that prepare data; one per core where not given
   data.split=test          test | val | all
+  data.root=<folder>       where public data sets lie, or are downloaded to
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
   model.weights=<name>     weights by their name, or /path/to/file: your own
   weights_dir=<folder>     where files of weights lie that you fetched yourself

@@ -49,6 +49,18 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk: for a folder that is renamed once complete.
+
+    Raises:
+        StoreError: the disk is full, the folder read-only, ...
+    """
+    with disk_errors(path), path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder outlast a power cut; does nothing where systems can't."""
     if os.name == "posix":

@@ -144,6 +144,7 @@ class Job:
                 datasets=Path(self.settings.datasets),
                 split=str(config["split"]),
                 allowed_failures=self.allowed_failures,
+                workers=self.settings.workers,
                 expect=config.get("expect"),
                 on_progress=steps.show,
             )

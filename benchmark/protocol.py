@@ -1,4 +1,4 @@
-"""How predictions are scored: each quirk of the published protocol is a named switch."""
+"""What of the published protocol is kept and what is mended: each quirk is a named switch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,40 @@ THRESHOLD_GRIDS = {
     "exact": tuple(k / 20 for k in range(10, 20)),
 }
 BOTH_EMPTY = ("zero", "exclude")
-MASK_ORDERS = ("returned", "score")
-_SCORING = ("threshold_grid", "both_empty")
+
+SWITCHES: dict[str, tuple[Any, ...]] = {
+    "threshold_grid": tuple(THRESHOLD_GRIDS),
+    "both_empty": BOTH_EMPTY,
+    "mask_order": ("returned", "score"),
+    "library_quirks": (True, False),
+    "counting": ("values", "objects"),
+    "val_limit": ("off_by_one", "exact"),
+    "cut_objects": ("one", "split"),
+    "label_resize": ("linear", "nearest"),
+    "pad_small": (True, False),
+    "crop_by_truth": (True, False),
+    "val_images": ("shared", "apart"),
+    "val_training": ("seen", "unseen"),
+    "volumes": ("cut", "whole"),
+    "random_splits": ("unseeded", "seeded"),
+    "bad_annotations": ("kept", "left_out"),
+    "ignore_region": ("object", "background"),
+}
+"""Every switch with its values: the study's first, then the mended one."""
+
+SCORING = ("threshold_grid", "both_empty")
+"""Switches that scores depend on."""
+
+METHODS = ("mask_order", "library_quirks")
+"""Switches that shape predictions: a model's YAML takes them as parameters.
+
+All others shape images and labels: a data set's YAML takes them, and its digests tell.
+"""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """The switches of a protocol; `configs/protocol/*.yaml` sets them.
+    """The switches of a protocol; `configs/protocol/*.yaml` sets them and says what each does.
 
     Attributes:
         name: `paper` or `clean`, or the user's own.
@@ -33,8 +60,23 @@ class Protocol:
         mask_order: which of two overlapping masks of a model shows where its library leaves
             that open: the later `returned` (the study's), or the one of the higher `score`.
         library_quirks: whether a fault of a method's library that shaped the study's numbers
-            is kept. This and the order shape predictions, not scores: a model's YAML takes
-            them as parameters.
+            is kept.
+        counting: whether the minimum of objects per image counts label `values`, background
+            included, or `objects`.
+        val_limit: whether the limit of 100 validation images is `off_by_one` or `exact`.
+        cut_objects: whether an object that a crop cut into pieces stays `one` or is `split`.
+        label_resize: whether labels are resized by `linear` interpolation of their ids or
+            by the `nearest` pixel.
+        pad_small: whether small images are padded with black.
+        crop_by_truth: whether a crop is laid around the annotated objects.
+        val_images: whether validation images are `shared` with the test split or `apart`.
+        val_training: whether validation images come from a split that models were trained
+            on (`seen`), or are held back from the test split (`unseen`).
+        volumes: whether splits `cut` volumes, or take them `whole`.
+        random_splits: the loader's `unseeded` random split, or a `seeded` one.
+        bad_annotations: whether badly annotated images are `kept` or `left_out`.
+        ignore_region: whether a region to be ignored is scored as an `object`, or is
+            `background`.
     """
 
     name: str
@@ -42,6 +84,18 @@ class Protocol:
     both_empty: str
     mask_order: str = "returned"
     library_quirks: bool = True
+    counting: str = "values"
+    val_limit: str = "off_by_one"
+    cut_objects: str = "one"
+    label_resize: str = "linear"
+    pad_small: bool = True
+    crop_by_truth: bool = True
+    val_images: str = "shared"
+    val_training: str = "seen"
+    volumes: str = "cut"
+    random_splits: str = "unseeded"
+    bad_annotations: str = "kept"
+    ignore_region: str = "object"
 
     def __post_init__(self) -> None:
         """Refuse unknown switches.
@@ -49,12 +103,8 @@ class Protocol:
         Raises:
             UsageError: a switch has a value that does not exist.
         """
-        for key, value, valid in (
-            ("threshold_grid", self.threshold_grid, tuple(THRESHOLD_GRIDS)),
-            ("both_empty", self.both_empty, BOTH_EMPTY),
-            ("mask_order", self.mask_order, MASK_ORDERS),
-            ("library_quirks", self.library_quirks, (True, False)),
-        ):
+        for key, valid in SWITCHES.items():
+            value = getattr(self, key)
             if value not in valid:
                 raise UsageError(
                     f"protocol.{key} is '{value}'; it must be one of: {', '.join(map(str, valid))}."
@@ -67,4 +117,4 @@ class Protocol:
 
     def switches(self) -> dict[str, Any]:
         """What a score depends on: not the name, nor what shaped the prediction before."""
-        return {key: value for key, value in asdict(self).items() if key in _SCORING}
+        return {key: value for key, value in asdict(self).items() if key in SCORING}

@@ -73,6 +73,7 @@ class Settings:
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     device: Device = Device.auto
     threads: int | None = None
+    workers: int | None = None  # processes that prepare data; one per core where not given
     seed: int = 0
     weights_dir: str | None = None
     weights_unsafe: bool = False

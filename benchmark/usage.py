@@ -44,7 +44,8 @@ def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
     valid = choices(group, folders)
     if not valid:
         return None
-    listed = "\n".join(f"  {known:<14} {told}" for known, told in valid.items())
+    width = max(map(len, valid))
+    listed = "\n".join(f"  {known:<{width}}  {told}" for known, told in valid.items())
     return f"there is no {group} '{name}'.{nearest(name, valid)} Known are:\n{listed}"
 
 

@@ -80,7 +80,7 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
     ("words", "said"),
     [
         (["model=otsuu"], "there is no model 'otsuu'. Did you mean 'otsu'? Known are:"),
-        (["data=nuclei"], "there is no data 'nuclei'. Did you mean 'nuclei_demo'?"),
+        (["data=nuclei_dem"], "there is no data 'nuclei_dem'. Did you mean 'nuclei_demo'?"),
         (["protocol=papr"], "there is no protocol 'papr'. Did you mean 'paper'?"),
         (["modle=otsu"], "there is no key 'modle'. Did you mean 'model'?"),
         (["model.sigmaa=2"], "there is no key 'model.sigmaa'. Did you mean 'model.sigma'?"),
@@ -96,7 +96,7 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
         (["model._target_=models.otsu.Nope"], "models.otsu.Nope, can't be imported"),
         (["device=cuda"], "model 'otsu' runs on cpu, not on cuda"),
         (["data.split=vall"], "data.split is 'vall'; it must be one of: test, val, all"),
-        (["data.split=val"], "data 'nuclei_demo' has no split 'val'; it has: test"),
+        (["data.split=val"], "this data set has no split 'val'; it has: test"),
         (["data=folder"], "please give data.images=... and data.labels=..."),
         (["model=precomputed"], "please give model.predictions=..."),
         (["data=folder", "data.images=no/*.tif", "data.labels=no"], "names no file"),

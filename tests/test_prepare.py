@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmark.data.prepare import prepare
-from benchmark.data.prepared import PreparedData, read_manifest
+from benchmark.data.prepared import Manifest, PreparedData
 from benchmark.data.read import read_image
-from benchmark.data.sources import FolderSource, Raw
+from benchmark.data.source import Raw
+from benchmark.data.sources import FolderSource
 from benchmark.errors import DataError, StoreError, UsageError
 from benchmark.tiff import tiff_bytes
 
@@ -35,8 +36,8 @@ class Listed:
     mark: int = 0
     val: tuple = ()
 
-    def items(self):
-        return [
+    def items(self, split):
+        everything = [
             Raw(
                 row[0],
                 f"group of {row[0]}",
@@ -46,8 +47,12 @@ class Listed:
             )
             for row in self.rows
         ]
+        kept = [raw for raw in everything if split in (raw.split, "all")]
+        if not kept and split == "val":
+            raise UsageError("this data set has no split 'val'; it has: test.")
+        return kept
 
-    def fingerprint(self):
+    def fingerprint(self, known=None):
         return self.mark
 
     def _read(self, image, labels=None):
@@ -67,7 +72,7 @@ def labels(value=1, shape=(8, 9)):
 
 
 def make(source, datasets, recipe=(), split="test", allowed=0, **options):
-    options.setdefault("parameters", {})
+    options = {"parameters": {}, "workers": 1} | options
     return prepare(
         "cells",
         source,
@@ -165,7 +170,7 @@ def test_one_image_is_in_memory_at_a_time(datasets):
         return pixels, pixels
 
     source = Listed([])
-    source.items = lambda: [Raw(f"{n:03d}", "g", "test", "f", read) for n in range(200)]
+    source.items = lambda split: [Raw(f"{n:03d}", "g", "test", "f", read) for n in range(200)]
     Big.__hash__ = object.__hash__
     assert len(make(source, datasets).entries) == 200
     assert most <= 2, "the last, and the one that takes its place"
@@ -257,9 +262,9 @@ def test_an_unknown_and_an_empty_split_are_slips(datasets, data):
     with pytest.raises(
         UsageError, match=r"data.split is 'train'; it must be one of: test, val, all"
     ):
-        PreparedData(data.folder, "cells", "train")
-    with pytest.raises(UsageError, match="data 'cells' has no split 'val'; it has: test"):
-        PreparedData(data.folder, "cells", "val")
+        make(Listed([("a", image(), labels())]), datasets, split="train")
+    with pytest.raises(UsageError, match="this data set has no split 'val'; it has: test"):
+        make(Listed([("a", image(), labels())]), datasets, split="val")
 
 
 # What can't be used
@@ -289,7 +294,10 @@ def test_more_unreadable_images_than_allowed_are_one_error_that_lists_them(datas
     with pytest.raises(DataError) as error:
         make(Listed(MIXED), datasets, TILES, allowed=1)
     told = str(error.value)
-    assert "data 'cells': 2 of 3 images can't be used: damaged.tif: can't be read." in told
+    assert (
+        "data 'cells': 2 of 3 images can't be used: sample 'damaged': damaged.tif: can't be read."
+        in told
+    )
     assert "file of other: the image is 8 x 9" in told
     assert "Mend or remove the files, or go on without them: errors.max_failures=2." in told
     assert folders(datasets) == strays(datasets) == []
@@ -390,8 +398,8 @@ def test_a_folder_without_its_manifest_does_not_pass_for_prepared(datasets, data
 
 def test_the_manifest_is_lines_of_json(data):
     lines = (data.folder / "manifest.jsonl").read_text().splitlines()
-    assert [json.loads(line)["id"] for line in lines[:-1]] == ["a", "b", "c"]
-    assert read_manifest(data.folder / "manifest.jsonl") == data.entries
+    assert [json.loads(line)["sample"]["id"] for line in lines[1:-1]] == ["a", "b", "c"]
+    assert Manifest.read(data.folder).entries == data.entries
 
 
 # Killed, and two at once
@@ -402,20 +410,20 @@ import sys
 from pathlib import Path
 import numpy as np
 from benchmark.data.prepare import prepare
-from benchmark.data.sources import Raw
+from benchmark.data.source import Raw
 
 class Source:
-    def items(self):
+    def items(self, split):
         image = np.arange(4096, dtype="u2").reshape(64, 64)
         return [Raw(f"{n:02d}", "g", "test", "f", lambda: (image, image)) for n in range(40)]
-    def fingerprint(self):
+    def fingerprint(self, known=None):
         return 0
 
 def say(done, total):
     print(done, flush=True)
 
 data = prepare("cells", Source(), [], parameters={}, datasets=Path(sys.argv[1]), split="test",
-               allowed_failures=lambda n: 0, on_progress=say)
+               allowed_failures=lambda n: 0, on_progress=say, workers=1)
 for entry in data.entries:
     data.read(entry)
 print("samples", len(data.entries), data.folder)

@@ -45,7 +45,7 @@ def folder(root, **options):
 def test_images_and_labels_are_paired_by_stem(pairs):
     # Out of order, and of another suffix on one side.
     (pairs / "labels" / "m1_t2.tif").rename(pairs / "labels" / "m1_t2.ome.TIFF")
-    items = folder(pairs).items()
+    items = folder(pairs).items("test")
     assert [raw.name for raw in items] == ["m1_t10", "m1_t2", "m2_t1"]
     for raw in items:
         image, labels = raw.read()
@@ -57,7 +57,7 @@ def test_images_and_labels_are_paired_by_stem(pairs):
 def test_a_name_is_the_same_with_its_accents_composed_or_apart(tmp_path):
     write(tmp_path / "images" / (unicodedata.normalize("NFD", "Zélle") + ".tif"))
     write(tmp_path / "labels" / (unicodedata.normalize("NFC", "Zélle") + ".tif"))
-    assert [raw.name for raw in folder(tmp_path).items()] == ["Z\u00e9lle"]
+    assert [raw.name for raw in folder(tmp_path).items("test")] == ["Z\u00e9lle"]
 
 
 def test_a_name_of_bytes_that_are_no_text_is_one_that_can_be_written(tmp_path):
@@ -65,7 +65,7 @@ def test_a_name_of_bytes_that_are_no_text_is_one_that_can_be_written(tmp_path):
     write(tmp_path / "images" / name, 3)
     write(tmp_path / "labels" / name)
     for group in (None, "m1_.*[^a-z.]"):
-        (raw,) = folder(tmp_path, group=group).items()
+        (raw,) = folder(tmp_path, group=group).items("test")
         assert raw.name.encode() and raw.group.encode()
         assert raw.read()[0][0, 0] == 3
 
@@ -77,7 +77,7 @@ def test_a_name_of_bytes_that_are_no_text_is_one_that_can_be_written(tmp_path):
 def test_a_file_without_its_partner_is_named(pairs, alone, said):
     write(pairs / alone / "x.tif")
     with pytest.raises(DataError, match="paired by file name without suffix") as error:
-        folder(pairs).items()
+        folder(pairs).items("test")
     assert f"{pairs}/{said}." in str(error.value)
 
 
@@ -85,13 +85,13 @@ def test_of_many_without_a_partner_some_are_named(pairs):
     for number in range(8):
         write(pairs / "images" / f"x{number}.tif")
     with pytest.raises(DataError, match=r"x4.tif has no label image; and 3 more\."):
-        folder(pairs).items()
+        folder(pairs).items("test")
 
 
 def test_two_files_of_one_stem_are_named(pairs):
     write(pairs / "images" / "m2_t1.tiff")
     with pytest.raises(DataError) as error:
-        folder(pairs).items()
+        folder(pairs).items("test")
     both = f"{pairs}/images/m2_t1.tif and {pairs}/images/m2_t1.tiff"
     assert f"data.images: two files with one stem: {both}" in str(error.value)
 
@@ -109,19 +109,19 @@ def test_two_files_of_one_stem_are_named(pairs):
     ],
 )
 def test_the_group_is_the_first_bracket_or_the_whole_match(pairs, group, found):
-    assert [raw.group for raw in folder(pairs, group=group).items()] == found
+    assert [raw.group for raw in folder(pairs, group=group).items("test")] == found
 
 
 @pytest.mark.parametrize("group", ["^m1", "z*", "()m", "(m1)|m2"])
 def test_a_group_that_is_missing_or_empty_is_refused(pairs, group):
     with pytest.raises(UsageError) as error:
-        folder(pairs, group=group).items()
+        folder(pairs, group=group).items("test")
     assert f"data.group='{group}' does not match the file name m" in str(error.value)
 
 
 def test_a_broken_regular_expression_is_a_slip(pairs):
     with pytest.raises(UsageError, match=r"data.group='\(m' is no regular expression: .*unterm"):
-        folder(pairs, group="(m").items()
+        folder(pairs, group="(m").items("test")
 
 
 # Patterns
@@ -215,7 +215,7 @@ def test_the_fingerprint_stays_where_nothing_changes(pairs, monkeypatch):
 
 
 def test_the_packaged_nuclei_are_125_in_a_square_of_512():
-    (raw,) = PackagedNuclei().items()
+    (raw,) = PackagedNuclei().items("test")
     image, labels = raw.read()
     assert image.shape == labels.shape == (512, 512)
     ids = np.unique(labels)
@@ -227,7 +227,7 @@ def test_the_packaged_nuclei_are_125_in_a_square_of_512():
 def test_without_stardist_the_demo_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install stardist"):
-        PackagedNuclei().items()
+        PackagedNuclei().items("test")
     monkeypatch.undo()
     monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)  # another stardist
     with pytest.raises(DataError, match="pip install stardist"):
@@ -237,7 +237,7 @@ def test_without_stardist_the_demo_says_what_to_install(tmp_path, monkeypatch):
 def test_the_demo_imports_neither_stardist_nor_torch():
     code = (
         "import sys; from benchmark.data.sources import PackagedNuclei as P; "
-        "P().fingerprint(); P().items()[0].read(); "
+        "P().fingerprint(); P().items('test')[0].read(); "
         "print([m for m in ('stardist', 'tensorflow', 'torch', 'csbdeep') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -296,7 +296,7 @@ def test_the_synthetic_data_is_pinned_to_the_bit(tmp_path):
 
 
 def test_val_goes_on_counting_where_test_ends():
-    items = drawn(styles=["rod_bacteria"], per_style=2, val_per_style=1, size=64).items()
+    items = drawn(styles=["rod_bacteria"], per_style=2, val_per_style=1, size=64).items("all")
     assert [(raw.name, raw.split) for raw in items] == [
         ("rod_bacteria_000", "test"),
         ("rod_bacteria_001", "test"),
@@ -316,7 +316,7 @@ def test_val_goes_on_counting_where_test_ends():
 )
 def test_what_cannot_be_drawn_is_a_slip(changes, said):
     with pytest.raises(UsageError, match=f"data.source: {said}"):
-        drawn(**changes).items()[0].read()
+        drawn(**changes).items("test")[0].read()
 
 
 def test_a_new_way_of_drawing_is_another_fingerprint(monkeypatch):

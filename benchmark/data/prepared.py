@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.data.read import read_image, read_labels
 from benchmark.digest import array_digest, json_digest
-from benchmark.errors import DataError, UsageError
+from benchmark.errors import DataError
+from benchmark.files import write_synced
 from benchmark.types import Sample
 
-SPLITS = ("test", "val", "all")
+MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the manifest.
+    """One sample of the manifest.
 
     Attributes:
         id: safe and unique.
@@ -44,30 +46,104 @@ class Entry:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that the recipe left out (too few objects, say).
+
+    Attributes:
+        original: the name it had in its source.
+        split: `test` or `val`.
+    """
+
+    original: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a prepared folder says of itself.
+
+    Attributes:
+        entries: its samples, in the order of preparation.
+        left_out: what its source has beyond them.
+        fingerprint: of the source it was prepared from.
+    """
+
+    entries: Sequence[Entry]
+    left_out: Sequence[LeftOut]
+    fingerprint: Any
+
+    def write(self, folder: Path) -> None:
+        """Write it: one JSON object per line, the last with their digest.
+
+        Raises:
+            StoreError: the disk is full.
+        """
+        lines: list[Any] = [{"source": self.fingerprint}]
+        lines += [{"left_out": vars(image)} for image in self.left_out]
+        lines += [{"sample": vars(entry)} for entry in self.entries]
+        lines.append({"digest": json_digest(lines)})
+        text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+        write_synced(folder / MANIFEST, text.encode())
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """Read it.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+        path = folder / MANIFEST
+        try:
+            *lines, seal = [json.loads(line) for line in path.read_text().splitlines()]
+            if seal != {"digest": json_digest(lines)}:
+                raise ValueError("it was changed or cut off")
+            samples = [line["sample"] for line in lines if "sample" in line]
+            return Manifest(
+                [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
+                [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],
+                lines[0]["source"],
+            )
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise DataError(
+                f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+            ) from error
+
+
+def read_fingerprint(folder: Path) -> Any:
+    """The fingerprint of the source that a folder was prepared from; its first line alone.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    path = folder / MANIFEST
+    try:
+        with path.open(encoding="utf-8") as file:
+            return json.loads(file.readline())["source"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+        ) from error
+
+
 class PreparedData:
     """The samples of one split.
 
     Args:
         folder: made by `benchmark.data.prepare`.
         name: the data set's name, for messages.
-        split: `test`, `val` or `all`.
+        split: `test`, `val` or `all`: what the folder was prepared for.
 
     Raises:
         DataError: the manifest can't be read.
-        UsageError: there is no such split, or it is empty.
     """
 
     def __init__(self, folder: Path, name: str, split: str) -> None:
         self.folder = folder
         self.name = name
         self.split = split
-        if split not in SPLITS:
-            raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
-        everything = read_manifest(folder / "manifest.jsonl")
-        self.entries = [entry for entry in everything if split in (entry.split, "all")]
-        if not self.entries:
-            has = sorted({entry.split for entry in everything})
-            raise UsageError(f"data '{name}' has no split '{split}'; it has: {', '.join(has)}.")
+        self.manifest = Manifest.read(folder)
+        self.entries = list(self.manifest.entries)
 
     def images_digest(self) -> str:
         """What predictions depend on: every id with its image."""
@@ -103,27 +179,3 @@ class PreparedData:
 
     def _remedy(self) -> str:
         return f"Remove {self.folder} to have it prepared anew."
-
-
-def read_manifest(path: Path) -> list[Entry]:
-    """The entries, in the order of preparation.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    try:
-        *rows, seal = [json.loads(line) for line in path.read_text().splitlines()]
-        if seal != {"digest": json_digest(rows)}:
-            raise ValueError("it was changed or cut off")
-        return [Entry(**{**row, "shape": tuple(row["shape"])}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(
-            f"{path} can't be read ({error}). Remove {path.parent} to have it prepared anew."
-        ) from error
-
-
-def manifest_text(entries: Iterable[Entry]) -> str:
-    """The manifest as it is written: one JSON object per line, the last with their digest."""
-    rows = [vars(entry) for entry in entries]
-    lines = [*rows, {"digest": json_digest(rows)}]
-    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)

@@ -54,11 +54,12 @@ def read_image(path: Path) -> Image:
     return image
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, whole_floats: bool = False) -> Labels:
     """Read a label image: 0 = background, one positive integer per object.
 
     Args:
         path: TIFF or PNG of integers, one channel.
+        whole_floats: accept floats that are whole numbers, as some public data sets store ids.
 
     Returns:
         H x W integers.
@@ -74,6 +75,8 @@ def read_labels(path: Path) -> Labels:
             f"{path}: labels must be one integer per pixel; this is {_shape(labels)} (colour?). "
             "Export the label image itself, not a picture of it."
         )
+    if whole_floats and labels.dtype.kind == "f" and np.array_equal(labels, np.trunc(labels)):
+        labels = labels.astype(np.int64)
     if labels.dtype.kind == "f":
         raise DataError(
             f"{path}: labels are {labels.dtype}, not integers. Save them as 16- or 32-bit integers."
@@ -101,14 +104,18 @@ def _read(path: Path, lossless: bool = False) -> Image:
     except Exception as error:  # decoders raise what they like on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error
-        reason = str(error).strip().splitlines()
         raise DataError(
-            f"{path}: can't be read ({reason[0] if reason else type(error).__name__}). "
-            "The file may be damaged or incomplete."
+            f"{path}: can't be read ({short_reason(error)}). The file may be damaged or incomplete."
         ) from error
     if lossless and is_jpeg:
         raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
     return array
+
+
+def short_reason(error: Exception) -> str:
+    """The first line of what an exception says, or its type where it says nothing."""
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _read_tiff(path: Path) -> tuple[Image, bool]:

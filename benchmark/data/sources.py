@@ -1,4 +1,4 @@
-"""Where raw images come from. A source lists its items; each is read when its turn comes."""
+"""Sources of images that lie in folders, in a package, or are drawn."""
 
 from __future__ import annotations
 
@@ -8,48 +8,19 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from benchmark.data.read import read_image, read_labels
+from benchmark.data.source import Raw, file_times, only, some
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
 DRAWING_VERSION = 1
 """Raised when `benchmark.data.synthetic` draws other pictures from the same seed."""
-
-
-@dataclass(frozen=True)
-class Raw:
-    """One image of a source, not yet read.
-
-    Attributes:
-        name: unique in the source, as found (a file's stem).
-        group: the volume, slide or movie it belongs to, as found.
-        split: `test` or `val`.
-        files: what to name when something is wrong with it.
-        read: returns (image, labels); raises DataError.
-    """
-
-    name: str
-    group: str
-    split: str
-    files: str
-    read: Callable[[], tuple[Image, Labels]]
-
-
-class Source(Protocol):
-    """What preparation asks of a source."""
-
-    def items(self) -> list[Raw]:
-        """The images, in a fixed order."""
-        ...
-
-    def fingerprint(self) -> Any:
-        """JSON-able; changes whenever what would be read may have changed."""
-        ...
 
 
 @dataclass
@@ -69,13 +40,14 @@ class FolderSource:
     root: str | None = None
     group: str | None = None
 
-    def items(self) -> list[Raw]:
+    def items(self, split: str) -> list[Raw]:
         """Pair the files.
 
         Raises:
             DataError: two files with one stem, a file without its partner.
             UsageError: nothing found; the regular expression is none, or does not match a name.
         """
+        only(split, ["test"])
         images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
         labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
         alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
@@ -89,17 +61,15 @@ class FolderSource:
                 group=self._group(images[stem]),
                 split="test",
                 files=f"{images[stem]}, {labels[stem]}",
-                read=lambda stem=stem: (read_image(images[stem]), read_labels(labels[stem])),  # type: ignore[misc]
+                read=partial(read_files, images[stem], labels[stem]),
             )
             for stem in sorted(images)
         ]
 
-    def fingerprint(self) -> Any:
+    def fingerprint(self, known: Any = None) -> Any:
         """Names, sizes and times of change of all files."""
         paths = find_files(self.images, self.root, "data.images")
-        paths += find_files(self.labels, self.root, "data.labels")
-        stats = ((path, path.stat()) for path in paths)
-        return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+        return file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
 
     def _group(self, path: Path) -> str:
         if self.group is None:
@@ -124,12 +94,13 @@ class PackagedNuclei:
     file of the installed package: importing stardist would cost seconds.
     """
 
-    def items(self) -> list[Raw]:
+    def items(self, split: str) -> list[Raw]:
         """The one image.
 
         Raises:
             DataError: stardist is not installed.
         """
+        only(split, ["test"])
         image, mask = self._files()
         return [
             Raw(
@@ -137,11 +108,11 @@ class PackagedNuclei:
                 group="dsb2018_nuclei",
                 split="test",
                 files=f"{image}, {mask}",
-                read=lambda: (read_image(image), read_labels(mask)),
+                read=partial(read_files, image, mask),
             )
         ]
 
-    def fingerprint(self) -> Any:
+    def fingerprint(self, known: Any = None) -> Any:
         """Sizes of the two files; what is in them is pinned in the data set's YAML."""
         return [path.stat().st_size for path in self._files()]
 
@@ -173,34 +144,43 @@ class SyntheticSource:
     size: int
     seed: int
 
-    def items(self) -> list[Raw]:
+    def items(self, split: str) -> list[Raw]:
         """The images to draw: test first, then val, which goes on counting."""
-        return [
+        wanted = only(split, ["test", "val"])
+        everything = [
             Raw(
                 name=f"{style}_{index:03d}",
                 group=f"{style}_{index:03d}",
                 split="test" if index < self.per_style else "val",
                 files=f"drawn, style {style}, number {index}",
-                read=self._drawer(style, index),
+                read=partial(_draw, style, index, self.seed, self.size),
             )
             for style in self.styles
             for index in range(self.per_style + self.val_per_style)
         ]
+        return [raw for raw in everything if raw.split in wanted]
 
-    def fingerprint(self) -> Any:
+    def fingerprint(self, known: Any = None) -> Any:
         """Nothing beyond the parameters, but for the version of the drawing."""
         return DRAWING_VERSION
 
-    def _drawer(self, style: str, index: int) -> Callable[[], tuple[Image, Labels]]:
-        from benchmark.data.synthetic import draw
 
-        def drawn() -> tuple[Image, Labels]:
-            try:
-                return draw(style, index, self.seed, self.size)
-            except (ValueError, TypeError) as error:
-                raise UsageError(f"data.source: {error}.") from error
+def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
+    from benchmark.data.synthetic import draw
 
-        return drawn
+    try:
+        return draw(style, index, seed, size)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"data.source: {error}.") from error
+
+
+def read_files(image: Path, labels: Path) -> tuple[Image, Labels]:
+    """Read one image and its label image.
+
+    Raises:
+        DataError: one of them can't be read, or is no such thing.
+    """
+    return read_image(image), read_labels(labels)
 
 
 def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
@@ -257,10 +237,3 @@ def _as_text(name: str) -> str:
     are no text become escapes.
     """
     return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()
-
-
-def some(told: Iterable[str], most: int = 5) -> str:
-    """The first few of many, and how many more there are."""
-    everything = sorted(told)
-    more = f"; and {len(everything) - most} more" if len(everything) > most else ""
-    return "; ".join(everything[:most]) + more

@@ -1,4 +1,4 @@
-"""The steps of a recipe: small pure functions on one image and its labels.
+"""A recipe: small pure functions on one image and its labels, in a given order.
 
 A step yields (suffix, image, labels): one for a crop, several for tiles, none to leave an
 image out. The suffix joins the sample's id.
@@ -6,45 +6,37 @@ image out. The suffix joins the sample's id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from benchmark.errors import DataError, UsageError
+from benchmark.data import geometry, objects
+from benchmark.data.geometry import Step
+from benchmark.errors import UsageError
 from benchmark.types import Image, Labels
 
-Step = Iterator[tuple[str, Image, Labels]]
-
-
-def tiles(image: Image, labels: Labels, rows: int, columns: int) -> Step:
-    """Cut into rows x columns tiles that differ by at most a pixel in size; ids are kept.
-
-    Raises:
-        ValueError: fewer than one row or column.
-        DataError: the image is too small.
-    """
-    if min(rows, columns) < 1:
-        raise ValueError(f"{rows} rows, {columns} columns: give 1 or more")
-    height, width = labels.shape
-    if rows > height or columns > width:
-        raise DataError(f"{height} x {width} pixels are too few for {rows} x {columns} tiles.")
-    row_edges = np.linspace(0, labels.shape[0], rows + 1).round().astype(int)
-    column_edges = np.linspace(0, labels.shape[1], columns + 1).round().astype(int)
-    for r in range(rows):
-        for c in range(columns):
-            window = np.s_[row_edges[r] : row_edges[r + 1], column_edges[c] : column_edges[c + 1]]
-            yield f"_r{r}c{c}", image[window], labels[window]
-
-
-TRANSFORMS: dict[str, Callable[..., Step]] = {"tiles": tiles}
+TRANSFORMS: dict[str, Callable[..., Step]] = {
+    step.__name__: step
+    for step in (
+        geometry.tiles,
+        geometry.center_crop,
+        geometry.crop_around_labels,
+        geometry.pad,
+        geometry.resize,
+        objects.ignore_label,
+        objects.connected_components,
+        objects.min_objects,
+        objects.only_channels,
+        objects.scale_channels,
+    )
+}
 
 
 def apply(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> Step:
     """Run an image through a recipe.
 
     Args:
-        recipe: steps in order, each a mapping of one name to its keyword arguments.
+        recipe: steps in order, each a mapping of one name to its keyword arguments; beside
+            it may stand `when: false`, and the step is left out.
         image: H x W or H x W x C.
         labels: H x W.
 
@@ -58,13 +50,10 @@ def apply(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> 
     if not recipe:
         yield "", image, labels
         return
-    step = recipe[0]
-    if not isinstance(step, Mapping) or len(step) != 1 or not TRANSFORMS.keys() & step:
-        raise UsageError(
-            f"data.recipe: {step!r} is no step of the form {{name: arguments}}. "
-            f"Names: {', '.join(TRANSFORMS)}."
-        )
-    ((name, arguments),) = step.items()
+    name, arguments, wanted = parse_step(recipe[0], TRANSFORMS, "data.recipe")
+    if not wanted:
+        yield from apply(recipe[1:], image, labels)
+        return
     try:
         outcome = list(TRANSFORMS[name](image, labels, **(arguments or {})))
     except (TypeError, ValueError) as error:
@@ -72,3 +61,19 @@ def apply(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> 
     for suffix, new_image, new_labels in outcome:
         for more_suffix, last_image, last_labels in apply(recipe[1:], new_image, new_labels):
             yield suffix + more_suffix, last_image, last_labels
+
+
+def parse_step(step: Any, known: Mapping[str, Any], word: str) -> tuple[str, Any, bool]:
+    """A step's name, its arguments, and whether it is to be done.
+
+    Raises:
+        UsageError: it is not of the form {name: arguments}, with or without `when`.
+    """
+    rest = {k: v for k, v in step.items() if k != "when"} if isinstance(step, Mapping) else {}
+    if len(rest) != 1 or not known.keys() & rest:
+        raise UsageError(
+            f"{word}: {step!r} is no step of the form {{name: arguments}}. "
+            f"Names: {', '.join(known)}."
+        )
+    ((name, arguments),) = rest.items()
+    return name, arguments, bool(step.get("when", True))

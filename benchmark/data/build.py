@@ -1,0 +1,277 @@
+"""Raw images -> a folder of prepared ones: streamed, by several processes, complete or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.geometry import Step
+from benchmark.data.prepared import Entry, LeftOut, Manifest
+from benchmark.data.source import Raw, some
+from benchmark.data.transforms import apply
+from benchmark.digest import array_digest
+from benchmark.errors import DataError, StoreError
+from benchmark.files import disk_errors, sync_folder, write_synced
+from benchmark.names import safe_name, safe_names
+from benchmark.tiff import tiff_bytes
+from benchmark.types import Image, Labels
+
+CHUNK, SLICES = 16, 64
+"""Files, or slices of a volume, that a worker gets at a time."""
+
+WORTH_WORKERS = 48
+"""From so many images on, starting processes pays."""
+
+Recipe = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some images for one worker.
+
+    Attributes:
+        raws: with the safe form of each one's name.
+        recipe: what is done to each.
+        folder: where they go.
+    """
+
+    raws: tuple[tuple[Raw, str], ...]
+    recipe: Recipe
+    folder: Path
+
+
+def build(
+    name: str,
+    raws: Sequence[Raw],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    fingerprint: Any,
+    workers: int,
+    allowed_failures: Callable[[int], int],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Prepare images in a temporary folder, and rename it once it is complete.
+
+    Args:
+        name: the data set's name, for messages.
+        raws: the images, in order.
+        recipe: what is done to each.
+        folder: what the temporary folder becomes.
+        fingerprint: of the source; stored with the manifest.
+        workers: processes; 1: all is done in this one.
+        allowed_failures: how many of n images may be unreadable.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        DataError: too many unreadable images, or two samples of one id.
+        StoreError: the disk is full or read-only, or too small for what is to come.
+    """
+    # Its own process id: a killed preparation's workers may still write into theirs.
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    with disk_errors(building):
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
+            shutil.rmtree(stale, ignore_errors=True)
+        for kind in ("images", "labels"):
+            (building / kind).mkdir(parents=True)
+    try:
+        entries: list[Entry] = []
+        left_out: list[LeftOut] = []
+        for outcome in _outcomes(raws, recipe, building, workers, on_progress):
+            entries += [entry for entry in outcome if isinstance(entry, Entry)]
+            left_out += [entry for entry in outcome if isinstance(entry, LeftOut)]
+        looked_at = len({entry.original for entry in entries}) + len(left_out)
+        _refuse_failures(name, entries, looked_at, allowed_failures(looked_at))
+        if not entries:
+            raise DataError(f"data '{name}': its source and recipe leave no sample.")
+        taken = Counter(entry.id.casefold() for entry in entries)
+        double = [key for key, count in taken.items() if count > 1]
+        if double:
+            raise DataError(
+                f"data '{name}': its recipe makes two samples of one id: {some(double)}."
+            )
+        Manifest(entries, left_out, fingerprint).write(building)
+        with disk_errors(folder):
+            building.rename(folder)
+            sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _outcomes(
+    raws: Sequence[Raw],
+    recipe: Recipe,
+    folder: Path,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[list[Entry | LeftOut]]:
+    """What became of the images, in their order, up to the one that closes the data set."""
+    ids = safe_names(raw.name for raw in raws)
+    closing = [index for index, raw in enumerate(raws) if raw.closing]
+    on_progress(0, closing[0] + 1 if closing else len(raws))
+    edges = [0, *(index + 1 for index in closing), len(raws)]
+    parallel = workers > 1 and len(raws) >= WORTH_WORKERS
+    done = 0
+    for start, stop in pairwise(edges):
+        part = raws[start:stop]
+        total = len(raws) if start else stop
+        last: list[Entry | LeftOut] = []
+        tasks = [
+            Task(tuple((raw, ids[raw.name]) for raw in some_raws), recipe, folder)
+            for some_raws in (_chunks(part) if parallel else ([raw] for raw in part))
+        ]
+        outcomes = _work(tasks, workers) if parallel else map(perform, tasks)
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            yield outcome
+            if not done:
+                _refuse_small_disk(folder, len(task.raws), total)
+            done += len(task.raws)
+            on_progress(done, total)
+            last = outcome
+        if (
+            part
+            and part[-1].closing
+            and any(isinstance(entry, Entry) and entry.original == part[-1].name for entry in last)
+        ):
+            return
+
+
+def _chunks(raws: Sequence[Raw]) -> Iterator[list[Raw]]:
+    """Neighbouring images: slices of one volume, or a few files."""
+    for volume, group in groupby(raws, key=lambda raw: raw.volume):
+        items = list(group)
+        size = SLICES if volume else CHUNK
+        yield from (items[k : k + size] for k in range(0, len(items), size))
+
+
+def _work(tasks: Sequence[Task], workers: int) -> Iterator[list[Entry | LeftOut]]:
+    """The outcome of each task, in order; no more than a few tasks are ahead of the reader."""
+    context = get_context("spawn")  # a fork would copy threads' locks, and torch's state
+    waiting: list[Future[list[Entry | LeftOut]]] = []
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)), context, initializer=_start_worker, initargs=(os.getpid(),)
+    )
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(perform, task))
+            if len(waiting) > 3 * workers:
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()
+    except BrokenProcessPool as error:
+        raise StoreError(
+            "a process that prepares images was killed (out of memory?); nothing half-done is "
+            "kept. Run the same command again, with workers=1 if memory is short."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when it has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def perform(task: Task) -> list[Entry | LeftOut]:
+    """Prepare some images; what can't be prepared is an entry with the reason."""
+    return [
+        outcome
+        for raw, safe in task.raws
+        for outcome in _prepare_one(raw, safe, task.recipe, task.folder)
+    ]
+
+
+def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[Entry | LeftOut]:
+    try:
+        image, labels = raw.read()
+        if image.shape[:2] != labels.shape:
+            height_width = " x ".join(map(str, labels.shape))
+            raise DataError(
+                f"{raw.files}: the image is {' x '.join(map(str, image.shape))}, its labels "
+                f"are {height_width}: height and width must agree."
+            )
+        pieces = list(_after(recipe, raw, image, labels))
+    except DataError as error:
+        yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
+        return
+    if not pieces:
+        yield LeftOut(raw.name, raw.split)
+    for suffix, one_image, one_labels in pieces:
+        # The suffix may make a long name too long.
+        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder)
+
+
+def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
+    """Run the recipe; what is wrong with the image is said with the names of its files."""
+    try:
+        yield from apply(recipe, image, labels)
+    except DataError as error:
+        raise DataError(f"{raw.files}: {error}") from error
+
+
+def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
+    for kind, array in (("images", image), ("labels", labels)):
+        write_synced(folder / kind / f"{sample}.tif", tiff_bytes(array))
+    return Entry(
+        id=sample,
+        original=raw.name,
+        group=raw.group,
+        split=raw.split,
+        image_digest=array_digest(image),
+        labels_digest=array_digest(labels),
+        shape=image.shape,
+        dtype=str(image.dtype),
+        objects=int(np.count_nonzero(np.unique(labels))),
+    )
+
+
+def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: int) -> None:
+    failed = [f"sample '{e.id}': {e.error}" for e in entries if e.error is not None]
+    if len(failed) > allowed:
+        of = f"{len(failed)} of {images} images" if len(failed) > 1 else "one image"
+        raise DataError(
+            f"data '{name}': {of} can't be used: {some(failed)} "
+            "Mend or remove the files, or go on without them: errors.max_failures="
+            f"{len(failed)}."
+        )
+
+
+def _refuse_small_disk(folder: Path, done: int, total: int) -> None:
+    """Judge by the first images whether all will fit, before hours are spent."""
+    written = sum(path.stat().st_size for path in folder.rglob("*.tif"))
+    needed = written / done * (total - done)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StoreError(
+            f"{folder.parent}: the prepared images will need about {needed / 1e9:.1f} GB more, "
+            f"and {free / 1e9:.1f} GB are free. Make room, or keep them elsewhere: "
+            "datasets=<folder>."
+        )
+
+
+def default_workers() -> int:
+    """One process per core that this one may use, at most eight: the disk is the limit then."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(8, cores or 1)

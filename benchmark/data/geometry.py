@@ -1,0 +1,186 @@
+"""Steps of a recipe that cut, pad or resize an image together with its labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmark.errors import DataError
+from benchmark.types import Image, Labels
+
+Step = Iterator[tuple[str, Image, Labels]]
+
+
+def tiles(image: Image, labels: Labels, rows: int, columns: int) -> Step:
+    """Cut into rows x columns tiles that differ by at most a pixel in size; ids are kept.
+
+    Raises:
+        ValueError: fewer than one row or column.
+        DataError: the image is too small.
+    """
+    if min(rows, columns) < 1:
+        raise ValueError(f"{rows} rows, {columns} columns: give 1 or more")
+    height, width = labels.shape
+    if rows > height or columns > width:
+        raise DataError(f"{height} x {width} pixels are too few for {rows} x {columns} tiles.")
+    row_edges = np.linspace(0, labels.shape[0], rows + 1).round().astype(int)
+    column_edges = np.linspace(0, labels.shape[1], columns + 1).round().astype(int)
+    for r in range(rows):
+        for c in range(columns):
+            window = np.s_[row_edges[r] : row_edges[r + 1], column_edges[c] : column_edges[c + 1]]
+            yield f"_r{r}c{c}", image[window], labels[window]
+
+
+def center_crop(
+    image: Image, labels: Labels, shape: Sequence[int], cut_objects: str = "one"
+) -> Step:
+    """Cut the middle out, along those axes that are longer than it.
+
+    Source: `_make_center_crop` in micro-sam's scripts/apg_experiments/util.py.
+
+    Args:
+        image: H x W or H x W x C.
+        labels: H x W.
+        shape: height and width in pixels.
+        cut_objects: see `crop`.
+    """
+    wanted = _shape(shape)
+    corner = [(have - want) // 2 for have, want in zip(labels.shape, wanted, strict=True)]
+    yield from crop(image, labels, corner, wanted, cut_objects)
+
+
+def crop_around_labels(
+    image: Image, labels: Labels, shape: Sequence[int], cut_objects: str = "one"
+) -> Step:
+    """Cut around the middle of the annotated objects' bounding box, as far as the image allows.
+
+    The truth decides what is shown: a method gets an easier image than from a microscope.
+    Source: `_make_center_crop(seg=...)` in micro-sam's scripts/apg_experiments/util.py.
+
+    Args:
+        image: H x W or H x W x C.
+        labels: H x W; without any object the middle of the image is cut out.
+        shape: height and width in pixels.
+        cut_objects: see `crop`.
+    """
+    wanted = _shape(shape)
+    if not labels.any():
+        yield from center_crop(image, labels, wanted, cut_objects)
+        return
+    corner = []
+    for positions, want in zip(np.nonzero(labels), wanted, strict=True):
+        middle = (int(positions.min()) + int(positions.max())) // 2
+        corner.append(middle - want // 2)
+    yield from crop(image, labels, corner, wanted, cut_objects)
+
+
+def crop(
+    image: Image, labels: Labels, corner: Sequence[int], shape: Sequence[int], cut_objects: str
+) -> Step:
+    """Cut a window out.
+
+    Args:
+        image: H x W or H x W x C.
+        labels: H x W.
+        corner: its upper left pixel; moved into the image where it lies outside.
+        shape: its height and width; an axis that is shorter stays as it is.
+        cut_objects: `one`: an object that the window's edge cuts into several pieces stays
+            one object. `split`: each piece becomes an object, as a method can only see.
+            What was in several pieces before, stays so.
+
+    Raises:
+        ValueError: another word for `cut_objects`.
+    """
+    if cut_objects not in ("one", "split"):
+        raise ValueError(f"cut_objects is '{cut_objects}'; it must be one or split")
+    size = [min(have, want) for have, want in zip(labels.shape, shape, strict=True)]
+    start = [
+        max(0, min(first, have - length))
+        for first, have, length in zip(corner, labels.shape, size, strict=True)
+    ]
+    window = tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))
+    inside = labels[window]
+    if cut_objects == "split" and inside.shape != labels.shape:
+        inside = _split_pieces(labels, inside)
+    yield "", image[window], inside
+
+
+def _split_pieces(labels: Labels, inside: Labels) -> Labels:
+    """Give a new id to each further piece of an object that was in one piece before."""
+    pieces, owners = _pieces(inside)
+    further = len(owners) - len(np.unique(owners))
+    if not further:
+        return inside
+    before = Counter(_pieces(labels)[1].tolist())
+    new = int(labels.max())
+    fits = new + further <= np.iinfo(inside.dtype).max
+    result = inside.copy() if fits else inside.astype(np.int64)
+    areas = np.bincount(pieces.ravel())[1:]
+    seen: set[int] = set()
+    for index in np.argsort(-areas, kind="stable"):  # the largest piece keeps the id
+        owner = int(owners[index])
+        if owner in seen and before[owner] == 1:
+            new += 1
+            result[pieces == index + 1] = new
+        seen.add(owner)
+    return result
+
+
+def _pieces(labels: Labels) -> tuple[Labels, Labels]:
+    """The connected components, numbered from 1, and the id that each belongs to."""
+    from skimage.measure import label
+
+    pieces = label(labels)
+    numbers, first = np.unique(pieces, return_index=True)
+    return pieces, labels.ravel()[first[numbers > 0]]
+
+
+def pad(image: Image, labels: Labels, shape: Sequence[int]) -> Step:
+    """Fill up with zeros at the bottom and on the right, up to a height and width.
+
+    Source: `_pad_image` in micro-sam's scripts/apg_experiments/util.py.
+    """
+    missing = [max(0, w - h) for h, w in zip(labels.shape, _shape(shape), strict=True)]
+    width = [(0, missing[0]), (0, missing[1])]
+    yield "", np.pad(image, width + [(0, 0)] * (image.ndim - 2)), np.pad(labels, width)
+
+
+def resize(image: Image, labels: Labels, shape: Sequence[int], label_resize: str) -> Step:
+    """Resize to a height and width; the image linearly and smoothed, its dtype kept.
+
+    Source: `resize` of scikit-image as micro-sam's scripts/apg_experiments/util.py calls it.
+
+    Args:
+        image: H x W or H x W x C.
+        labels: H x W.
+        shape: height and width in pixels.
+        label_resize: `nearest`, or `linear`: ids between those of two neighbours appear at
+            every border, and few objects keep their shape.
+
+    Raises:
+        ValueError: another word for `label_resize`.
+    """
+    from skimage.transform import resize as resized
+
+    orders = {"linear": None, "nearest": 0}
+    if label_resize not in orders:
+        raise ValueError(f"label_resize is '{label_resize}'; it must be linear or nearest")
+    order, wanted = orders[label_resize], _shape(shape)
+    new_image = resized(image, wanted, anti_aliasing=True, preserve_range=True)
+    # Floats hold ids exactly where they are below 2**53.
+    plain = labels.astype(np.float64)
+    new_labels = resized(plain, wanted, order=order, anti_aliasing=False, preserve_range=True)
+    yield "", new_image.astype(image.dtype), new_labels.astype(labels.dtype)
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width.
+
+    Raises:
+        ValueError: not two numbers from 1 on.
+    """
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape is {list(shape)}; it must be [height, width]")
+    return int(shape[0]), int(shape[1])

@@ -1,0 +1,87 @@
+"""What preparation asks of a source: its images, each to be read when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.errors import UsageError
+from benchmark.types import Image, Labels
+
+SPLITS = ("test", "val", "all")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One image of a source, not yet read. It goes to another process: `read` must pickle.
+
+    Attributes:
+        name: unique in the source, as found (a file's stem).
+        group: the volume, slide or movie it belongs to, as found.
+        split: `test` or `val`.
+        files: what to name when something is wrong with it.
+        read: returns (image, labels); raises DataError.
+        volume: the file it is a slice of; one process reads all slices of a volume.
+        closing: where this image is kept, those after it are left out.
+    """
+
+    name: str
+    group: str
+    split: str
+    files: str
+    read: Callable[[], tuple[Image, Labels]]
+    volume: str = ""
+    closing: bool = False
+
+
+class Source(Protocol):
+    """Where raw images come from."""
+
+    def items(self, split: str) -> list[Raw]:
+        """The images of a split, in a fixed order.
+
+        Args:
+            split: `test`, `val`, or `all` of both.
+
+        Raises:
+            UsageError: it has no such split.
+        """
+        ...
+
+    def fingerprint(self, known: Any = None) -> Any:
+        """JSON-able; changes whenever what would be read may have changed.
+
+        Args:
+            known: an earlier one. A source that knows its files only once its items are
+                listed looks at those that this one names, and returns it where they are gone.
+        """
+        ...
+
+
+def only(split: str, has: Iterable[str]) -> list[str]:
+    """The splits that are meant, of those there are.
+
+    Raises:
+        UsageError: no such split.
+    """
+    known = list(has)
+    if split == "all":
+        return known
+    if split not in known:
+        raise UsageError(f"this data set has no split '{split}'; it has: {', '.join(known)}.")
+    return [split]
+
+
+def some(told: Iterable[str], most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    everything = sorted(told)
+    more = f"; and {len(everything) - most} more" if len(everything) > most else ""
+    return "; ".join(everything[:most]) + more
+
+
+def file_times(paths: Iterable[Path]) -> list[list[Any]]:
+    """Name, size and time of change of each file."""
+    stats = ((path, path.stat()) for path in paths)
+    return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
