@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from multiprocessing import get_context
@@ -37,6 +38,7 @@ WORTH_WORKERS = 48
 """From so many images on, starting processes pays."""
 
 Recipe = Sequence[Mapping[str, Any]]
+Outcomes = Generator[list[Entry | LeftOut], None, None]
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,11 @@ def build(
     try:
         entries: list[Entry] = []
         left_out: list[LeftOut] = []
-        for outcome in _outcomes(raws, recipe, building, workers, on_progress):
-            entries += [entry for entry in outcome if isinstance(entry, Entry)]
-            left_out += [entry for entry in outcome if isinstance(entry, LeftOut)]
+        # Closed, so that no worker writes on into a folder that is removed.
+        with closing(_outcomes(raws, recipe, building, workers, on_progress)) as outcomes:
+            for outcome in outcomes:
+                entries += [entry for entry in outcome if isinstance(entry, Entry)]
+                left_out += [entry for entry in outcome if isinstance(entry, LeftOut)]
         looked_at = len({entry.original for entry in entries}) + len(left_out)
         _refuse_failures(name, entries, looked_at, allowed_failures(looked_at))
         if not entries:
@@ -119,12 +123,12 @@ def _outcomes(
     folder: Path,
     workers: int,
     on_progress: Callable[[int, int], None],
-) -> Iterator[list[Entry | LeftOut]]:
+) -> Outcomes:
     """What became of the images, in their order, up to the one that closes the data set."""
     ids = safe_names(raw.name for raw in raws)
-    closing = [index for index, raw in enumerate(raws) if raw.closing]
-    on_progress(0, closing[0] + 1 if closing else len(raws))
-    edges = [0, *(index + 1 for index in closing), len(raws)]
+    ends = [index for index, raw in enumerate(raws) if raw.closing]
+    on_progress(0, ends[0] + 1 if ends else len(raws))
+    edges = [0, *(index + 1 for index in ends), len(raws)]
     parallel = workers > 1 and len(raws) >= WORTH_WORKERS
     done = 0
     for start, stop in pairwise(edges):
@@ -135,14 +139,15 @@ def _outcomes(
             Task(tuple((raw, ids[raw.name]) for raw in some_raws), recipe, folder)
             for some_raws in (_chunks(part) if parallel else ([raw] for raw in part))
         ]
-        outcomes = _work(tasks, workers) if parallel else map(perform, tasks)
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            yield outcome
-            if not done:
-                _refuse_small_disk(folder, len(task.raws), total)
-            done += len(task.raws)
-            on_progress(done, total)
-            last = outcome
+        alone = (perform(task) for task in tasks)
+        with closing(_work(tasks, workers) if parallel else alone) as outcomes:
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                yield outcome
+                if not done:
+                    _refuse_small_disk(folder, len(task.raws), total)
+                done += len(task.raws)
+                on_progress(done, total)
+                last = outcome
         if (
             part
             and part[-1].closing
@@ -159,7 +164,7 @@ def _chunks(raws: Sequence[Raw]) -> Iterator[list[Raw]]:
         yield from (items[k : k + size] for k in range(0, len(items), size))
 
 
-def _work(tasks: Sequence[Task], workers: int) -> Iterator[list[Entry | LeftOut]]:
+def _work(tasks: Sequence[Task], workers: int) -> Outcomes:
     """The outcome of each task, in order; no more than a few tasks are ahead of the reader."""
     context = get_context("spawn")  # a fork would copy threads' locks, and torch's state
     waiting: list[Future[list[Entry | LeftOut]]] = []

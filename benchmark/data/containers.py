@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -202,12 +202,19 @@ class TiffVolume:
     def __init__(self, path: Path) -> None:
         import tifffile
 
-        self.file = tifffile.TiffFile(path)
-        self.shape = self.file.series[0].shape
+        self.series = tifffile.TiffFile(path).series[0]
+        self.shape = self.series.shape
 
     def __getitem__(self, where: tuple[Any, ...]) -> Any:
         """One slice."""
-        return self.file.series[0].asarray(key=where[0])
+        if len(self.series.pages) == self.shape[0]:
+            return self.series.asarray(key=where[0])
+        return self._whole[where]
+
+    @cached_property
+    def _whole(self) -> Any:
+        """All of it: a volume of three or four slices is mostly stored as one page of colours."""
+        return self.series.asarray()
 
 
 def _names(content: Any) -> str:

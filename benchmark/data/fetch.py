@@ -68,6 +68,7 @@ def fetch(request: Request) -> Found:
         DataError: an archive or a file is damaged.
     """
     reasons: list[str] = []
+    note(f"looking for {request.name} in {request.target}, by its loader in torch_em")
     if request.target.is_dir() and not _only_archives(request.target):
         found = _try(request, request.target, download=False, reasons=reasons)
         if found:

@@ -139,7 +139,7 @@ def volumes(items: Items, place: Place, cut: int, part: str) -> Items:
 def seeded(
     items: Items, place: Place, part: str, test: float = 0.0, val: float = 0.0, seed: int = 0
 ) -> Items:
-    """One part of a seeded split by group; see `benchmark.data.seeded`.
+    """One part of a seeded split by group, in the order of names; see `benchmark.data.seeded`.
 
     Raises:
         ValueError: another part.
@@ -149,7 +149,8 @@ def seeded(
         raise ValueError(f"part is '{part}'; it must be val or test")
     groups = {item.name: item.group for item in items}
     chosen = set(seeded_split(groups, place.lists, test=test, val=val, seed=seed)[part])
-    return [item for item in items if item.name in chosen]
+    # The loaders' own random splits, read one after the other, come in a random order.
+    return sorted((item for item in items if item.name in chosen), key=lambda item: item.name)
 
 
 SIMPLE: Mapping[str, Callable[..., Items]] = {f.__name__: f for f in (first, last, skip)}

@@ -34,8 +34,9 @@ class TorchEmSource:
         read: how its files are read; see `benchmark.data.containers.Reading`.
         lists: where its split lists are kept.
         root: the folder of all downloads; None: one in the user's cache.
-        group: a regular expression searched in an image's path below its folder; its first
-            bracket is the group. None, or no match: the file is its own group.
+        group: a regular expression searched in an image's path below its folder (and in
+            what a slice adds to it, `_z0012`); its first bracket is the group. None, or no
+            match: the file, with all its slices, is its own group.
         name_parts: how many of a path's last parts name a sample.
         pairing: `names`: image and label file names must agree; `order`: as the loader pairs.
         access: `download`, `account`, `form`, `kaggle` or `manual`.
@@ -162,6 +163,7 @@ class TorchEmSource:
             replace(
                 file,
                 name=f"{file.name}_z{index:04d}",
+                group=self._group(image, f"_z{index:04d}"),
                 files=f"{file.files}, slice {index}",
                 read=partial(read_pair, image, labels, reading, index),
             )
@@ -173,11 +175,12 @@ class TorchEmSource:
         parts = [*path.parts[-self.name_parts : -1], path.stem.removesuffix(".ome")]
         return re.sub(r"\s+", "_", "-".join(parts)) if self.name_parts > 1 else parts[-1]
 
-    def _group(self, path: Path) -> str:
+    def _group(self, path: Path, slice_name: str = "") -> str:
         if self.group is None:
             return self._name(path)
         try:
-            found = re.search(self.group, path.relative_to(self._folder).as_posix())
+            below = path.relative_to(self._folder).as_posix()
+            found = re.search(self.group, below + slice_name)
         except re.error as error:
             raise UsageError(f"data.group='{self.group}' is no regular expression: {error}.") from (
                 error
