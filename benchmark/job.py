@@ -217,7 +217,8 @@ class Job:
     @cached_property
     def score_basis(self) -> dict[str, Any]:
         """What the scores depend on besides the predictions."""
-        return score_basis(self.protocol, self.data.labels_digest())
+        shaped_by = self.settings.data.get("quirks") or ()
+        return score_basis(self.protocol, self.data.labels_digest(), shaped_by)
 
     @property
     def score_key(self) -> str:

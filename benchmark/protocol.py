@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -115,6 +116,15 @@ class Protocol:
         """The ten IoU thresholds, 0.50 to 0.95."""
         return THRESHOLD_GRIDS[self.threshold_grid]
 
-    def switches(self) -> dict[str, Any]:
-        """What a score depends on: not the name, nor what shaped the prediction before."""
-        return {key: value for key, value in asdict(self).items() if key in SCORING}
+    def switches(self, of_data: Iterable[str] = ()) -> dict[str, Any]:
+        """What a score depends on: not the name, nor what shaped the prediction before.
+
+        Args:
+            of_data: the switches that shaped this data set's images and labels.
+        """
+        wanted = {*SCORING, *of_data}
+        return {key: value for key, value in asdict(self).items() if key in wanted}
+
+    def made(self, switches: Mapping[str, Any]) -> bool:
+        """Whether scores made with these switches are scores under this protocol."""
+        return dict(switches) == self.switches(switches)

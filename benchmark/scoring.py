@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from benchmark.digest import json_digest
@@ -11,9 +12,17 @@ from benchmark.protocol import Protocol
 from benchmark.types import Labels, Sample
 
 
-def score_basis(protocol: Protocol, labels_digest: str) -> dict[str, Any]:
-    """What scores depend on besides the prediction."""
-    return {"protocol": protocol.switches(), "labels": labels_digest, "metrics": VERSION}
+def score_basis(
+    protocol: Protocol, labels_digest: str, of_data: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What scores depend on besides the prediction.
+
+    Args:
+        protocol: how predictions are scored.
+        labels_digest: of the truth.
+        of_data: the protocol's switches that shaped this data set.
+    """
+    return {"protocol": protocol.switches(of_data), "labels": labels_digest, "metrics": VERSION}
 
 
 def score_key(basis: dict[str, Any]) -> str:

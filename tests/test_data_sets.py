@@ -111,8 +111,9 @@ def accuracy(world, *words):
         predicted = nearest(
             own_labels(world, raws[entry.original]), truth.shape, world.key in RESIZED
         )
-        values.append(score(match(truth, predicted.astype(np.int64)), protocol).metrics["msa"])
-    return float(np.mean(values))
+        msa = score(match(truth, predicted.astype(np.int64)), protocol).metrics["msa"]
+        values.append(np.nan if msa is None else msa)
+    return float(np.nanmean(values))  # an image without any object has none
 
 
 def test_raw_labels_by_nearest_neighbour_are_the_clean_truth(world):
@@ -134,6 +135,9 @@ def test_a_switch_acts_where_the_data_set_says_so_and_nowhere_else(world):
         if switch not in quirks:
             assert composed(world.key, word) == composed(world.key)
             continue
+        if switch == "val_limit" and len(world.items("val")) <= 100:
+            assert composed(world.key, word) != composed(world.key)
+            continue  # it acts on the real data set at most
         mended = {split: world.prepare(split, word) for split in paper}
         assert any(
             (mended[s].images_digest(), mended[s].labels_digest())

@@ -527,3 +527,21 @@ def test_a_control_is_shown_but_never_the_best():
         "oracle": False,
         "otsu": True,
     }
+
+
+def test_images_that_are_not_the_studys_own_have_a_star_and_the_reason():
+    frame = tables.summary([run(data="tnbc", lost="its split was drawn"), run(data="u20s")])
+    assert list(tables.data_names(frame)) == ["tnbc*", "u20s"]
+    assert "* tnbc: not the published study's own images, as its split was drawn." in tables.notes(
+        frame
+    )
+    assert not [line for line in tables.notes(tables.summary([run()])) if line.startswith("*")]
+
+
+def test_rows_of_other_images_are_told_apart_and_not_compared():
+    frame = tables.summary(
+        [run(msa=(0.5,) * 6, images_id="abc123"), run(msa=(0.9,) * 6, images_id="def456")]
+    )
+    assert list(tables.data_names(frame)) == ["dsb #abc123", "dsb #def456"]
+    assert list(tables.best(frame)) == [True, True]
+    assert list(tables.data_names(tables.summary([run(images_id="abc123")]))) == ["dsb"]

@@ -73,7 +73,7 @@ def fetch(request: Request) -> Found:
         found = _try(request, request.target, download=False, reasons=reasons)
         if found:
             return found
-    if not request.root.is_dir() and request.access != "download":
+    if not request.root.is_dir() and not _may_download(request.access):
         raise SkippedError(_by_hand(request, reasons))
     with disk_errors(request.root):
         request.root.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def fetch(request: Request) -> Found:
 
 
 def _fetch_beside(request: Request, reasons: list[str]) -> Found:
-    download = request.download and request.access == "download"
+    download = request.download and _may_download(request.access)
     stage = request.root / f".fetching-{request.folder}"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     archives = _archives(request.target)
@@ -117,6 +117,14 @@ def _fetch_beside(request: Request, reasons: list[str]) -> Found:
         ]
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _may_download(access: str) -> bool:
+    """Whether a program may fetch it: anybody may, or this user has Kaggle's key."""
+    if access == "kaggle":
+        key = Path.home() / ".kaggle" / "kaggle.json"
+        return key.exists() or any(f"KAGGLE_{word}" in os.environ for word in ("KEY", "API_TOKEN"))
+    return access == "download"
 
 
 def _moved(files: Sequence[Path], stage: Path, request: Request) -> list[Path]:
@@ -229,9 +237,9 @@ def _by_hand(request: Request, reasons: Sequence[str]) -> str:
         told = f"data '{request.name}' is not in {request.target}, and data.download=false."
     else:
         told = (
-            f"data '{request.name}' can't be downloaded into {request.target}. Fetch it on "
-            f"another machine (its addresses are in {request.loader.rpartition('.')[0]}), put it "
-            "there as it comes, and run this command again."
+            f"data '{request.name}' can't be downloaded into {request.target}. Run this command "
+            "on a machine that has network, and copy that folder from there (it is torch_em's "
+            f"own, filled by {request.loader.rpartition('.')[0]})."
         )
     return f"{told} ({reasons[-1]})" if reasons else told
 

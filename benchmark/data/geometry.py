@@ -110,21 +110,21 @@ def crop(
 def _split_pieces(labels: Labels, inside: Labels) -> Labels:
     """Give a new id to each further piece of an object that was in one piece before."""
     pieces, owners = _pieces(inside)
-    further = len(owners) - len(np.unique(owners))
-    if not further:
+    if len(owners) == len(np.unique(owners)):
         return inside
     before = Counter(_pieces(labels)[1].tolist())
-    new = int(labels.max())
-    fits = new + further <= np.iinfo(inside.dtype).max
-    result = inside.copy() if fits else inside.astype(np.int64)
     areas = np.bincount(pieces.ravel())[1:]
-    seen: set[int] = set()
+    further, seen = [], set()
     for index in np.argsort(-areas, kind="stable"):  # the largest piece keeps the id
         owner = int(owners[index])
         if owner in seen and before[owner] == 1:
-            new += 1
-            result[pieces == index + 1] = new
+            further.append(index + 1)
         seen.add(owner)
+    top = int(labels.max())
+    fits = top + len(further) <= np.iinfo(inside.dtype).max
+    result = inside.copy() if fits else inside.astype(np.int64)
+    for new, piece in enumerate(further, start=top + 1):
+        result[pieces == piece] = new
     return result
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -49,15 +50,19 @@ def call(
 ) -> list[list[Any]]:
     """The files that each call returns: images (or containers), and labels (or None)."""
     guard_archives()
+    # Some loaders replace letters in whole paths ("x" by "y", to get from images to labels):
+    # what they get is a bare name, so that the user's own folders stay out of it.
+    parent = Path(path).parent
+    os.chdir(parent)
     module, _, name = loader.rpartition(".")
     function = getattr(importlib.import_module(module), name)
     util = importlib.import_module("torch_em.data.datasets.util")
     guard_downloads(util)
     found = []
     for arguments in calls:
-        returned = function(path=path, download=download, **arguments)
+        returned = function(path=Path(path).name, download=download, **arguments)
         images, labels = returned if isinstance(returned, tuple) else (returned, None)
-        pair = [_files(images), None if labels is None else _files(labels)]
+        pair = [_files(images, parent), None if labels is None else _files(labels, parent)]
         if natural_order:
             from natsort import natsorted
 
@@ -66,13 +71,14 @@ def call(
     return found
 
 
-def _files(returned: Any) -> list[str]:
+def _files(returned: Any, parent: Path) -> list[str]:
     """A list of files as it is; of a folder, its files in natural order."""
     from natsort import natsorted
 
     if isinstance(returned, str):
-        return [str(file) for file in natsorted(Path(returned).iterdir()) if file.is_file()]
-    return [str(file) for file in returned]
+        files = natsorted(Path(parent, returned).iterdir())
+        return [str(file) for file in files if file.is_file()]
+    return [str(Path(parent, file)) for file in returned]
 
 
 def guard_archives() -> None:

@@ -16,8 +16,8 @@ def check_pairs(
 ) -> None:
     """Refuse lists that don't pair; a missing file would shift all after it.
 
-    What names of one folder have in common at both ends ("_img", "_mask") is no part of what
-    they say; the rest has to be equal, pair by pair.
+    Either names are equal, pair by pair; or what those of one folder have in common at either
+    end ("_img", "_mask") is no part of what they say, and the rest is equal.
 
     Args:
         name: the data set's.
@@ -30,29 +30,47 @@ def check_pairs(
     """
     if by_order and len(images) == len(labels):
         return
-    image_keys, label_keys = _keys(images), _keys(labels)
-    if image_keys == label_keys:
+    ways = [
+        ([path.stem for path in images], [path.stem for path in labels]),
+        (_keys(images), _keys(labels)),
+    ]
+    if any(of_images == of_labels and _tell(of_images) for of_images, of_labels in ways):
         return
-    has = [set(label_keys), set(image_keys)]
-    alone = [
-        f"{path} has no label image"
-        for k, path in zip(image_keys, images, strict=True)
-        if k not in has[0]
-    ]
-    alone += [
-        f"{path} has no image"
-        for k, path in zip(label_keys, labels, strict=True)
-        if k not in has[1]
-    ]
-    if not alone or len(images) == len(labels) == len(alone) / 2:
-        pairs = zip(images, labels, image_keys, label_keys, strict=False)
-        first = next(((i, t) for i, t, a, b in pairs if a != b), (images[-1], labels[-1]))
-        alone = [f"{first[0]} would be paired with {first[1]}"]
+    # The way that explains most of the files says best which don't pair.
+    told = min((_alone(images, labels, *keys) for keys in ways), key=len)
     raise DataError(
         f"data '{name}': {len(images)} images and {len(labels)} label images don't pair by their "
-        f"names: {some(alone)}. Mend the files; or, if the loader's order can be trusted and "
+        f"names: {some(told)}. Mend the files; or, if the loader's order can be trusted and "
         "their numbers agree, say data.pairing=order."
     )
+
+
+def _tell(keys: Sequence[str]) -> bool:
+    """Whether they tell the files apart (a folder for each image may call all of them "raw")."""
+    return len(set(keys)) == len(keys)
+
+
+def _alone(
+    images: Sequence[Path],
+    labels: Sequence[Path],
+    image_keys: Sequence[str],
+    label_keys: Sequence[str],
+) -> list[str]:
+    """What is wrong: files without a partner, or else the first pair that is none."""
+    alone = [
+        f"{path} has no {partner}"
+        for partner, paths, keys, others in (
+            ("label image", images, image_keys, set(label_keys)),
+            ("image", labels, label_keys, set(image_keys)),
+        )
+        for path, key in zip(paths, keys, strict=True)
+        if key not in others
+    ]
+    if alone:
+        return alone
+    pairs = zip(images, labels, image_keys, label_keys, strict=False)
+    shifted = [f"{i} would be paired with {t}" for i, t, a, b in pairs if a != b]
+    return shifted[:1] or [f"{images[-1]} or {labels[-1]} is there twice"]
 
 
 def _keys(paths: Sequence[Path]) -> list[str]:
@@ -76,7 +94,13 @@ def _differences(names: Sequence[str]) -> list[str]:
     """The names without what all have in common at either end."""
     if len(names) < 2:
         return [""] * len(names)
-    start = len(os.path.commonprefix(names))  # noqa: RUF071, of characters, not folders
+    start = _in_common(names)
     rest = [name[start:] for name in names]
-    end = len(os.path.commonprefix([name[::-1] for name in rest]))  # noqa: RUF071
+    end = _in_common([name[::-1] for name in rest])
     return [name[: len(name) - end] for name in rest]
+
+
+def _in_common(names: Sequence[str]) -> int:
+    """How many characters at the beginning all names share; a number is not cut in two."""
+    common = os.path.commonprefix(names)  # noqa: RUF071, of characters, not of folders
+    return len(common.rstrip("0123456789"))

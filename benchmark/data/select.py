@@ -89,9 +89,12 @@ def first_per(items: Items, place: Place, pattern: str, count: int) -> Items:
     return kept
 
 
-def leave_out(items: Items, place: Place, names: Sequence[str]) -> Items:
-    """All but those named."""
-    return [item for item in items if item.name not in set(names)]
+def leave_out(
+    items: Items, place: Place, names: Sequence[str] = (), pattern: str | None = None
+) -> Items:
+    """All but those named, and those whose name a pattern matches."""
+    out = {item.name for item in items if pattern is not None and re.search(pattern, item.name)}
+    return [item for item in items if item.name not in out.union(names)]
 
 
 def ordered_by(items: Items, place: Place, file: str, list: str, key: str) -> Items:

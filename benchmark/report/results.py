@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,6 +34,8 @@ class RunResult:
         control: its score is known beforehand; it is shown, but never marked as best.
         weights: how a table shows its weights; empty for a model without.
         mark: `verified` or `user`; empty for a model without weights.
+        lost: why the published study's own images can't be had; empty where they can.
+        images_id: the beginning of the images' digest: rows of other images are not compared.
     """
 
     run_id: str
@@ -47,6 +51,8 @@ class RunResult:
     control: bool = False
     weights: str = ""
     mark: str = ""
+    lost: str = ""
+    images_id: str = ""
 
     @property
     def status(self) -> str:
@@ -97,7 +103,15 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
         control=described["control"],
         weights=weights.get("label", ""),
         mark=weights.get("mark", ""),
+        images_id=described["identity"]["images"][:6],
+        lost=_lost(described.get("data_card", {}), described["split"]),
     )
+
+
+def _lost(card: Mapping[str, Any], split: str) -> str:
+    """Why a split's images are not the study's own."""
+    reasons = card.get("not_recoverable") or {}
+    return str(reasons.get(split) or (reasons and split == "all" and min(reasons.values())) or "")
 
 
 def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
@@ -110,7 +124,7 @@ def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
         keys = [
             key
             for key, basis in store.score_bases().items()
-            if basis["protocol"] == protocol.switches() and basis["metrics"] == VERSION
+            if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
         ]
         result = load_result(store, keys[-1], protocol.name) if keys else None
         if result is not None:

@@ -20,13 +20,13 @@ from benchmark.report.results import RunResult
 from benchmark.stats import bootstrap_interval
 
 MISSING = "n/a"
-COMPARABLE = ["data", "split", "protocol"]
+COMPARABLE = ["data", "split", "protocol", "images_id"]
 """Runs that agree in these may be ranked against each other."""
 
 _COLUMNS = [
     "model", "weights", "weights_mark", *COMPARABLE, "images", "groups", "excluded", "both_empty",
     "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
-    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "run", "run_id",
+    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "lost", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -40,17 +40,18 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         results: scored runs.
 
     Returns:
-        Columns: model, its weights and their mark; data, split, protocol; images (that the
-        means are over), their groups, both_empty images and how many of them are excluded
+        Columns: model, its weights and their mark; data, split, protocol, images_id; images
+        (that the means are over), their groups, both_empty images and how many of them are excluded
         from the means; msa and sa50 (means over images) with their intervals (_low, _high),
         sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
         image, the first of each process left out); status;
-        mixed; control; run (12 characters) and run_id. Undefined numbers are NaN.
+        mixed; control; lost (why the study's own images can't be had); run (12 characters)
+        and run_id. Undefined numbers are NaN.
     """
     frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)
     return frame.sort_values(
         [*COMPARABLE, "msa", "model", "run_id"],
-        ascending=[True, True, True, False, True, True],
+        ascending=[*(True for _ in COMPARABLE), False, True, True],
         ignore_index=True,
     )
 
@@ -78,6 +79,7 @@ def _row(result: RunResult) -> Row:
         "status": result.status,
         "mixed": result.mixed,
         "control": result.control,
+        "lost": escape.plain(result.lost),
         "run": result.run_id[:12],
         "run_id": result.run_id,
     }
@@ -98,12 +100,18 @@ def best(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def data_names(frame: pd.DataFrame) -> pd.Series[str]:
-    """The data set of each row, with split and protocol where the table mixes several."""
+    """The data set of each row, with split and protocol where the table mixes several.
+
+    A star says that its images are not those of the published study; where rows of one data
+    set are of different images, the beginning of their digest tells them apart.
+    """
     names = frame["data"]
     for key in ("split", "protocol"):
         if frame[key].nunique() > 1:
             names = names + ", " + frame[key]
-    return names
+    several = frame.groupby(["data", "split", "protocol"])["images_id"].transform("nunique") > 1
+    names = names.where(~several, names + " #" + frame["images_id"])
+    return names.where(frame["lost"] == "", names + "*")
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
@@ -128,6 +136,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
             "one's own, by its digest; digest unconfirmed: nobody publishes one, and the first "
             "download's is held to."
         )
+    for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
+        lines.append(f"* {data}: not the published study's own images, as {reason}.")
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,14 @@ def loaders_in_this_process(monkeypatch: Any) -> Any:
     """The real loaders without a process for each: importing torch_em takes ten seconds."""
 
     def ask(request: fetch.Request, path: Path, download: bool) -> dict[str, Any]:
+        here = Path.cwd()
         asked = (request.loader, str(path), request.calls, download, request.natural_order)
         try:
             return {"calls": loader.call(*asked)}
         except Exception as error:
             return {"error": type(error).__name__, "message": str(error)}
+        finally:
+            os.chdir(here)
 
     with monkeypatch.context() as patches:
         patches.setattr(loader, "guard_archives", lambda: None)

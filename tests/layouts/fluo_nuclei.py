@@ -11,8 +11,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from layouts.draw import cells, rgb
-from layouts.fluo_nuclei_parts import Pair, archive, field, middle, png, tiff, turned
 from layouts.fluo_nuclei_volumes import write_gonuclear, write_nis3d, write_parhyale_regen
+from layouts.parts import Pair, archive, field, middle, png, tiff, turned
 
 
 def write_dynamicnuclearnet(root: Path) -> None:

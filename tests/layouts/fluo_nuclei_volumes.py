@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layouts.draw import cells
-from layouts.fluo_nuclei_parts import Pair, archive, field, middle, tiff
+from layouts.parts import Pair, archive, field, middle, tiff
 
 Volume = tuple[NDArray[np.uint8], NDArray[np.uint16]]
 

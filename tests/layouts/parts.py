@@ -1,4 +1,4 @@
-"""What the fixtures of fluorescent nuclei share: special drawings, and archives."""
+"""What several groups of fixtures share: special drawings, and archives."""
 
 from __future__ import annotations
 
