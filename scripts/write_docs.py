@@ -122,11 +122,14 @@ def quirks() -> Iterator[str]:
     yield f"{', '.join(f'`{key}`' for key in (*SCORING, *METHODS))}."
     for switch, (title, why) in WHY.items():
         paper, clean = (str(value).lower() for value in SWITCHES[switch][:2])
-        touched = {key: card["quirks"][switch] for key, card in cards.items() if switch in card["quirks"]}
+        touched = {
+            key: card["quirks"][switch] for key, card in cards.items() if switch in card["quirks"]
+        }
         yield ""
         yield f"## {title}"
         yield ""
-        yield f"`protocol.{switch}`: `{paper}` (paper), `{clean}` (clean); data sets: {len(touched)}."
+        values = f"`{paper}` (paper), `{clean}` (clean)"
+        yield f"`protocol.{switch}`: {values}; data sets: {len(touched)}."
         yield ""
         yield why
         yield ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -12,6 +14,7 @@ from rich.text import Text
 from benchmark.adapter import find_class
 from benchmark.choices import choices, config_folders
 from benchmark.console import note, out, printable
+from benchmark.data.torch_em import cache
 from benchmark.errors import DONE, BenchmarkError
 from benchmark.job import Job
 from benchmark.provenance import library_versions
@@ -43,11 +46,16 @@ def perform(job: Job) -> int:
         needed += [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"]
         wanting += [f"{name}: {what}" for what in needed]
     out.print(models)
-    for group in ("data", "protocol"):
-        table = _table(group, "what it is", "missing to run it")
-        for name, told, content in _entries(group):
-            _row(table, name, told, "; ".join(_to_give(content, group)) or "nothing")
-        out.print(table)
+    data = _table("data", "what it is", "modality", "licence", "missing to run it")
+    for name, told, content in _entries("data"):
+        about = (str(content.get(key, "unknown")) for key in ("modality", "licence"))
+        missing = "; ".join(_to_give(content, "data")) or _to_fetch(name, content)
+        _row(data, name, told, *about, missing)
+    protocols = _table("protocol", "what it is")
+    for name, told, _ in _entries("protocol"):
+        _row(protocols, name, told)
+    out.print(data)
+    out.print(protocols)
     if wanting:
         note("to run a model:")
         for line in wanting:
@@ -82,6 +90,18 @@ def _installed(adapter: type) -> str:
 
 def _to_give(content: Mapping[str, Any], group: str) -> list[str]:
     return [f"{group}.{key}=..." for key, value in content.items() if value == MISSING]
+
+
+def _to_fetch(name: str, content: Mapping[str, Any]) -> str:
+    """What has to be fetched of a public data set; nothing where its folder is there."""
+    if "loader" not in content:
+        return "nothing"
+    root = os.environ.get("BENCHMARK_DATA")
+    folder = (Path(root) if root else cache()) / str(content.get("folder", name))
+    access = str(content.get("access", "download"))
+    if folder.is_dir():
+        return "nothing"
+    return "nothing (downloaded at the first run)" if access == "download" else f"files: {access}"
 
 
 def _table(*columns: str) -> Table:
