@@ -11,6 +11,7 @@ medians are compared. The threads of numerical libraries are set to one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -35,7 +36,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for images in (FEW, MANY):
             _repeat(given.root / "u20s", Path(scratch, str(images), "u20s"), images)
+        own = []
         for turn in range(given.rounds):
+            own.append(_scaling())
+            print(f"round {turn + 1}: the machine itself: {own[-1]:.2f}", file=sys.stderr)
             for images in (FEW, MANY):
                 for workers in (1, 2):
                     told = _measure(Path(scratch), images, workers)
@@ -44,7 +48,28 @@ def main() -> None:
                         f"round {turn + 1}: {images} images, {workers} workers: {told}",
                         file=sys.stderr,
                     )
-    _print_table(runs)
+    _print_table(runs, own)
+
+
+BUSY = """
+import os, zlib
+data = os.urandom(2**20) + bytes(2**20)
+for _ in range(150):
+    zlib.compress(data)
+"""
+
+
+def _scaling() -> float:
+    """How much more two busy processes do than one: shared cores may give less than 2."""
+
+    def seconds(processes: int) -> float:
+        begin = time.monotonic()
+        running = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
+        for process in running:
+            process.wait()
+        return time.monotonic() - begin
+
+    return 2 * seconds(1) / seconds(2)
 
 
 def _repeat(source: Path, target: Path, images: int) -> None:
@@ -76,7 +101,7 @@ def _measure(scratch: Path, images: int, workers: int) -> dict[str, float]:
 
 
 def child(root: str, datasets: str, workers: str) -> None:
-    """Prepare once, and tell how long the images took and how much memory the largest process."""
+    """Prepare once, and tell how long the images took, and the peaks of memory."""
     import yaml
 
     from benchmark.data.prepare import prepare
@@ -92,30 +117,50 @@ def child(root: str, datasets: str, workers: str) -> None:
         {"min_objects": {"count": 5, "counting": "values"}},
     ]
     times: list[float] = []
+    peaks = [0.0]
+
+    def watch(done: int, total: int) -> None:
+        times.append(time.monotonic())
+        peaks.extend(_peaks_of_workers())
+
     prepare(
         "u20s", source, recipe, parameters={}, datasets=Path(datasets), split="all",
         allowed_failures=lambda n: 0, workers=int(workers),
-        on_progress=lambda done, total: times.append(time.monotonic()),
+        on_progress=watch,
     )  # fmt: skip
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # The largest of the children is the loader's process, which is the same for all.
-    print(json.dumps({"images_seconds": times[-1] - times[0], "parent_mb": own / 1024}))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    told = {"images_seconds": times[-1] - times[0], "own_mb": own, "worker_mb": max(peaks)}
+    print(json.dumps(told))
 
 
-def _print_table(runs: dict[tuple[int, int], list[dict[str, float]]]) -> None:
+def _peaks_of_workers() -> list[float]:
+    """The largest resident memory, in MB, of each process that prepares (the loader's is gone)."""
+    own = os.getpid()
+    peaks = []
+    for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split():
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path("/proc", pid, "status").read_text().splitlines()
+            peaks.append(next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM")))
+    return peaks
+
+
+def _print_table(runs: dict[tuple[int, int], list[dict[str, float]]], own: list[float]) -> None:
     def middle(images: int, workers: int, what: str) -> float:
         return statistics.median(told[what] for told in runs[images, workers])
 
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"medians of {len(runs[MANY, 1])} rounds; start-up included in `seconds`\n")
-    print("| images | workers | seconds | ms per image, start-up left out | peak memory, MB |")
-    print("|---|---|---|---|---|")
+    print(
+        "| images | workers | seconds | ms per image after start-up | peak, MB | a worker's, MB |"
+    )
+    print("|---|---|---|---|---|---|")
     for images, workers in runs:
         each = 1000 * middle(images, workers, "images_seconds") / images
         print(
             f"| {images} | {workers} | {middle(images, workers, 'seconds'):.1f} | {each:.1f} "
-            f"| {middle(images, workers, 'parent_mb'):.0f} |"
+            f"| {middle(images, workers, 'own_mb'):.0f} "
+            f"| {middle(images, workers, 'worker_mb'):.0f} |"
         )
     ratios = [
         one["seconds"] / two["seconds"]
@@ -126,6 +171,8 @@ def _print_table(runs: dict[tuple[int, int], list[dict[str, float]]]) -> None:
         end="",
     )
     print(f" ({', '.join(f'{ratio:.2f}' for ratio in ratios)}).")
+    print(f"Two busy processes did {statistics.median(own):.2f} times as much as one", end="")
+    print(f" ({', '.join(f'{ratio:.2f}' for ratio in own)}), each measured before its round.")
 
 
 if __name__ == "__main__":

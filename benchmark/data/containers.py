@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.read import TIFF, read_image, read_labels, short_reason
+from benchmark.data.read import (
+    TIFF,
+    errors_logged_by_tifffile,
+    read_image,
+    read_labels,
+    refuse_missing_segments,
+    short_reason,
+)
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
@@ -50,6 +57,14 @@ class Reading:
         for axes in (self.image_axes, self.label_axes):
             if axes not in AXES:
                 raise UsageError(f"data.read: axes '{axes}' are none of {', '.join(AXES)}.")
+        if self.image is not None and not self.keys:
+            raise UsageError(f"data.read: image is {self.image!r}; it names no key.")
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the image, without empty channels."""
+        names = [self.image] if isinstance(self.image, str) else [*(self.image or ())]
+        return [name for name in names if name != EMPTY]
 
     @property
     def sliced(self) -> bool:
@@ -57,14 +72,17 @@ class Reading:
         return "Z" in self.image_axes
 
 
-def slices(path: Path, reading: Reading) -> int:
-    """How many images a volume holds; only its header is read.
+def slices(path: Path, reading: Reading, of: str = "image") -> int:
+    """How many images (or label images) a volume holds; only its header is read.
 
     Raises:
-        DataError: it can't be read.
+        DataError: it can't be read, or is no volume.
     """
-    key = _keys(reading)[0]
-    return int(_stored(path, key).shape[reading.image_axes.index("Z")])
+    key = (reading.keys[0] if reading.keys else None) if of == "image" else reading.labels
+    axes = reading.image_axes if of == "image" else reading.label_axes
+    stored = _stored(path, key)
+    _check_axes(stored, axes, f"{path}{_at(key, None)}")
+    return int(stored.shape[axes.index("Z")])
 
 
 def read_pair(
@@ -88,7 +106,7 @@ def read_pair(
         return read_image(image), read_labels(labels, whole_floats=True)
     planes = [
         None if key == EMPTY else _read(image, key, reading.image_axes, index)
-        for key in _keys(reading)
+        for key in ([reading.image] if isinstance(reading.image, str | None) else reading.image)
     ]
     shape = next(plane.shape for plane in planes if plane is not None)
     dtype = next(plane.dtype for plane in planes if plane is not None)
@@ -124,22 +142,11 @@ def as_labels(values: Any, told: str) -> Labels:
     return np.asarray(values)
 
 
-def _keys(reading: Reading) -> list[str | None]:
-    return (
-        [reading.image]
-        if reading.image is None or isinstance(reading.image, str)
-        else [*reading.image]
-    )
-
-
 def _read(path: Path, key: str | None, axes: str, index: int | None) -> Any:
     """An array of a file, a slice of it where it has any, its channels last."""
     stored = _stored(path, key)
     told = f"{path}{_at(key, index)}"
-    if len(stored.shape) != len(axes):
-        raise DataError(
-            f"{told}: its shape is {' x '.join(map(str, stored.shape))}; axes {axes} were expected."
-        )
+    _check_axes(stored, axes, told)
     try:
         where: list[Any] = [index if axis == "Z" else slice(None) for axis in axes]
         plane = np.asarray(stored[tuple(where)])
@@ -148,6 +155,13 @@ def _read(path: Path, key: str | None, axes: str, index: int | None) -> Any:
     except Exception as error:  # libraries raise what they like on damaged files
         raise DataError(f"{told}: can't be read ({short_reason(error)}).") from error
     return np.moveaxis(plane, 0, -1) if axes.replace("Z", "") == "CYX" else plane
+
+
+def _check_axes(stored: Any, axes: str, told: str) -> None:
+    if len(stored.shape) != len(axes):
+        raise DataError(
+            f"{told}: its shape is {' x '.join(map(str, stored.shape))}; axes {axes} were expected."
+        )
 
 
 def _stored(path: Path, key: str | None) -> Any:
@@ -165,6 +179,8 @@ def _stored(path: Path, key: str | None) -> Any:
             f"{path}: can't be read ({short_reason(error)}). The file may be damaged or incomplete."
         ) from error
     if key is None:
+        if not hasattr(content, "shape"):
+            raise DataError(f"{path}: data.read names no key; it has: {_names(content)}.")
         return content
     try:
         found = content[key]
@@ -197,13 +213,21 @@ class TiffVolume:
 
     Args:
         path: pages are slices; each is grey.
+
+    Raises:
+        ValueError: it was cut off.
     """
 
     def __init__(self, path: Path) -> None:
         import tifffile
 
-        self.series = tifffile.TiffFile(path).series[0]
-        self.shape = self.series.shape
+        with errors_logged_by_tifffile() as errors:
+            self.file = tifffile.TiffFile(path)
+            self.series = self.file.series[0]
+            self.shape = self.series.shape
+            refuse_missing_segments(self.file)
+        if errors:
+            raise ValueError(errors[0].getMessage())
 
     def __getitem__(self, where: tuple[Any, ...]) -> Any:
         """One slice."""
@@ -215,6 +239,11 @@ class TiffVolume:
     def _whole(self) -> Any:
         """All of it: a volume of three or four slices is mostly stored as one page of colours."""
         return self.series.asarray()
+
+    def __del__(self) -> None:
+        """Close the file at once; tifffile's own cycles of references would keep it open."""
+        if hasattr(self, "file"):
+            self.file.close()
 
 
 def _names(content: Any) -> str:

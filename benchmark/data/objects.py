@@ -41,8 +41,9 @@ def min_objects(image: Image, labels: Labels, count: int, counting: str) -> Step
     if counting not in ("values", "objects"):
         raise ValueError(f"counting is '{counting}'; it must be values or objects")
     values = np.unique(labels)
-    counted = len(values) if counting == "values" else np.count_nonzero(values)
-    if counted >= count and len(values) > 1:
+    objects = int(np.count_nonzero(values))
+    enough = len(values) >= max(count, 2) if counting == "values" else objects >= max(count, 1)
+    if enough:
         yield "", image, labels
 
 

@@ -32,7 +32,8 @@ def check_pairs(
         return
     ways = [
         ([path.stem for path in images], [path.stem for path in labels]),
-        (_keys(images), _keys(labels)),
+        (_keys(images, False), _keys(labels, False)),
+        (_keys(images, True), _keys(labels, True)),
     ]
     if any(of_images == of_labels and _tell(of_images) for of_images, of_labels in ways):
         return
@@ -73,20 +74,19 @@ def _alone(
     return shifted[:1] or [f"{images[-1]} or {labels[-1]} is there twice"]
 
 
-def _keys(paths: Sequence[Path]) -> list[str]:
-    """What tells each file from its neighbours."""
+def _keys(paths: Sequence[Path], with_folders: bool) -> list[str]:
+    """What tells each file from its neighbours, and from those in other folders."""
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in paths:
         folders[path.parent].append(path)
-    alone = [folder for folder, files in folders.items() if len(files) == 1]
-    of_folder = dict(zip(alone, _differences([str(folder) for folder in alone]), strict=True))
+    # Where a folder holds one image, it is the folder that tells.
+    telling = [f for f, files in folders.items() if with_folders or len(files) == 1]
+    of_folder = dict(zip(telling, _differences([str(folder) for folder in telling]), strict=True))
     keys: dict[Path, str] = {}
     for folder, files in folders.items():
-        if folder in of_folder:  # a folder for each image: it is the folder that tells
-            keys[files[0]] = of_folder[folder]
-        else:
-            told = _differences([file.stem for file in files])
-            keys |= dict(zip(files, told, strict=True))
+        of_file = _differences([file.stem for file in files])
+        for file, told in zip(files, of_file, strict=True):
+            keys[file] = f"{of_folder.get(folder, '')}/{told}".strip("/")
     return [keys[path] for path in paths]
 
 

@@ -122,7 +122,7 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
     """The array, and whether it was compressed as JPEG."""
     import tifffile
 
-    with _errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
+    with errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         shape, axes = series.shape, series.axes
         size = " x ".join(map(str, shape))
@@ -138,7 +138,7 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
                 "2-D here: save the slices as files of their own, and channels as one page "
                 "(H x W x C)."
             )
-        _refuse_missing_segments(tiff)
+        refuse_missing_segments(tiff)
         array = np.asarray(series.asarray())
         if errors:
             raise ValueError(errors[0].getMessage())
@@ -151,7 +151,7 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
 
 
 @contextlib.contextmanager
-def _errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
+def errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
     """What it logs and reads on: half a stack would pass for an image, words for pixels."""
     logger, handler = logging.getLogger("tifffile"), BufferingHandler(sys.maxsize)
     handler.setLevel(logging.ERROR)
@@ -164,8 +164,12 @@ def _errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
         logger.propagate = propagate
 
 
-def _refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
-    """Some decoders fill up with grey what a file that was cut off lacks."""
+def refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
+    """Some decoders fill up with grey what a file that was cut off lacks.
+
+    Raises:
+        ValueError: it was cut off.
+    """
     for page in tiff.pages:
         ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
         if max(ends, default=0) > tiff.filehandle.size:

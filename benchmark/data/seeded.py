@@ -70,7 +70,10 @@ def _draw(groups: Mapping[str, str], test: float, val: float, seed: int) -> Spli
 
 def _read(path: Path) -> Split:
     try:
-        split: Split = json.loads(path.read_text())
-        return {part: split[part] for part in ("val", "test", "train")}
+        content = json.loads(path.read_text())
+        split: Split = {part: content[part] for part in ("val", "test", "train")}
+        if not all(isinstance(name, str) for names in split.values() for name in names):
+            raise TypeError("not all are names")
+        return split
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} can't be read ({error!r}). Remove it to split anew.") from error

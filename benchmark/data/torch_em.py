@@ -17,6 +17,7 @@ from benchmark.data.pairs import check_pairs
 from benchmark.data.select import Place, select
 from benchmark.data.source import Raw, only
 from benchmark.data.watch import look, watched
+from benchmark.digest import json_digest
 from benchmark.errors import DataError, UsageError
 
 
@@ -60,6 +61,7 @@ class TorchEmSource:
     download: bool = True
     natural_order: bool = False
     _files: list[Path] = field(default_factory=list, init=False, repr=False)
+    _answers: dict[str, Found] = field(default_factory=dict, init=False, repr=False)
 
     def items(self, split: str) -> list[Raw]:
         """The images of a split; they are fetched where they are missing.
@@ -73,7 +75,7 @@ class TorchEmSource:
         """
         has = [part for part in ("test", "val") if self.splits.get(part)]
         parts = only(split, has)
-        self._files = []
+        self._files, self._answers = [], {}
         items = [raw for part in parts for raw in self._part(part)]
         once: dict[tuple[str, str], Raw] = {}
         for raw in items:
@@ -102,7 +104,11 @@ class TorchEmSource:
         reading = self._reading()
         place = Place(self._folder, Path(self.lists))
         images: list[Raw] = []
-        for call in self._found(rules.get("calls") or [{}]):
+        calls = rules.get("calls") or [{}]
+        asked = json_digest(calls)  # of both splits mostly the same, and an answer takes seconds
+        if asked not in self._answers:
+            self._answers[asked] = self._found(calls)
+        for call in self._answers[asked]:
             files = select(self._pairs(call, part, reading), rules.get("files") or [], place)
             images += [image for file in files for image in self._images(file, reading)]
         return select(images, rules.get("take") or [], place)
@@ -157,6 +163,9 @@ class TorchEmSource:
         image, labels = file.read.args[:2]  # type: ignore[attr-defined]
         try:
             count = slices(image, reading)
+            truths = slices(labels, reading, of="labels")
+            if truths != count:
+                raise DataError(f"{file.files}: {count} slices, and labels of {truths}.")
         except DataError as error:
             raise DataError(f"data '{self.name}', volume '{file.name}': {error}") from error
         return [

@@ -52,5 +52,8 @@ def _told(entry: os.DirEntry[str]) -> list[Any]:
     """Name, and of a file size and time of change; what is in a zarr folder is not looked at."""
     if entry.is_dir():
         return [entry.name]
-    stat = entry.stat()
+    try:
+        stat = entry.stat()
+    except FileNotFoundError:  # a link to nothing
+        return [entry.name]
     return [entry.name, stat.st_size, stat.st_mtime_ns]
