@@ -278,16 +278,17 @@ def test_killed_while_it_unpacks_it_starts_clean(loaders, tmp_path, server, monk
     root = tmp_path / "root"
     process = subprocess.Popen([sys.executable, "-c", CHILD, str(root)], start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(root.glob(".fetching-cells/test/images/*")) and time.monotonic() < deadline:
+    while not list(root.glob(".fetching-cells-*/test/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(root.glob(".fetching-cells/test/images/*")) and not (root / "cells").exists()
+    assert list(root.glob(".fetching-cells-*/test/images/*")) and not (root / "cells").exists()
     monkeypatch.setenv("FAKE_SLEEP", "0")
     ((images, _),) = fetch(request(tmp_path))
     assert images[0].is_file() and not list(root.glob(".fetching-*"))
 
 
+@pytest.mark.slow
 def test_two_at_once_download_it_once(loaders, tmp_path, server, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "1")
     children = [
@@ -305,3 +306,19 @@ def test_a_loader_that_returns_folders_means_their_files(loaders, tmp_path, monk
     files = [Path(file) for file in loader._files(str(folder), tmp_path)]
     assert [file.name for file in files] == ["1.tif", "9.tif", "10.tif"]
     assert loader._files([folder / "a"], tmp_path) == [str(folder / "a")]
+
+
+@pytest.mark.slow
+def test_the_loader_of_a_killed_process_ends(loaders, tmp_path, server, monkeypatch):
+    monkeypatch.setenv("FAKE_SLEEP", "30")
+    root = tmp_path / "root"
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(root)])
+    deadline = time.monotonic() + 60
+    while not list(root.glob(".fetching-cells-*/test/images/*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    while Path("/proc", child).exists():
+        assert time.monotonic() < deadline, "it outlived the process that began it"
+        time.sleep(0.05)

@@ -79,6 +79,7 @@ def test_several_processes_prepare_what_one_does(images, tmp_path):
         assert np.array_equal(two.read(entry).image, one.read(entry).image)
 
 
+@pytest.mark.slow
 def test_progress_is_told_while_others_work(images, tmp_path):
     told = []
     make(images, tmp_path, on_progress=lambda *counts: told.append(counts))
@@ -117,6 +118,7 @@ def test_killed_at_ten_random_moments_it_is_whole_or_absent(images):
     assert 0 in outcomes, "no kill came before the end"
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_killed_preparation_end(images):
     shutil.rmtree(images / "datasets", ignore_errors=True)
     process = start(images)
@@ -148,6 +150,7 @@ def _command(pid):
         return b""
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_and_nothing_is_kept(images, tmp_path):
     source = Deadly("images", "labels", str(images))
     with pytest.raises(StoreError, match="a process that prepares images was killed"):
@@ -212,7 +215,7 @@ def _image(number, empty):
 OBJECTS = [{"min_objects": {"count": 1, "counting": "objects"}}]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("empty", "kept"),
     [((), 61), ((5, 7), 59), ((60,), 99), ((60, 99), 98)],

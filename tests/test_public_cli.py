@@ -81,7 +81,7 @@ def test_prepared_once_the_download_may_be_deleted_and_is_checked_against_the_ma
     first = benchmark(tmp_path, *words)
     assert first.returncode == 0, first.stderr
     shutil.rmtree(tmp_path / "root")
-    again = benchmark(tmp_path, *words)
+    again = benchmark(tmp_path, *words, "data.download=false")
     assert again.returncode == 0 and "looking for" not in again.stderr, again.stderr
     checked = benchmark(tmp_path, "action=check", *words)
     assert "data 'u20s': 25 samples, 0 faulty" in checked.stdout, checked.stdout + checked.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.geometry import Step
+from benchmark.data.orphans import end_with_parent
 from benchmark.data.prepared import Entry, LeftOut, Manifest
 from benchmark.data.source import Raw, some
 from benchmark.data.transforms import apply
@@ -190,13 +189,7 @@ def _work(tasks: Sequence[Task], workers: int) -> Outcomes:
 def _start_worker(parent: int) -> None:
     """Leave Ctrl-C to the parent, and end when it has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent(parent)
 
 
 def perform(task: Task) -> list[Entry | LeftOut]:

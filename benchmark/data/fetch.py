@@ -90,8 +90,10 @@ def fetch(request: Request) -> Found:
 
 def _fetch_beside(request: Request, reasons: list[str]) -> Found:
     download = request.download and _may_download(request.access)
-    stage = request.root / f".fetching-{request.folder}"
-    shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
+    # Of a process that was killed; its loader may write on for a moment, in its own folder.
+    for stale in request.root.glob(f".fetching-{request.folder}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    stage = request.root / f".fetching-{request.folder}-{os.getpid()}"
     archives = _archives(request.target)
     if not (download or archives):
         raise SkippedError(_by_hand(request, reasons))
@@ -188,7 +190,12 @@ def ask(request: Request, path: Path, download: bool) -> dict[str, Any]:
         )
         # -P: the working directory may be the checkout, whose `datasets` is no package.
         command = [sys.executable, "-P", "-m", "benchmark.data.loader"]
-        done = subprocess.run([*command, question, answer], stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            [*command, question, answer],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what loaders and their tools say is no part of our own output
+            check=False,
+        )
         if not answer.exists():
             raise DataError(
                 f"data '{request.name}': its loader, {request.loader}, ended with status "

@@ -41,7 +41,7 @@ def prepare(
         source: where its raw images come from.
         recipe: what is done to each.
         parameters: the source's parameters; with its fingerprint, the split and the recipe
-            they name the folder.
+            they name the folder, but for those that the source calls `circumstances`.
         datasets: the folder of all data sets.
         split: which samples the caller wants.
         allowed_failures: how many of n images may be unreadable; those are kept in the
@@ -58,7 +58,9 @@ def prepare(
     """
     if split not in SPLITS:
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
-    key = json_digest([VERSION, dict(parameters), list(recipe), split])[:16]
+    circumstances = getattr(source, "circumstances", ())
+    content = {key: value for key, value in parameters.items() if key not in circumstances}
+    key = json_digest([VERSION, content, list(recipe), split])[:16]
     home = datasets / safe_name(name) / "prepared"
     folder = _found(home, key, source)
     if folder is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmark.data.containers import Reading, read_pair, slices
 from benchmark.data.fetch import Found, Request, fetch
@@ -45,6 +45,9 @@ class TorchEmSource:
         download: whether it may be downloaded.
         natural_order: sort the files, which the loader returns as the file system lists them.
     """
+
+    # How the files come here does not change what is in them.
+    circumstances: ClassVar = ("access", "by_hand", "download")
 
     name: str
     loader: str
