@@ -197,8 +197,5 @@ def test_folders_of_equal_names_in_another_order_are_refused():
     refusal(many("im/{}", DAYS), many("la/{}", DAYS[2:] + DAYS[:2]))
 
 
-# Known gaps
-
-
 def test_folders_of_equal_names_pair():
     check(many("im/{}", DAYS), many("la/{}", DAYS))

@@ -44,10 +44,19 @@ def changed(known):
 def test_what_is_unchanged_stays_equal(files):
     known = watched(files)
     assert known["seen"] and not changed(known)
-    assert known["places"] == sorted(known["places"])
     assert watched(reversed(files)) == known
     os.utime(files[0], ns=(5, files[0].stat().st_mtime_ns))  # it was read
     assert not changed(known)
+
+
+def test_places_are_in_order_whatever_the_order_of_the_files(tmp_path):
+    paths = [tmp_path / f"v{number}" / f"a.{number}" for number in range(9)]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("")
+    folders = [[str(path.parent), path.suffix] for path in paths]
+    assert watched(paths)["places"] == [*folders, [str(tmp_path), "/"]]
+    assert watched(reversed(paths)) == watched(paths)
 
 
 @pytest.mark.parametrize("backwards", [True, False])

@@ -75,18 +75,23 @@ def _alone(
 
 
 def _keys(paths: Sequence[Path], with_folders: bool) -> list[str]:
-    """What tells each file from its neighbours, and from those in other folders."""
+    """What tells each file from its neighbours, and from those in other folders.
+
+    A folder of one image is what tells it, for the image may be called as all others.
+    """
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in paths:
         folders[path.parent].append(path)
-    # Where a folder holds one image, it is the folder that tells.
     telling = [f for f, files in folders.items() if with_folders or len(files) == 1]
     of_folder = dict(zip(telling, _differences([str(folder) for folder in telling]), strict=True))
+    # Folder "10" is not file "10".
+    among = "in a folder of many/" if 0 < len(telling) < len(folders) else ""
     keys: dict[Path, str] = {}
     for folder, files in folders.items():
         of_file = _differences([file.stem for file in files])
         for file, told in zip(files, of_file, strict=True):
-            keys[file] = f"{of_folder.get(folder, '')}/{told}".strip("/")
+            place = f"{of_folder[folder]}/" if folder in of_folder else among
+            keys[file] = f"{place}{told}".strip("/")
     return [keys[path] for path in paths]
 
 

@@ -6,9 +6,8 @@ scripts/apg_experiments/util.py. What it read in the order of a folder is read i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import imageio.v3 as iio
@@ -24,9 +23,7 @@ from study.fluo_cells_volumes import (
     plantseg_root,
     pnas_arabidopsis,
 )
-
-Array = np.ndarray[Any, Any]
-Pairs = list[tuple[Array, Array]]
+from study.steps import Pairs, limit, middle, stored
 
 DAMAGED = {
     "HH799999864GO_W8_36_62-img.tif",
@@ -36,26 +33,6 @@ DAMAGED = {
     "X97754Z3-x17024_y19696_w512_h512-instancemask.tif",
 }
 """Files of CellBinDB that torch_em leaves out with their partners."""
-
-
-def _middle(array: Array) -> Array:
-    """At most 512 x 512 pixels of the first two axes; an odd one is cut at the end."""
-    height, width = min(512, array.shape[0]), min(512, array.shape[1])
-    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-    return array[top : top + height, left : left + width]
-
-
-def _stored(pairs: Iterable[tuple[Array, Array]], minimum: int, split: str) -> Pairs:
-    """Few values leave an image out; the limit acts only where an image was stored."""
-    stored = []
-    for i, (image, label) in enumerate(pairs):
-        values = len(np.unique(label))
-        if values == 1 or values < minimum:
-            continue
-        stored.append((image, label))
-        if split == "val" and i == 100:
-            break
-    return stored
 
 
 def cellpose(root: Path, split: str) -> Pairs:
@@ -98,7 +75,7 @@ def tissuenet(root: Path, split: str) -> Pairs:
         image /= image.max(axis=(0, 1)) + 1e-7
         image *= 255
         pairs.append((image.astype("uint8"), file["labels/cell"][:]))
-    return _stored(pairs, 10, split)
+    return stored(pairs, 10, limit(split))
 
 
 def covid_if(root: Path, split: str) -> Pairs:
@@ -109,8 +86,8 @@ def covid_if(root: Path, split: str) -> Pairs:
             cell, nuclei = file["raw/serum_IgG/s0"][:], file["raw/nuclei/s0"][:]
             label = file["labels/cells/s0"][:]
         image = np.stack([cell, nuclei, np.zeros_like(cell)], axis=-1)
-        pairs.append((_middle(image), _middle(label)))
-    return _stored(pairs, 10, split)
+        pairs.append((middle(image), middle(label)))
+    return stored(pairs, 10, limit(split))
 
 
 def hpa(root: Path, split: str) -> Pairs:
@@ -124,7 +101,7 @@ def hpa(root: Path, split: str) -> Pairs:
         resized = resize(image, shape, anti_aliasing=True, preserve_range=True)
         ids = resize(label, shape, anti_aliasing=False, preserve_range=True)
         pairs.append((resized.astype(image.dtype), ids.astype(label.dtype)))
-    return _stored(pairs, 3, split)
+    return stored(pairs, 3, limit(split))
 
 
 EXPECTED: dict[str, Callable[[Path, str], Pairs]] = {

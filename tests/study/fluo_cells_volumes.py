@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-Pair = tuple[Array, Array]
+from study.steps import Pair, limit, middle, stored
 
 
 def _slices(files: Iterable[Path], labels: str) -> Iterator[Pair]:
@@ -22,39 +20,15 @@ def _slices(files: Iterable[Path], labels: str) -> Iterator[Pair]:
                 yield file["raw"][z], file[labels][z]
 
 
-def _middle(array: Array) -> Array:
-    """At most 512 x 512 pixels; an odd one is cut at the end."""
-    height, width = min(512, array.shape[0]), min(512, array.shape[1])
-    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-    return array[top : top + height, left : left + width]
-
-
 def _cut(pairs: Iterator[Pair], at: int, split: str) -> Iterator[Pair]:
     """Slices before a number are val, those from it on test; the middle of each."""
     part = islice(pairs, at) if split == "val" else islice(pairs, at, None)
-    return ((_middle(image), _middle(label)) for image, label in part)
-
-
-def _stored(
-    pairs: Iterable[Pair], minimum: int, split: str, ignore: int | None = None
-) -> list[Pair]:
-    """Few values leave an image out; the limit acts only where an image was stored."""
-    stored = []
-    for i, (image, label) in enumerate(pairs):
-        if ignore:
-            label[label == ignore] = 0
-        values = len(np.unique(label))
-        if values == 1 or values < minimum:
-            continue
-        stored.append((image, label))
-        if split == "val" and i == 100:
-            break
-    return stored
+    return ((middle(image), middle(label)) for image, label in part)
 
 
 def plantseg_root(root: Path, split: str) -> list[Pair]:
     files = sorted((root / "plantseg" / f"root_{split}").glob("*.h5"))
-    return _stored(_cut(_slices(files, "label"), 400, split), 5, split, ignore=1)
+    return stored(_cut(_slices(files, "label"), 400, split), 5, limit(split), ignore=1)
 
 
 def plantseg_ovules(root: Path, split: str) -> list[Pair]:
@@ -68,17 +42,17 @@ def plantseg_ovules(root: Path, split: str) -> list[Pair]:
         (image, np.where(label < 0, label.max() + 1, label))
         for image, label in _slices(files, "label_with_ignore")
     )
-    return _stored(_cut(pairs, 600, split), 25, split)
+    return stored(_cut(pairs, 600, split), 25, limit(split))
 
 
 def mouse_embryo(root: Path, split: str) -> list[Pair]:
     """Both parts come from the validation volumes."""
     files = sorted((root / "mouse_embryo" / "Membrane" / "val").glob("*.h5"))
-    return _stored(_cut(_slices(files, "label"), 100, split), 10, split)
+    return stored(_cut(_slices(files, "label"), 100, split), 10, limit(split))
 
 
 def pnas_arabidopsis(root: Path, split: str) -> list[Pair]:
     """Whole volumes, in the order of their names as text."""
     files = sorted((root / "pnas_arabidopsis" / "data").glob("*.h5"))
     chosen = files[:5] if split == "val" else files[-10:]
-    return _stored(_slices(chosen, "labels"), 50, split, ignore=1)
+    return stored(_slices(chosen, "labels"), 50, limit(split), ignore=1)

@@ -6,48 +6,24 @@ scripts/apg_experiments/util.py. What it read in the order of a folder is read i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import imageio.v3 as iio
-import numpy as np
 import zarr
 from natsort import natsorted
 
 from study.fluo_nuclei_volumes import gonuclear, nis3d, parhyale_regen
-
-Array = np.ndarray[Any, Any]
-Pairs = list[tuple[Array, Array]]
+from study.steps import Pairs, limit, middle, stored
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
     return natsorted(folder.glob(pattern))
 
 
-def _middle(array: Array) -> Array:
-    """At most 512 x 512 pixels; the rest of an odd number is cut at the end."""
-    height, width = min(512, array.shape[0]), min(512, array.shape[1])
-    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-    return array[top : top + height, left : left + width]
-
-
-def _stored(images: Iterable[Array], labels: Iterable[Array], minimum: int, split: str) -> Pairs:
-    """Few values leave an image out; the limit acts only where an image was stored."""
-    stored = []
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        values = len(np.unique(label))
-        if values == 1 or values < minimum:
-            continue
-        stored.append((image, label))
-        if split == "val" and i == 100:
-            break
-    return stored
-
-
 def dynamicnuclearnet(root: Path, split: str) -> Pairs:
     files = [zarr.open(str(p), mode="r") for p in _files(root / "dynamicnuclearnet" / split, "*")]
-    return _stored([f["raw"][:] for f in files], [f["labels"][:] for f in files], 5, split)
+    return stored(((f["raw"][:], f["labels"][:]) for f in files), 5, limit(split))
 
 
 def u20s(root: Path, split: str) -> Pairs:
@@ -72,11 +48,9 @@ def ifnuclei(root: Path, split: str) -> Pairs:
 
 def _cropped(images: list[Path], labels: list[Path], split: str) -> Pairs:
     """Every image is cropped, then asked for five values."""
-    return _stored(
-        [_middle(iio.imread(p)) for p in images],
-        [_middle(iio.imread(p)) for p in labels],
-        5,
-        split,
+    pairs = zip(images, labels, strict=True)
+    return stored(
+        ((middle(iio.imread(i)), middle(iio.imread(m))) for i, m in pairs), 5, limit(split)
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import imageio.v3 as imageio
@@ -13,30 +12,9 @@ import numpy as np
 import pandas as pd
 from natsort import natsorted
 
-Array = np.ndarray[Any, Any]
-Pairs = list[tuple[Array, Array]]
+from study.steps import Array, Pairs, limit, middle, stored
 
 SIZE = 512
-
-
-def kept(pairs: Iterable[tuple[Array, Array]], minimum: int, split: str) -> Pairs:
-    # The limit is only looked at once an image was stored, and lets one more through.
-    limit = 100 if split == "val" else None
-    stored = []
-    for i, (image, labels) in enumerate(pairs):
-        count = len(np.unique(labels))  # the background counts
-        if count == 1 or count < minimum:
-            continue
-        stored.append((image, labels))
-        if limit is not None and i == limit:
-            break
-    return stored
-
-
-def centre(array: Array) -> Array:
-    height, width = array.shape[:2]
-    top, left = (height - min(SIZE, height)) // 2, (width - min(SIZE, width)) // 2
-    return array[top : top + SIZE, left : left + SIZE]
 
 
 def padded(array: Array) -> Array:
@@ -82,7 +60,7 @@ def pannuke(root: Path, split: str) -> Pairs:
         if split == "val":
             chosen = chosen[:200]
         pairs = ((padded(images[:, i].transpose(1, 2, 0)), padded(labels[i])) for i in chosen)
-        return kept(pairs, 5, split)
+        return stored(pairs, 5, limit(split))
 
 
 def monuseg(root: Path, split: str) -> Pairs:
@@ -92,14 +70,14 @@ def monuseg(root: Path, split: str) -> Pairs:
     if split == "val":
         images, labels = images[:20], labels[:20]
     pairs = (files(*pair) for pair in zip(images, labels, strict=True))
-    return kept(((centre(image), centre(truth)) for image, truth in pairs), 5, split)
+    return stored(((middle(image), middle(truth)) for image, truth in pairs), 5, limit(split))
 
 
 def tnbc(root: Path, split: str) -> Pairs:
     names = drawn_lots(root / "tnbc" / "tnbc_split.csv", split)
     folder = root / "tnbc" / "preprocessed"
     pairs = (container(folder / f"{name}.h5", "labels/instances") for name in names)
-    return kept(pairs, 10, split)
+    return stored(pairs, 10, limit(split))
 
 
 def cryonuseg(root: Path, split: str) -> Pairs:
@@ -117,19 +95,19 @@ def nuinsseg(root: Path, split: str) -> Pairs:
     part = slice(None, 50) if split == "val" else slice(50, None)
     pairs = [files(*pair) for pair in zip(images[part], labels[part], strict=True)]
     pairs = [(image, truth) for image, truth in pairs if image.ndim == 3 and image.shape[-1] == 3]
-    return kept(pairs, 10, split)
+    return stored(pairs, 10, limit(split))
 
 
 def puma(root: Path, split: str) -> Pairs:
     paths = natsorted((root / "puma" / split / "preprocessed").glob("*.h5"))
     pairs = (container(path, "labels/instances/nuclei") for path in paths)
-    return kept(((centre(image), centre(truth)) for image, truth in pairs), 10, split)
+    return stored(((middle(image), middle(truth)) for image, truth in pairs), 10, limit(split))
 
 
 def cytodark0(root: Path, split: str) -> Pairs:
     paths = natsorted((root / "cytodark0" / "preprocessed" / "20x" / split).glob("*.h5"))
     pairs = (container(path, "labels/instances") for path in paths)
-    return kept(((centre(image), centre(truth)) for image, truth in pairs), 5, split)
+    return stored(((middle(image), middle(truth)) for image, truth in pairs), 5, limit(split))
 
 
 EXPECTED: dict[str, Callable[[Path, str], Pairs]] = {

@@ -11,16 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import imageio.v3 as iio
-import numpy as np
 from natsort import natsorted
 from skimage.measure import label as components
 
-Array = np.ndarray[Any, Any]
-Pairs = list[tuple[Array, Array]]
+from study.steps import Array, Pairs, limit, middle, stored
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -29,33 +26,6 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 def _read(files: Sequence[Path]) -> list[Array]:
     return [iio.imread(file) for file in files]
-
-
-def _central(arrays: Sequence[Array]) -> list[Array]:
-    """No more than 512 pixels of each axis, around the centre."""
-    crops = []
-    for array in arrays:
-        height, width = (min(512, side) for side in array.shape[:2])
-        top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-        crops.append(array[top : top + height, left : left + width])
-    return crops
-
-
-def _kept(images: Sequence[Array], labels: Sequence[Array], minimum: int, limit: int = 0) -> Pairs:
-    """Few label values drop an image; to drop it is also to look past the limit."""
-    kept: Pairs = []
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        values = len(np.unique(label))
-        if values == 1 or values < minimum:
-            continue
-        kept.append((image, label))
-        if limit and i == limit:
-            break
-    return kept
-
-
-def _limit(split: str) -> int:
-    return 100 if split == "val" else 0
 
 
 def livecell(root: Path, split: str) -> Pairs:
@@ -74,7 +44,9 @@ def livecell(root: Path, split: str) -> Pairs:
                 seen[kind] += 1
     images = sorted(folder / "images" / place / name for name in names)
     truths = sorted(folder / "annotations" / place / name.split("_")[0] / name for name in names)
-    return _kept(_central(_read(images)), _central(_read(truths)), 5, _limit(split))
+    return stored(
+        zip(map(middle, _read(images)), map(middle, _read(truths)), strict=True), 5, limit(split)
+    )
 
 
 def omnipose(root: Path, split: str) -> Pairs:
@@ -89,14 +61,14 @@ def omnipose(root: Path, split: str) -> Pairs:
         files = _files(folder, pattern)
         truths += [file for file in files if file.stem.endswith("_masks")]
         images += [file for file in files if not file.stem.endswith(("_masks", "_flows"))]
-    return _kept(_central(_read(images)), _central(_read(truths)), 3)
+    return stored(zip(map(middle, _read(images)), map(middle, _read(truths)), strict=True), 3)
 
 
 def deepbacs(root: Path, split: str) -> Pairs:
     """Val is what the loader drew when it unpacked the archive."""
     folder = root / "deepbacs" / "mixed" / split
     images, truths = (_read(_files(folder / part, "*.tif")) for part in ("source", "target"))
-    return _kept(_central(images), _central(truths), 5, _limit(split))
+    return stored(zip(map(middle, images), map(middle, truths), strict=True), 5, limit(split))
 
 
 def usiigaci(root: Path, split: str) -> Pairs:
@@ -107,7 +79,9 @@ def usiigaci(root: Path, split: str) -> Pairs:
     if split == "test":
         images += _files(clone / "ExampleData" / "T98G_sample", "*.tif")
         truths += _files(clone / "ExampleData" / "T98G_sample_mask_avg", "*.png")
-    return _kept(_central(_read(images)), _central(_read(truths)), 3, _limit(split))
+    return stored(
+        zip(map(middle, _read(images)), map(middle, _read(truths)), strict=True), 3, limit(split)
+    )
 
 
 def vicar(root: Path, split: str) -> Pairs:
@@ -117,7 +91,9 @@ def vicar(root: Path, split: str) -> Pairs:
     for kind in ("A2058", "G361", "HOB", "PC3", "PNT1A"):
         images += _files(root / "vicar" / "labelled" / kind, "*_img.tif")
         truths += _files(root / "vicar" / "labelled" / kind, "*_mask.png")
-    return _kept(_central(_read(images)), _central(_read(truths)), 5, _limit(split))
+    return stored(
+        zip(map(middle, _read(images)), map(middle, _read(truths)), strict=True), 5, limit(split)
+    )
 
 
 def toiam(root: Path, split: str) -> Pairs:
@@ -125,7 +101,7 @@ def toiam(root: Path, split: str) -> Pairs:
     part = slice(None, 100) if split == "val" else slice(-200, None)
     images = _files(root / "toiam" / "data", "0*/*.tif")[part]
     truths = _files(root / "toiam" / "data", "0*_GT/SEG/man_*.tif")[part]
-    return _kept(_read(images), _read(truths), 5, _limit(split))
+    return stored(zip(_read(images), _read(truths), strict=True), 5, limit(split))
 
 
 def deepseas(root: Path, split: str) -> Pairs:
@@ -134,7 +110,7 @@ def deepseas(root: Path, split: str) -> Pairs:
     folder = root / "deepseas" / "segmentation_dataset" / part
     images = _read(_files(folder / "images", "*.png"))
     truths = [components(mask) for mask in _read(_files(folder / "masks", "*.png"))]
-    return _kept(images, truths, 10, _limit(split))
+    return stored(zip(images, truths, strict=True), 10, limit(split))
 
 
 def yeaz(root: Path, split: str) -> Pairs:
@@ -143,7 +119,7 @@ def yeaz(root: Path, split: str) -> Pairs:
     names = json.loads((root / "yeaz" / "yeaz_bf_splits.json").read_text())[split]
     images = _read([folder / name for name in names])
     truths = _read([folder / name.replace("_im.tif", "_mask.tif") for name in names])
-    return _kept(_central(images), _central(truths), 5, _limit(split))
+    return stored(zip(map(middle, images), map(middle, truths), strict=True), 5, limit(split))
 
 
 def segpc(root: Path, split: str) -> Pairs:
@@ -154,7 +130,7 @@ def segpc(root: Path, split: str) -> Pairs:
         with h5py.File(path) as file:
             images.append(file["raw"][:].transpose(1, 2, 0))
             truths.append(file["labels/cells"][:])
-    return _kept(_central(images), _central(truths), 5, _limit(split))
+    return stored(zip(map(middle, images), map(middle, truths), strict=True), 5, limit(split))
 
 
 EXPECTED: dict[str, Callable[[Path, str], Pairs]] = {

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import imageio.v3 as iio
 import numpy as np
 from natsort import natsorted
 
-Array = np.ndarray[Any, Any]
-Pairs = list[tuple[Array, Array]]
+from study.steps import Pairs
 
 
 def _read(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
