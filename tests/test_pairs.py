@@ -57,8 +57,8 @@ def test_what_all_names_have_in_common_does_not_count(images, labels, numbers):
 
 @given(
     st.sets(st.text("ab1_", min_size=1, max_size=4), min_size=1, max_size=8).map(sorted),
-    st.text("abc_", max_size=3),
-    st.text("abc_", max_size=3),
+    st.text("xy-", max_size=3),
+    st.text("xy-", max_size=3),
 )
 def test_names_with_anything_around_them_pair(names, before, after):
     check(many("im/{}.tif", names), many(f"la/{before}{{}}{after}.tif", names))

@@ -106,6 +106,7 @@ def _differences(names: Sequence[str]) -> list[str]:
 
 
 def _in_common(names: Sequence[str]) -> int:
-    """How many characters at the beginning all names share; a number is not cut in two."""
+    """How many characters at the beginning all names share; no number is cut in two."""
     common = os.path.commonprefix(names)  # noqa: RUF071, of characters, not of folders
-    return len(common.rstrip("0123456789"))
+    goes_on = any(name[len(common) : len(common) + 1].isdigit() for name in names)
+    return len(common.rstrip("0123456789")) if goes_on else len(common)
