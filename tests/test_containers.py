@@ -518,8 +518,8 @@ def test_nothing_but_empty_channels_is_refused(volume):
 
 @pytest.mark.parametrize("keys", [{"labels": "labels"}, {"image": "raw"}], ids=str)
 def test_a_container_without_a_key_is_refused(volume, keys):
-    with pytest.raises((DataError, UsageError)):
-        read_pair(volume, volume, Reading(**keys, **ZYX), 0)
+    said = refusal(volume, read_pair, volume, volume, Reading(**keys, **ZYX), 0)
+    assert f"{volume}: data.read names no key; it has: labels, raw, row." in said
 
 
 def test_slices_of_labels_are_those_of_their_own_array(tmp_path):
@@ -538,7 +538,14 @@ def test_slices_of_what_is_no_volume_are_refused(volume):
 def test_a_tiff_volume_that_was_cut_off_is_refused(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, numbers(6, 40, 50), compression="zlib", metadata=None)
-    with tifffile.TiffFile(path) as tiff:
-        end = tiff.pages[3].offset
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[3].offset
     path.write_bytes(path.read_bytes()[:end])  # after three pages
     refusal(path, slices, path, Reading(**ZYX))
+
+
+def test_a_tiff_volume_whose_last_pixels_are_missing_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, numbers(6, 40, 50))
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "its end is missing" in refusal(path, slices, path, Reading(**ZYX))

@@ -162,6 +162,16 @@ def test_clean_keeps_validation_and_test_apart(world):
     assert {raw.files for raw in world.items("all", CLEAN)} == test | val
 
 
+def test_all_holds_an_image_once_that_is_in_both_splits(world):
+    test, val, everything = (
+        {raw.files for raw in world.items(split)} for split in ("test", "val", "all")
+    )
+    assert everything == test | val
+    assert len(world.items("all")) == len(everything)
+    if world.key == "vicar":
+        assert val < test, "the study validated on test images"
+
+
 def test_slices_of_one_volume_are_in_one_group(world):
     for raw in world.items("test"):
         if raw.volume and "CZYX" not in str(composed(world.key)["read"]):

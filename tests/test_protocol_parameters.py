@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from benchmark import launcher
 from benchmark.choices import CHECKOUT, CONFIGS
 from benchmark.errors import UsageError
 from benchmark.protocol import Protocol
+from benchmark.scoring import score_basis
 from benchmark.settings import Settings
 
 
@@ -66,3 +68,17 @@ def test_an_unknown_value_is_refused(switch: str, value: str) -> None:
     given = {"name": "x", "threshold_grid": "exact", "both_empty": "zero", switch: value}
     with pytest.raises(UsageError, match=f"protocol.{switch} is '{value}'; it must be one of"):
         Protocol(**given)  # type: ignore[arg-type]
+
+
+def test_scores_belong_to_the_protocol_whose_switches_shaped_their_truth() -> None:
+    paper = Protocol("paper", "drifting", "zero")
+    basis = score_basis(paper, "digest", ["counting", "cut_objects"])["protocol"]
+    assert basis == {
+        "threshold_grid": "drifting", "both_empty": "zero", "counting": "values",
+        "cut_objects": "one",
+    }  # fmt: skip
+    assert paper.made(basis)
+    assert not replace(paper, cut_objects="split").made(basis)
+    assert not replace(paper, both_empty="exclude").made(basis)
+    # What a data set knows nothing of does not part its scores.
+    assert replace(paper, volumes="whole", mask_order="score").made(basis)

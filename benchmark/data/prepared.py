@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from benchmark.data.read import read_image, read_labels
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import DataError
-from benchmark.files import write_synced
+from benchmark.files import disk_errors
 from benchmark.types import Sample
 
 MANIFEST = "manifest.jsonl"
@@ -74,17 +76,26 @@ class Manifest:
     fingerprint: Any
 
     def write(self, folder: Path) -> None:
-        """Write it: one JSON object per line, the last with their digest.
+        """Write it: one JSON object per line, the last with the digest of those before.
 
         Raises:
             StoreError: the disk is full.
         """
-        lines: list[Any] = [{"source": self.fingerprint}]
-        lines += [{"left_out": vars(image)} for image in self.left_out]
-        lines += [{"sample": vars(entry)} for entry in self.entries]
-        lines.append({"digest": json_digest(lines)})
-        text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
-        write_synced(folder / MANIFEST, text.encode())
+        digest = hashlib.sha256()
+        path = folder / MANIFEST
+        with disk_errors(path), path.open("w", encoding="utf-8") as file:
+            for line in self._lines():
+                text = json.dumps(line, sort_keys=True) + "\n"
+                digest.update(text.encode())
+                file.write(text)
+            file.write(json.dumps({"digest": digest.hexdigest()}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        yield {"source": self.fingerprint}
+        yield from ({"left_out": vars(image)} for image in self.left_out)
+        yield from ({"sample": vars(entry)} for entry in self.entries)
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -95,9 +106,11 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            *lines, seal = [json.loads(line) for line in path.read_text().splitlines()]
-            if seal != {"digest": json_digest(lines)}:
+            content, newline, seal = path.read_text("utf-8").rstrip("\n").rpartition("\n")
+            digest = hashlib.sha256(f"{content}{newline}".encode()).hexdigest()
+            if json.loads(seal) != {"digest": digest}:
                 raise ValueError("it was changed or cut off")
+            lines = [json.loads(line) for line in content.splitlines()]
             samples = [line["sample"] for line in lines if "sample" in line]
             return Manifest(
                 [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
