@@ -546,6 +546,6 @@ def test_a_tiff_volume_that_was_cut_off_is_refused(tmp_path):
 
 def test_a_tiff_volume_whose_last_pixels_are_missing_is_refused(tmp_path):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, numbers(6, 40, 50))
-    path.write_bytes(path.read_bytes()[:-1000])
+    tifffile.imwrite(path, numbers(6, 40, 50), compression="zlib")
+    path.write_bytes(path.read_bytes()[:-5])
     assert "its end is missing" in refusal(path, slices, path, Reading(**ZYX))

@@ -184,6 +184,11 @@ def test_a_folder_for_each_image_lies_beside_one_of_equal_names():
     check(paths(*MIXED), paths("set1/ids.png", "set2/ids.png", "truth/a.tif", "truth/b.tif"))
 
 
+def test_a_folder_is_no_file_of_its_name():
+    images = many("{}/raw.tif", (2, 10)) + many("more/{}.tif", (2, 10))
+    check(images, many("{}/ids.png", (2, 10)) + many("truth/{}.tif", (2, 10)))
+
+
 @pytest.mark.parametrize("numbers", [(2, 3, 4), (3, 1, 2)])
 def test_a_folder_for_each_image_counts_where_all_files_have_one_name(numbers):
     check(many("im/{}/data.tif", (1, 2, 3)), many("la/{}/data.tif", (1, 2, 3)))

@@ -390,6 +390,16 @@ def test_a_damaged_manifest_is_named_with_the_remedy(datasets, data, damage):
     assert f"Remove {data.folder} to have it prepared anew." in str(error.value)
 
 
+def test_how_files_come_here_does_not_prepare_them_anew(datasets):
+    source = Listed([("a", image(), labels())])
+    source.circumstances = ("download",)
+    one, two, three = (
+        make(source, datasets, parameters=given).folder
+        for given in ({"download": True}, {"download": False}, {"size": 3})
+    )
+    assert one == two != three
+
+
 def test_a_folder_without_its_manifest_does_not_pass_for_prepared(datasets, data):
     (data.folder / "manifest.jsonl").unlink()
     with pytest.raises(DataError, match=r"manifest.jsonl can't be read"):

@@ -221,6 +221,7 @@ def test_a_seeded_split_shares_out_the_list_in_the_order_of_names(tmp_path):
         ("first", "'first' is no step of the form"),
         ({"first": 1, "skip": 2}, ".*is no step of the form"),
         ({"first": "two"}, "step 'first': "),
+        ({"skip": -1}, "step 'skip': -1 is no number of images"),
         ({"last": "two"}, "step 'last': "),
         ({"skip": [1]}, "step 'skip': "),
         ({"limit": 3}, "step 'limit': .*mapping"),

@@ -48,8 +48,8 @@ def min_objects(image: Image, labels: Labels, count: int, counting: str) -> Step
 
 
 def only_channels(image: Image, labels: Labels, count: int) -> Step:
-    """Leave out an image that has not so many channels."""
-    if image.ndim == 3 and image.shape[2] == count:
+    """Leave out an image that has not so many channels; a grey one has one."""
+    if (image.shape[2] if image.ndim == 3 else 1) == count:
         yield "", image, labels
 
 

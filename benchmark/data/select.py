@@ -34,17 +34,23 @@ Items = list[Raw]
 
 def first(items: Items, place: Place, count: int) -> Items:
     """The first few."""
-    return items[:count]
+    return items[: _number(count)]
 
 
 def last(items: Items, place: Place, count: int) -> Items:
     """The last few."""
-    return items[max(0, len(items) - count) :]
+    return items[max(0, len(items) - _number(count)) :]
 
 
 def skip(items: Items, place: Place, count: int) -> Items:
     """All but the first few."""
-    return items[count:]
+    return items[_number(count) :]
+
+
+def _number(count: int) -> int:
+    if count < 0:
+        raise ValueError(f"{count} is no number of images")
+    return count
 
 
 def limit(items: Items, place: Place, count: int, rule: str) -> Items:
