@@ -90,7 +90,8 @@ def test_three_quarters_are_a_match_at_75_unless_the_threshold_has_drifted():
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_the_protocols_tested_here_are_those_in_the_configs(protocol, request):
     folder = request.config.rootpath / "configs" / "protocol"
-    assert Protocol(**yaml.safe_load((folder / f"{protocol.name}.yaml").read_text())) == protocol
+    given = Protocol(**yaml.safe_load((folder / f"{protocol.name}.yaml").read_text()))
+    assert given.switches() == protocol.switches()
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.data.geometry import Step
-from benchmark.data.orphans import end_with_parent
 from benchmark.data.prepared import Entry, LeftOut, Manifest
 from benchmark.data.source import Raw, some
 from benchmark.data.transforms import apply
+from benchmark.data.workers import Workers
 from benchmark.digest import array_digest
 from benchmark.errors import DataError, StoreError
 from benchmark.files import disk_errors, sync_folder, write_synced
@@ -62,7 +58,7 @@ def build(
     folder: Path,
     *,
     fingerprint: Any,
-    workers: int,
+    workers: Workers,
     allowed_failures: Callable[[int], int],
     on_progress: Callable[[int, int], None],
 ) -> None:
@@ -74,7 +70,7 @@ def build(
         recipe: what is done to each.
         folder: what the temporary folder becomes.
         fingerprint: of the source; stored with the manifest.
-        workers: processes; 1: all is done in this one.
+        workers: the processes that prepare; of one, all is done in this one.
         allowed_failures: how many of n images may be unreadable.
         on_progress: called with (images done, images in all).
 
@@ -120,7 +116,7 @@ def _outcomes(
     raws: Sequence[Raw],
     recipe: Recipe,
     folder: Path,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int, int], None],
 ) -> Outcomes:
     """What became of the images, in their order, up to the one that closes the data set."""
@@ -128,7 +124,7 @@ def _outcomes(
     ends = [index for index, raw in enumerate(raws) if raw.closing]
     on_progress(0, ends[0] + 1 if ends else len(raws))
     edges = [0, *(index + 1 for index in ends), len(raws)]
-    parallel = workers > 1 and len(raws) >= WORTH_WORKERS
+    parallel = workers.count > 1 and len(raws) >= WORTH_WORKERS
     done = 0
     for start, stop in pairwise(edges):
         part = raws[start:stop]
@@ -139,7 +135,7 @@ def _outcomes(
             for some_raws in (_chunks(part) if parallel else ([raw] for raw in part))
         ]
         alone = (perform(task) for task in tasks)
-        with closing(_work(tasks, workers) if parallel else alone) as outcomes:
+        with closing(workers.outcomes(perform, tasks) if parallel else alone) as outcomes:
             for task, outcome in zip(tasks, outcomes, strict=True):
                 yield outcome
                 if not done:
@@ -161,35 +157,6 @@ def _chunks(raws: Sequence[Raw]) -> Iterator[list[Raw]]:
         items = list(group)
         size = SLICES if volume else CHUNK
         yield from (items[k : k + size] for k in range(0, len(items), size))
-
-
-def _work(tasks: Sequence[Task], workers: int) -> Outcomes:
-    """The outcome of each task, in order; no more than a few tasks are ahead of the reader."""
-    context = get_context("spawn")  # a fork would copy threads' locks, and torch's state
-    waiting: list[Future[list[Entry | LeftOut]]] = []
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), context, initializer=_start_worker, initargs=(os.getpid(),)
-    )
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(perform, task))
-            if len(waiting) > 3 * workers:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
-    except BrokenProcessPool as error:
-        raise StoreError(
-            "a process that prepares images was killed (out of memory?); nothing half-done is "
-            "kept. Run the same command again, with workers=1 if memory is short."
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when it has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(parent)
 
 
 def perform(task: Task) -> list[Entry | LeftOut]:
@@ -267,9 +234,3 @@ def _refuse_small_disk(folder: Path, done: int, total: int) -> None:
             f"and {free / 1e9:.1f} GB are free. Make room, or keep them elsewhere: "
             "datasets=<folder>."
         )
-
-
-def default_workers() -> int:
-    """One process per core that this one may use, at most eight: the disk is the limit then."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(8, cores or 1)

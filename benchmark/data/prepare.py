@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.console import note
-from benchmark.data.build import build, default_workers
+from benchmark.data.build import build
 from benchmark.data.prepared import PreparedData, read_fingerprint
 from benchmark.data.source import SPLITS, Source
+from benchmark.data.workers import Workers, default_workers
 from benchmark.digest import canonical_json, json_digest
 from benchmark.errors import DataError, UsageError
 from benchmark.lease import Lease
@@ -68,7 +69,10 @@ def prepare(
         lease.acquire(
             wait=True, on_wait=lambda holder: note(f"waiting for {holder}, which prepares {name}")
         )
+        crew = Workers(workers or default_workers())
         try:
+            if getattr(source, "slow", False):
+                crew.start()
             raws = source.items(split)
             fingerprint = source.fingerprint()
             folder = home / f"{key}-{json_digest(fingerprint)[:8]}"
@@ -79,11 +83,12 @@ def prepare(
                     recipe,
                     folder,
                     fingerprint=fingerprint,
-                    workers=workers or default_workers(),
+                    workers=crew,
                     allowed_failures=allowed_failures,
                     on_progress=on_progress,
                 )
         finally:
+            crew.close()
             lease.release()
     data = PreparedData(folder, name, split)
     if expect and split == "test":

@@ -48,6 +48,7 @@ class TorchEmSource:
 
     # How the files come here does not change what is in them.
     circumstances: ClassVar = ("access", "by_hand", "download")
+    slow: ClassVar = True  # its loader takes seconds to import
 
     name: str
     loader: str
