@@ -1,0 +1,247 @@
+"""Crops as the encoder meets them: windows of SAM's 1024 x 1024 frame, with what they shall give.
+
+The geometry is inference's own. SAM scales an image until its longer side has 1024 pixels and pads
+the other one at its end; of one with 256 x 256 pixels each becomes 4 x 4, of one with 520 x 696
+(u20s) 1.5 x 1.5. So scale is not free to choose: a nucleus of 15 pixels in the former and one of 35
+in the latter both arrive with some 50. An image is therefore scaled as inference would scale
+it, times a little (0.7 to 1.4), never cropped first and scaled to 1024 after, which would show the
+network nuclei several times too large.
+
+Most crops are windows of 512 of these 1024 pixels, a quarter of a frame's cost: convolutions do not
+care. The mask decoder does: its attention runs over all cells of the embedding, and a softmax over
+1024 of them is another one than over 4096; and it knows places. So windows lie anywhere in
+the frame and carry its coordinates, and whole frames, padding included, come in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from demo.pictures import Collection, Picture, pieces
+from demo.targets import truth
+
+SIDE = 1024
+CELL = 16  # pixels of the frame
+POOL = 2  # pixels of the frame per pixel of the encoder and of `labels`
+_ZOOM = (0.7, 1.4)
+_MIN_AREA = 8  # pixels of the encoder: what a crop's edge leaves of an object
+_BEYOND = 0.25  # of a window: how far it may reach over the end of an image
+# Of `Sam.preprocess`, averaged over the colours as the encoder does: grey -> gain * grey - level.
+_STD = np.array([58.395, 57.12, 57.375])
+_GAIN = float((1 / _STD).mean())
+_LEVEL = float((np.array([123.675, 116.28, 103.53]) / _STD).mean())
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Crops of one size.
+
+    Attributes:
+        side: of the crop, in pixels of SAM's 1024; a multiple of 256.
+        count: crops in a batch.
+        prompts: points in each.
+    """
+
+    side: int
+    count: int
+    prompts: int
+
+
+class Batch(NamedTuple):
+    """Crops, stacked: B of S x S pixels of the encoder, with P prompts each.
+
+    Attributes:
+        grey: B x 1 x S x S, normalised.
+        origin: B x 2, row and column of the first pixel in SAM's 1024 x 1024.
+        maps: B x 3 x S/2 x S/2, see `targets.Truth`; the mean over 2 x 2 pixels.
+        places: B x 3 x S/4 x S/4: share of foreground; offset to the centre of the object, in
+            rows and columns, in pixels of SAM's 1024.
+        pure: B x 1 x S/4 x S/4: 1 where the offset is that of one object alone, else 0.
+        labels: B x S x S.
+        points: B x P x 2, x and y in SAM's 1024, as a predictor would hand them over.
+        objects: B x P, the id of the object that a point means; 0 for the background.
+    """
+
+    grey: Floats
+    origin: Floats
+    maps: Floats
+    places: Floats
+    pure: Floats
+    labels: NDArray[np.int32]
+    points: Floats
+    objects: NDArray[np.int64]
+
+
+def batch(collection: Collection, shape: Shape, seed: int, step: int) -> Batch:
+    """The crops of a step, which depend on nothing but the arguments."""
+    crops = []
+    for index in range(shape.count):
+        rng = np.random.default_rng([seed, step, shape.side, index])
+        crops.append(crop(collection.choose(rng), shape, rng))
+    return Batch(*(np.stack(values) for values in zip(*crops, strict=True)))
+
+
+def crop(picture: Picture, shape: Shape, rng: np.random.Generator) -> Batch:
+    """One crop: a batch without its first axis."""
+    picture = _turned(picture, rng)
+    zoom = SIDE / max(picture.grey.shape) * float(np.exp(rng.uniform(*np.log(_ZOOM))))
+    picture, start = _placed(picture, zoom, shape.side, rng)
+    grey = _scaled(picture, zoom, start, shape.side, rng)
+    labels = _labels(picture.labels, zoom, start, shape.side)
+    found = truth(labels)
+    origin = rng.integers((SIDE - shape.side) // CELL + 1, size=2) * float(CELL)
+    points, objects = _prompts(labels, shape.prompts, rng)
+    # An image's pixel x is at x * zoom for a predictor, its centre at (x + 0.5) * zoom.
+    points = origin[::-1] + (points + 0.5) * POOL - zoom / 2
+    places, pure = _places(labels, found.offsets)
+    values = (grey[None], origin, _mean(found.maps, 2), places, pure)
+    return Batch(
+        *(value.astype(np.float32) for value in values),
+        labels,
+        points.astype(np.float32),
+        objects,
+    )
+
+
+def normalised(grey: Floats) -> Floats:
+    """Grey levels, 0 to 255, as `Sam.preprocess` and the encoder's mean over colours make them."""
+    return grey * np.float32(_GAIN) - np.float32(_LEVEL)
+
+
+def _turned(picture: Picture, rng: np.random.Generator) -> Picture:
+    """One of the eight ways to lay an image down."""
+    turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+    grey, labels = (np.rot90(each, turns) for each in (picture.grey, picture.labels))
+    if mirror:
+        grey, labels = grey.T, labels.T
+    return picture._replace(grey=grey, labels=labels)
+
+
+def _placed(
+    picture: Picture, zoom: float, side: int, rng: np.random.Generator
+) -> tuple[Picture, NDArray[np.float64]]:
+    """Where the crop starts, in pixels of the scaled image, which is mirrored where too small."""
+    sides = np.array(picture.grey.shape)
+    lacking = np.maximum(np.ceil(side / zoom).astype(int) - sides, 0)
+    if lacking.any() and rng.random() < 0.5:
+        wider = [(0, int(n)) for n in np.minimum(lacking, sides)]
+        grey, labels = (np.pad(a, wider, "symmetric") for a in (picture.grey, picture.labels))
+        picture = picture._replace(grey=grey, labels=pieces(labels))
+        sides = np.array(grey.shape)
+    # SAM's padding lies at an image's end only.
+    beyond = _BEYOND * side if side < SIDE and rng.random() < 0.3 else 0
+    return picture, rng.uniform(0, 1, 2) * np.maximum(sides * zoom + beyond - side, 0)
+
+
+def _scaled(
+    picture: Picture, zoom: float, start: NDArray[np.float64], side: int, rng: np.random.Generator
+) -> Floats:
+    """The crop's grey values, S x S, normalised; 0 where SAM pads."""
+    sides = np.array(picture.grey.shape)
+    first = start / zoom
+    size = np.minimum(np.round(sides * zoom - start), side).astype(int)
+    last = np.minimum(first + size / zoom, sides)
+    low = np.maximum(np.floor(first).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(last).astype(int) + 2, sides)
+    part = _exposed(picture.grey[low[0] : high[0], low[1] : high[1]], picture.drawn, rng)
+    box = (*(first - low)[::-1], *(last - low)[::-1])
+    # As `ResizeLongestSide`, which resizes a PIL image of 8 bit.
+    scaled = Image.fromarray(part).resize(
+        (int(size[1]), int(size[0])), Image.Resampling.BILINEAR, box=tuple(float(v) for v in box)
+    )
+    frame = np.zeros((side, side), np.float32)
+    frame[: size[0], : size[1]] = normalised(np.asarray(scaled, np.float32))
+    return _mean(frame, POOL)
+
+
+def _exposed(grey: NDArray[np.uint8], drawn: bool, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Another exposure of the same image, uint8."""
+    values = grey.astype(np.float32) / 255
+    if rng.random() < 0.2:
+        values = ndimage.gaussian_filter(values, rng.uniform(0.3, 1.0))
+    if rng.random() < 0.7:
+        values = values ** np.exp(rng.uniform(-0.7, 0.7))
+    if rng.random() < 0.5:
+        # One bright speck, and all else is dim once the range is stretched.
+        values = values * rng.uniform(0.4, 1.0) + rng.uniform(0, 0.12)
+    if rng.random() < 0.4:
+        values = values + rng.normal(size=values.shape) * rng.uniform(0, 0.05)
+    if not drawn and rng.random() < 0.08:
+        values = 1 - values
+    exposed: NDArray[np.uint8] = (np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(exposed)
+
+
+def _labels(
+    labels: NDArray[np.int32], zoom: float, start: NDArray[np.float64], side: int
+) -> NDArray[np.int32]:
+    """The crop's labels at the encoder's resolution, S x S, each piece an object."""
+    found = np.zeros((side // POOL,) * 2, np.int32)
+    middle = (np.arange(side // POOL) + 0.5) * POOL
+    rows, columns = (((s + middle) / zoom).astype(int) for s in start)
+    rows, columns = rows[rows < labels.shape[0]], columns[columns < labels.shape[1]]
+    found[: len(rows), : len(columns)] = labels[np.ix_(rows, columns)]
+    found = pieces(found)
+    small = np.bincount(found.ravel()) < _MIN_AREA
+    if small.any():
+        kept = np.where(small, 0, np.cumsum(~small) - (not small[0]))
+        found = kept.astype(np.int32)[found]
+    return found
+
+
+def _places(labels: NDArray[np.int32], offsets: Floats) -> tuple[Floats, Floats]:
+    """See `Batch`: 3 x S/4 x S/4 and 1 x S/4 x S/4."""
+    inside = (labels > 0).astype(np.float32)
+    cover = _mean(inside, 4)
+    own = np.stack(np.mgrid[: labels.shape[0], : labels.shape[1]]).astype(np.float32) + 0.5
+    centers = _mean((own + offsets) * inside, 4) / np.maximum(cover, 1e-6)
+    away = (centers - _mean(own, 4)) * POOL * (cover > 0)
+    blocks = labels.reshape(labels.shape[0] // 4, 4, -1, 4)
+    lowest = np.where(blocks > 0, blocks, np.iinfo(np.int32).max).min(axis=(1, 3))
+    pure = (cover > 0) & (lowest == blocks.max(axis=(1, 3)))
+    return np.concatenate([cover[None], away]), pure[None].astype(np.float32)
+
+
+def _mean(values: Floats, size: int) -> Floats:
+    """The mean over blocks of size x size in the last two axes."""
+    *others, height, width = values.shape
+    blocks = values.reshape(*others, height // size, size, width // size, size)
+    mean: Floats = blocks.mean(axis=(-3, -1))
+    return mean
+
+
+def _prompts(
+    labels: NDArray[np.int32], count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points, x and y in pixels of the encoder, and the objects they mean (0: background).
+
+    Half of them about the middle of an object, where APG sets its points; the others anywhere in
+    one; and one in ten, as a grid would, beside all objects.
+    """
+    ids = rng.permutation(int(labels.max())) + 1
+    boxes = ndimage.find_objects(labels)
+    background = np.argwhere(labels == 0)
+    points, objects = np.zeros((count, 2)), np.zeros(count, np.int64)
+    for index in range(count):
+        if len(ids) and (rng.random() >= 0.1 or not len(background)):
+            chosen = int(ids[index % len(ids)])
+            box = boxes[chosen - 1]
+            own = np.argwhere(labels[box] == chosen)
+            if rng.random() < 0.5:
+                middle = own.mean(axis=0) + rng.normal(size=2) * 0.15 * np.sqrt(len(own))
+                spot = own[np.square(own - middle).sum(axis=1).argmin()]
+            else:
+                spot = own[rng.integers(len(own))]
+            points[index] = spot[0] + box[0].start, spot[1] + box[1].start
+            objects[index] = chosen
+        else:
+            points[index] = background[rng.integers(len(background))]
+    return points[:, ::-1], objects

@@ -1,0 +1,161 @@
+"""What is minimised: how far the networks' answers are from a batch's truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from demo.crops import CELL, Batch
+from models.demo.encoder import OFFSET
+
+# Masks are cut from logits at 0, whatever their steepness; but SAM's stability score compares cuts
+# at -1 and +1. Small objects are all edge: of a nucleus ten pixels wide at SAM's resolution, logits
+# that are probabilities' own never reach the 0.95 that mask generation asks for. So the
+# network's logits are this many times those.
+SHARPNESS = 4.0
+_NEAR = 6  # pixels of a mask beyond its object where every pixel counts in full
+_WEIGHTS = {
+    "foreground": 1.0,
+    "foreground_dice": 1.0,
+    "center": 4.0,
+    "boundary": 4.0,
+    "place": 0.5,
+    "offset": 0.5,
+    "mask": 1.0,
+    "mask_dice": 1.0,
+    "iou": 1.0,
+}
+
+
+def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """All losses of a batch.
+
+    Args:
+        sam: the model, its encoder, prompt encoder and mask decoder.
+        decoder: micro-sam's.
+        batch: see `Batch`.
+
+    Returns:
+        What to minimise, and its parts by name, not yet weighted.
+    """
+    grey, origin, maps, places, pure, labels, points = (
+        torch.from_numpy(values) for values in batch[:7]
+    )
+    objects = torch.from_numpy(batch.objects)
+    found = sam.image_encoder.features(grey, origin)
+    parts = _map_losses(decoder.logits(found.embedding), maps)
+    parts |= _place_losses(found.places, places, pure)
+    code = sam.prompt_encoder.get_dense_pe()
+    rows = []
+    for index in range(len(grey)):
+        logits, ious = prompted(
+            sam, code, found.embedding[index : index + 1], points[index], origin[index]
+        )
+        wanted = labels[index][None] == objects[index][:, None, None]
+        target = F.avg_pool2d(wanted.float(), 2)
+        rows.append(_mask_losses(logits, ious, target, objects[index] > 0))
+    parts |= {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
+    return sum((_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(())), parts
+
+
+def prompted(
+    sam: Any, code: Tensor, embedding: Tensor, points: Tensor, origin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """All four masks for each point, as SAM makes them, in a window of its frame.
+
+    Args:
+        sam: the model.
+        code: what its prompt encoder gives for the places of the whole frame.
+        embedding: 1 x 64 x h x w, of the window.
+        points: P x 2, x and y in SAM's 1024 x 1024.
+        origin: row and column of the window's first pixel there.
+
+    Returns:
+        Logits, P x 4 x 4h x 4w, the first the single mask; and the IoU that SAM expects, P x 4.
+    """
+    height, width = embedding.shape[-2:]
+    row, column = (int(value) // CELL for value in origin)
+    sparse, dense = sam.prompt_encoder((points[:, None], torch.ones(len(points), 1)), None, None)
+    logits, ious = sam.mask_decoder.predict_masks(
+        embedding,
+        code[..., row : row + height, column : column + width],
+        sparse,
+        dense[..., :height, :width],
+    )
+    return logits, ious
+
+
+def _map_losses(logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
+    """Of micro-sam's decoder: B x 3 x h x w each."""
+    found = torch.sigmoid(logits)
+    inside = maps[:, 0]
+    # Outside of objects neither distance is ever asked for, save close by, by smoothing.
+    weight = inside + 0.05 * (1 - inside)
+    errors = (weight[:, None] * (found[:, 1:] - maps[:, 1:]).square()).sum(dim=(0, 2, 3))
+    center, boundary = errors / weight.sum()
+    return {
+        "foreground": F.binary_cross_entropy_with_logits(logits[:, 0], inside),
+        "foreground_dice": _dice(found[:, :1], maps[:, :1]).mean(),
+        "center": center,
+        "boundary": boundary,
+    }
+
+
+def _place_losses(found: Tensor, places: Tensor, pure: Tensor) -> dict[str, Tensor]:
+    """Of what the encoder goes by: B x 3 x h x w each, and B x 1 x h x w."""
+    errors = F.smooth_l1_loss(found[:, 1:], places[:, 1:] / OFFSET, reduction="none", beta=0.1)
+    return {
+        "place": F.binary_cross_entropy_with_logits(found[:, :1], places[:, :1]),
+        "offset": (errors * pure).sum() / (2 * pure.sum() + 1),
+    }
+
+
+def _mask_losses(logits: Tensor, ious: Tensor, target: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """Of one crop's masks.
+
+    APG takes the single mask, mask generation the other three: of these the best is trained, so
+    that they may differ, and all of them a little, so that none is left behind.
+
+    Args:
+        logits: P x 4 x h x w.
+        ious: P x 4.
+        target: P x h x w, the share of each pixel that the object covers.
+        real: P, whether the point means an object at all.
+    """
+    logits, target = logits / SHARPNESS, target[:, None]
+    near = target
+    for size in ((2 * _NEAR + 1, 1), (1, 2 * _NEAR + 1)):
+        near = F.max_pool2d(near, size, stride=1, padding=(size[0] // 2, size[1] // 2))
+    near = (near > 0).float()
+    # Both regions count alike, however much larger than an object the crop is.
+    share_near, share_far = (
+        region / region.sum(dim=(2, 3), keepdim=True).clamp(min=1) for region in (near, 1 - near)
+    )
+    wrong = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
+    entropy = (wrong * (share_near + share_far)).sum(dim=(2, 3))
+    dice = _dice(torch.sigmoid(logits), target)
+
+    with torch.no_grad():
+        hit, wanted = logits > 0, target > 0.5
+        both, either = ((hit & wanted).sum(dim=(2, 3)), (hit | wanted).sum(dim=(2, 3)))
+        # A point in the background means no object: whatever mask it gets is no good.
+        quality = torch.where(real[:, None], both / either.clamp(min=1), 0.0)
+        best = (entropy + dice)[:, 1:].argmin(dim=1, keepdim=True) + 1
+        share = torch.full_like(entropy, 0.05).scatter(1, best, 0.35)
+        share[:, 0] = 0.55
+        share = share * real[:, None] / real.sum().clamp(min=1)
+    return {
+        "mask": (entropy * share).sum(),
+        "mask_dice": (dice * share).sum(),
+        "iou": (ious - quality).square().mean(),
+    }
+
+
+def _dice(found: Tensor, target: Tensor) -> Tensor:
+    """1 - Dice's coefficient over the last two axes, 0 where both are equal, soft or not."""
+    both = (found * target).sum(dim=(-2, -1))
+    total = found.square().sum(dim=(-2, -1)) + target.square().sum(dim=(-2, -1))
+    return 1 - (2 * both + 1) / (total + 1)

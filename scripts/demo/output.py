@@ -1,0 +1,109 @@
+"""What a training leaves behind: weights, the list of its images, a log, and its curve."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demo.pictures import EXCLUDED, Source
+
+SAM_FILE, DECODER_FILE = "demo_sam.safetensors", "demo_decoder.safetensors"
+LIMIT = 10_000_000  # bytes of both
+
+
+def write_weights(folder: Path, networks: Any) -> dict[str, str]:
+    """Both networks' parameters as safetensors.
+
+    Returns:
+        Their sha256 by file name.
+
+    Raises:
+        ValueError: they are larger than 10 MB.
+    """
+    from safetensors.torch import save_file
+
+    digests = {}
+    for name, network in ((SAM_FILE, networks.sam), (DECODER_FILE, networks.decoder)):
+        state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
+        save_file(state, folder / name)
+        digests[name] = f"sha256:{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"
+    size = sum((folder / name).stat().st_size for name in digests)
+    if size > LIMIT:
+        raise ValueError(f"the weights have {size:,} bytes; {LIMIT:,} are allowed")
+    return digests
+
+
+def read_weights(folder: Path) -> Any:
+    """Networks with the parameters that `write_weights` wrote, ready for inference."""
+    from safetensors.torch import load_file
+
+    from demo.trainer import Networks
+
+    networks = Networks()
+    networks.sam.load_state_dict(load_file(folder / SAM_FILE))
+    networks.decoder.load_state_dict(load_file(folder / DECODER_FILE))
+    return networks.requires_grad_(False)
+
+
+def write_images(folder: Path, source: Source) -> None:
+    """The list of the images: trained on, held out, left out and why."""
+    write_json(
+        folder / "images.json",
+        {
+            "folder": "dsb/train",
+            "training": list(source.names),
+            "validation": list(source.held_out),
+            "left_out": EXCLUDED,
+        },
+    )
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What else the weights' last digits depend on."""
+    import torch
+
+    return {
+        "threads": threads,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Written beside and renamed, so that a reader never sees half of it."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def write_curve(path: Path, log: Mapping[str, Any]) -> None:
+    """Validation mSA and the losses over steps, as a figure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    scores, falls = figure.subplots(1, 2)
+    validations = log["validation"]
+    for mode in ("ais", "apg"):
+        points = [(one["step"], one[mode]) for one in validations if mode in one]
+        if points:
+            scores.plot(*zip(*points, strict=True), marker="o", label=mode.upper())
+    scores.set(xlabel="step", ylabel="mSA, held-out images", ylim=(0, 1))
+    names = [key for key in (log["losses"] or [{}])[0] if key not in ("step", "gradient")]
+    for name in names:
+        steps = [one["step"] for one in log["losses"]]
+        falls.plot(steps, [one[name] for one in log["losses"]], label=name, linewidth=1)
+    falls.set(xlabel="step", ylabel="loss", yscale="log")
+    for axes in (scores, falls):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,191 @@
+"""The state of a training, and one step of it: everything that a resumed one has to have again."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.errors import UsageError
+from demo.crops import Batch, Shape
+from demo.feed import Plan
+from demo.losses import losses
+from models.demo.network import build_decoder, build_sam
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the weights depend on, besides the images and the number of threads.
+
+    Attributes:
+        seed: of the parameters and of the crops.
+        steps: of the whole training, which the learning rate is planned for.
+        rate: highest learning rate.
+        warm_up: steps until that is reached.
+        decay: of the weights, per step and unit of learning rate.
+        norm: gradients longer than this are shortened.
+        average: how much of the averaged weights each step keeps.
+        share_drawn: the probability that a crop is of a synthetic image.
+        windows: crops of every step: of how many pixels of SAM's 1024, how many, points in each.
+        frames: the same of whole frames, in one of `frame_every` steps.
+        frame_every: see `frames`.
+    """
+
+    seed: int = 0
+    steps: int = 6000
+    rate: float = 1.5e-3
+    warm_up: int = 200
+    decay: float = 0.02
+    norm: float = 3.0
+    average: float = 0.999
+    share_drawn: float = 0.25
+    windows: tuple[int, int, int] = (512, 6, 8)
+    frames: tuple[int, int, int] = (1024, 1, 10)
+    frame_every: int = 3
+
+    @property
+    def plan(self) -> Plan:
+        """Which crops each step trains on."""
+        windows, frames = Shape(*self.windows), Shape(*self.frames)
+        return Plan(self.seed, self.share_drawn, windows, frames, self.frame_every)
+
+
+class Networks(nn.Module):
+    """SAM, and micro-sam's decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sam = build_sam()
+        self.decoder = build_decoder()
+
+
+class Trainer:
+    """A training: networks, their average, optimizer, and the number of steps done.
+
+    No random numbers are drawn after the networks' first parameters: crops depend on the seed
+    and the step's number alone. So a training that is resumed goes on as if it had never stopped.
+
+    Attributes:
+        settings: see `Settings`.
+        step: how many are done.
+        networks: as they are trained.
+        average: the exponential moving average of their parameters: the weights that count.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        torch.manual_seed(settings.seed)
+        torch.use_deterministic_algorithms(True)
+        self.settings = settings
+        self.step = 0
+        self.networks = Networks()
+        self.average = copy.deepcopy(self.networks).requires_grad_(False)
+        decayed, free = [], []
+        for name, value in self.networks.named_parameters():
+            # SAM's way to encode boxes and masks gets no gradient here, and keeps its first values.
+            (decayed if value.ndim > 1 and "embed" not in name else free).append(value)
+        groups = [
+            {"params": decayed, "weight_decay": settings.decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+
+    def train(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """One step on the mean over batches.
+
+        Returns:
+            The losses' parts by name, the mean over batches, `total` and `gradient` besides.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        seen: dict[str, float] = {}
+        for batch in batches:
+            total, parts = losses(self.networks.sam, self.networks.decoder, batch)
+            # One after the other: memory for one batch suffices.
+            (total / len(batches)).backward()
+            for name, value in {"total": total, **parts}.items():
+                seen[name] = seen.get(name, 0.0) + float(value.detach()) / len(batches)
+        length = nn.utils.clip_grad_norm_(
+            self.networks.parameters(), self.settings.norm, error_if_nonfinite=True
+        )
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return {**seen, "gradient": float(length)}
+
+    def _rate(self) -> float:
+        settings = self.settings
+        warm = min(1.0, (self.step + 1) / max(1, settings.warm_up))
+        done = max(0, self.step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
+        return settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1, done))))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # At first there is little worth remembering.
+        keep = min(self.settings.average, self.step / (self.step + 10))
+        for mean, value in zip(self.average.parameters(), self.networks.parameters(), strict=True):
+            mean.lerp_(value, 1 - keep)
+
+    def save(self, path: Path, log: dict[str, Any]) -> None:
+        """Write a checkpoint: a kill at any moment leaves the one before or this one.
+
+        Args:
+            path: of the file.
+            log: what was written of the training so far, which then fits the weights.
+        """
+        state = {
+            "settings": _plain(self.settings),
+            "step": self.step,
+            "networks": self.networks.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            # Not drawn from, see above; kept so that a later change that does can be resumed.
+            "random": torch.get_rng_state(),
+            "log": log,
+        }
+        temporary = path.with_suffix(".partial")
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Go on from a checkpoint.
+
+        Returns:
+            The log that was saved with it.
+
+        Raises:
+            UsageError: it is of a training with other settings.
+        """
+        state = torch.load(path, weights_only=True)
+        own = _plain(self.settings)
+        other = {key for key, value in own.items() if state["settings"].get(key) != value}
+        if other:
+            raise UsageError(
+                f"{path} is of a training with other settings ({', '.join(sorted(other))}); "
+                "give those, or another folder."
+            )
+        self.step = state["step"]
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        log: dict[str, Any] = state["log"]
+        return log
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """With lists for tuples, as a file gives them back."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(settings).items()
+    }
