@@ -40,8 +40,8 @@ class Weights:
     Attributes:
         name: the card's; of the user's own file `user` and the first digits of its digest,
             whatever the file is called.
-        mark: `verified` (by a card), `user` (a path) or `untrained` (made by the tests' own
-            door; no report shows them).
+        mark: `verified` (by a card), `demo` (verified too, but small, and no published model),
+            `user` (a path) or `untrained` (made by the tests' own door; no report shows them).
         digests: file -> `<algorithm>:<hexadecimal>`; what the run id is made of.
         confirmed: False where nobody publishes a digest, and the first download's is trusted.
         title: what people call the model with these weights (`PathoSAM`), where that differs.

@@ -28,28 +28,53 @@ Made = TypeVar("Made")
 _PATCHES = "image_encoder.patch_embed.proj.weight"
 
 
-class Architecture(NamedTuple):
-    """A size of SAM.
-
-    Attributes:
-        width: of its encoder's embedding; by it a file without a card is told.
-        build: gives the `segment_anything` model, its parameters random.
-    """
-
-    width: int
-    build: Callable[[], Any]
-
-
 def _registered(name: str) -> Any:
     from segment_anything import sam_model_registry
 
     return sam_model_registry[name]()
 
 
+def _unetr(sam: Any, parameters: Mapping[str, Any], device: str) -> Any:
+    from micro_sam.instance_segmentation import get_decoder
+
+    return get_decoder(sam.image_encoder, parameters, device)
+
+
+class Architecture(NamedTuple):
+    """A kind of SAM, and the decoder that goes with it.
+
+    Attributes:
+        width: length of its parameter `sign`; by it a file without a card is told.
+        build: gives the `segment_anything` model, its parameters random.
+        decoder: gives the decoder for that model, with these parameters, on a device.
+        sign: a parameter that tells this architecture from others.
+    """
+
+    width: int
+    build: Callable[[], Any]
+    decoder: Callable[[Any, Mapping[str, Any], str], Any] = _unetr
+    sign: str = _PATCHES
+
+
+def _small() -> Any:
+    from models.demo.network import build_sam
+
+    return build_sam()
+
+
+def _small_decoder(_: Any, parameters: Mapping[str, Any], device: str) -> Any:
+    from models.demo.network import build_decoder
+
+    decoder = build_decoder()
+    decoder.load_state_dict(dict(parameters))
+    return decoder.to(device)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "vit_b": Architecture(768, partial(_registered, "vit_b")),
     "vit_l": Architecture(1024, partial(_registered, "vit_l")),
     "vit_h": Architecture(1280, partial(_registered, "vit_h")),
+    "demo": Architecture(24, _small, _small_decoder, sign="image_encoder.stem.1.weight"),
 }
 
 
@@ -168,7 +193,8 @@ def open_backbone(
 
     Args:
         weights: files `encoder` and perhaps `decoder`, or one file with both: a state of SAM,
-            or a dictionary of `model_state` and perhaps `decoder_state`, as micro-sam saves it.
+            or a dictionary of `model_state` and perhaps `decoder_state`, as micro-sam saves it
+            (in a safetensors file, which knows no nesting, as `model_state.<parameter>`).
         device: `cuda`, `mps` or `cpu`.
         architectures: what can be built, by name.
 
@@ -189,9 +215,10 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
             " Give one file, with SAM's parameters or with `model_state` and `decoder_state`."
         )
     key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
-    content = open_checkpoint(weights, key)
+    content = _nested(open_checkpoint(weights, key))
     model = _state(content.get("model_state", content), "sam.")
-    sam = _architecture(model, weights, key, architectures).build()
+    architecture = _architecture(model, weights, key, architectures)
+    sam = architecture.build()
     load_parameters(sam, model, weights, key)
     sam.to(device)
 
@@ -200,8 +227,23 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
         content = {"decoder_state": open_checkpoint(weights, key)}
     decoder = None
     if "decoder_state" in content:
-        decoder = _decoder(sam, _state(content["decoder_state"]), device, weights, key)
+        parameters = _state(content["decoder_state"])
+        try:
+            decoder = architecture.decoder(sam, parameters, device)
+        except RuntimeError as error:
+            raise another_architecture(weights, key, str(error)) from error
+        confirm_loaded(decoder, parameters, weights, key)
     return Backbone(sam, decoder)
+
+
+def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters whose names begin with one of micro-sam's two states, put into these."""
+    states: dict[str, dict[str, Any]] = {}
+    for name, value in content.items():
+        state, _, parameter = name.partition(".")
+        if state in ("model_state", "decoder_state") and parameter:
+            states.setdefault(state, {})[parameter] = value
+    return states or content
 
 
 def _state(found: Any, prefix: str = "") -> dict[str, Any]:
@@ -214,24 +256,11 @@ def _architecture(
 ) -> Architecture:
     if weights.architecture is not None and weights.architecture in architectures:
         return architectures[weights.architecture]
+    for architecture in architectures.values():
+        if architecture.sign in model and model[architecture.sign].shape[0] == architecture.width:
+            return architecture
     if _PATCHES not in model:
         raise another_architecture(weights, key, f"SAM has a parameter '{_PATCHES}', it has none")
     width = model[_PATCHES].shape[0]
-    for architecture in architectures.values():
-        if architecture.width == width:
-            return architecture
     known = ", ".join(f"{name} ({built.width})" for name, built in architectures.items())
     raise another_architecture(weights, key, f"its encoder is {width} wide; known are {known}")
-
-
-def _decoder(
-    sam: Any, parameters: Mapping[str, Any], device: str, weights: Weights, key: str
-) -> Any:
-    from micro_sam.instance_segmentation import get_decoder
-
-    try:
-        decoder = get_decoder(sam.image_encoder, parameters, device)
-    except RuntimeError as error:
-        raise another_architecture(weights, key, str(error)) from error
-    confirm_loaded(decoder, parameters, weights, key)
-    return decoder

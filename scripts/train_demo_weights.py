@@ -6,8 +6,8 @@ Trains on `dsb/train` below `data.root` and on drawn images of four styles. Run 
 arguments, it goes on from the last checkpoint in the output folder, and ends with the weights
 that it would have ended with; so it does after a kill. Needs the `models` extra.
 
-The output folder gets `demo_sam.safetensors` and `demo_decoder.safetensors` (the weights, at the
-end), `images.json` (what was trained on), `log.json`, `curve.png`, `checkpoint.pt`.
+The output folder gets `demo.safetensors` (the weights, at the end), `images.json` (what was
+trained on), `log.json`, `curve.png`, `checkpoint.pt`.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def _train(chosen: argparse.Namespace) -> None:
 
     if trainer.step == settings.steps:
         _validate(trainer, source, log, chosen.tiny, HELD_OUT)
-        log["digests"] = output.write_weights(chosen.output, trainer.average)
+        log["digest"] = output.write_weights(chosen.output / output.WEIGHTS, trainer.average)
         _write(trainer, checkpoint, log, clock, chosen.output)
-        print(f"done in {log['seconds'] / 3600:.2f} h: {log['digests']}", flush=True)
+        print(f"done in {log['seconds'] / 3600:.2f} h: {log['digest']}", flush=True)
 
 
 class _Clock:

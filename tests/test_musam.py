@@ -271,8 +271,8 @@ def test_a_folder_of_several_files_is_refused(checkpoint, tmp_path):
 
 def test_widths_are_those_that_segment_anything_builds():
     with torch.device("meta"):
-        for name, (width, make) in backbone.ARCHITECTURES.items():
-            assert make().state_dict()[backbone._PATCHES].shape[0] == width, name
+        for name, built in backbone.ARCHITECTURES.items():
+            assert built.build().state_dict()[built.sign].shape[0] == built.width, name
     assert build_sam().mask_decoder.transformer_dim == CHANNELS
 
 

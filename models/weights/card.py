@@ -11,7 +11,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 CARDS = Path(__file__).parent / "cards"
-WAYS = ("url", "hub", "deepcell")
+PACKAGED = Path(__file__).parent / "packaged"
+"""Weights that are part of this repository: a folder for each card."""
+
+WAYS = ("url", "hub", "deepcell", "packaged")
+MARKS = ("verified", "demo")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Card:
         source: the page that says all this.
         title: what people call the model with these weights, where that differs.
         architecture: for an adapter that can build several.
-        way: how they are downloaded: `url`, `hub` (Hugging Face) or `deepcell` (a token).
+        way: how they are downloaded: `url`, `hub` (Hugging Face) or `deepcell` (a token); or
+            `packaged`: they are in this repository.
+        mark: `verified`, or `demo` for weights that stand for no published model.
         gated: the page where access has to be asked for; None where anybody may download.
         trained_on: rows of data, split and evidence.
         notes: what a user should know besides.
@@ -61,6 +67,7 @@ class Card:
     title: str | None = None
     architecture: str | None = None
     way: str = "url"
+    mark: str = "verified"
     gated: str | None = None
     trained_on: tuple[Mapping[str, str], ...] = field(default=())
     notes: str = ""
@@ -86,6 +93,8 @@ def _read(path: Path) -> Card:
     written["trained_on"] = tuple(written.get("trained_on", ()))
     if written.get("way", "url") not in WAYS:
         raise ValueError(f"{path}: way is '{written['way']}'; it must be one of {', '.join(WAYS)}")
+    if written.get("mark", "verified") not in MARKS:
+        raise ValueError(f"{path}: mark is '{written['mark']}'; one of {', '.join(MARKS)}")
     return Card(name=path.stem, **written)
 
 

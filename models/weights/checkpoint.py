@@ -128,7 +128,8 @@ def is_html(path: Path) -> bool:
 
 
 def _not_loadable(weights: Weights, key: str, why: str) -> ModelError:
-    expected = "by its card, as it should be" if weights.mark == "verified" else "none is published"
+    carded = weights.mark in ("verified", "demo")
+    expected = "by its card, as it should be" if carded else "none is published"
     return ModelError(
         f"{weights.paths[key]} can't be loaded: {why}. "
         f"(Its digest: {weights.digests[key]}; the expected one: {expected}.)"

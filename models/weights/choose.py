@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
 from benchmark.types import Weights, WeightsAbout
-from models.weights.card import Card, CardFile, cards
+from models.weights.card import PACKAGED, Card, CardFile, cards
 from models.weights.checkpoint import is_html
 from models.weights.digests import Lock, file_digest, short
 from models.weights.download import download, obstacle, to_get
@@ -73,7 +73,7 @@ class CardWeights:
         """What the card says, and whether every file lies on this machine."""
         card = self.card
         state = to_get(card) if self._missing() else "here"
-        return WeightsAbout(card.name, "verified", card.licence, state)
+        return WeightsAbout(card.name, card.mark, card.licence, state)
 
     def expected(self) -> Weights | None:
         """What the card, or else the lock, says."""
@@ -106,7 +106,7 @@ class CardWeights:
     def _weights(self, digests: Mapping[str, str]) -> Weights:
         card = self.card
         confirmed = all(file.digest for file in card.files.values())
-        return Weights(card.name, "verified", digests, confirmed, card.title, card.architecture)
+        return Weights(card.name, card.mark, digests, confirmed, card.title, card.architecture)
 
     def _missing(self) -> list[str]:
         return [key for key, file in self.card.files.items() if self._found(file) is None]
@@ -116,7 +116,8 @@ class CardWeights:
         return cache() / self.card.name
 
     def _found(self, file: CardFile) -> Path | None:
-        folders = [self.folder, self.folder and self.folder / self.card.name, self._home]
+        name = self.card.name
+        folders = [self.folder, self.folder and self.folder / name, self._home, PACKAGED / name]
         places = [folder / file.name for folder in folders if folder]
         # A path from the root of the file system, as of a variable, is no longer below home.
         places += [Path.home() / os.path.expandvars(place) for place in file.caches]

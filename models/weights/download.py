@@ -23,7 +23,7 @@ def obstacle(card: Card) -> str | None:
 
     What files and variables tell is asked first, the network last.
     """
-    ask = _TOKENS.get(card.way)
+    ask = _WANTING.get(card.way)
     missing = ask(card) if ask else None
     if missing:
         return missing
@@ -35,7 +35,7 @@ def obstacle(card: Card) -> str | None:
 
 def to_get(card: Card) -> str:
     """How a card's files come here, for a list: in a few words, without asking the network."""
-    ask = _TOKENS.get(card.way)
+    ask = _WANTING.get(card.way)
     missing = ask(card) if ask else None
     return missing or f"downloaded at the first run ({card.size})"
 
@@ -85,6 +85,14 @@ def _by_hand(card: Card) -> str:
 
 def _host(card: Card, file: CardFile) -> str:
     return {"hub": HUB, "deepcell": DEEPCELL}.get(card.way) or str(urlparse(file.source).hostname)
+
+
+def _incomplete(card: Card) -> str:
+    files = ", ".join(file.name for file in card.files.values())
+    return (
+        f"'{card.name}' is part of this repository, and a file of it is missing ({files}). "
+        "Get it back with: git checkout -- models/weights/packaged"
+    )
 
 
 def _no_hub_token(card: Card) -> str | None:
@@ -154,7 +162,8 @@ def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
         members.extract(wanted[0], folder, filter="data")
 
 
-_TOKENS: dict[str, Callable[[Card], str | None]] = {
+_WANTING: dict[str, Callable[[Card], str | None]] = {
+    "packaged": _incomplete,
     "hub": _no_hub_token,
     "deepcell": _no_deepcell_token,
 }

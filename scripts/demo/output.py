@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -12,43 +11,34 @@ from typing import Any
 import numpy as np
 
 from demo.pictures import EXCLUDED, Source
+from models.weights.digests import file_digest
 
-SAM_FILE, DECODER_FILE = "demo_sam.safetensors", "demo_decoder.safetensors"
-LIMIT = 10_000_000  # bytes of both
+WEIGHTS = "demo.safetensors"
+LIMIT = 10_000_000  # bytes
 
 
-def write_weights(folder: Path, networks: Any) -> dict[str, str]:
-    """Both networks' parameters as safetensors.
+def write_weights(path: Path, networks: Any) -> str:
+    """Both networks' parameters in one safetensors file, as micro-sam's checkpoints name them.
 
     Returns:
-        Their sha256 by file name.
+        Its digest, as a card has it.
 
     Raises:
-        ValueError: they are larger than 10 MB.
+        ValueError: it is larger than 10 MB.
     """
     from safetensors.torch import save_file
 
-    digests = {}
-    for name, network in ((SAM_FILE, networks.sam), (DECODER_FILE, networks.decoder)):
-        state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
-        save_file(state, folder / name)
-        digests[name] = f"sha256:{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"
-    size = sum((folder / name).stat().st_size for name in digests)
+    states = {"model_state": networks.sam, "decoder_state": networks.decoder}
+    parameters = {
+        f"{state}.{name}": value.contiguous().clone()
+        for state, network in states.items()
+        for name, value in network.state_dict().items()
+    }
+    save_file(parameters, path)
+    size = path.stat().st_size
     if size > LIMIT:
-        raise ValueError(f"the weights have {size:,} bytes; {LIMIT:,} are allowed")
-    return digests
-
-
-def read_weights(folder: Path) -> Any:
-    """Networks with the parameters that `write_weights` wrote, ready for inference."""
-    from safetensors.torch import load_file
-
-    from demo.trainer import Networks
-
-    networks = Networks()
-    networks.sam.load_state_dict(load_file(folder / SAM_FILE))
-    networks.decoder.load_state_dict(load_file(folder / DECODER_FILE))
-    return networks.requires_grad_(False)
+        raise ValueError(f"{path} has {size:,} bytes; {LIMIT:,} are allowed")
+    return file_digest(path)
 
 
 def write_images(folder: Path, source: Source) -> None:
