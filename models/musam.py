@@ -20,7 +20,7 @@ class MicroSam:
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("micro-sam",)
     requires: ClassVar[tuple[str, ...]] = ("micro-sam>=1.8,<2",)
-    install: ClassVar[str] = 'pip install -e ".[models]"'
+    install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     find_weights = staticmethod(partial(find_weights, family="musam"))

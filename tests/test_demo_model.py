@@ -1,5 +1,6 @@
 """The demo network, and how its weights are trained: geometry, targets, reproducibility."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,14 +14,17 @@ from demo import crops, output
 from demo.crops import CELL, POOL, SIDE, Shape, batch, crop
 from demo.losses import losses, prompted
 from demo.pictures import EXCLUDED, HELD_OUT, Collection, drawn, find, picture, pieces, read
-from demo.scoring import MicroSam, accuracy
+from demo.scoring import accuracy
 from demo.targets import truth
 from demo.trainer import Networks, Settings, Trainer
+from PIL import Image
 from segment_anything import SamPredictor
 from torch.nn import functional
 
 from benchmark.data.synthetic import draw
 from benchmark.errors import UsageError
+from models.apg import APG
+from models.backbone import open_backbone
 from models.demo.encoder import OFFSET
 
 CHECKOUT = Path(__file__).parent.parent
@@ -69,12 +73,19 @@ def test_micro_sam_finds_what_it_expects(networks, shape):
     assert logits.shape == (1, 3, 256, 256)
 
 
-def test_the_weights_fit_the_repository(networks, tmp_path):
-    digests = output.write_weights(tmp_path, networks)
-    assert len(set(digests.values())) == 2
-    assert 5e6 < sum(path.stat().st_size for path in tmp_path.iterdir()) < output.LIMIT
-    again = output.read_weights(tmp_path).state_dict()
-    assert all(torch.equal(value, again[name]) for name, value in networks.state_dict().items())
+def test_the_weights_fit_the_repository_and_open_as_a_users_own(networks, tmp_path):
+    """Written as a training ends, they are found by path like any checkpoint of micro-sam."""
+    path = tmp_path / output.WEIGHTS
+    digest = output.write_weights(path, networks)
+    assert 5e6 < path.stat().st_size < output.LIMIT
+    weights = APG.find_weights(str(path)).fetch()
+    assert weights.digests == {"weights": digest} and weights.mark == "user"
+    backbone = open_backbone(weights, "cpu")
+    for loaded, own in (
+        (backbone.predictor.model, networks.sam),
+        (backbone.decoder, networks.decoder),
+    ):
+        assert same(loaded, own)
 
 
 def test_a_prompt_is_answered_at_its_place_before_any_training(networks):
@@ -425,6 +436,29 @@ def _thumbnail(grey):
     return small / np.linalg.norm(small)
 
 
+def test_the_images_come_from_their_public_source(tmp_path):
+    """As the public folder holds them: a colour PNG, and one for each object's mask."""
+    from dsb_from_bbbc038 import convert
+
+    names = {"training": ["a1"], "validation": ["b2"], "scored": ["c3"]}
+    (tmp_path / "list.json").write_text(json.dumps(names))
+    for seed, name in enumerate(("a1", "b2")):
+        grey, labels = draw("fluorescent_nuclei", seed, 3, 64)
+        grey = (grey >> 4).astype(np.uint8)
+        for kind in ("images", "masks"):
+            (tmp_path / "source" / name / kind).mkdir(parents=True)
+        opaque = np.dstack([grey] * 3 + [np.full_like(grey, 255)])
+        Image.fromarray(opaque).save(tmp_path / "source" / name / "images" / f"{name}.png")
+        for one in np.unique(labels)[1:]:
+            mask = Image.fromarray(np.where(labels == one, 255, 0).astype(np.uint8))
+            mask.save(tmp_path / "source" / name / "masks" / f"{one:03d}.png")
+    told = list(convert(tmp_path / "source", tmp_path / "root", tmp_path / "list.json"))
+    assert told == ["", "", "c3"]
+    image, found = read(tmp_path / "root/dsb/train", "b2")
+    assert np.array_equal(image, grey) and image.dtype == np.uint8
+    assert np.array_equal(pieces(found), pieces(labels))
+
+
 # The scripts
 
 
@@ -451,11 +485,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path):
             break
     killed.wait()
     assert (tmp_path / "killed/checkpoint.pt").exists()
-    assert not (tmp_path / "killed" / output.SAM_FILE).exists()
+    assert not (tmp_path / "killed" / output.WEIGHTS).exists()
     run(tmp_path / "killed")
-    for name in (output.SAM_FILE, output.DECODER_FILE):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
-    networks = output.read_weights(tmp_path / "whole")
-    grey, labels = draw("fluorescent_nuclei", 0, 5, 64)
-    rows = MicroSam(networks.sam, networks.decoder).scores([("one", grey, labels)], ("ais", "amg"))
-    assert [row.mode for row in rows] == ["ais", "amg"]
+    whole, killed = (tmp_path / name / output.WEIGHTS for name in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()

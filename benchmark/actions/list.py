@@ -67,9 +67,17 @@ def _entries(group: str) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
     """Each choice of a group: name, description and what its YAML holds."""
     folders = config_folders()
     for name, told in choices(group, folders).items():
-        places = (folder / group / f"{name}.yaml" for folder in folders)
-        path = next(place for place in places if place.exists())
-        yield name, told, dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        yield name, told, _content(name, group, folders)
+
+
+def _content(name: str, group: str, folders: Iterable[Path]) -> Mapping[str, Any]:
+    """What a choice's YAML holds, and below it what the YAMLs hold that it starts from."""
+    places = (folder / group / f"{name}.yaml" for folder in folders)
+    path = next(place for place in places if place.exists())
+    content: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
+    below = [word for word in content.pop("defaults", []) if word != "_self_"]
+    under = (_content(word, group, folders) for word in below)
+    return {key: value for part in (*under, content) for key, value in part.items()}
 
 
 def _weights(adapter: type, content: Mapping[str, Any], settings: Settings) -> list[WeightsAbout]:

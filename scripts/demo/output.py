@@ -42,13 +42,13 @@ def write_weights(path: Path, networks: Any) -> str:
 
 
 def write_images(folder: Path, source: Source) -> None:
-    """The list of the images: trained on, held out, left out and why."""
+    """The list of the images: trained on, held out, never seen, left out and why."""
     write_json(
         folder / "images.json",
         {
-            "folder": "dsb/train",
             "training": list(source.names),
             "validation": list(source.held_out),
+            "scored": list(source.scored),
             "left_out": EXCLUDED,
         },
     )

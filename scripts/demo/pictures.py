@@ -81,6 +81,11 @@ class Source:
     names: tuple[str, ...]
     held_out: tuple[str, ...]
 
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The images of `dsb/test`, which no training reads: by name, in order."""
+        return tuple(sorted(path.stem for path in (self.root / "dsb/test/images").glob("*.tif")))
+
     def picture(self, name: str) -> Picture:
         """One image of `dsb/train`."""
         image, masks = read(self.root / "dsb" / "train", name)

@@ -36,14 +36,21 @@ def public_data_sets() -> list[str]:
 @functools.cache
 def composed(key: str, *words: str) -> dict[str, Any]:
     """The configuration of a data set, resolved."""
+    return composed_whole(f"data={key}", *words)["data"]  # type: ignore[no-any-return]
+
+
+def composed_whole(*words: str) -> dict[str, Any]:
+    """A whole configuration, resolved, as the command line's words make it."""
     launcher.register()
     ConfigStore.instance().store(name="settings", node=Settings)
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = compose("config", overrides=[f"data={key}", *words])
-            return dict(OmegaConf.to_container(config.data, resolve=True))  # type: ignore[arg-type]
+            config = compose("config", overrides=list(words))
+            return {
+                key: OmegaConf.to_container(config[key], resolve=True) for key in ("model", "data")
+            }
     finally:
         GlobalHydra.instance().clear()
 

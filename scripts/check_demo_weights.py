@@ -1,0 +1,157 @@
+"""What the demo weights are worth, on real images that they were not trained on.
+
+    python scripts/check_demo_weights.py <data.root> [--limit 10] [--threads 2]
+
+Runs Otsu, AMG, AIS and APG through the benchmark itself on the full frames of `dsb/test` and of
+`u20s` below data.root; turns ten images by 90 degrees, mirrors and transposes them; times each
+mode on a 512 x 512 image. Writes `demo_weights.md` and `demo_weights.png` (examples, good and bad)
+into results/baselines. Runs are kept and resumed in results/, as those of any other command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MODELS = ("otsu", "demo_amg", "demo_ais", "demo_apg", "demo_apg_boundary")
+SETS = {
+    "dsb/test": (
+        "data=folder", "data.name=dsb_test", "data.images=dsb/test/images/*.tif",
+        "data.labels=dsb/test/masks/*.tif",
+    ),
+    "u20s": ("data=u20s", "data.split=all"),
+}  # fmt: skip
+TURNED = 5  # images of each set that are turned
+TIMES = 5
+# Without these, glibc fetches every mask from the system anew, which takes as long as the model.
+MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "2147483647",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+def main() -> None:
+    """Run, check, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("root", type=Path, help="data.root, with dsb/test and u20s")
+    parser.add_argument("--limit", type=int, help="images of each set; all where not given")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--results", type=Path, default=CHECKOUT / "results")
+    chosen = parser.parse_args()
+    for data in SETS.values():
+        _run(chosen, data)
+
+    import torch
+
+    torch.set_num_threads(chosen.threads)
+    lines = [*_scores(chosen.results, chosen.limit), *_symmetry(chosen.root), *_seconds(chosen)]
+    page = CHECKOUT / "results" / "baselines" / "demo_weights.md"
+    page.write_text("\n".join(lines) + "\n")
+    _examples(chosen.results, page.with_suffix(".png"))
+    print("\n".join(lines))
+
+
+def _run(chosen: argparse.Namespace, data: Sequence[str]) -> None:
+    command = [
+        sys.executable, "-m", "benchmark", "-m", f"model={','.join(MODELS)}", *data,
+        f"data.root={chosen.root.resolve()}", f"results={chosen.results.resolve()}",
+        f"threads={chosen.threads}",
+        *([f"limit={chosen.limit}"] if chosen.limit else []),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, cwd=CHECKOUT, env={**os.environ, **MEMORY})
+
+
+def _results(folder: Path) -> list[Any]:
+    from omegaconf import OmegaConf
+
+    from benchmark.protocol import Protocol
+    from benchmark.report.results import load_results
+
+    paper = OmegaConf.load(CHECKOUT / "configs" / "protocol" / "paper.yaml")
+    found = load_results(folder / "runs", Protocol(**paper))
+    names = {"dsb_test", "u20s"}
+    return [
+        one for one in found if one.data in names and (one.mark == "demo" or one.model == "otsu")
+    ]
+
+
+def _scores(folder: Path, limit: int | None) -> list[str]:
+    from benchmark.report.tables import summary
+
+    frame = summary(_results(folder))
+    lines = [
+        "# The demo weights, on images that they were not trained on", "",
+        "Full frames, protocol `paper`, micro-sam's own defaults (AMG with a grid of 16 x 16)."
+        + (f" The first {limit} images of each set only." if limit else ""), "",
+        "| data | model | images | mSA | 95 % interval | SA50 | seconds per image |",
+        "|---|---|---:|---:|---|---:|---:|",
+    ]  # fmt: skip
+    for row in frame.to_dict("records"):
+        interval = f"{row['msa_low']:.3f} - {row['msa_high']:.3f}"
+        lines.append(
+            f"| {row['data']} | {row['model']} | {row['images']} | {row['msa']:.3f} | {interval} "
+            f"| {row['sa50']:.3f} | {row['seconds']:.2f} |"
+        )
+    return lines
+
+
+def _images(root: Path, count: int) -> list[Any]:
+    import tifffile
+
+    folders = (root / "dsb/test/images", root / "u20s/images")
+    return [tifffile.imread(p) for folder in folders for p in sorted(folder.glob("*.tif"))[:count]]
+
+
+def _symmetry(root: Path) -> list[str]:
+    from demo.checks import MODES, TURNS, load, symmetry
+
+    images = _images(root, TURNED)
+    lines = [
+        "", f"## Turned images ({len(images)})", "",
+        "mSA between the labels of the turned image and the turned labels of the image.", "",
+        f"| model | {' | '.join(TURNS)} |", "|---|" + "---:|" * len(TURNS),
+    ]  # fmt: skip
+    for mode in MODES:
+        found = symmetry(load(mode), images)
+        lines.append(f"| {mode} | {' | '.join(f'{found[turn]:.3f}' for turn in TURNS)} |")
+    return lines
+
+
+def _seconds(chosen: argparse.Namespace) -> list[str]:
+    from demo.checks import MODES, load, seconds
+
+    [image] = _images(chosen.root, 1)[1:]
+    lines = [
+        "", f"## Seconds for one image of 512 x 512, {chosen.threads} threads", "",
+        f"Median of {TIMES} (of 2 by AMG); {platform.machine()}, {os.cpu_count()} cores. "
+        "Loading comes after the imports.", "",
+        "| model | seconds | loading |", "|---|---:|---:|",
+    ]  # fmt: skip
+    for mode in MODES:
+        load(mode)
+        start = time.perf_counter()
+        model = load(mode)
+        loading = time.perf_counter() - start
+        taken = seconds(model, image[:512, :512], 2 if mode == "amg" else TIMES)
+        lines.append(f"| {mode} | {taken:.2f} | {loading:.2f} |")
+    return lines
+
+
+def _examples(folder: Path, path: Path) -> None:
+    """Best, median and worst image of each data set by APG, truth and prediction outlined."""
+    from demo.examples import draw
+
+    draw([one for one in _results(folder) if one.model == "apg"], path)
+
+
+if __name__ == "__main__":
+    main()
