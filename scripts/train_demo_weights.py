@@ -81,7 +81,7 @@ def _train(chosen: argparse.Namespace) -> None:
         if trainer.step % chosen.checkpoint_every == 0 or trainer.step == stop:
             _write(trainer, checkpoint, log, clock, chosen.output)
 
-    if trainer.step == settings.steps:
+    if trainer.step == stop:
         _validate(trainer, source, log, chosen.tiny, HELD_OUT)
         log["digest"] = output.write_weights(chosen.output / output.WEIGHTS, trainer.average)
         _write(trainer, checkpoint, log, clock, chosen.output)
@@ -160,7 +160,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--validate-every", type=int, default=500, help="steps between two validations")
     add("--checkpoint-every", type=int, default=100, help="steps between two checkpoints")
     add("--tiny", action="store_true", help="crops so small that a test can train; no good weights")
-    add("--stop", type=int, help="end after this step, to go on another time")
+    add("--stop", type=int, help="end after this step of the plan; a later run may go on")
     chosen = parser.parse_args(arguments)
     if chosen.checkpoint_every % _LOG_EVERY:
         parser.error(f"--checkpoint-every: give a multiple of {_LOG_EVERY}")
