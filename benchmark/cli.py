@@ -37,6 +37,11 @@ also
   weights_dir=<folder>     where files of weights lie that you fetched yourself
   weights_unsafe=true      load your own checkpoint even if that executes what is in it
   results=<folder>         where runs and reports are kept
+  source=both              action=report: runs (default) | published: the study's numbers | both
+  format=html              action=report: a site too, which opens without a server
+  gallery.private=true     with images that may not be redistributed; the site is stamped
+  with_demo=true           set runs of demonstration weights beside published numbers
+  tieless=true             ranks as the study gave them, which break ties
   lease.wait=true          wait while another process works on the same run
   -m model=a,b data=x,y    every combination, each in a process of its own
   --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours

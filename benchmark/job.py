@@ -230,6 +230,7 @@ class Job:
         return {
             "run_id": run_id(self.identity),
             "model": self.model_name,
+            "config": str(self.settings.model["name"]),
             "control": bool(getattr(self.adapter, "control", False)),
             "data": self.data.name,
             "split": self.data.split,

@@ -94,7 +94,7 @@ class Journal:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The row that a line holds; None if it is damaged."""
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode())  # of bytes, json guesses the encoding each time
     except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -14,7 +14,7 @@ class Action(Enum):
 
     run = "segment, score and store what is missing; print the table (default)"
     evaluate = "score the stored predictions again, without a model; reference=elf checks them"
-    report = "tables, figure and overlays of all stored runs"
+    report = "tables, figures and pages: of all stored runs, of the study's numbers, or of both"
     compare = "two runs side by side, sample by sample: a=<run> b=<run>"
     list = "what can be chosen, and what is missing to run it"
     status = "which runs are complete, partial, failed, or being worked on"
@@ -44,6 +44,20 @@ class Reference(Enum):
     elf = "elf"
 
 
+class Source(Enum):
+    """Whose numbers a report is about."""
+
+    runs = "one's own runs (default)"
+    published = "the study's, as in results/published"
+    both = "one's own beside the study's"
+
+
+class Format(Enum):
+    """What a report is written as, besides its tables and figures."""
+
+    html = "html"
+
+
 @dataclass
 class ErrorSettings:
     """`max_failures`: samples that may fail; a whole number, or a fraction below 1."""
@@ -57,6 +71,13 @@ class LeaseSettings:
 
     wait: bool = False
     timeout: float = 300.0  # seconds until a silent holder on another host is taken for dead
+
+
+@dataclass
+class GallerySettings:
+    """`private`: show images of data sets that may not be redistributed; it stamps the report."""
+
+    private: bool = False
 
 
 @dataclass
@@ -78,6 +99,11 @@ class Settings:
     weights_dir: str | None = None
     weights_unsafe: bool = False
     reference: Reference | None = None
+    source: Source = Source.runs
+    format: Format | None = None
+    gallery: GallerySettings = field(default_factory=GallerySettings)
+    with_demo: bool = False  # set demonstration weights beside published numbers
+    tieless: bool | None = None  # the study's own ranks too; not given: where its numbers are
     a: str | None = None
     b: str | None = None
     results: str = MISSING

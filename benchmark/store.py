@@ -21,7 +21,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -109,16 +109,28 @@ class RunStore:
             return False
         return True
 
-    def scores(self, key: str) -> dict[str, dict[str, Any]]:
-        """The score rows under a key that belong to the stored predictions, by sample."""
-        return self._belonging("scores", key)
+    def scores(
+        self, key: str, records: Mapping[str, Record] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """The score rows under a key that belong to the stored predictions, by sample.
 
-    def objects(self, key: str) -> dict[str, dict[str, Any]]:
+        Args:
+            key: stands for labels, protocol and version of the metrics.
+            records: as `records()` gave them; read again where not given.
+        """
+        return self._belonging("scores", key, records)
+
+    def objects(
+        self, key: str, records: Mapping[str, Record] | None = None
+    ) -> dict[str, dict[str, Any]]:
         """The rows of objects under a key that belong to the stored predictions, by sample."""
-        return self._belonging("objects", key)
+        return self._belonging("objects", key, records)
 
-    def _belonging(self, kind: str, key: str) -> dict[str, dict[str, Any]]:
-        current = {sample: record.prediction for sample, record in self.records().items()}
+    def _belonging(
+        self, kind: str, key: str, records: Mapping[str, Record] | None
+    ) -> dict[str, dict[str, Any]]:
+        known = self.records() if records is None else records
+        current = {sample: record.prediction for sample, record in known.items()}
         return latest(
             row
             for row in Journal(self.path / kind / key).rows()

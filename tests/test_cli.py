@@ -187,7 +187,7 @@ def test_every_action_works_on_what_a_run_left(benchmark: Run, tmp_path: Path) -
     assert told["status"].stdout.count("complete") == 2
     assert "4 predictions, 0 faulty" in told["check"].stdout
     report = tmp_path / "results" / "reports" / "paper"
-    for name in ("table.csv", "table.md", "table.tex", "msa.png", "msa.svg"):
+    for name in ("table.csv", "table.md", "table.tex", "figures/msa_per_data_set.png"):
         assert (report / name).stat().st_size > 100, name
 
 

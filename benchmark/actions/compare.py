@@ -11,42 +11,54 @@ from rich.text import Text
 from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
-from benchmark.files import disk_errors, write_whole
 from benchmark.job import Job
-from benchmark.report.results import RunResult, load_results
-from benchmark.stats import bootstrap_interval
+from benchmark.report.claims import (
+    STUDY_PROTOCOL,
+    compare_runs,
+    counted,
+    incomparable,
+    told_interval,
+    told_p,
+)
+from benchmark.report.results import RunResult, gather
+from benchmark.report.side_by_side import write_comparison
+from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
 from benchmark.store import SHORT
 
 _SHOWN = 20  # rows on the console; the CSV has them all
+_LISTED = 10  # exclusions on the console, likewise
 
 
 def perform(job: Job) -> int:
     """Compare the runs named by a= and b=, on the samples that both have scored.
 
     Raises:
-        UsageError: a run is not named or not found, or they share no sample.
+        UsageError: a run is not named or not found, or the two can't be compared.
     """
-    results = load_results(job.runs, job.protocol)
-    a, b = (_find(results, word, getattr(job.settings, word)) for word in ("a", "b"))
-    if a.data != b.data:
-        raise UsageError(f"a is a run on data '{a.data}', b one on '{b.data}': nothing to pair.")
-    pairs = pd.DataFrame({"group": a.scores["group"], "a": a.scores["msa"], "b": b.scores["msa"]})
-    pairs = pairs[pairs.index.isin(b.scores.index) & pairs.index.isin(a.scores.index)].dropna()
+    results, unscored = gather(job.runs, job.protocol)
+    a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
+    obstacle = incomparable(a, b)
+    if obstacle is not None:
+        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {obstacle}.")
+    pairs, found = compare_runs(a, b)
     if pairs.empty:
         raise UsageError("the two runs have no scored sample in common.")
-    pairs["difference"] = pairs["a"] - pairs["b"]
-    pairs = pairs.sort_values(["difference"], kind="stable")
+    pairs = pairs.sort_values("difference", kind="stable")
     _show(pairs, a, b)
-    name = f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}.csv"
+    told = [*_caveats(a, b), *_told(found), *_study(a, pairs)]
+    for line in [*told, *_excluded(found, _LISTED)]:
+        say(line)
     folder = Path(job.settings.results) / "reports" / "compare"
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / name, pairs.to_csv(index_label="sample").encode())
-    note(f"every sample is in {folder / name}")
+    folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
+    every = [*told, *_excluded(found, len(found.exclusions))]
+    write_comparison(a, b, pairs, found, every, folder)
+    note(f"every sample, a scatter plot and overlays are in {folder}")
     return DONE
 
 
-def _find(results: list[RunResult], word: str, wanted: str | None) -> RunResult:
+def _find(
+    results: list[RunResult], unscored: dict[str, str], word: str, wanted: str | None
+) -> RunResult:
     names = {result.path.name: result for result in results}
     if wanted is None:
         raise UsageError(
@@ -54,16 +66,19 @@ def _find(results: list[RunResult], word: str, wanted: str | None) -> RunResult:
             f"id. Runs: {', '.join(names) or 'none'}."
         )
     found = [r for name, r in names.items() if name == wanted or r.run_id.startswith(wanted)]
-    if len(found) != 1:
-        how = "more than one run" if found else "no run"
-        raise UsageError(
-            f"{word}='{wanted}' names {how}.{nearest(wanted, names)} Runs: {', '.join(names)}."
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    for name, reason in unscored.items():
+        if not found and (name == wanted or name.rpartition("-")[2] == wanted[:SHORT]):
+            raise UsageError(f"{word}='{wanted}' can't be compared: {reason}.")
+    how = "more than one run" if found else "no run"
+    raise UsageError(
+        f"{word}='{wanted}' names {how}.{nearest(wanted, names)} Runs: {', '.join(names)}."
+    )
 
 
 def _show(pairs: pd.DataFrame, a: RunResult, b: RunResult) -> None:
-    table = Table(title=Text(printable(f"mSA on {a.data}: a = {a.model}, b = {b.model}")))
+    table = Table(title=Text(printable(f"mSA on {a.data}: a = {a.method}, b = {b.method}")))
     for column in ("sample", "a", "b", "a - b"):
         table.add_column(column, justify="left" if column == "sample" else "right")
     shown = pairs
@@ -75,13 +90,61 @@ def _show(pairs: pd.DataFrame, a: RunResult, b: RunResult) -> None:
         numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
         table.add_row(Text(printable(str(sample))), *numbers)
     out.print(table)
-    groups = pairs["group"].nunique()
-    interval = bootstrap_interval(pairs["difference"].to_numpy(), list(pairs["group"]))
-    told = f"n/a ({groups} group{'s' * (groups != 1)})"
-    if interval is not None:
-        told = f"{interval[0]:+.3f} to {interval[1]:+.3f}, {groups} groups"
-    say(
-        f"mean difference {pairs['difference'].mean():+.3f} over {len(pairs)} samples that both "
-        f"have; 95 % interval {told}; a is better on {(pairs['difference'] > 0).sum()}, b on "
-        f"{(pairs['difference'] < 0).sum()}, equal on {(pairs['difference'] == 0).sum()}"
-    )
+
+
+def _caveats(a: RunResult, b: RunResult) -> list[str]:
+    """What marks either run has that a reader of the comparison has to know."""
+    lines = []
+    for name, run in (("a", a), ("b", b)):
+        marks = [] if run.status == "complete" else [run.status]
+        marks += ["mixed: made in attempts that differ in code or environment"] if run.mixed else []
+        marks += ["a control, its score is known beforehand"] if run.control else []
+        marks += [f"weights: {run.weights} ({run.mark})"] if run.weights else []
+        if marks:
+            lines.append(f"{name} = {run.method}: {'; '.join(marks)}")
+    return lines
+
+
+def _told(found: Comparison) -> list[str]:
+    """What the comparison says, in lines."""
+    low, high = found.interval or (float("nan"), float("nan"))
+    lines = [
+        f"mean difference {found.difference:+.3f} over {counted(found.samples, 'sample')} that "
+        "both have; "
+        f"95 % interval {told_interval(low, high, found.groups)}; a is better on "
+        f"{found.a_better}, b on {found.b_better}, equal on {found.equal}",
+        f"mean difference of {counted(found.groups, 'group')} {found.group_difference:+.3f}; "
+        f"{told_p(found.p, found.groups)} (sign-flip permutation), "
+        f"{told_p(found.p_wilcoxon, found.groups)} (Wilcoxon), two-sided, one comparison alone",
+    ]
+    if found.rank_biserial == found.rank_biserial:
+        told = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
+        if found.standardised == found.standardised:
+            told += f", standardised mean difference {found.standardised:+.2f}"
+        lines.append(told)
+    if found.weights_disagree:
+        lines.append("The two means differ in sign: larger groups favour the other method.")
+    return [*lines, WEIGHTS]
+
+
+def _study(a: RunResult, pairs: pd.DataFrame) -> list[str]:
+    """The study's own test, under its own protocol."""
+    if a.protocol != STUDY_PROTOCOL:
+        return []
+    theirs = study_test(pairs["difference"])
+    if theirs.p != theirs.p:
+        return []
+    p = told_p(theirs.p, len(pairs))
+    return [f"protocol {a.protocol}: {theirs.better} is better, {p} by {STUDY_TEST}"]
+
+
+def _excluded(found: Comparison, listed: int) -> list[str]:
+    """Which samples are left out for both runs."""
+    if not found.exclusions:
+        return ["no sample is left out"]
+    more = len(found.exclusions) - listed
+    return [
+        f"{counted(len(found.exclusions), 'sample')} left out for both:",
+        *(f"  {each.sample}: {each.reason}" for each in found.exclusions[:listed]),
+        *([f"  ... {more} more ..."] if more > 0 else []),
+    ]

@@ -1,29 +1,56 @@
-"""Tables, figure and overlays of all stored runs."""
+"""Tables, figures and pages: of stored runs, of the study's numbers, or of both."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.console import say
+from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.report.results import load_results
-from benchmark.report.write import show, write_report
+from benchmark.report.compose import compose
+from benchmark.report.results import RunResult, gather
+from benchmark.report.write import show_report, write_study
+from benchmark.settings import Source
+from benchmark.skips import Skip, read_skips
 
 
 def perform(job: Job) -> int:
-    """Report every run that is scored under the chosen protocol.
+    """Report what was asked for, and say what is left out and why.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no run is scored under the chosen protocol.
     """
-    results = load_results(job.runs, job.protocol)
-    if not results:
+    settings = job.settings
+    results: list[RunResult] = []
+    skipped: list[Skip] = []
+    left_out: dict[str, str] = {}
+    if settings.source is not Source.published:
+        results, left_out = gather(job.runs, job.protocol)
+        skipped = read_skips(job.runs)
+        for name, reason in left_out.items():
+            note(f"left out: {name}, as {reason}")
+    if settings.source is Source.runs and not results:
         raise UsageError(
             f"no run in {job.runs} is scored under protocol '{job.protocol.name}'. Run something "
             f"first, or score stored predictions with action=evaluate protocol={job.protocol.name}."
         )
-    show(results)
-    folder = write_report(results, Path(job.settings.results) / "reports" / job.protocol.name)
+    published = settings.source is not Source.runs
+    tieless = published if settings.tieless is None else settings.tieless
+    report = compose(
+        results,
+        skipped,
+        left_out,
+        published=published,
+        with_demo=settings.with_demo,
+        tieless=tieless,
+    )
+    show_report(report)
+    name = {
+        Source.runs: job.protocol.name,
+        Source.published: "published",
+        Source.both: f"{job.protocol.name}-and-published",
+    }[settings.source]
+    folder = Path(settings.results) / "reports" / name
+    write_study(report, folder, html=settings.format is not None, private=settings.gallery.private)
     say(f"written to {folder}")
     return DONE

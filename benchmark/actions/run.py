@@ -11,6 +11,7 @@ from benchmark.provenance import describe_attempt
 from benchmark.report.results import RunResult, load_result
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
+from benchmark.skips import Skip, forget_skip, leave_skip
 from benchmark.sweep import leave_outcome
 
 
@@ -27,6 +28,8 @@ def perform(job: Job) -> int:
         note(f"skipped: {reason}")
         told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
         leave_outcome(told | {"state": "skipped", "reason": str(reason)})
+        about = {key: str(job.settings.data.get(key) or "") for key in ("title", "modality")}
+        leave_skip(job.runs, Skip(**told, **about, protocol=job.protocol.name, reason=str(reason)))
         return PARTIAL
 
 
@@ -56,6 +59,7 @@ def _run(job: Job) -> int:
             job.allowed_failures(len(job.requested)),
         )
         _tell(outcome)
+        forget_skip(job.runs, str(settings.model["name"]), job.data.name)
         # Still under the lease: two processes shall not draw one report.
         result = load_result(job.store, job.score_key, job.protocol.name)
         if not trained:

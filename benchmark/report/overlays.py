@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _DIMMED = 0.65  # the image below the outlines, lest bright objects swallow them
 _STRETCH = (1.0, 99.8)  # percentiles that become black and white
 
 _SMALLEST, _LARGEST = 400, 2000  # pixels of the longer side that are shown as they are
+_LARGEST_OF_SEVERAL = 800  # likewise, where several predictions are side by side
 _MARGIN, _LINE = 12, 18  # pixels
 _DPI = 100
 _FONT_SIZE = 9
@@ -76,17 +78,48 @@ def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Pat
     Raises:
         DataError: the shapes do not fit together, or there are more than four channels.
     """
-    if not image.shape[:2] == true.shape == predicted.shape:
-        raise DataError(
-            f"An image of shape {image.shape} can't be drawn with labels of shapes "
-            f"{true.shape} (true) and {predicted.shape} (predicted)."
-        )
-    shown, up, down = _scaled(_rgb(image))
-    outlined = (_DIMMED * shown).astype(np.uint8)
-    masks = [_outline(labels, up, down) for labels in (true, predicted)]
-    for mask, colour in zip([*masks, masks[0] & masks[1]], _OUTLINES.values(), strict=True):
-        outlined[mask] = colour
-    return _compose([shown, outlined], title, path)
+    return overlay_each(image, true, {"": predicted}, title, path)
+
+
+def overlay_each(
+    image: Image, true: Labels, predictions: Mapping[str, Labels], title: str, path: Path
+) -> Path:
+    """Draw a sample: the image alone, then for each prediction its outlines and the true ones.
+
+    As `overlay`, but of several predictions: images are reduced above 800 pixels.
+
+    Args:
+        image: as for `overlay`.
+        true: H x W label image.
+        predictions: a line for above the panel (none where it is empty) -> H x W label image.
+        title: one line, wrapped where it is longer than the picture.
+        path: the PNG to write, in a folder that exists.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: the shapes do not fit together, or there are more than four channels.
+    """
+    for predicted in predictions.values():
+        if not image.shape[:2] == true.shape == predicted.shape:
+            raise DataError(
+                f"An image of shape {image.shape} can't be drawn with labels of shapes "
+                f"{true.shape} (true) and {predicted.shape} (predicted)."
+            )
+    several = len(predictions) > 1
+    shown, up, down = _scaled(_rgb(image), _LARGEST_OF_SEVERAL if several else _LARGEST)
+    of_truth = _outline(true, up, down)
+    pictures = [shown]
+    for predicted in predictions.values():
+        outlined = (_DIMMED * shown).astype(np.uint8)
+        of_prediction = _outline(predicted, up, down)
+        masks = (of_truth, of_prediction, of_truth & of_prediction)
+        for mask, colour in zip(masks, _OUTLINES.values(), strict=True):
+            outlined[mask] = colour
+        pictures.append(outlined)
+    captions = ["image", *predictions] if several else []
+    return _compose(pictures, captions, title, path)
 
 
 def _rgb(image: Image) -> NDArray[np.uint8]:
@@ -114,10 +147,12 @@ def _stretched(plane: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(unit, np.float32)
 
 
-def _scaled(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, int]:
+def _scaled(
+    picture: NDArray[np.uint8], largest: int = _LARGEST
+) -> tuple[NDArray[np.uint8], int, int]:
     """The picture at a size for the screen, and the whole factors up and down."""
     side = max(picture.shape[:2])
-    up, down = max(1, -(-_SMALLEST // side)), max(1, -(-side // _LARGEST))
+    up, down = max(1, -(-_SMALLEST // side)), max(1, -(-side // largest))
     if down > 1:
         from skimage.transform import downscale_local_mean
 
@@ -146,37 +181,58 @@ def _outline(labels: Labels, up: int, down: int) -> NDArray[np.bool_]:
     return np.asarray(dilation(thin, np.ones((3, 3), bool)) & (resized > 0), bool)
 
 
-def _compose(panels: list[NDArray[np.uint8]], title: str, path: Path) -> Path:
-    """Place the panels pixel by pixel below the title, and a legend below them."""
+def _compose(
+    panels: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str, path: Path
+) -> Path:
+    """Place the panels pixel by pixel below the title, and a legend below them.
+
+    Args:
+        panels: of one size.
+        captions: a line above each; none at all where it is empty.
+        title: wrapped.
+        path: the PNG to write.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     height, width = panels[0].shape[:2]
+    head = _LINE if captions else 0
     down_the_page = width > 2 * height
-    columns, rows = (1, 2) if down_the_page else (2, 1)
+    columns, rows = (1, len(panels)) if down_the_page else (len(panels), 1)
     full_width = max(columns * width + (columns + 1) * _MARGIN, _SMALLEST)
-    lines = textwrap.wrap(escape.plain(title), int((full_width - 2 * _MARGIN) / _CHARACTER))
+    lines = _wrapped(title, full_width - 2 * _MARGIN)
     top = _MARGIN + _LINE * len(lines)
-    full_height = top + rows * (height + _MARGIN) + _LINE + _MARGIN
+    full_height = top + rows * (head + height + _MARGIN) + _LINE + _MARGIN
 
     figure = Figure(figsize=(full_width / _DPI, full_height / _DPI), dpi=_DPI, facecolor="white")
+
+    def write(x: float, y: float, text: str) -> None:
+        figure.text(
+            x / full_width, y / full_height, text,
+            va="top", fontsize=_FONT_SIZE, linespacing=1.35,
+        )  # fmt: skip
+
+    write(_MARGIN, full_height - _MARGIN / 2, "\n".join(map(escape.mathtext, lines)))
     for place, panel in enumerate(panels):
-        x = _MARGIN + (0 if down_the_page else place * (width + _MARGIN))
-        y = full_height - top - height - (place * (height + _MARGIN) if down_the_page else 0)
-        figure.figimage(panel, x, y, origin="upper")
-    left = _MARGIN / full_width
-    figure.text(
-        left, 1 - _MARGIN / 2 / full_height, "\n".join(map(escape.mathtext, lines)),
-        va="top", fontsize=_FONT_SIZE, linespacing=1.35,
-    )  # fmt: skip
+        column, row = (0, place) if down_the_page else (place, 0)
+        x = _MARGIN + column * (width + _MARGIN)
+        y = full_height - top - row * (head + height + _MARGIN)
+        if captions:
+            write(x, y, escape.mathtext(_wrapped(captions[place], width)[0]))
+        figure.figimage(panel, x, y - head - height, origin="upper")
     figure.legend(
         handles=[
             Patch(facecolor=np.divide(colour, 255).tolist(), edgecolor="black", label=name)
             for name, colour in _OUTLINES.items()
         ],
-        loc="lower left", bbox_to_anchor=(left, 0), ncols=3, fontsize=_FONT_SIZE,
-        frameon=False, borderaxespad=0, borderpad=0.4,
+        loc="lower left", bbox_to_anchor=(_MARGIN / full_width, 0), ncols=3,
+        fontsize=_FONT_SIZE, frameon=False, borderaxespad=0, borderpad=0.4,
     )  # fmt: skip
     with missing_glyphs_allowed():
         figure.savefig(path, dpi=_DPI, format="png")
     return path
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """The text in lines that fit into so many pixels; one at least."""
+    return textwrap.wrap(escape.plain(text), max(1, int(width / _CHARACTER))) or [""]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from benchmark.metrics import VERSION
+from benchmark.choices import CONFIGS
+from benchmark.console import Steps
+from benchmark.metrics import VERSION, pooled_accuracies
 from benchmark.protocol import Protocol
+from benchmark.record import Record
+from benchmark.report.training import trained_on
+from benchmark.stats import bootstrap_interval
 from benchmark.store import RunStore
 
 
@@ -30,12 +37,20 @@ class RunResult:
         mixed: the run was made in several attempts of differing code or environment.
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
-            seconds, and each metric (msa, sa50, ...; NaN where undefined or excluded).
+            seconds, memory and device_memory (peaks, bytes), `stage.<name>` (seconds), and each
+            metric (msa, sa50, ...; NaN where undefined or excluded).
         control: its score is known beforehand; it is shown, but never marked as best.
         weights: how a table shows its weights; empty for a model without.
-        mark: `verified` or `user`; empty for a model without weights.
+        mark: `verified`, `user` or `demo`; empty for a model without weights.
         lost: why the published study's own images can't be had; empty where they can.
         images_id: the beginning of the images' digest: rows of other images are not compared.
+        config: the name of the model's YAML.
+        altered: its parameters, weights aside, are not those of our YAML of that name.
+        data_label: the data set's name as people write it.
+        modality: of the data set; empty or `unknown` where a user's own data has none.
+        trained_on: names of the data sets that the weights were trained on; None where that
+            is unknown, or where there are no weights.
+        score_key: what the scores, and the rows of objects, are stored under.
     """
 
     run_id: str
@@ -53,6 +68,56 @@ class RunResult:
     mark: str = ""
     lost: str = ""
     images_id: str = ""
+    config: str = ""
+    altered: bool = False
+    data_label: str = ""
+    modality: str = ""
+    trained_on: frozenset[str] | None = None
+    score_key: str = ""
+
+    @property
+    def method(self) -> str:
+        """What tables call it: a file of one's own never stands under the model's name alone."""
+        shown = self.mark != "user" or self.weights in self.model
+        return self.model if shown else f"{self.model} ({self.weights})"
+
+    @property
+    def in_domain(self) -> bool | None:
+        """Whether the weights were trained on data of this set; None where nobody knows."""
+        return None if self.trained_on is None else self.data.casefold() in self.trained_on
+
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """What the run comes to: means over images, their intervals, time and memory.
+
+        Returns:
+            images (that the means are over) and their groups; both_empty images, and how many
+            of them are excluded; msa and sa50 with _low and _high; sa50_pooled and msa_pooled
+            (counts added up over images first); seconds (median per image), memory (the
+            highest peak of the host). NaN where undefined.
+        """
+        scores = self.scores
+        counted = scores[scores["msa"].notna()]
+        counts = zip(scores["true_positives"], scores["n_true"], scores["n_predicted"], strict=True)
+        pooled = pooled_accuracies(counts)
+        both_empty = scores["both_empty"].astype(bool)
+        groups = counted["group"].tolist()
+        numbers: dict[str, Any] = {
+            "images": len(counted),
+            "groups": len(set(groups)),
+            "both_empty": int(both_empty.sum()),
+            "excluded": int((both_empty & scores["msa"].isna()).sum()),
+            "sa50_pooled": pooled[0] if pooled else np.nan,
+            "msa_pooled": float(np.mean(pooled)) if pooled else np.nan,
+            "seconds": float(scores["seconds"].astype(float).median()),
+            "memory": float(scores["memory"].max()) if "memory" in scores else np.nan,
+        }
+        for metric in ("msa", "sa50"):
+            values = counted[metric].astype(float)
+            low, high = bootstrap_interval(values.to_numpy(), groups) or (np.nan, np.nan)
+            mean = float(values.mean())
+            numbers |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
+        return numbers
 
     @property
     def status(self) -> str:
@@ -77,16 +142,17 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
     if described is None or weights.get("mark") == "untrained":
         return None
     records = store.records()
+    card = described.get("data_card") or {}
+    config = described.get("config") or described["model"].partition(" (")[0]
     rows = [
         {
             **{name: row[name] for name in ("sample", "group", "n_true", "n_predicted")},
             "true_positives": tuple(row["true_positives"]),
             "both_empty": row["both_empty"],
-            # The first prediction after loading compiles and caches: no time to compare.
-            "seconds": None if records[sample].warm_up else records[sample].seconds,
+            **_cost(records[sample]),
             **row["metrics"],
         }
-        for sample, row in sorted(store.scores(key).items())
+        for sample, row in sorted(store.scores(key, records).items())
     ]
     scores = pd.DataFrame(rows, columns=None if rows else ["sample", *_COLUMNS])
     return RunResult(
@@ -104,8 +170,54 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
         weights=weights.get("label", ""),
         mark=weights.get("mark", ""),
         images_id=described["identity"]["images"][:6],
-        lost=_lost(described.get("data_card", {}), described["split"]),
+        lost=_lost(card, described["split"]),
+        config=config,
+        altered=_altered(config, described["identity"]),
+        data_label=str(card.get("title") or ""),
+        modality=str(card.get("modality") or ""),
+        trained_on=trained_on(weights["name"]) if _carded(weights) else None,
+        score_key=key,
     )
+
+
+def _cost(record: Record) -> dict[str, float | None]:
+    """Time and memory of a prediction."""
+    memory = {"memory": record.memory.get("host"), "device_memory": record.memory.get("device")}
+    if record.warm_up:  # it compiles and caches: no time to compare
+        return {"seconds": None, **memory}
+    stages = {f"stage.{name}": seconds for name, seconds in record.stages.items()}
+    return {"seconds": record.seconds, **memory, **stages}
+
+
+def _altered(config: str, identity: Mapping[str, Any]) -> bool:
+    """Whether it is another method than the YAML of that name in this repository tells of.
+
+    Weights are told of apart; what follows the protocol does so in the YAML as well.
+    """
+    ours = _yaml(config)
+    if ours.get("_target_") != identity["target"]:
+        return True
+    ran = identity["parameters"]
+    return any(
+        ran.get(name, value) != value
+        for name, value in ours.items()
+        if name not in ("name", "_target_", "weights") and "${" not in str(value)
+    )
+
+
+@cache
+def _yaml(config: str) -> dict[str, Any]:
+    """A model's YAML, as written; empty where there is none of that name."""
+    from omegaconf import OmegaConf
+
+    path = CONFIGS / "model" / f"{config}.yaml"
+    if Path(config).name != config or not path.is_file():
+        return {}
+    return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
+
+
+def _carded(weights: Mapping[str, Any]) -> bool:
+    return weights.get("mark") in ("verified", "demo")
 
 
 def _lost(card: Mapping[str, Any], split: str) -> str:
@@ -119,17 +231,45 @@ def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
 
     Where a run was scored against several versions of the truth, the newest counts.
     """
-    results = []
-    for store in RunStore.all(runs):
-        keys = [
-            key
-            for key, basis in store.score_bases().items()
-            if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
-        ]
-        result = load_result(store, keys[-1], protocol.name) if keys else None
-        if result is not None:
-            results.append(result)
-    return results
+    return gather(runs, protocol)[0]
+
+
+def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, str]]:
+    """Every run that can be reported under a protocol, and why each other can't.
+
+    Where a run was scored against several versions of the truth, the newest counts.
+
+    Returns:
+        The results, and folder name -> reason.
+    """
+    results, left_out = [], {}
+    stores = RunStore.all(runs)
+    with Steps("reading runs", len(stores)) as steps:
+        for store in stores:
+            bases = store.score_bases()
+            keys = [
+                key
+                for key, basis in bases.items()
+                if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
+            ]
+            result = load_result(store, keys[-1], protocol.name) if keys else None
+            if result is not None:
+                results.append(result)
+            else:
+                left_out[store.path.name] = _why(len(bases), len(keys), protocol)
+            steps.advance(store.path.name)
+    return results, left_out
+
+
+def _why(scored: int, usable: int, protocol: Protocol) -> str:
+    if usable:
+        return "its weights were never trained"
+    if not scored:
+        return "nothing of it is scored yet"
+    return (
+        f"it is scored under another protocol or by another version of the metrics, not under "
+        f"'{protocol.name}'; action=evaluate scores it anew"
+    )
 
 
 _COLUMNS = (
@@ -139,6 +279,7 @@ _COLUMNS = (
     "true_positives",
     "both_empty",
     "seconds",
+    "memory",
     "msa",
     "sa50",
 )

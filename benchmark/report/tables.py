@@ -1,25 +1,18 @@
-"""Runs -> one table, and four ways to write it down."""
+"""Runs -> the summary: a row for each, sorted by data set."""
 
 from __future__ import annotations
 
-import csv as csv_module
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from rich.console import Group
 
-from benchmark.metrics import pooled_accuracies
-from benchmark.report import escape
+from benchmark.report import escape, render
+from benchmark.report.render import MISSING, Cell, Column, Table
 from benchmark.report.results import RunResult
-from benchmark.stats import bootstrap_interval
 
-MISSING = "n/a"
 COMPARABLE = ["data", "split", "protocol", "images_id"]
 """Runs that agree in these may be ranked against each other."""
 
@@ -30,7 +23,6 @@ _COLUMNS = [
 ]  # fmt: skip
 
 Row = dict[str, Any]
-Cell = TypeVar("Cell")
 
 
 def summary(results: Sequence[RunResult]) -> pd.DataFrame:
@@ -57,25 +49,12 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
 
 
 def _row(result: RunResult) -> Row:
-    scores = result.scores
-    counted = scores[scores["msa"].notna()]
-    counts = zip(scores["true_positives"], scores["n_true"], scores["n_predicted"], strict=True)
-    pooled = pooled_accuracies(counts)
-    both_empty = scores["both_empty"].astype(bool)
     return {
         # pandas holds strings as UTF-8 and would stop at a lone surrogate.
         **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
         "weights": escape.plain(result.weights),
         "weights_mark": result.mark,
-        "images": len(counted),
-        "groups": counted["group"].nunique(),
-        "excluded": int((both_empty & scores["msa"].isna()).sum()),
-        "both_empty": int(both_empty.sum()),
-        **_mean_and_interval("msa", counted),
-        **_mean_and_interval("sa50", counted),
-        "sa50_pooled": pooled[0] if pooled else np.nan,
-        "msa_pooled": float(np.mean(pooled)) if pooled else np.nan,
-        "seconds": float(scores["seconds"].astype(float).median()),
+        **{name: value for name, value in result.numbers.items() if name in _COLUMNS},
         "status": result.status,
         "mixed": result.mixed,
         "control": result.control,
@@ -83,13 +62,6 @@ def _row(result: RunResult) -> Row:
         "run": result.run_id[:12],
         "run_id": result.run_id,
     }
-
-
-def _mean_and_interval(metric: str, counted: pd.DataFrame) -> Row:
-    values = counted[metric].astype(float)
-    interval = bootstrap_interval(values.to_numpy(), counted["group"].tolist())
-    low, high = interval or (np.nan, np.nan)
-    return {metric: float(values.mean()), f"{metric}_low": low, f"{metric}_high": high}
 
 
 def best(frame: pd.DataFrame) -> pd.Series[bool]:
@@ -143,10 +115,6 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _number(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{value:.3f}"
-
-
 def _interval(metric: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         low, high = row[f"{metric}_low"], row[f"{metric}_high"]
@@ -159,118 +127,72 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 
 @dataclass(frozen=True)
-class _Column:
-    header: str
-    text: Callable[[Row], str]
-    right: bool = False
-    width: int | None = None  # letters in the terminal, where names and intervals give way
-    marks_best: bool = False
+class _Shown:
+    heading: Column
+    cell: Callable[[Row], Cell]
+
+
+def _words(header: str, text: Callable[[Row], str], **how: Any) -> _Shown:
+    return _Shown(Column(header, **how), lambda row: render.words(text(row)))
+
+
+def _number(header: str, metric: str) -> _Shown:
+    return _Shown(Column(header, right=True, width=5), lambda row: render.number(row[metric]))
 
 
 _SHOWN = (
-    _Column("model", lambda row: row["model"]),
-    _Column("weights", lambda row: row["weights"]),
-    _Column("data", lambda row: row["shown_data"]),
-    _Column("images", lambda row: str(row["images"]), right=True, width=6),
-    _Column("groups", lambda row: str(row["groups"]), right=True, width=6),
-    _Column("mSA", lambda row: _number(row["msa"]), right=True, width=5, marks_best=True),
-    _Column("95 % interval", _interval("msa")),
-    _Column("SA50", lambda row: _number(row["sa50"]), right=True, width=5),
-    _Column("95 % interval", _interval("sa50")),
-    _Column("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
-    _Column("run", lambda row: row["run"], width=12),
+    _words("model", lambda row: row["model"]),
+    _words("weights", lambda row: row["weights"]),
+    _words("data", lambda row: row["shown_data"]),
+    _words("images", lambda row: str(row["images"]), right=True, width=6),
+    _words("groups", lambda row: str(row["groups"]), right=True, width=6),
+    _number("mSA", "msa"),
+    _words("95 % interval", _interval("msa")),
+    _number("SA50", "sa50"),
+    _words("95 % interval", _interval("sa50")),
+    _words("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
+    _words("run", lambda row: row["run"], width=12),
 )
 
 
-def _shown(frame: pd.DataFrame) -> list[_Column]:
-    """The columns that say something: weights only where a model has any."""
+def table(frame: pd.DataFrame) -> Table:
+    """The columns for people; those that say something: weights where a model has any."""
     weighted = bool(frame["weights"].str.len().any())
-    return [column for column in _SHOWN if weighted or column.header != "weights"]
+    shown = [column for column in _SHOWN if weighted or column.heading.header != "weights"]
+    rows = [
+        {str(key): value for key, value in row.items()}
+        for row in frame.assign(shown_data=data_names(frame)).to_dict("records")
+    ]
+    cells = [[column.cell(row) for column in shown] for row in rows]
+    msa = next(i for i, column in enumerate(shown) if column.heading.header == "mSA")
+    may = (frame["status"] == "complete") & ~frame["control"]
+    for _, where in frame.groupby(COMPARABLE, dropna=False).indices.items():
+        of_data = [cells[i][msa] for i in where]
+        for i, cell in zip(where, render.placed(of_data, list(may.iloc[where])), strict=True):
+            cells[i][msa] = cell
+    return Table("table", "", [column.heading for column in shown], cells, notes(frame))
 
 
-def _rows(
-    frame: pd.DataFrame, written: Callable[[str], Cell], bold: Callable[[Cell], Cell]
-) -> Iterator[list[Cell]]:
-    """The table's cells as a format writes them, the best mSA in bold."""
-    shown = frame.assign(shown_data=data_names(frame), best=best(frame))
-    for row in shown.to_dict("records"):
-        cells = {str(key): value for key, value in row.items()}
-        yield [
-            bold(cell) if column.marks_best and cells["best"] else cell
-            for column in _shown(frame)
-            for cell in [written(column.text(cells))]
-        ]
-
-
-def console(frame: pd.DataFrame) -> Table:
-    """For the terminal; `Text` objects, so that no name is read as markup."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=0,  # 80 columns are few for this table; the box leaves one between cells
-        caption=Text("\n".join(escape.plain(line) for line in notes(frame))),
-        caption_justify="left",
-    )
-    for column in _shown(frame):
-        table.add_column(
-            column.header,
-            justify="right" if column.right else "left",
-            overflow="fold",
-            width=column.width,
-        )
-    for row in _rows(
-        frame, lambda text: Text(escape.plain(text)), lambda cell: Text(cell.plain, "bold")
-    ):
-        table.add_row(*row)
-    return table
+def console(frame: pd.DataFrame) -> Group:
+    """For the terminal."""
+    return render.console(table(frame))
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A table in GitHub-flavoured Markdown, with its notes."""
-    lines = [
-        [escape.markdown(column.header) for column in _shown(frame)],
-        ["---:" if column.right else "---" for column in _shown(frame)],
-        *_rows(frame, escape.markdown, lambda cell: f"**{cell}**"),
-    ]
-    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-    return f"{table}\n{' '.join(escape.markdown(line) for line in notes(frame))}\n"
+    """In GitHub-flavoured Markdown, with its notes."""
+    return render.markdown(table(frame))
 
 
 def latex(frame: pd.DataFrame) -> str:
     r"""A `tabular` with its notes, to be \input into a table; needs \usepackage{booktabs}."""
-
-    def line(cells: list[str]) -> str:
-        return f"{' & '.join(cells)} \\\\"
-
-    columns = _shown(frame)
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in columns)}}}",
-            r"\toprule",
-            line([escape.latex(column.header) for column in columns]),
-            r"\midrule",
-            *(line(row) for row in _rows(frame, escape.latex, lambda cell: rf"\textbf{{{cell}}}")),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-            rf"{{\footnotesize {' '.join(escape.latex(text) for text in notes(frame))}\par}}",
-            "",
-        ]
-    )
+    return render.latex(table(frame))
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Every column at full precision, with the run id in full, safe to open in a spreadsheet."""
-
-    def cell(value: Any) -> Any:
-        if isinstance(value, str):
-            return escape.csv_cell(value)
-        return MISSING if pd.isna(value) else value
-
+    """Every column at full precision, with the run id in full."""
     written = frame.drop(columns="run")
-    out = io.StringIO()
-    writer = csv_module.writer(out, lineterminator="\n")
-    writer.writerow(written.columns)
-    writer.writerows([cell(value) for value in row] for row in written.itertuples(index=False))
-    return out.getvalue()
+    rows = [
+        [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
+        for row in written.itertuples(index=False)
+    ]
+    return render.csv(Table("table", "", [Column(str(name)) for name in written], rows))

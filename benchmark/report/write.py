@@ -1,4 +1,4 @@
-"""The whole report of some runs: tables on the console and in a folder, figure, overlays."""
+"""Reports on the console and in folders: of one run, and of all that there is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.files import disk_errors, write_whole
-from benchmark.report import figures, overlays, tables
+from benchmark.report import figures, overlays, render, tables
+from benchmark.report.compose import SUMMARY, Report
 from benchmark.report.results import RunResult
 from benchmark.store import RunStore
 
@@ -29,6 +30,49 @@ def show(results: Sequence[RunResult]) -> None:
     out.print(tables.console(tables.summary(results)))
 
 
+def show_report(report: Report) -> None:
+    """Print the main tables."""
+    for table in report.main:
+        out.print(render.console(table))
+        out.print()
+
+
+def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> Path:
+    """Write every table and figure of a report; what an earlier one left there is replaced.
+
+    Args:
+        report: what `compose` made.
+        folder: gets `table.*` (the summary of runs), `tables/`, `figures/`, and `site/`.
+        html: with the site.
+        private: the site shows images that may not be redistributed, and is stamped.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    with disk_errors(folder):
+        for name in ("tables", "figures", "overlays"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / "tables").mkdir(parents=True)
+    if report.results:
+        _write_summary(report.results, folder)
+    with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
+        for table in report.tables:
+            for suffix, written in render.FORMATS.items():
+                path = folder / "tables" / f"{table.name}.{suffix}"
+                if table.name != SUMMARY:
+                    path.write_text(written(table), encoding="utf-8")
+            steps.advance(table.name)
+    figures.draw_all(report.cells, report.results, folder / "figures", demo=report.with_demo)
+    if html:
+        from benchmark.report.site import write_site
+
+        write_site(report.cells, report.results, folder / "site", private=private)
+    return folder
+
+
 def write_report(results: Sequence[RunResult], folder: Path) -> Path:
     """Write tables, figure and overlays; what an earlier report left there is replaced.
 
@@ -38,18 +82,23 @@ def write_report(results: Sequence[RunResult], folder: Path) -> Path:
     Raises:
         StoreError: it can't be written.
     """
-    frame = tables.summary(results)
     with disk_errors(folder), Steps("drawing", len(results) + 1) as steps:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, render in TABLES.items():
-            write_whole(folder / name, render(frame).encode())
-        figures.bars(frame, folder / "msa")
+        figures.bars(_write_summary(results, folder), folder / "msa")
         steps.advance("figure")
         shutil.rmtree(folder / "overlays", ignore_errors=True)
         for result in results:
             _draw_overlays(result, folder / "overlays")
             steps.advance(f"overlays of {result.model} on {result.data}")
     return folder
+
+
+def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
+    """The summary's files; its frame."""
+    frame = tables.summary(results)
+    for name, written in TABLES.items():
+        write_whole(folder / name, written(frame).encode())
+    return frame
 
 
 def _draw_overlays(result: RunResult, folder: Path) -> None:

@@ -1,0 +1,120 @@
+"""The cells as figures read them: who is drawn under which name, and who may be compared."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from benchmark.report.study.choose import choose
+from benchmark.report.study.choose import matrix as table_of
+from benchmark.report.study_card import study_card
+
+ABLATION = ("apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search")
+"""Published configurations of one method: the ablation sets them against each other."""
+
+MAIN_OF_ABLATION = "apg_cc"
+"""The one of them that stands for the method wherever methods are compared."""
+
+_SAME = ["split", "protocol"]
+
+
+def entries(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells with two more columns, in the cells' order.
+
+    `label`: the method's name, told apart where one name stands for several things: with
+    `(published)` beside runs, with `demo`, with the beginning of the run id.
+    `group`: the data set's name, likewise: with split, protocol or images where they differ,
+    and with a star where the study's own images can't be had.
+    """
+    frame = cells.reset_index(drop=True)
+    label = frame["method"].astype(str)
+    if frame["source"].nunique() > 1:
+        label = label.where(frame["source"] != "published", label + " (published)")
+    unsaid = (frame["mark"] == "demo") & ~label.str.contains(r"\bdemo\b", flags=re.IGNORECASE)
+    label = label.where(~unsaid, label + " (demo)")
+
+    group = frame["data_label"].where(frame["data_label"] != "", frame["data"]).astype(str)
+    for key in _SAME:
+        if frame[key].nunique() > 1:
+            group = group + ", " + frame[key]
+    # Published cells know no digest of their images: they stand with the data set's runs.
+    known = frame["images_id"].where(frame["images_id"] != "")
+    several = known.groupby([frame[key] for key in ("data", *_SAME)]).transform("nunique") > 1
+    group = group.where(~several | known.isna(), group + " #" + frame["images_id"])
+    lost = frame.groupby(group)["lost"].transform("max") != ""
+    group = group.where(~lost, group + "*")
+
+    frame = frame.assign(label=label, group=group)
+    twice = frame.duplicated(["label", "group"], keep=False) & (frame["run_id"] != "")
+    frame["label"] = frame["label"].where(~twice, label + " #" + frame["run_id"].str[:6])
+    return frame
+
+
+def order(frame: pd.DataFrame) -> list[str]:
+    """The labels, the best on average first, controls last: colours keep this order."""
+    by = frame.groupby("label").agg(control=("control", "max"), msa=("msa", "mean"))
+    return list(by.sort_values(["control", "msa"], ascending=[True, False], kind="stable").index)
+
+
+def main(frame: pd.DataFrame) -> pd.DataFrame:
+    """The entries that stand for a method, and not for a variant of one.
+
+    Of the published ones those of the study's main figure; of the runs, the ablation's
+    variants are left out where the method itself was run too.
+    """
+    shown = [key for key, made in study_card().configurations.items() if made.shown]
+    published = frame["source"] == "published"
+    variant = frame["key"].isin([key for key in ABLATION if key != MAIN_OF_ABLATION])
+    has_main = bool((frame.loc[~published, "key"] == MAIN_OF_ABLATION).any())
+    return frame[frame["key"].isin(shown).where(published, ~(variant & has_main))]
+
+
+def without_demo(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The entries without demonstration weights on data sets with published numbers.
+
+    Returns:
+        The rows, and a sentence about those left out, or nothing.
+    """
+    published = set(frame.loc[frame["source"] == "published", "data"])
+    beside = (frame["mark"] == "demo") & frame["data"].isin(published)
+    number = int(beside.sum())
+    return frame[~beside], (
+        f"Left out: {number} run{'s' * (number > 1)} of demonstration weights, which stand for no "
+        "published model; with_demo=true shows them."
+        if number
+        else ""
+    )
+
+
+def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The entries of one source that may be ranked and averaged, as in the tables.
+
+    Returns:
+        The rows, each with a number; and a sentence about others that have one, or nothing.
+    """
+    rows = choose(frame).cells
+    dropped = len(frame[frame["msa"].notna() & ~frame["control"]]) - len(rows)
+    return rows, (
+        f"Not compared: {dropped} result{'s' * (dropped > 1)}, partial or of other images than "
+        "most; the tables name them."
+        if dropped
+        else ""
+    )
+
+
+def matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    """mSA as (modality, data set) x label, the labels in `order`; NaN where there is none."""  # noqa: D403
+    return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows)]
+
+
+def complete_block(table: pd.DataFrame) -> pd.DataFrame:
+    """The methods that have (nearly) all data sets, on the data sets that all of these have.
+
+    A method on few data sets would cost all others theirs: of the methods, from the one with
+    the most data sets down, as many are taken as keep the most cells.
+    """
+    counts = table.notna().sum().sort_values(ascending=False, kind="stable")
+    blocks = [table[list(counts.index[:n])].dropna() for n in range(1, len(counts) + 1)]
+    best = max(blocks, key=lambda block: (block.size, block.shape[1]), default=table)
+    return best[[label for label in table.columns if label in best.columns]]

@@ -1,0 +1,228 @@
+"""The site: a leaderboard, a page per data set, a page per run, and what they need beside them."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.console import Steps
+from benchmark.errors import StoreError
+from benchmark.files import TEMPORARY, disk_errors, write_synced
+from benchmark.names import safe_names
+from benchmark.report import escape
+from benchmark.report.cells import MODALITIES
+from benchmark.report.results import RunResult
+from benchmark.report.site.data import (
+    data_card,
+    distributions,
+    plain,
+    rows,
+    run_facts,
+    script,
+    spread,
+)
+from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
+from benchmark.report.study_card import study_card
+
+_MARK = "assets/site.css"  # what tells a report from a folder of someone's files
+_PLOTTING = "plotly.min.js"
+
+
+def write_site(
+    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+) -> Path:
+    """Write the report as web pages; an earlier one in that folder is replaced when all is done.
+
+    Args:
+        cells: every number to be shown; see `benchmark.report.cells`.
+        results: the runs among them, with their scores per image.
+        folder: where `index.html` will be.
+        private: show images whatever their data set's card says, and stamp every page.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        StoreError: it can't be written, or the folder holds something else.
+    """
+    names = sorted(set(cells["data"]) | {escape.plain(result.data) for result in results})
+    by_data: dict[str, list[RunResult]] = defaultdict(list)
+    for result in _best_first(results):
+        by_data[escape.plain(result.data)].append(result)
+    pictures = sum(
+        min(DOZEN, max(len(result.scores) for result in found)) for found in by_data.values()
+    )
+    with _replaced(folder) as place, Steps("building the site", len(names) + pictures) as steps:
+        site = _Site(place, cells, results, names, private)
+        site.write_assets()
+        for name in names:
+            site.write_data(name, by_data[name], steps)
+            steps.advance(name)
+        site.write_runs(results)
+        site.write_index()
+    return folder / "index.html"
+
+
+class _Site:
+    """A folder in the making: the names of its files, and the pages one by one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        cells: pd.DataFrame,
+        results: Sequence[RunResult],
+        names: Sequence[str],
+        private: bool,
+    ) -> None:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        self._folder = folder
+        self._results = results
+        self._stems = safe_names(names)
+        runs = {result.run_id: f"{result.path.name}\0{result.run_id}" for result in results}
+        folders = Counter(result.path.name for result in results)
+        runs |= {r.run_id: r.path.name for r in results if folders[r.path.name] == 1}
+        safe = safe_names(runs.values())
+        self._run_pages = {run_id: f"runs/{safe[name]}.html" for run_id, name in runs.items()}
+        self._rows = rows(cells, self._run_pages)
+        self._labels = self._label_of_data(names)
+        self._environment = Environment(
+            loader=PackageLoader("benchmark.report.site"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
+        )
+        self._environment.globals.update(private=private, modalities=MODALITIES)
+        self._private = private
+
+    def _label_of_data(self, names: Sequence[str]) -> dict[str, str]:
+        return {name: name for name in names} | {
+            row["data"]: row["data_label"] or row["data"] for row in self._rows
+        }
+
+    def _write(self, at: str, template: str, /, **values: Any) -> None:
+        path = self._folder / at
+        path.parent.mkdir(parents=True, exist_ok=True)
+        root = "../" * at.count("/")
+        page = self._environment.get_template(template).render(root=root, **values)
+        write_synced(path, page.encode())
+
+    def write_assets(self) -> None:
+        """Style sheet and scripts, ours and the plotting library's."""
+        assets = self._folder / "assets"
+        assets.mkdir()
+        ours = importlib.resources.files("benchmark.report.site") / "static"
+        for file in ours.iterdir():
+            (assets / file.name).write_bytes(file.read_bytes())
+        if self._results:
+            library = importlib.resources.files("plotly") / "package_data" / _PLOTTING
+            (assets / _PLOTTING).write_bytes(library.read_bytes())
+
+    def write_data(self, name: str, results: Sequence[RunResult], steps: Steps) -> None:
+        """The page of a data set, with its scores per image and its pictures beside it."""
+        stem = self._stems[name]
+        gallery = Gallery()
+        if results:
+            images = self._folder / "images" / stem
+            gallery = build_gallery(results, images, private=self._private, steps=steps)
+        shown = [picture["id"] for picture in gallery.pictures]
+        value = {
+            "folder": f"../images/{stem}/",
+            "pictures": gallery.pictures,
+            "methods": gallery.methods,
+            **(distributions(results, shown) if results else {"ids": [], "shown": [], "runs": []}),
+        }
+        (self._folder / "data").mkdir(exist_ok=True)
+        write_synced(self._folder / "data" / f"{stem}.js", script("report.data", value))
+        own = [row for row in self._rows if row["data"] == name]
+        self._write(
+            f"data/{stem}.html",
+            "data.html.j2",
+            name=name,
+            label=self._labels[name],
+            stem=stem,
+            rows=own,
+            spreads=[
+                {"name": escape.plain(r.method), "page": self._run_pages[r.run_id], **spread_of}
+                for r in results
+                if (spread_of := spread(r)) is not None
+            ],
+            card=data_card(results),
+            gallery=plain(vars(gallery)),
+            around=self._around(name),
+        )
+
+    def _around(self, name: str) -> list[dict[str, str] | None]:
+        """The data sets before and after, in the leaderboard's order."""
+        order = list(dict.fromkeys(row["data"] for row in self._rows))
+        if name not in order:
+            return [None, None]
+        at = order.index(name)
+        near = [order[at - 1] if at else None, order[at + 1] if at + 1 < len(order) else None]
+        return [
+            {"page": f"data/{self._stems[n]}.html", "label": self._labels[n]} if n else None
+            for n in near
+        ]
+
+    def write_runs(self, results: Sequence[RunResult]) -> None:
+        """A page for each run: what every number of it rests on."""
+        row_of = {row["run_id"]: row for row in self._rows if row["source"] == "runs"}
+        for result in results:
+            data = escape.plain(result.data)
+            self._write(
+                self._run_pages[result.run_id],
+                "run.html.j2",
+                run=run_facts(result),
+                row=row_of.get(result.run_id),
+                data_page=f"data/{self._stems[data]}.html",
+            )
+
+    def write_index(self) -> None:
+        """The leaderboard, and what is to be known of published numbers."""
+        pages = {name: f"data/{stem}.html" for name, stem in self._stems.items()}
+        options = {
+            key: list(dict.fromkeys(row[key] for row in self._rows))
+            for key in ("source", "modality", "protocol", "in_domain")
+        }
+        self._write(
+            "index.html", "index.html.j2", rows=self._rows, pages=pages, options=options,
+            lost=sorted({(r["data_label"], r["lost"]) for r in self._rows if r["lost"]}),
+            skipped=[row for row in self._rows if row["reason"]],
+        )  # fmt: skip
+        if "published" in options["source"]:
+            self._write("published.html", "published.html.j2", study=study_card())
+
+
+def _best_first(results: Sequence[RunResult]) -> list[RunResult]:
+    means: Mapping[str, float] = {r.run_id: float(r.scores["msa"].mean()) for r in results}
+    return sorted(results, key=lambda r: (r.control, -means[r.run_id], r.method, r.run_id))
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A folder to build in, which takes the place of `folder` when all went well."""
+    occupied = folder.exists() and any(folder.iterdir())
+    if occupied and not (folder / _MARK).exists():
+        raise StoreError(
+            f"{folder} holds something else than a report, and would be replaced. Move it away."
+        )
+    building = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY}")
+    with disk_errors(folder):
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            yield building
+            if folder.exists():
+                shutil.rmtree(folder)
+            building.rename(folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)

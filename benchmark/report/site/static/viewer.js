@@ -1,0 +1,157 @@
+"use strict";
+// One sample at a time: the image, and on it outlines of the truth and of two methods.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const KINDS = { m: "matched", x: "missed", s: "spurious", p: "split", g: "merged" };
+  const ZOOMS = [1, 1.5, 2, 3, 4, 6];
+  const viewer = $("viewer");
+  let data, at = 0, zoom = 0, shownOutlines = null;
+
+  const colours = () => document.querySelector('input[name="colours"]:checked').value;
+  const chosen = (letter) => Number($(`v-${letter}-method`).value);
+
+  const addPath = (group, d, name) => {
+    if (!d) return;
+    for (const layer of ["under", "over"]) {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("d", d);
+      path.setAttribute("class", `${layer} ${name}`);
+      group.append(path);
+    }
+  };
+  const drawLayer = (paths, kinds, name, byKind) => {
+    const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
+    group.setAttribute("class", `layer-${name}`);
+    if (byKind) {
+      for (const [letter, kind] of Object.entries(KINDS)) {
+        addPath(group, paths.filter((_, i) => kinds[i] === letter).join(""), `kind-${kind} of-${name}`);
+      }
+    } else addPath(group, paths.join(""), name);
+    $("v-svg").append(group);
+  };
+
+  const draw = () => {
+    const svg = $("v-svg"), picture = data.pictures[at], told = shownOutlines;
+    svg.replaceChildren();
+    const mode = colours(), judged = mode && told ? told.layers[chosen(mode)] : null;
+    svg.setAttribute("viewBox", `0 0 ${picture.width * picture.units} ${picture.height * picture.units}`);
+    if (told) {
+      if ($("v-true").checked) drawLayer(told.true, judged?.true_kinds, "true", judged);
+      for (const letter of ["b", "a"]) {
+        const layer = told.layers[chosen(letter)];
+        if ($(`v-${letter}`).checked && layer) drawLayer(layer.paths, layer.kinds, letter, letter === mode);
+      }
+    }
+    legend(judged);
+    const lacking = told ? ["a", "b"].filter((l) => $(`v-${l}`).checked && !told.layers[chosen(l)]).map((l) => data.methods[chosen(l)]) : [];
+    $("v-missing").hidden = told !== null && !lacking.length;
+    $("v-missing").textContent = told ? `No stored prediction of ${lacking.join(", ")} for this image.` : "";
+    numbers();
+  };
+
+  const legend = (judged) => {
+    $("v-legend").hidden = !judged;
+    if (!judged) return;
+    const count = (letters, letter) => [...letters].filter((l) => l === letter).length;
+    $("v-legend").replaceChildren(...Object.entries(KINDS).map(([letter, kind]) => {
+      const item = document.createElement("li"), swatch = document.createElement("i");
+      swatch.className = `swatch kind-${kind}`;
+      const parts = [];
+      if (letter !== "s") parts.push(`${count(judged.true_kinds, letter)} true`);
+      if (letter !== "x") parts.push(`${count(judged.kinds, letter)} predicted`);
+      item.append(swatch, ` ${kind} `, Object.assign(document.createElement("span"), { className: "small", textContent: parts.join(", ") }));
+      return item;
+    }), Object.assign(document.createElement("li"), { className: "small", textContent: "Dashed: true objects." }));
+  };
+
+  const numbers = () => {
+    const table = document.createElement("table");
+    table.className = "plain";
+    const body = table.createTBody();
+    data.pictures[at].scores.forEach((score, i) => {
+      const row = body.insertRow(), name = document.createElement("th");
+      name.scope = "row";
+      name.textContent = data.methods[i];
+      row.append(name);
+      const cell = row.insertCell();
+      cell.className = "r";
+      cell.textContent = score === null ? "n/a" : score.toFixed(3);
+      if ((i === chosen("a") && $("v-a").checked) || (i === chosen("b") && $("v-b").checked)) row.className = "chosen";
+    });
+    const caption = table.createCaption();
+    caption.textContent = "mSA on this image";
+    $("v-numbers").replaceChildren(table);
+  };
+
+  const show = (where) => {
+    at = (where + data.pictures.length) % data.pictures.length;
+    const picture = data.pictures[at];
+    $("v-why").textContent = picture.why;
+    $("v-title").textContent = picture.id;
+    $("v-place").textContent = `${at + 1} of ${data.pictures.length}`;
+    const objects = `${picture.objects} annotated object${picture.objects === 1 ? "" : "s"}`;
+    $("v-about").textContent = `${picture.width} × ${picture.height} pixels` + (picture.down > 1 ? `, shown at 1 : ${picture.down}` : "") +
+      `; ${objects}; group ${picture.group}`;
+    $("v-image").src = `${data.folder}${picture.stem}.png`;
+    $("v-image").alt = `${picture.id}: ${objects}, outlines of truth and predictions over it`;
+    $("v-canvas").style.setProperty("--ratio", picture.width / picture.height);
+    shownOutlines = null;
+    draw();
+    outlines.get(picture.id, `${data.folder}${picture.stem}.js`).then(
+      (value) => { if (data.pictures[at] === picture) { shownOutlines = value; draw(); } },
+      () => { $("v-missing").hidden = false; $("v-missing").textContent = "The file with its outlines is missing."; },
+    );
+  };
+
+  const resize = (step) => {
+    zoom = Math.min(Math.max(zoom + step, 0), ZOOMS.length - 1);
+    $("v-canvas").style.setProperty("--zoom", ZOOMS[zoom]);
+    $("v-zoom").textContent = zoom ? `${ZOOMS[zoom]} ×` : "fit";
+  };
+
+  const open = (where) => {
+    if (!viewer.open) viewer.showModal();
+    show(where);
+    $("v-stage").focus();
+  };
+
+  const toggle = (id) => { $(id).checked = !$(id).checked; draw(); };
+  const nextColours = () => {
+    const radios = [...document.querySelectorAll('input[name="colours"]')];
+    radios[(radios.findIndex((r) => r.checked) + 1) % radios.length].checked = true;
+    draw();
+  };
+  const keys = {
+    ArrowLeft: () => show(at - 1), ArrowRight: () => show(at + 1),
+    t: () => toggle("v-true"), a: () => toggle("v-a"), b: () => toggle("v-b"), e: nextColours,
+    "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
+  };
+
+  report.whenReady((value) => {
+    data = value;
+    for (const letter of ["a", "b"]) {
+      $(`v-${letter}-method`).replaceChildren(...data.methods.map((name, i) => new Option(name, i)));
+      $(`v-${letter}-method`).value = letter === "a" ? 0 : Math.min(1, data.methods.length - 1);
+      for (const id of [`v-${letter}`, `v-${letter}-method`]) $(id).addEventListener("change", draw);
+    }
+    $("v-true").addEventListener("change", draw);
+    document.querySelectorAll('input[name="colours"]').forEach((r) => r.addEventListener("change", draw));
+    $("v-back").addEventListener("click", () => show(at - 1));
+    $("v-on").addEventListener("click", () => show(at + 1));
+    $("v-smaller").addEventListener("click", () => resize(-1));
+    $("v-larger").addEventListener("click", () => resize(1));
+    $("v-close").addEventListener("click", () => viewer.close());
+    viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
+    viewer.addEventListener("close", () => document.querySelector(`#gallery button[data-at="${at}"]`)?.focus());
+    viewer.addEventListener("keydown", (event) => {
+      // Arrows choose in a list and among radio buttons; elsewhere they turn the page.
+      const choosing = event.target.matches("select, input[type=radio]");
+      if (event.ctrlKey || event.metaKey || event.altKey || choosing || !(event.key in keys)) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+    document.querySelectorAll("#gallery button").forEach((button) =>
+      button.addEventListener("click", () => open(Number(button.dataset.at))));
+    document.addEventListener("openpicture", (event) => open(event.detail));
+  });
+})();

@@ -1,0 +1,112 @@
+"""The published study as its data card tells of it: configurations, and what stands for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.choices import CHECKOUT
+
+PUBLISHED = CHECKOUT / "results" / "published"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A method as the study ran it.
+
+    Attributes:
+        key: what it is known by here.
+        label: what tables call it.
+        method: its name in the CSV; empty for one that the study never ran.
+        setting: `default` or `grid_search`.
+        model: the YAML in `configs/model` that stands for it; empty where none does.
+        weights: name of the weights' card, by modality (`default`: any other).
+        shown: it is in the study's main figure.
+    """
+
+    key: str
+    label: str
+    method: str = ""
+    setting: str = "default"
+    model: str = ""
+    weights: Mapping[str, str] | str = ""
+    shown: bool = False
+
+    def weights_for(self, modality: str) -> str:
+        """The name of the weights' card for data of a modality."""
+        if isinstance(self.weights, str):
+            return self.weights
+        return self.weights.get(modality, self.weights["default"])
+
+
+@dataclass(frozen=True)
+class StudyCard:
+    """`results/published/card.yaml`; what is for people alone stays in the file.
+
+    Attributes:
+        title: of the paper.
+        citation: authors, place and year.
+        protocol: that its numbers follow.
+        split: that they are of.
+        limits: what a reader has to know, in sentences.
+        modalities: the CSV's names -> ours.
+        configurations: by key, in the study's order.
+        tie_order: keys in the order in which the study's ranking left equal numbers.
+        images: by data set, how many images its numbers are over; absent where unknown.
+    """
+
+    title: str
+    citation: str
+    protocol: str
+    split: str
+    limits: tuple[str, ...]
+    modalities: Mapping[str, str]
+    configurations: Mapping[str, Configuration]
+    tie_order: tuple[str, ...]
+    images: Mapping[str, int]
+
+    def key_of(self, model: str) -> str:
+        """The key of the configuration that a model's YAML stands for; empty where none does."""
+        found = (key for key, made in self.configurations.items() if model and made.model == model)
+        return next(found, "")
+
+    def key_of_column(self, method: str, setting: str) -> str:
+        """The key of a configuration as the CSV names it.
+
+        Raises:
+            ValueError: the card has none.
+        """
+        for key, made in self.configurations.items():
+            if (made.method, made.setting) == (method, setting):
+                return key
+        raise ValueError(f"the study's card has no configuration {method}, {setting}")
+
+    @property
+    def shown(self) -> list[str]:
+        """Labels of the methods of the study's main figure."""
+        return [made.label for made in self.configurations.values() if made.shown]
+
+    def label(self, key: str) -> str:
+        """What tables call a configuration."""
+        return self.configurations[key].label
+
+
+@cache
+def study_card(folder: Path = PUBLISHED) -> StudyCard:
+    """The card, read once."""
+    from omegaconf import OmegaConf
+
+    written: Any = OmegaConf.to_container(OmegaConf.load(folder / "card.yaml"))
+    return StudyCard(
+        **{key: written[key] for key in ("title", "citation", "protocol", "split")},
+        limits=tuple(written["limits"]),
+        modalities=written["modalities"],
+        configurations={
+            key: Configuration(key, **made) for key, made in written["configurations"].items()
+        },
+        tie_order=tuple(written["tie_order"]),
+        images=written["images"],
+    )

@@ -1,0 +1,29 @@
+"""What a set of weights was trained on, as its card says; read as data, never imported."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.choices import CHECKOUT
+
+CARDS = CHECKOUT / "models" / "weights" / "cards"
+
+
+@cache
+def trained_on(weights: str, folder: Path = CARDS) -> frozenset[str] | None:
+    """Names of data sets, without case; None where no card tells.
+
+    Args:
+        weights: the name of the card.
+        folder: where the cards lie.
+    """
+    from omegaconf import OmegaConf
+
+    path = folder / f"{weights}.yaml"
+    if Path(weights).name != weights or not path.is_file():
+        return None
+    written: Any = OmegaConf.to_container(OmegaConf.load(path))
+    rows = written.get("trained_on") or ()
+    return frozenset(str(row["data"]).casefold() for row in rows) or None

@@ -1,0 +1,42 @@
+"""From many rows to a claim: how sure a mean is, and which differences are real.
+
+Images of one volume, slide or movie are no independent evidence: everything here resamples,
+flips or ranks whole groups. Higher scores are better.
+"""
+
+from benchmark.stats.comparison import WEIGHTS, Comparison, compare, compare_pairs
+from benchmark.stats.effect import rank_biserial, standardised_difference
+from benchmark.stats.families import holm
+from benchmark.stats.interval import FEWEST_GROUPS, bootstrap_interval
+from benchmark.stats.pairing import Exclusion, pair
+from benchmark.stats.permutation import FEWEST_FOR_P, sign_flip_p
+from benchmark.stats.ranks import (
+    NOT_INDEPENDENT,
+    FriedmanResult,
+    critical_difference,
+    friedman,
+)
+from benchmark.stats.study import STUDY_TEST, StudyTest, study_test
+
+__all__ = [
+    "FEWEST_FOR_P",
+    "FEWEST_GROUPS",
+    "NOT_INDEPENDENT",
+    "STUDY_TEST",
+    "WEIGHTS",
+    "Comparison",
+    "Exclusion",
+    "FriedmanResult",
+    "StudyTest",
+    "bootstrap_interval",
+    "compare",
+    "compare_pairs",
+    "critical_difference",
+    "friedman",
+    "holm",
+    "pair",
+    "rank_biserial",
+    "sign_flip_p",
+    "standardised_difference",
+    "study_test",
+]

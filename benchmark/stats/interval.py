@@ -1,0 +1,143 @@
+"""How sure a mean over images is: a bootstrap interval over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+FEWEST_GROUPS = 5
+"""With fewer clusters a bootstrap interval says nothing one should print."""
+
+_LEVEL = 0.95
+_DRAWS_AT_ONCE = 2_000_000  # group indices held in memory: 8 MB
+# A resample of groups that happen to be equal has no spread; taken at its word it would put
+# an end at infinity. A fifth keeps the end where a single differing group of many belongs.
+_SMALLEST_ERROR = 0.2
+
+
+def bootstrap_interval(
+    values: ArrayLike, groups: Sequence[str], seed: int = 0, resamples: int = 10_000
+) -> tuple[float, float] | None:
+    """The 95 % bootstrap-t interval of the mean over images, clustered by group.
+
+    Images of one volume, slide or movie resemble each other, so whole groups are drawn
+    with replacement; the statistic is the mean over all images drawn (a ratio of sums,
+    since groups differ in size). Each drawn mean is divided by its own standard error, which
+    widens the interval where groups are few and shifts it where scores are skewed (Efron and
+    Tibshirani 1993, chapter 12). The quantiles are scaled by the jackknife's standard error
+    over groups, which one large group among small ones doesn't make too small. No end lies
+    beyond the smallest or the largest value: so none beyond 0 or 1 for scores.
+
+    What it covers, in percent, measured by `scripts/simulate_statistics.py` (more of it is in
+    `results/baselines/statistics.txt`; in brackets what the plain percentile interval covers):
+
+    ====== ================ =============== ==============
+    groups symmetric uneven near_one uneven near_one heavy
+    ====== ================ =============== ==============
+    5      94.2 (82.0)      92.1 (77.8)     91.6 (79.5)
+    10     94.2 (88.7)      93.6 (84.7)     91.8 (82.1)
+    30     95.2 (93.7)      95.6 (91.6)     93.2 (88.0)
+    100    95.0 (94.2)      95.5 (94.2)     92.8 (89.5)
+    ====== ================ =============== ==============
+
+    That is scores around 0.5, and scores most of which are near 1; with 1 to 20 images per
+    group, and with 1 to 200, of which a few groups hold most. So: 95 % within 2 from ten
+    groups on, but 92 % where a few groups hold most images, 93 % for differences as lopsided
+    as an exponential distribution with ten groups, up to 98 % where a third of the groups
+    scores 0, and 88 to 94 % with five groups.
+
+    Nor does it cover anything but the choice of images: not another annotator, another
+    training run or another microscope.
+
+    Args:
+        values: one number per image; NaN (an excluded sample) is dropped first.
+        groups: the group of each image.
+        seed: of the resampling; the same input in any order gives the same interval.
+        resamples: how many bootstrap means are drawn.
+
+    Returns:
+        (low, high) in the unit of `values`; None with fewer than five groups.
+
+    Raises:
+        ValueError: `values` and `groups` differ in length.
+    """
+    numbers, names = np.asarray(values, float), np.asarray(groups, str)
+    if numbers.shape != names.shape:
+        raise ValueError(f"{numbers.shape} values, but {names.shape} groups")
+    kept = ~np.isnan(numbers)
+    found, group = np.unique(names[kept], return_inverse=True)
+    if len(found) < FEWEST_GROUPS:
+        return None
+    # Sorted within groups too: sums of floats depend on their order in the last bit.
+    order = np.lexsort((numbers[kept], group))
+    group, numbers = group[order], numbers[kept][order]
+    sizes = np.bincount(group).astype(float)
+    mean = float(numbers.mean())
+    # The groups' sums of deviations from the mean: they add up to 0.
+    excess = np.bincount(group, numbers) - mean * sizes
+    lowest, highest = np.quantile(
+        _studentised_means(excess, sizes, np.random.default_rng(seed), resamples),
+        [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2],
+    )
+    error = _jackknife_error(excess, sizes)
+    ends = np.array([mean - highest * error, mean - lowest * error])
+    low, high = ends.clip(numbers.min(), numbers.max())
+    return float(low), float(high)
+
+
+def _jackknife_error(excess: Floats, sizes: Floats) -> float:
+    """The standard error of the mean: what it changes by when each group is left out."""
+    changes = -excess / (sizes.sum() - sizes)
+    return float(np.sqrt((len(sizes) - 1) / len(sizes) * (changes**2).sum()))
+
+
+def _studentised_means(
+    excess: Floats, sizes: Floats, rng: np.random.Generator, resamples: int
+) -> Floats:
+    """Of each resample, how far its mean is off, in its own (linearised) standard errors."""
+    groups = len(sizes)
+    least = _SMALLEST_ERROR * float(np.sqrt((excess**2).sum())) / sizes.sum()
+    if least == 0:  # all values are equal
+        return np.zeros(resamples)
+    index = np.uint16 if groups <= 2**16 else np.uint32  # drawn twice as fast
+    chunk = max(1, _DRAWS_AT_ONCE // groups)
+    parts = [
+        _studentise(excess, sizes, least, rng.integers(groups, size=(rows, groups), dtype=index))
+        for start in range(0, resamples, chunk)
+        for rows in [min(chunk, resamples - start)]
+    ]
+    studentised: Floats = np.concatenate(parts) * np.sqrt((groups - 1) / groups)
+    return studentised
+
+
+def _each_studentised(
+    excess: Floats, sizes: Floats, least: float, drawn: NDArray[np.uint16]
+) -> Floats:
+    """For each row of drawn groups, the mean's distance by its standard error, `least` at least."""
+    result = np.empty(len(drawn))
+    for row in range(len(drawn)):
+        total = images = squares = products = square_sizes = 0.0
+        for place in range(drawn.shape[1]):
+            group = drawn[row, place]
+            beyond, size = excess[group], sizes[group]
+            total += beyond
+            images += size
+            squares += beyond * beyond
+            products += beyond * size
+            square_sizes += size * size
+        off = total / images
+        # The sum of (excess - off * size)^2; rounding may leave a negative nothing.
+        spread = squares - 2 * off * products + off * off * square_sizes
+        result[row] = off / max(np.sqrt(max(spread, 0.0)) / images, least)
+    return result
+
+
+# numba's decorator is untyped; the machine code is cached on disk.
+_compile = cast(Callable[[Callable[..., Any]], Callable[..., Floats]], numba.njit(cache=True))
+_studentise = _compile(_each_studentised)

@@ -1,0 +1,116 @@
+"""The samples of two methods, side by side, and which are left out for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+Failed = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A sample that is left out of a comparison, for both methods alike.
+
+    Attributes:
+        sample: its id.
+        reason: why, in a sentence's part.
+    """
+
+    sample: str
+    reason: str
+
+
+def pair(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    *,
+    metric: str = "msa",
+    failed_a: Failed | None = None,
+    failed_b: Failed | None = None,
+) -> tuple[pd.DataFrame, tuple[Exclusion, ...]]:
+    """Join the scores of two methods by sample id.
+
+    Left out for both is a sample that failed or is not scored in one of them, whose score is
+    undefined in one, and one where neither the truth nor the prediction of one has an object:
+    its score is a convention (0 under `paper`, none under `clean`), nothing either method did.
+
+    Args:
+        a: indexed by sample id: group, n_true, n_predicted, both_empty and the metric, as
+            `RunResult.scores`.
+        b: likewise.
+        metric: which column is compared.
+        failed_a: sample id -> reason, of samples that failed; they have no row.
+        failed_b: likewise.
+
+    Returns:
+        The pairs, indexed by sample id in ascending order: group, a, b, difference (a - b);
+        and every other sample, in ascending order.
+
+    Raises:
+        ValueError: an id occurs twice, or the two disagree on a sample's group or on how many
+            objects are annotated: they were scored against different truths.
+    """
+    for name, frame in (("a", a), ("b", b)):
+        if not frame.index.is_unique:
+            double = frame.index[frame.index.duplicated()][0]
+            raise ValueError(f"sample '{double}' occurs twice in {name}")
+    failures = {"a": failed_a or {}, "b": failed_b or {}}
+    wanted = ["group", "n_true", "n_predicted", "both_empty", metric]
+    both = (
+        a[wanted]
+        .merge(b[wanted], left_index=True, right_index=True, suffixes=("_a", "_b"))
+        .sort_index()
+    )
+    for column in ("group", "n_true"):
+        differs = both[f"{column}_a"] != both[f"{column}_b"]
+        if differs.any():
+            raise ValueError(
+                f"a and b disagree on '{column}' of sample '{both.index[differs][0]}': they were "
+                "scored against different truths"
+            )
+    reasons = {
+        sample: _lacking(str(sample), a, b, failures)
+        for sample in {*a.index, *b.index, *failures["a"], *failures["b"]} - {*both.index}
+    }
+    empty = both[["both_empty_a", "both_empty_b"]].astype(bool).any(axis=1)
+    dropped = empty | both[[f"{metric}_a", f"{metric}_b"]].isna().any(axis=1)
+    for sample, row in both[dropped].iterrows():
+        reasons[sample] = _undefined(row, metric)
+    kept = both[~dropped]
+    pairs = pd.DataFrame(
+        {
+            "group": kept["group_a"].astype(str),
+            "a": kept[f"{metric}_a"].astype(float),
+            "b": kept[f"{metric}_b"].astype(float),
+        }
+    )
+    pairs["difference"] = pairs["a"] - pairs["b"]
+    return pairs, tuple(Exclusion(str(name), reasons[name]) for name in sorted(reasons))
+
+
+def _lacking(sample: str, a: pd.DataFrame, b: pd.DataFrame, failures: Mapping[str, Failed]) -> str:
+    """Why one of the two, or both, have no score of it."""
+    return "; ".join(
+        f"failed in {name}: {failures[name][sample]}"
+        if sample in failures[name]
+        else f"not scored in {name}"
+        for name, frame in (("a", a), ("b", b))
+        if sample not in frame.index
+    )
+
+
+def _undefined(row: pd.Series[Any], metric: str) -> str:
+    """Why a sample that both have scored doesn't count."""
+    empty = [name for name in "ab" if row[f"both_empty_{name}"]]
+    if len(empty) == 2:
+        return "no object in the truth, nor in either prediction"
+    if empty:
+        other = "b" if empty == ["a"] else "a"
+        count = int(row[f"n_predicted_{other}"])
+        return f"no object in the truth, nor in {empty[0]}'s prediction ({other} predicts {count})"
+    undefined = [name for name in "ab" if pd.isna(row[f"{metric}_{name}"])]
+    return f"{metric} is undefined in {' and in '.join(undefined)}"

@@ -1,0 +1,127 @@
+"""How long a large report takes: simulated runs in the real layout, through `action=report`.
+
+    python scripts/bench_report.py [--sets 36] [--methods 8] [--samples 500] [--objects 30]
+
+Scores are drawn at random, and every simulated run says so in its model's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.digest import canonical_json, json_digest
+from benchmark.protocol import Protocol
+from benchmark.report.published import published_cells
+from benchmark.scoring import score_basis, score_key
+
+PROTOCOL = Protocol("paper", "drifting", "zero")
+STEPS = len(PROTOCOL.thresholds)
+
+
+def main() -> None:
+    """Write the runs, report them, print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("sets", 36), ("methods", 8), ("samples", 500), ("objects", 30)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("words", nargs="*", help="more words for the command line")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rng = np.random.default_rng(0)
+        sets = published_cells().drop_duplicates("data").head(chosen.sets)
+        for data in sets.to_dict("records"):
+            for method in range(chosen.methods):
+                write_run(Path(folder), data, f"simulated {method}", chosen, rng)
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "benchmark", "action=report", f"results={folder}"]
+        done = subprocess.run([*command, *chosen.words], capture_output=True, text=True)
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            sys.exit(done.stderr)
+        written = sum(1 for path in Path(folder, "reports").rglob("*") if path.is_file())
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    what = f"{chosen.sets} data sets x {chosen.methods} methods x {chosen.samples} records"
+    print(f"{what} of {chosen.objects} objects, on {os.cpu_count()} cores:")
+    print(f"{seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of processor time")
+    print(f"{used.ru_maxrss / 1e6:.2f} GB at the peak; {written} files written")
+
+
+def write_run(
+    root: Path,
+    data: dict[Any, Any],
+    model: str,
+    chosen: argparse.Namespace,
+    rng: np.random.Generator,
+) -> None:
+    """One simulated run, as `benchmark.store` lays it out."""
+    images = json_digest(data["data"])
+    identity = {"target": "simulated", "parameters": {}, "images": images, "model": model}
+    run_id = json_digest(identity)
+    folder = root / "runs" / f"{model.replace(' ', '_')}-{data['data']}-{run_id[:12]}"
+    basis = score_basis(PROTOCOL, images)
+    key = score_key(basis)
+    for part in ("records", "attempts", f"scores/{key}", f"objects/{key}"):
+        (folder / part).mkdir(parents=True)
+    described = {
+        "run_id": run_id, "model": model, "control": False, "data": data["data"], "split": "test",
+        "samples": chosen.samples, "prepared": "nowhere", "weights": None, "identity": identity,
+        "data_card": {"title": data["data_label"], "modality": data["modality"]},
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(described))
+    written = basis | {"written": "2026-01-01T00:00:00Z"}
+    (folder / "scores" / key / "basis.json").write_text(json.dumps(written))
+    write_lines(folder / "attempts", [{"writer": "simulated", "with": {}}])
+    rows = [sample(i, chosen.objects, rng) for i in range(chosen.samples)]
+    for i, part in enumerate(("records", f"scores/{key}", f"objects/{key}")):
+        write_lines(folder / part, [row[i] for row in rows])
+
+
+def sample(index: int, objects: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """The record, the score and the rows of objects of one sample."""
+    belongs = {"sample": f"image_{index:04d}", "prediction": f"{index:064x}"}
+    tps = sorted(rng.integers(0, objects + 1, STEPS).tolist(), reverse=True)
+    sa = [tp / (2 * objects - tp) for tp in tps]
+    counts = ("matched", "missed", "spurious", "split", "merged")
+    metrics = {
+        "msa": float(np.mean(sa)),
+        **{f"sa{round(100 * t)}": a for t, a in zip(PROTOCOL.thresholds, sa, strict=True)},
+        **dict.fromkeys(("precision", "recall", "f1", "pq", "sq", "rq", "aji"), 0.5),
+        **{name: int(n) for name, n in zip(counts, rng.integers(0, objects, 5), strict=True)},
+    }
+    columns = {
+        "id": list(range(1, objects + 1)),
+        "area": rng.integers(20, 4000, objects).tolist(),
+        "best_iou": rng.random(objects).round(4).tolist(),
+        "border": [0] * objects,
+    }
+    seconds = float(rng.random())
+    record = belongs | {
+        "status": "done", "attempt": 1, "seconds": seconds, "warm_up": index == 0,
+        "stages": {"encode": seconds / 2}, "memory": {"host": 10**9}, "details": {},
+        "error": None, "traceback": None,
+    }  # fmt: skip
+    score = belongs | {
+        "group": f"group_{index // 3}", "n_true": objects, "n_predicted": objects,
+        "true_positives": tps, "both_empty": False, "metrics": metrics, "attempt": 1,
+    }  # fmt: skip
+    return record, score, belongs | {"true": columns, "predicted": columns}
+
+
+def write_lines(folder: Path, rows: Any) -> None:
+    """A journal of one writer."""
+    lines = "".join(canonical_json(row) + "\n" for row in rows)
+    (folder / "simulated.jsonl").write_text(lines)
+
+
+if __name__ == "__main__":
+    main()

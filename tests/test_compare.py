@@ -1,0 +1,395 @@
+"""Two runs side by side, and families of comparisons: what is refused, marked and written."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.runs import do, drawn, environment, make_job
+from PIL import Image
+
+from benchmark.actions import compare
+from benchmark.errors import StoreError, UsageError
+from benchmark.report import claims, overlays, side_by_side
+from benchmark.report.claims import against_reference, told_interval, told_p, within
+from benchmark.report.results import RunResult, load_results
+from benchmark.report.scatter import scatter
+from benchmark.stats import compare as compare_scores
+from benchmark.stats import holm, study_test
+
+HOSTILE = "<img src=x onerror=alert(1)>_&%"
+DATA = drawn(per_style=6)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Two runs of one data set (12 images, a group each), and the ids of both."""
+    root = tmp_path_factory.mktemp("finished")
+    jobs = [make_job(root, data=DATA, level=level) for level in (1.0, 1.3)]
+    for job in jobs:
+        do(job)
+    return root, [job.identity and job.store.path.name for job in jobs]
+
+
+@pytest.fixture
+def runs(finished, tmp_path, monkeypatch):
+    """The two runs in a folder of their own; two pictures each way are enough here."""
+    monkeypatch.setattr(side_by_side, "EACH_WAY", 2)
+    root, names = finished
+    shutil.copytree(root / "results", tmp_path / "results")
+    return tmp_path, names
+
+
+def perform(root, a, b, capsys, **changes):
+    """What `action=compare` does: its exit status, what it printed, and the folder it wrote."""
+    job = make_job(root, data=DATA, **changes)
+    job.settings.a, job.settings.b = a, b
+    status = compare.perform(job)
+    folders = list((root / "results" / "reports" / "compare").glob("*"))
+    return status, capsys.readouterr(), folders[0] if folders else None
+
+
+# --- action=compare ---------------------------------------------------------------------
+
+
+def test_everything_is_written_and_agrees_with_the_scores(runs, capsys):
+    root, (a, b) = runs
+    status, told, folder = perform(root, a, b, capsys)
+    assert status == 0
+    results = {
+        r.path.name: r for r in load_results(root / "results" / "runs", make_job(root).protocol)
+    }
+    found = compare_scores(results[a].scores, results[b].scores)
+    assert folder.name == f"{results[a].run_id[:12]}-{results[b].run_id[:12]}"
+    assert found.samples == 12 and found.p is not None
+    for text in (told.out, (folder / "comparison.md").read_text()):
+        plain = text.replace("\\", "").replace("&lt;", "<")
+        assert f"mean difference {found.difference:+.3f} over 12 samples" in plain
+        assert told_interval(*found.interval, 12) in plain
+        assert told_p(found.p, 12) in plain
+        assert "no sample is left out" in plain
+        assert "weigh images alike" in plain and "weigh groups alike" in plain
+    assert results[a].run_id in (folder / "comparison.md").read_text()
+    rows = list(csv.DictReader((folder / "samples.csv").open()))
+    differences = [float(row["difference"]) for row in rows]
+    assert differences == sorted(differences) and len(rows) == 12
+    for row in rows:
+        assert float(row["a"]) == results[a].scores.loc[row["sample"], "msa"]
+        assert float(row["b"]) == results[b].scores.loc[row["sample"], "msa"]
+    names = {path.name for path in (folder / "overlays").iterdir()}
+    worse = [f"b_better_{i:02d}_{row['sample']}.png" for i, row in enumerate(rows[:2], 1)]
+    better = [f"a_better_{i:02d}_{row['sample']}.png" for i, row in enumerate(rows[:-3:-1], 1)]
+    expected = [name for name, d in zip(worse, differences, strict=False) if d < 0]
+    expected += [name for name, d in zip(better, differences[::-1], strict=False) if d > 0]
+    assert names == set(expected) and len(names) >= 2
+    with Image.open(folder / "scatter.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+    xml.etree.ElementTree.parse(folder / "scatter.svg")
+
+
+def test_the_ten_largest_either_way_are_drawn_and_no_equal_one():
+    differences = [0.0] * 5 + [-0.01 * i for i in range(1, 13)] + [0.01 * i for i in range(1, 4)]
+    pairs = pd.DataFrame({"difference": differences}, index=[f"s{i:02d}" for i in range(20)])
+    names = side_by_side._widest(pairs)
+    assert [n for n in names.values() if n.startswith("b")] == [
+        f"b_better_{i:02d}_s{17 - i:02d}" for i in range(1, 11)
+    ]
+    assert [n for n in names.values() if n.startswith("a")] == [
+        f"a_better_{i:02d}_s{20 - i:02d}" for i in range(1, 4)
+    ]
+
+
+def test_said_again_it_replaces_what_was_there(runs, capsys):
+    root, (a, b) = runs
+    *_, folder = perform(root, a, b, capsys)
+    first = (folder / "samples.csv").read_bytes()
+    before = sorted(path.name for path in (folder / "overlays").iterdir())
+    (folder / "overlays" / "old.png").write_bytes(b"")
+    sample = before[0].split("_", 3)[3].removesuffix(".png")
+    (root / "results" / "runs" / a / "predictions" / f"{sample}.tif").unlink()
+    _, told, folder = perform(root, a, b, capsys)
+    assert (folder / "samples.csv").read_bytes() == first
+    # A deleted prediction costs one picture, and no other.
+    assert f"no overlay of '{sample}'" in told.err
+    assert sorted(path.name for path in (folder / "overlays").iterdir()) == before[1:]
+
+
+def test_without_the_prepared_data_the_rest_is_written(runs, finished, capsys):
+    root, (a, b) = runs
+    shutil.move(finished[0] / "datasets", finished[0] / "elsewhere")
+    try:
+        status, told, folder = perform(root, a, b, capsys)
+    finally:
+        shutil.move(finished[0] / "elsewhere", finished[0] / "datasets")
+    assert status == 0 and "no overlays" in told.err
+    assert (folder / "samples.csv").exists() and (folder / "scatter.png").exists()
+    assert not (folder / "overlays").exists()
+
+
+def test_failed_samples_are_left_out_for_both_and_listed(runs, capsys, monkeypatch):
+    root, (a, _) = runs
+    bad = "rod_bacteria_002"
+    monkeypatch.setenv("ODD", f"{bad}=raise")
+    job = make_job(root, data=DATA, level=1.1, max_failures=1)
+    do(job)
+    _, told, folder = perform(root, a, job.store.path.name, capsys)
+    assert "over 11 samples" in told.out and "1 sample left out for both:" in told.out
+    assert "partial (11 of 12, 1 failed)" in told.out
+    (row,) = csv.DictReader((folder / "exclusions.csv").open())
+    assert row["sample"] == bad and "failed in b" in row["reason"]
+    assert f"no luck with {bad}" in row["reason"]
+    assert bad not in (folder / "samples.csv").read_text()
+
+
+def test_what_can_not_be_compared_is_refused_with_the_reason(runs, capsys):
+    root, (a, b) = runs
+    other = make_job(root, data=drawn(per_style=6, seed=1), level=1.0)
+    do(other)
+    for first, second, said in (
+        (a, a, "a and b are the same run"),
+        (a, other.store.path.name, "the data set's images were others"),
+        (None, b, "action=compare needs a=<run>"),
+        (a, "nothing", "names no run"),
+        (a, "t" + b[1:-1] + "x", "Did you mean"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            perform(root, first, second, capsys)
+    with pytest.raises(UsageError, match="scored under another protocol"):
+        perform(root, a, b, capsys, protocol="clean")
+
+
+def test_the_studys_test_is_shown_under_its_protocol_alone(runs, capsys):
+    root, (a, b) = runs
+    assert "the study's own test" in perform(root, a, b, capsys)[1].out
+    found = compare._study(fake("x", protocol="clean"), pd.DataFrame({"difference": [0.1] * 8}))
+    assert found == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA names no folder")
+def test_on_real_images_by_the_command_line(tmp_path):
+    def benchmark(*words):
+        folders = [f"results={tmp_path / 'results'}", f"datasets={tmp_path / 'datasets'}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmark", *words, *folders],
+            env=environment(), capture_output=True, text=True, timeout=500, cwd=tmp_path,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    assert benchmark("model=otsu", "data=u20s", "limit=8").returncode == 0
+    assert benchmark("model=otsu", "data=u20s", "model.sigma=3").returncode == 0
+    found = sorted(
+        (len(list(path.glob("predictions/*.tif"))), path.name)
+        for path in (tmp_path / "results" / "runs").iterdir()
+    )
+    names = [name for _, name in found]  # the partial one first
+    done = benchmark("action=compare", f"a={names[0]}", f"b={names[1]}")
+    assert done.returncode == 0, done.stderr
+    assert "over 8 samples that both have" in done.stdout
+    assert "partial (8 of 25)" in done.stdout
+    assert "17 samples left out for both:" in done.stdout and "not scored in a" in done.stdout
+    (folder,) = (tmp_path / "results" / "reports" / "compare").iterdir()
+    assert len(list((folder / "overlays").glob("*.png"))) == 8
+    assert benchmark("action=compare", f"a={names[0]}", "b=otsu-u20s").returncode == 2
+
+
+# --- pictures ---------------------------------------------------------------------------
+
+
+def test_overlay_of_both_shows_each_prediction_with_the_truth(tmp_path):
+    size = 400
+    true = np.zeros((size, size), np.uint16)
+    true[50:200, 50:200], true[220:380, 220:380] = 1, 2
+    first, second = np.where(true == 1, true, 0), np.where(true == 2, true, 0)
+    path = overlays.overlay_each(
+        np.zeros((size, size)), true, {"a = x": first, "b = $y$": second}, "t", tmp_path / "o.png"
+    )
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape[1] == 3 * size + 4 * 12
+    top = 12 + 18 + 18
+    panels = [pixels[top : top + size, 12 + i * (size + 12) :][:, :size] for i in range(3)]
+
+    def count(panel, colour):
+        return int((panel == overlays._OUTLINES[colour]).all(axis=-1).sum())
+
+    boundaries = [4 * 149, 4 * 159]
+    assert [count(panels[0], c) for c in ("true", "predicted", "both")] == [0, 0, 0]
+    assert [count(panels[1], c) for c in ("true", "predicted", "both")] == [
+        boundaries[1], 0, boundaries[0],
+    ]  # fmt: skip
+    assert [count(panels[2], c) for c in ("true", "predicted", "both")] == [
+        boundaries[0], 0, boundaries[1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(1000, 1300), (40, 30), (100, 900, 3)])
+def test_overlay_of_both_takes_any_shape(tmp_path, shape):
+    labels = np.ones(shape[:2], np.uint16)
+    path = overlays.overlay_each(
+        np.zeros(shape), labels, {HOSTILE: labels, "x" * 200: labels}, HOSTILE, tmp_path / "o.png"
+    )
+    with Image.open(path) as image:
+        assert max(image.size) < 2500
+
+
+def test_scatter_has_a_point_per_sample_and_takes_hostile_names(tmp_path):
+    pairs = pd.DataFrame({"a": [0.2, 0.5, 0.9], "b": [0.1, 0.5, 1.0]})
+    pairs["difference"] = pairs["a"] - pairs["b"]
+    _, svg = scatter(pairs, HOSTILE, "$x$", HOSTILE, tmp_path / "scatter")
+    text = svg.read_text(encoding="utf-8")
+    xml.etree.ElementTree.fromstring(text)
+    assert "<img" not in text
+    assert "a is better on 1 of 3" in text and "b is better on 1 of 3" in text
+
+
+# --- families ---------------------------------------------------------------------------
+
+
+def fake(model, data="dsb", msa=None, seed=0, **changes):
+    """A RunResult on eight images, each a group of its own."""
+    msa = np.random.default_rng(seed).uniform(0.2, 0.8, 8) if msa is None else np.array(msa, float)
+    n = len(msa)
+    scores = pd.DataFrame(
+        {
+            "group": [f"g{i}" for i in range(n)], "n_true": 4.0, "n_predicted": 4.0,
+            "both_empty": False, "seconds": 1.0, "msa": msa, "sa50": msa,
+            "true_positives": [(2,) * 10] * n,
+        },
+        index=pd.Index([f"s{i}" for i in range(n)], name="sample"),
+    )  # fmt: skip
+    fields = {
+        "run_id": f"{abs(hash((model, data, seed, str(changes)))):032x}"[-32:],
+        "path": Path("nowhere"), "model": model, "data": data, "split": "test",
+        "protocol": "paper", "expected": n, "failed": 0, "mixed": False,
+    }  # fmt: skip
+    return RunResult(**(fields | changes), scores=scores)
+
+
+def many(methods="pqrs", data=("d1", "d2", "d3")):
+    return [
+        fake(m, d, seed=10 * i + j, run_id=f"{i}{j}" * 16)
+        for i, m in enumerate(methods)
+        for j, d in enumerate(data)
+    ]
+
+
+def test_a_reference_against_each_other_is_one_family():
+    results = many()
+    found = against_reference(results, "q")
+    frame = found.frame
+    assert list(frame.columns) == claims.COLUMNS
+    assert set(zip(frame["data"], frame["a"], frame["b"], strict=True)) == {
+        (d, "q", other) for d in ("d1", "d2", "d3") for other in "prs"
+    }
+    np.testing.assert_allclose(frame["p_holm"], holm(frame["p"]))
+    assert found.left_out == ()
+    by_run = {r.run_id: r for r in results}
+    for row in frame.itertuples():
+        one = compare_scores(by_run[row.run_a].scores, by_run[row.run_b].scores)
+        assert (row.difference, row.p, row.low, row.high) == (one.difference, one.p, *one.interval)
+        assert (row.samples, row.groups, row.excluded) == (8, 8, 0)
+        differences = by_run[row.run_a].scores["msa"] - by_run[row.run_b].scores["msa"]
+        assert row.study_p == study_test(differences).p
+        assert row.study_better == {"a": row.a, "b": row.b}[study_test(differences).better]
+    assert "corrected by Holm for its 9 tests" in found.notes[0]
+    assert any("one in ten" in line for line in found.notes)
+
+
+def test_order_of_results_does_not_matter():
+    results = many()
+    first, again = against_reference(results, "q"), against_reference(results[::-1], "q")
+    pd.testing.assert_frame_equal(first.frame, again.frame)
+
+
+def test_all_pairs_of_one_data_set_are_a_family():
+    (found,) = within(many(), "d2")
+    pairs = list(zip(found.frame["a"], found.frame["b"], strict=True))
+    assert pairs == [("p", "q"), ("p", "r"), ("p", "s"), ("q", "r"), ("q", "s"), ("r", "s")]
+    np.testing.assert_allclose(found.frame["p_holm"], holm(found.frame["p"]))
+    assert "d2" in found.family
+    assert within(many(), "unknown") == []
+
+
+def test_only_what_is_comparable_is_compared():
+    base = fake("q", seed=1)
+    others = [
+        fake("images", images_id="abc"),
+        fake("labels", score_key="abc"),
+        fake("protocol", protocol="clean"),
+        fake("split", split="val"),
+        fake("data", data="other"),
+        fake("oracle", control=True),
+        fake("unscored", msa=[np.nan] * 8),
+        fake("fine", seed=2),
+    ]
+    found = against_reference([base, *others], "q")
+    assert list(found.frame["b"]) == ["fine"]
+    told = " ".join(found.left_out)
+    assert "oracle on dsb: a control" in told and "unscored on dsb: no sample is scored" in told
+    assert told.count("there is no run of q") == 5
+    for other in others[:5]:
+        assert claims.incomparable(base, other)
+    assert claims.incomparable(base, others[-1]) is None
+
+
+def test_runs_of_one_name_are_told_apart_and_an_ambiguous_reference_is_left_out():
+    twice = [fake("q", seed=1, run_id="1" * 32), fake("q", seed=2, run_id="2" * 32)]
+    found = against_reference([fake("p"), *twice], "p")
+    assert list(found.frame["b"]) == ["q #111111", "q #222222"]
+    found = against_reference([fake("p"), *twice], "q")
+    assert found.frame.empty and "there are 2 runs of q" in found.left_out[0]
+
+
+def test_marks_of_runs_stay_with_the_comparison():
+    a, b = fake("p", seed=1), fake("q", msa=[0.5] * 5, expected=8, failed=0, mixed=True)
+    (row,) = against_reference([a, b], "p").frame.to_dict("records")
+    assert (row["samples"], row["excluded"]) == (5, 3)
+    assert (row["status_a"], row["status_b"], row["mixed"]) == (
+        "complete",
+        "partial (5 of 8)",
+        True,
+    )
+    assert np.isnan(row["p"]) and np.isnan(row["p_holm"]) and not np.isnan(row["low"])
+    found = against_reference([a, b], "p")
+    assert list(found.exclusions["sample"]) == ["s5", "s6", "s7"]
+    told = " ".join(found.notes)
+    assert "partial:" in told and "mixed:" in told and "3 in all" in told
+
+
+def test_the_studys_test_is_no_claim_under_another_protocol():
+    found = against_reference(
+        [fake("p", protocol="clean"), fake("q", protocol="clean", seed=1)], "p"
+    )
+    assert found.frame["study_p"].isna().all() and (found.frame["study_better"] == "").all()
+    assert not any("one in ten" in line for line in found.notes)
+
+
+def test_truths_that_disagree_are_refused_with_the_runs():
+    other = fake("q", seed=1)
+    object.__setattr__(other, "scores", other.scores.assign(n_true=5.0))
+    with pytest.raises(StoreError, match=r"'n_true' of sample 's0'.*action=evaluate"):
+        against_reference([fake("p"), other], "p")
+
+
+def test_hostile_names_keep_no_control_characters():
+    found = against_reference([fake("p\x1b[31m"), fake("q\nq", seed=1)], "p\x1b[31m")
+    assert found.frame["a"].item() == "p?[31m" and found.frame["b"].item() == "q?q"
+    assert "\x1b" not in "".join(found.notes)
+
+
+def test_missing_numbers_are_told_with_their_groups():
+    nan = float("nan")
+    assert told_interval(nan, nan, 4) == "n/a (4 groups)"
+    assert told_interval(nan, nan, 1) == "n/a (1 group)"
+    assert told_interval(-0.01, 0.02, 9) == "-0.010 to +0.020"
+    assert told_p(None, 5) == told_p(nan, 5) == "p n/a (5 groups)"
+    assert (told_p(0.03125, 6), told_p(1e-5, 40)) == ("p = 0.0312", "p < 0.0001")
