@@ -72,8 +72,8 @@ class Settings:
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     device: Device = Device.auto
-    threads: int | None = None
-    workers: int | None = None  # processes that prepare data; one per core where not given
+    threads: int | None = None  # of numerical libraries; all cores but one where not given
+    workers: int | None = None  # processes that prepare, or score again; one per core if not given
     seed: int = 0
     weights_dir: str | None = None
     weights_unsafe: bool = False

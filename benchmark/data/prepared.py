@@ -172,23 +172,28 @@ class PreparedData:
         Raises:
             DataError: it could not be prepared, or its files are missing or were changed.
         """
-        told = f"data '{self.name}', sample '{entry.id}'"
-        if entry.error is not None:
-            raise DataError(f"{told}: {entry.error}")
-        image_path, labels_path = (
-            self.folder / kind / f"{entry.id}.tif" for kind in ("images", "labels")
-        )
-        try:
-            image, labels = read_image(image_path), read_labels(labels_path)
-        except DataError as error:
-            raise DataError(f"{told}: {error} {self._remedy()}") from error
-        for path, array, expected in (
-            (image_path, image, entry.image_digest),
-            (labels_path, labels, entry.labels_digest),
-        ):
-            if array_digest(array) != expected:
-                raise DataError(f"{told}: {path} was changed after preparation. {self._remedy()}")
-        return Sample(entry.id, image, labels, entry.group)
+        return read_sample(self.folder, self.name, entry)
 
-    def _remedy(self) -> str:
-        return f"Remove {self.folder} to have it prepared anew."
+
+def read_sample(folder: Path, name: str, entry: Entry) -> Sample:
+    """Read a sample of the data set `name` in a folder, and verify it.
+
+    Raises:
+        DataError: it could not be prepared, or its files are missing or were changed.
+    """
+    told = f"data '{name}', sample '{entry.id}'"
+    remedy = f"Remove {folder} to have it prepared anew."
+    if entry.error is not None:
+        raise DataError(f"{told}: {entry.error}")
+    image_path, labels_path = (folder / kind / f"{entry.id}.tif" for kind in ("images", "labels"))
+    try:
+        image, labels = read_image(image_path), read_labels(labels_path)
+    except DataError as error:
+        raise DataError(f"{told}: {error} {remedy}") from error
+    for path, array, expected in (
+        (image_path, image, entry.image_digest),
+        (labels_path, labels, entry.labels_digest),
+    ):
+        if array_digest(array) != expected:
+            raise DataError(f"{told}: {path} was changed after preparation. {remedy}")
+    return Sample(entry.id, image, labels, entry.group)
