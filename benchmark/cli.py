@@ -32,6 +32,7 @@ also
                            given); seed of every prediction
   workers=2                processes that prepare data, or score again; one per core
                            where not given
+  cache=20GB               what embeddings may take on disk, for models that keep them | off
   data.split=test          test | val | all
   data.root=<folder>       where public data sets lie, or are downloaded to
   model.<parameter>=...    any parameter in configs/model/<name>.yaml

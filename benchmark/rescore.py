@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmark.data.prepared import Entry, PreparedData, read_sample
+from benchmark.data.prepared import Entry, PreparedData, read_verified
 from benchmark.data.workers import WORTH_WORKERS, Workers, default_workers
 from benchmark.match import match
 from benchmark.metrics import score
@@ -17,7 +17,7 @@ from benchmark.protocol import Protocol
 from benchmark.record import Record
 from benchmark.scoring import score_row
 from benchmark.store import RunStore
-from benchmark.types import Labels, Sample
+from benchmark.types import Labels
 
 Told = TypeVar("Told")
 Scored = tuple[dict[str, Any], dict[str, Any]]
@@ -41,14 +41,15 @@ class Stored:
     store: RunStore
     record: Record
 
-    def read(self) -> tuple[Sample, Labels]:
-        """The sample and its prediction, both verified.
+    def read(self) -> tuple[Labels, Labels]:
+        """The truth and the prediction, both verified.
 
         Raises:
-            DataError: the sample is missing or was changed.
+            DataError: the truth is missing or was changed.
             StoreError: the prediction is missing or not the one that was recorded.
         """
-        return read_sample(self.folder, self.data, self.entry), self.store.prediction(self.record)
+        truth = read_verified(self.folder, self.data, self.entry, "labels")
+        return truth, self.store.prediction(self.record)
 
 
 def stored(data: PreparedData, store: RunStore, entries: Sequence[Entry]) -> list[Stored]:
@@ -88,20 +89,20 @@ def _each(
 
 
 def _score(protocol: Protocol, one: Stored) -> Scored:
-    sample, labels = one.read()
-    return score_row(sample, labels, str(one.record.prediction), protocol)
+    truth, labels = one.read()
+    return score_row(one.entry, truth, labels, str(one.record.prediction), protocol)
 
 
 def _compare_with_elf(protocol: Protocol, one: Stored) -> str | None:
     from benchmark.reference import elf_numbers
 
-    sample, labels = one.read()
-    ours = score(match(sample.labels, labels), protocol)
+    truth, labels = one.read()
+    ours = score(match(truth, labels), protocol)
     accuracies = tuple(v for k, v in ours.metrics.items() if k.startswith("sa"))
-    theirs = elf_numbers(sample.labels, labels, protocol.thresholds)
+    theirs = elf_numbers(truth, labels, protocol.thresholds)
     if (ours.metrics["msa"], accuracies) == theirs:
         return None
     return (
-        f"sample '{sample.id}' (prediction {str(one.record.prediction)[:12]}): mSA ours "
+        f"sample '{one.entry.id}' (prediction {str(one.record.prediction)[:12]}): mSA ours "
         f"{ours.metrics['msa']!r}, elf's {theirs[0]!r}; SA ours {accuracies}, elf's {theirs[1]}"
     )

@@ -36,8 +36,8 @@ from benchmark.types import Labels, Sample, Segmenter, check_labels
 AHEAD, BEHIND = 2, 2
 """Samples that are read and wait for the model, and that it has done and are not stored yet."""
 
-Given = tuple[Sample, Labels | None]
-"""A sample, and its stored prediction where that is to be scored."""
+Given = Sample | tuple[Labels, Labels]
+"""A sample to predict; or the truth and the stored prediction of one to score."""
 
 
 @dataclass(frozen=True)
@@ -167,16 +167,17 @@ class Runner:
         return Outcome(len(requested), len(msa), failed, stopped)
 
     def _read(self, records: Mapping[str, Record], wanted: Collection[str], entry: Entry) -> Given:
-        """A sample, and its stored prediction where that is to be scored."""
-        stored = None if entry.id in wanted else self._store.prediction(records[entry.id])
-        return self._data.read(entry), stored
+        if entry.id in wanted:
+            return self._data.read(entry)
+        return self._data.truth(entry), self._store.prediction(records[entry.id])
 
     def _predict(
         self, entry: Entry, attempt: int, segmenter: Segmenter | None, given: Future[Given]
     ) -> tuple[_Work, str | None]:
         """Predict one sample: how to store what came of it, and the reason if it failed."""
         try:
-            sample, _ = given.result()
+            sample = given.result()
+            assert isinstance(sample, Sample)
             assert segmenter is not None  # a sample that was prepared has loaded the model
             _seed_everything(self._seed, entry.id)
             attend = getattr(segmenter, "attend", None)
@@ -186,7 +187,7 @@ class Runner:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may use its own array again for the next image
-            stages = _stages(segmenter)
+            stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
             details = dict(getattr(segmenter, "details", {}))
         except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
@@ -205,34 +206,35 @@ class Runner:
             measure.memory,
             warm_up=not self._warm,
             details=details,
+            cached=cached,
         )
         self._warm = True
-        return partial(self._store_prediction, entry, sample, record, labels), None
+        return partial(self._store_prediction, entry, sample.labels, record, labels), None
 
     def _store_failure(self, entry: Entry, failure: Record) -> _Stored:
         self._writer.append(failure)
         return _Stored(entry)
 
     def _store_prediction(
-        self, entry: Entry, sample: Sample, record: Record, labels: Labels
+        self, entry: Entry, truth: Labels, record: Record, labels: Labels
     ) -> _Stored:
         record = replace(record, prediction=array_digest(labels))
         self._writer.append(record, labels)
-        return self._score(entry, sample, labels, str(record.prediction))
+        return self._score(entry, truth, labels, str(record.prediction))
 
     def _score_stored(
         self, entry: Entry, record: Record, given: Future[Given]
     ) -> tuple[_Work, str | None]:
         """How to score a stored prediction; the reason if it or its truth can't be read."""
         try:
-            sample, labels = given.result()
+            read = given.result()
         except BenchmarkError as error:
             return partial(_Stored, entry), str(error)
-        assert labels is not None
-        return partial(self._score, entry, sample, labels, str(record.prediction)), None
+        assert isinstance(read, tuple)
+        return partial(self._score, entry, *read, str(record.prediction)), None
 
-    def _score(self, entry: Entry, sample: Sample, labels: Labels, digest: str) -> _Stored:
-        row, objects = score_row(sample, labels, digest, self._protocol)
+    def _score(self, entry: Entry, truth: Labels, labels: Labels, digest: str) -> _Stored:
+        row, objects = score_row(entry, truth, labels, digest, self._protocol)
         self._writer.append_scores(self._key, self._basis, [(row, objects)])
         return _Stored(entry, True, row["metrics"]["msa"])
 
@@ -268,11 +270,12 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     return f"{running}, {entry.id}"
 
 
-def _stages(segmenter: Any) -> dict[str, float]:
-    stages = {str(name): float(s) for name, s in getattr(segmenter, "stages", {}).items()}
-    if not all(map(math.isfinite, stages.values())):
-        raise ValueError(f"its stages are {stages}, but seconds are finite")
-    return stages
+def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
+    """What a segmenter says of its `stages`, or of those that were `cached`."""
+    seconds = {str(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
+    if not all(map(math.isfinite, seconds.values())):
+        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
+    return seconds
 
 
 def _seed_everything(seed: int, sample: str) -> None:

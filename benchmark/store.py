@@ -203,10 +203,10 @@ class RunWriter:
             StoreError: disk full, read-only, or another process took the run over.
         """
         self._still_mine()
-        # Only now: a run whose model can't even be built shall not come to be.
-        if self._store.describe() is None:
-            write_whole(self._store.path / "run.json", _described(self._description))
         if self._attempt is not None:
+            # Only now: a run whose model can't even be built shall not come to be.
+            if self._store.describe() is None:
+                write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
             )

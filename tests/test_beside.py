@@ -61,6 +61,7 @@ def test_nothing_is_read_any_more_once_nobody_asks():
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_no_more_than_so_many_wait_to_be_stored(depth):
+    """And one that is being given: a giver that waits holds it."""
     release, given, done = threading.Semaphore(0), [], []
 
     def work(n):
@@ -78,9 +79,12 @@ def test_no_more_than_so_many_wait_to_be_stored(depth):
     giver = threading.Thread(target=give)
     giver.start()
     for n in range(20):
+        until = time.monotonic() + 20
+        while len(given) < min(20, n + depth):  # so many do not have to wait
+            assert time.monotonic() < until
+            time.sleep(0.001)
         time.sleep(0.01)
-        assert len(given) - len(done) <= depth
-        assert len(given) == min(20, n + depth), "and so many did not have to wait"
+        assert len(given) == min(20, n + depth), "and no more are given"
         release.release()
     giver.join()
     assert done == list(range(20))
@@ -174,7 +178,7 @@ def test_reading_and_storing_happen_while_the_model_works(root, monkeypatch):
     assert seconds < 4 * (0.1 + 0.15 + 0.1), "as long as one after the other"
     assert {name.rpartition("_")[0] for name in busy} == {"reading ahead", "storing behind"}
     records = job.store.records().values()
-    assert all(0.15 <= record.seconds < 0.2 for record in records), "the model's time alone"
+    assert all(0.15 <= record.seconds < 0.25 for record in records), "the model's time alone"
 
 
 def test_a_fault_of_the_disk_ends_the_run_before_long(root, monkeypatch, tmp_path):
