@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 from helpers.runs import SAMPLES, contents, do, make_job
+from helpers.segmenters import Traced
 
 from benchmark import run as run_module
 from benchmark.beside import Behind, ahead
@@ -160,25 +161,47 @@ def test_with_random_models_and_failures_too(root, tmp_path_factory, slow, monke
 
 
 def test_reading_and_storing_happen_while_the_model_works(root, monkeypatch):
-    monkeypatch.setenv("SECONDS", "0.15")
-    job = make_job(root)
-    busy = []
+    began = {
+        kind: [threading.Event() for _ in SAMPLES] for kind in ("reading ahead", "storing behind")
+    }
+
+    def watch(owner, name):
+        real = getattr(owner, name)
+
+        def run(self, one, *more):
+            kind = threading.current_thread().name.rpartition("_")[0]
+            began[kind][SAMPLES.index(getattr(one, "id", None) or one.sample)].set()
+            return real(self, one, *more)
+
+        monkeypatch.setattr(owner, name, run)
+
+    watch(PreparedData, "read")
+    watch(RunWriter, "append")
+
+    def predict(self, image):
+        number = SAMPLES.index(self.sample)
+        if number + 1 < len(SAMPLES):
+            assert began["reading ahead"][number + 1].wait(20), "it waits for the model"
+        if number:
+            assert began["storing behind"][number - 1].wait(20), "it waits for the model"
+        return np.zeros((64, 64), np.uint16)
+
+    monkeypatch.setattr(Traced, "predict", predict)
+    assert do(make_job(root)).complete
+
+
+def test_seconds_are_the_model_s_alone(root, monkeypatch):
     for owner, name in ((PreparedData, "read"), (RunWriter, "append")):
         real = getattr(owner, name)
 
-        def timed(self, *args, real=real):
-            time.sleep(0.1)
-            busy.append(threading.current_thread().name)
+        def slow(self, *args, real=real):
+            time.sleep(0.6)
             return real(self, *args)
 
-        monkeypatch.setattr(owner, name, timed)
-    begin = time.monotonic()
+        monkeypatch.setattr(owner, name, slow)
+    job = make_job(root)
     do(job)
-    seconds = time.monotonic() - begin
-    assert seconds < 4 * (0.1 + 0.15 + 0.1), "as long as one after the other"
-    assert {name.rpartition("_")[0] for name in busy} == {"reading ahead", "storing behind"}
-    records = job.store.records().values()
-    assert all(0.15 <= record.seconds < 0.25 for record in records), "the model's time alone"
+    assert all(record.seconds < 0.5 for record in job.store.records().values())
 
 
 def test_a_fault_of_the_disk_ends_the_run_before_long(root, monkeypatch, tmp_path):
@@ -192,7 +215,7 @@ def test_a_fault_of_the_disk_ends_the_run_before_long(root, monkeypatch, tmp_pat
     with pytest.raises(StoreError, match="full"):
         do(make_job(root))
     started = (tmp_path / "trace").read_text().count("start")
-    assert started <= 2, "it is told before the next sample but one"
+    assert started < len(SAMPLES), "it is told before the queue is full"
 
 
 def test_a_model_that_uses_its_array_again_spoils_no_stored_prediction(root):
