@@ -79,14 +79,17 @@ def test_no_more_than_so_many_wait_to_be_stored(depth):
 
     giver = threading.Thread(target=give)
     giver.start()
-    for n in range(20):
-        until = time.monotonic() + 20
-        while len(given) < min(20, n + depth):  # so many do not have to wait
-            assert time.monotonic() < until
-            time.sleep(0.001)
-        time.sleep(0.01)
-        assert len(given) == min(20, n + depth), "and no more are given"
-        release.release()
+    try:
+        for n in range(20):
+            until = time.monotonic() + 20
+            while len(given) < min(20, n + depth):  # so many do not have to wait
+                assert time.monotonic() < until
+                time.sleep(0.001)
+            time.sleep(0.01)
+            assert len(given) == min(20, n + depth), "and no more are given"
+            release.release()
+    finally:
+        release.release(20)
     giver.join()
     assert done == list(range(20))
 
