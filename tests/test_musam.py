@@ -356,7 +356,7 @@ def test_an_encoder_that_fails_harms_no_remembered_image(models):
         model.predict(IMAGES["rgb"])
     again = model.predict(image)
     hook.remove()
-    assert "encode" in model.details["cached"]
+    assert "encode" in model.cached
     assert np.array_equal(again, expected)
 
 
