@@ -172,7 +172,7 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
 def test_a_run_that_lost_its_lease_stops_with_a_message_and_stores_nothing_more(tmp_path):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace, seconds="1")
+    process = begin(tmp_path, trace, seconds="5")
     wait_for(lambda: len(events(trace)) == 3 and len(journals(tmp_path, "scores")) == 1)
     (lease,) = tmp_path.glob("results/runs/*/lease/*.json")
     taken = json.loads(lease.read_text()) | {"host": "elsewhere"}

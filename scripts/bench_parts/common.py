@@ -71,8 +71,8 @@ def turns(rounds: int, *runs: Callable[[], float]) -> list[tuple[float, ...]]:
 
 def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A Python command of this checkout, run to its end."""
-    paths = os.pathsep.join(map(str, (CHECKOUT, CHECKOUT / "scripts")))
-    environment = os.environ | {"PYTHONPATH": paths} | variables
+    paths = [str(CHECKOUT / "scripts"), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))} | variables
     done = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, cwd=CHECKOUT, env=environment
     )
@@ -88,7 +88,8 @@ def apart(function: str, **arguments: Any) -> Any:
         "from bench_parts.common import find\n"
         "print(json.dumps(find(sys.argv[1])(**json.loads(sys.argv[2]))))"
     )
-    told = command("-W", "ignore", "-c", code, function, json.dumps(arguments))
+    # -P: in the checkout, its folder `datasets` would pass for Hugging Face's package.
+    told = command("-P", "-W", "ignore", "-c", code, function, json.dumps(arguments))
     print(told.stderr, end="", file=sys.stderr)
     return json.loads(told.stdout.splitlines()[-1])
 
