@@ -28,8 +28,11 @@ also
   overwrite=missing        do samples never tried (default) | errors: also failed ones | all
   errors.max_failures=0    samples that may fail: a number, or a fraction such as 0.1
   device=auto              auto | cpu | cuda | mps
-  threads=4  seed=0        threads of numerical libraries; seed of every prediction
-  workers=2                processes that prepare data; one per core where not given
+  threads=4  seed=0        threads of numerical libraries (all cores but one where not
+                           given); seed of every prediction
+  workers=2                processes that prepare data, or score again; one per core
+                           where not given
+  cache=20GB               what embeddings may take on disk, for models that keep them | off
   data.split=test          test | val | all
   data.root=<folder>       where public data sets lie, or are downloaded to
   model.<parameter>=...    any parameter in configs/model/<name>.yaml

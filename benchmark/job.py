@@ -26,7 +26,7 @@ from benchmark.readiness import (
     weights_of_modality,
 )
 from benchmark.scoring import score_basis, score_key
-from benchmark.settings import Settings
+from benchmark.settings import Settings, bytes_of
 from benchmark.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
@@ -120,6 +120,7 @@ class Job:
         Raises:
             SkippedError: its library or its weights are missing; with what to do.
         """
+        bytes_of(self.settings.cache)  # a slip is told of before anything is done
         missing = library_obstacle(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
@@ -259,8 +260,11 @@ class Job:
             objects["weights"] = fetch_weights(self.weights_choice)
             if self.weights and objects["weights"].digests != self.weights.digests:
                 raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
-        if "device" in inspect.signature(self.adapter).parameters:
+        takes = inspect.signature(self.adapter).parameters
+        if "device" in takes:
             objects["device"] = self.device
+        if "cache" in takes:
+            objects["cache"] = bytes_of(self.settings.cache)
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
         try:
             segmenter = self.build(described, **objects)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from benchmark.errors import UsageError
 
 MISSING = "???"  # OmegaConf's mark of a value that must be given
 
@@ -59,6 +62,20 @@ class LeaseSettings:
     timeout: float = 300.0  # seconds until a silent holder on another host is taken for dead
 
 
+def bytes_of(size: str) -> int:
+    """Bytes of a text such as "20GB" (20 * 10^9) or "off" (0).
+
+    Raises:
+        UsageError: it is no such text.
+    """
+    if size.lower() in ("off", "0", "false"):
+        return 0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB|TB)", size, re.IGNORECASE)
+    if not found:
+        raise UsageError(f"cache is '{size}'; it must be off, or a size such as 500MB or 20GB.")
+    return int(float(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2].upper()])
+
+
 @dataclass
 class Settings:
     """The whole configuration. `model`, `data` and `protocol` are chosen by name."""
@@ -72,8 +89,9 @@ class Settings:
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     device: Device = Device.auto
-    threads: int | None = None
-    workers: int | None = None  # processes that prepare data; one per core where not given
+    threads: int | None = None  # of numerical libraries; all cores but one where not given
+    workers: int | None = None  # processes that prepare, or score again; one per core if not given
+    cache: str = "20GB"  # what embeddings may take on disk, or off
     seed: int = 0
     weights_dir: str | None = None
     weights_unsafe: bool = False

@@ -21,7 +21,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from benchmark.names import safe_name
 from benchmark.record import Record, latest
 from benchmark.tiff import tiff_bytes
 from benchmark.types import Labels
+
+Row = dict[str, Any]
 
 SHORT = 12  # digits of a run id that people see
 
@@ -201,10 +203,10 @@ class RunWriter:
             StoreError: disk full, read-only, or another process took the run over.
         """
         self._still_mine()
-        # Only now: a run whose model can't even be built shall not come to be.
-        if self._store.describe() is None:
-            write_whole(self._store.path / "run.json", _described(self._description))
         if self._attempt is not None:
+            # Only now: a run whose model can't even be built shall not come to be.
+            if self._store.describe() is None:
+                write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
             )
@@ -219,16 +221,16 @@ class RunWriter:
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
 
-    def append_score(
-        self, key: str, basis: dict[str, Any], row: dict[str, Any], objects: dict[str, Any]
+    def append_scores(
+        self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, Row]]
     ) -> None:
-        """Store what a prediction scored: the objects first, so that a score has its objects.
+        """Store what predictions scored: the objects first, so that a score has its objects.
 
         Args:
             key: stands for the basis.
             basis: labels, protocol and version of the metrics; kept beside the scores.
-            row: `sample`, `prediction` (its digest), and the numbers.
-            objects: per true and predicted object, in columns.
+            scored: of each prediction the row (`sample`, `prediction`, its digest, and the
+                numbers), and per true and predicted object, in columns, another.
 
         Raises:
             StoreError: as `append`.
@@ -240,9 +242,10 @@ class RunWriter:
                 folder.mkdir(parents=True, exist_ok=True)
             written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
-        belongs = {name: row[name] for name in ("sample", "prediction")}
-        Journal(self._store.path / "objects" / key).append(self._name, belongs | objects)
-        Journal(folder).append(self._name, row)
+        belongs = [{name: row[name] for name in ("sample", "prediction")} for row, _ in scored]
+        objects = [of | told for of, (_, told) in zip(belongs, scored, strict=True)]
+        Journal(self._store.path / "objects" / key).append(self._name, *objects)
+        Journal(folder).append(self._name, *(row for row, _ in scored))
 
     def _still_mine(self) -> None:
         if self._lease.lost:

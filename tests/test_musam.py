@@ -170,7 +170,7 @@ def test_one_encoding_and_one_decoding_serve_every_mode(checkpoint):
             for name, model in adapters.items():
                 labels = model.predict(image)
                 assert calls["encode"] == number
-                cached = model.details.get("cached", [])
+                cached = model.cached
                 assert ("encode" in cached) == (name != "musam_amg")
                 assert ("decode" in cached) == (name in ("apg", "apg_boundary"))
                 for stage in {"encode", "decode"} & model.stages.keys():
@@ -324,7 +324,7 @@ def test_the_same_again(models, name):
     expected = model.predict(image)
     model.predict(IMAGES["grey"])
     again = model.predict(image)
-    assert "cached" not in model.details
+    assert model.cached == {}
     assert np.array_equal(again, expected)
 
 
@@ -356,7 +356,7 @@ def test_an_encoder_that_fails_harms_no_remembered_image(models):
         model.predict(IMAGES["rgb"])
     again = model.predict(image)
     hook.remove()
-    assert "encode" in model.details["cached"]
+    assert "encode" in model.cached
     assert np.array_equal(again, expected)
 
 

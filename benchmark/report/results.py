@@ -30,7 +30,8 @@ class RunResult:
         mixed: the run was made in several attempts of differing code or environment.
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
-            seconds, and each metric (msa, sa50, ...; NaN where undefined or excluded).
+            seconds (with every stage computed), and each metric (msa, sa50, ...; NaN where
+            undefined or excluded).
         control: its score is known beforehand; it is shown, but never marked as best.
         weights: how a table shows its weights; empty for a model without.
         mark: `verified` or `user`; empty for a model without weights.
@@ -82,8 +83,8 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
             **{name: row[name] for name in ("sample", "group", "n_true", "n_predicted")},
             "true_positives": tuple(row["true_positives"]),
             "both_empty": row["both_empty"],
-            # The first prediction after loading compiles and caches: no time to compare.
-            "seconds": None if records[sample].warm_up else records[sample].seconds,
+            # The first prediction after loading compiles and warms up: no time to compare.
+            "seconds": None if records[sample].warm_up else records[sample].computed_seconds,
             **row["metrics"],
         }
         for sample, row in sorted(store.scores(key).items())
