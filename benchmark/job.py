@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.adapter import check_parameters, find_class
 from benchmark.console import Steps
-from benchmark.data.prepare import prepare
+from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
@@ -27,6 +27,7 @@ from benchmark.readiness import (
 )
 from benchmark.scoring import score_basis, score_key
 from benchmark.settings import Settings
+from benchmark.shard import Shard
 from benchmark.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
@@ -150,12 +151,38 @@ class Job:
             )
 
     @cached_property
+    def prepared(self) -> PreparedData | None:
+        """The samples if they were prepared before; nothing is prepared or fetched for it."""
+        config = dict(self.settings.data)
+        return find(
+            str(config["name"]),
+            self.build(config["source"]),
+            config.get("recipe") or [],
+            parameters=config["source"],
+            datasets=Path(self.settings.datasets),
+            split=str(config["split"]),
+        )
+
+    @cached_property
     def requested(self) -> list[Entry]:
-        """The samples that were asked for: all of the split, or the first `limit`."""
+        """The samples that were asked for: all of the split or the first `limit`; of a shard its."""
+        return self.wanted(self.data)
+
+    def wanted(self, data: PreparedData) -> list[Entry]:
+        """Of prepared data the samples that were asked for.
+
+        Raises:
+            UsageError: the limit or the shard is none.
+        """
         limit = self.settings.limit
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; it must be 1 or more.")
-        return self.data.entries[:limit]
+        return list(self.shard.take(data.entries[:limit]))
+
+    @cached_property
+    def shard(self) -> Shard:
+        """The part of the samples that this job does."""
+        return Shard.parse(self.settings.shard)
 
     def allowed_failures(self, samples: int) -> int:
         """How many of so many samples may fail.
@@ -180,13 +207,17 @@ class Job:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the run is; its hash is the run id."""
+        return self.identity_on(self.data, self.device)
+
+    def identity_on(self, data: PreparedData, device: str) -> dict[str, Any]:
+        """What the run on such data and on such a device is."""
         return run_identity(
             self.adapter,
             str(self.settings.model["_target_"]),
             self.parameters,
-            images=self.data.images_digest(),
-            labels=self.data.labels_digest(),
-            device=self.device,
+            images=data.images_digest(),
+            labels=data.labels_digest(),
+            device=device,
             seed=self.settings.seed,
             weights=self.weights,
         )
@@ -199,9 +230,10 @@ class Job:
         that differs in nothing but what this environment can't know.
         """
         if library_obstacle(self.adapter):
+            besides = ("libraries", "device")
             for store in RunStore.all(self.runs):
                 stored = (store.describe() or {})["identity"]
-                if _comparable(stored) == _comparable(self.identity):
+                if comparable(stored, besides) == comparable(self.identity, besides):
                     return store
         return RunStore.locate(self.runs, run_id(self.identity), self._label)
 
@@ -217,13 +249,21 @@ class Job:
     @cached_property
     def score_basis(self) -> dict[str, Any]:
         """What the scores depend on besides the predictions."""
+        return self.score_basis_on(self.data)
+
+    def score_basis_on(self, data: PreparedData) -> dict[str, Any]:
+        """What scores on such data depend on besides the predictions."""
         shaped_by = self.settings.data.get("quirks") or ()
-        return score_basis(self.protocol, self.data.labels_digest(), shaped_by)
+        return score_basis(self.protocol, data.labels_digest(), shaped_by)
 
     @property
     def score_key(self) -> str:
         """The folder of the scores in the run."""
         return score_key(self.score_basis)
+
+    def score_key_on(self, data: PreparedData) -> str:
+        """The folder of scores on such data."""
+        return score_key(self.score_basis_on(data))
 
     def describe(self) -> dict[str, Any]:
         """What run.json says."""
@@ -277,9 +317,9 @@ class Job:
         return segmenter
 
 
-def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an identity can be known without the model's library."""
-    return {key: value for key, value in identity.items() if key not in ("libraries", "device")}
+def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
+    """An identity without some of its keys, which can't be known here."""
+    return {key: value for key, value in identity.items() if key not in besides}
 
 
 # Parameters that are places, not properties: no part of a model's name in a table.

@@ -17,7 +17,7 @@ class Action(Enum):
     report = "tables, figure and overlays of all stored runs"
     compare = "two runs side by side, sample by sample: a=<run> b=<run>"
     list = "what can be chosen, and what is missing to run it"
-    status = "which runs are complete, partial, failed, or being worked on"
+    status = "which runs are complete, partial, failed, or being worked on; what remains"
     check = "verify the prepared data, the model's weights and every stored prediction"
 
 
@@ -68,6 +68,8 @@ class Settings:
     protocol: Any = MISSING
     action: Action = Action.run
     limit: int | None = None
+    shard: str | None = None  # this job's part of the samples: "3/8"
+    shards: int = 1  # of a sweep: jobs that each run is split over
     overwrite: Overwrite = Overwrite.missing
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
