@@ -189,7 +189,6 @@ def _perform(config: Any) -> int:
     """One job: resolve the configuration and do its action."""
     from hydra.core.hydra_config import HydraConfig
 
-    from benchmark.compose import make_job
     from benchmark.data.orphans import end_with_parent
     from benchmark.device import limit_threads
     from benchmark.sweep import PARENT
@@ -197,7 +196,9 @@ def _perform(config: Any) -> int:
     if PARENT in os.environ:  # two sweeps, one of them started again, shall not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
 
-    limit_threads(config.threads)  # before anything imports numpy, which reads them once
+    limit_threads(config.threads)
+    from benchmark.compose import make_job  # only now: numpy reads the threads once
+
     job = make_job(config, HydraConfig.get().overrides.task)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
     try:

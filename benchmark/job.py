@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.adapter import check_parameters, find_class
+from benchmark.adapter import check_parameters, checked_segmenter, find_class
 from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
-from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
+from benchmark.errors import ModelError, SkippedError, UsageError
 from benchmark.identity import run_id, run_identity
 from benchmark.names import safe_name
 from benchmark.protocol import Protocol
@@ -133,39 +133,35 @@ class Job:
     @cached_property
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
-        config = dict(self.settings.data)
-        source = self.build(config["source"])
-        name = str(config["name"])
-        with Steps(f"preparing {name}") as steps:
+        with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
-                name,
-                source,
-                config.get("recipe") or [],
-                parameters=config["source"],
-                datasets=Path(self.settings.datasets),
-                split=str(config["split"]),
+                **self._data_asked_for,
                 allowed_failures=self.allowed_failures,
                 workers=self.settings.workers,
-                expect=config.get("expect"),
+                expect=self.settings.data.get("expect"),
                 on_progress=steps.show,
             )
 
     @cached_property
     def prepared(self) -> PreparedData | None:
         """The samples if they were prepared before; nothing is prepared or fetched for it."""
-        config = dict(self.settings.data)
-        return find(
-            str(config["name"]),
-            self.build(config["source"]),
-            config.get("recipe") or [],
-            parameters=config["source"],
-            datasets=Path(self.settings.datasets),
-            split=str(config["split"]),
-        )
+        return find(**self._data_asked_for)
+
+    @property
+    def _data_asked_for(self) -> dict[str, Any]:
+        config = self.settings.data
+        return {
+            "name": str(config["name"]),
+            "source": self.build(config["source"]),
+            "recipe": config.get("recipe") or [],
+            "parameters": config["source"],
+            "datasets": Path(self.settings.datasets),
+            "split": str(config["split"]),
+        }
 
     @cached_property
     def requested(self) -> list[Entry]:
-        """The samples that were asked for: all of the split or the first `limit`; of a shard its."""
+        """The samples that were asked for: all, or the first `limit`; of a shard its part."""
         return self.wanted(self.data)
 
     def wanted(self, data: PreparedData) -> list[Entry]:
@@ -185,18 +181,8 @@ class Job:
         return Shard.parse(self.settings.shard)
 
     def allowed_failures(self, samples: int) -> int:
-        """How many of so many samples may fail.
-
-        Raises:
-            UsageError: errors.max_failures is negative, or neither count nor fraction.
-        """
-        most = self.settings.errors.max_failures
-        if most < 0 or (most > 1 and most != int(most)):
-            raise UsageError(
-                f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
-            )
-        # 0.29 of 100 is 28.999... in floats.
-        return int(most if most >= 1 else most * samples + 1e-9)
+        """How many of so many samples may fail."""
+        return self.settings.errors.allowed(samples)
 
     @cached_property
     def device(self) -> str:
@@ -293,7 +279,7 @@ class Job:
             SkippedError: its weights can't be had.
             BenchmarkError: it can't be built, or has no `predict`.
         """
-        name = self.settings.model["name"]
+        name = str(self.settings.model["name"])
         objects: dict[str, Any] = {}
         if self.weights_choice is not None:
             objects["weights"] = fetch_weights(self.weights_choice)
@@ -302,19 +288,7 @@ class Job:
         if "device" in inspect.signature(self.adapter).parameters:
             objects["device"] = self.device
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
-        try:
-            segmenter = self.build(described, **objects)
-        except BenchmarkError:
-            raise
-        except ImportError as error:
-            raise ModelError(
-                f"model '{name}' needs a library that is not installed: {error}."
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"model '{name}': {error}.") from error
-        if not isinstance(segmenter, Segmenter):
-            raise ModelError(f"model '{name}': {type(segmenter).__name__} has no predict(image).")
-        return segmenter
+        return checked_segmenter(lambda: self.build(described, **objects), name)
 
 
 def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:

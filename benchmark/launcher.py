@@ -24,7 +24,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from benchmark.errors import INTERRUPTED
+from benchmark.errors import INTERRUPTED, PARTIAL, StoreError
 from benchmark.sweep import PROBES, JobOutcome, run_job, summarise
 from benchmark.view import View
 
@@ -109,7 +109,11 @@ class ProcessLauncher(SweepLauncher):
         for cell in cells:
             place = folder / str(cell.number)
             view.begins(cell.words, place)
-            outcome = run_job(cell.overrides, cell.words, place)
+            try:
+                outcome = run_job(cell.overrides, cell.words, place)
+            except StoreError as error:  # a full disk; the next may find room
+                told = {"state": "failed", "reason": str(error)}
+                outcome = JobOutcome(cell.words, PARTIAL, None, told, 0.0)
             yield cell.number, outcome
             if outcome.status == INTERRUPTED:
                 break

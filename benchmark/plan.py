@@ -47,7 +47,9 @@ def cells(
         UsageError: `shards` is none.
     """
     # What all jobs share tells nobody which is which.
-    shared = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
+    shared = set.intersection(*map(set, combinations))
+    if len(combinations) == 1:
+        shared = {word for word in shared if not word.startswith(("model=", "data="))}
     found: list[Cell] = []
     for combination in combinations:
         own = [word.removeprefix(OPEN) for word in combination if word not in shared]

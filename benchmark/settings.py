@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from benchmark.errors import UsageError
+
 MISSING = "???"  # OmegaConf's mark of a value that must be given
 
 
@@ -49,6 +51,20 @@ class ErrorSettings:
     """`max_failures`: samples that may fail; a whole number, or a fraction below 1."""
 
     max_failures: float = 0.0
+
+    def allowed(self, samples: int) -> int:
+        """How many of so many samples may fail.
+
+        Raises:
+            UsageError: it is negative, or neither count nor fraction.
+        """
+        most = self.max_failures
+        if most < 0 or (most > 1 and most != int(most)):
+            raise UsageError(
+                f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
+            )
+        # 0.29 of 100 is 28.999... in floats.
+        return int(most if most >= 1 else most * samples + 1e-9)
 
 
 @dataclass

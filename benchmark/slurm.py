@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import time
@@ -231,7 +230,7 @@ def _queue() -> Mapping[str, str] | None:
 
 def _key(cell: Cell) -> str:
     """The file in which a sweep notes who does a cell."""
-    return f"{json_digest([list(cell.overrides), os.getcwd()])[:16]}.json"
+    return f"{json_digest([list(cell.overrides), str(Path.cwd())])[:16]}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

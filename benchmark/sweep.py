@@ -22,7 +22,7 @@ from rich.text import Text
 
 from benchmark.choices import config_folders
 from benchmark.console import PROGRESS, note, out, printable
-from benchmark.errors import DONE, INTERRUPTED, PARTIAL
+from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
 from benchmark.files import disk_errors, write_whole
 
 OUTCOME = "BENCHMARK_OUTCOME"
@@ -173,9 +173,11 @@ def run_job(
         # Something that the job left behind may hold the pipe open for ever.
         reader.join(timeout=5)
         told = json.loads(left.read_text()) if left.exists() else {}
-        ended = {"status": status, "told": told, "seconds": time.monotonic() - start}
-    write_whole(folder / ENDED, json.dumps(ended).encode())
-    return JobOutcome(words, status, log, told, ended["seconds"])
+    outcome = JobOutcome(words, status, log, told, time.monotonic() - start)
+    ended = {"status": status, "told": told, "seconds": outcome.seconds}
+    with contextlib.suppress(StoreError):  # the job itself has told of a full disk
+        write_whole(folder / ENDED, json.dumps(ended).encode())
+    return outcome
 
 
 def read_ended(words: str, folder: Path) -> JobOutcome | None:
