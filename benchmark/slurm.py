@@ -120,7 +120,8 @@ class SlurmLauncher(SweepLauncher):
         new = []
         for cell in cells:
             known = _read(ledger / _key(cell))
-            if known.get("job") in queued:
+            over = (Path(known.get("folder", "/nonexistent")) / ENDED).exists()
+            if known.get("job") in queued and not over:
                 watched[known["job"]] = (cell, Path(known["folder"]))
             else:
                 new.append(cell)

@@ -76,7 +76,7 @@ start_munge() {
     rm -f "$home/munge.socket"
     setpriv --reuid=munge --regid=munge --clear-groups munged --force --key-file=/etc/munge/munge.key \
         --socket="$home/munge/socket" --pid-file="$home/munge/pid" --log-file="$home/munge/log" \
-        --seed-file="$home/munge/seed"
+        --seed-file="$home/munge/seed" >/dev/null </dev/null
     ln -sfn "$home/munge/socket" "$home/munge.socket"
 }
 
@@ -91,8 +91,9 @@ start() {
     configure
     start_munge
     export SLURM_CONF="$conf"
-    slurmctld -c -f "$conf"
-    slurmd -c -f "$conf" -N "$(hostname -s)"
+    # They stay; who called this shall not wait for them to close its pipe.
+    slurmctld -c -f "$conf" >"$home/start.log" 2>&1 </dev/null
+    slurmd -c -f "$conf" -N "$(hostname -s)" >>"$home/start.log" 2>&1 </dev/null
     for _ in $(seq 60); do
         if sinfo -h -o %T 2>/dev/null | grep -q -e idle -e mixed -e allocated; then
             echo "SLURM_CONF=$conf"
