@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.actions.run import summary_of
-from benchmark.errors import DONE, PARTIAL, BenchmarkError
+from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result
 from benchmark.settings import Action, Overwrite
@@ -68,6 +68,8 @@ def cells(
 
 def _shards(job: Job | None) -> Iterator[Shard | None]:
     count = 1 if job is None else job.settings.shards
+    if count < 1:
+        raise UsageError(f"shards is {count}; it must be 1 or more.")
     if count == 1 or (job is not None and job.settings.shard):
         yield None
     else:

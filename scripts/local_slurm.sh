@@ -59,6 +59,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 SlurmdParameters=config_overrides
 MpiDefault=none
 KillWait=5
+UnkillableStepTimeout=600
 MinJobAge=60
 InactiveLimit=0
 NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$((cores * 4)) RealMemory=$memory State=UNKNOWN

@@ -85,8 +85,9 @@ def test_who_waits_for_a_shard_irritates_nobody_and_gets_the_run_in_the_end(fold
     for _ in range(5):  # other shards come and go meanwhile
         claimed(folder, Shard(2, 8)).release()
     assert not got.is_set()
+    assert not list(folder.glob("*.json"))  # no lease was taken and given back for nothing
     held.release()
-    assert got.wait(10)
+    assert got.wait(30)
     waiting.join(10)
 
 

@@ -165,8 +165,15 @@ def test_a_killed_shard_is_told_and_the_same_sweep_does_what_it_left(tmp_path):
     assert Counter(sample for sample, _ in starts(trace))[SAMPLES[2]] == 2
 
 
-@pytest.mark.parametrize("word", ["shard=0/2", "shard=x"])
-def test_a_shard_that_is_none_is_a_usage_error(tmp_path, word):
-    finished = run(tmp_path, word)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["shard=0/2"], "such as 3/8"),
+        (["shards=2"], "add -m, or do one part with shard=1/2"),
+        (["-m", "shards=0"], "shards is 0; it must be 1 or more"),
+    ],
+)
+def test_a_shard_that_is_none_is_a_usage_error(tmp_path, words, told):
+    finished = run(tmp_path, *words)
     assert finished.returncode == 2
-    assert "such as 3/8" in finished.stderr and "Traceback" not in finished.stderr
+    assert told in finished.stderr and "Traceback" not in finished.stderr

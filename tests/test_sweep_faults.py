@@ -23,7 +23,7 @@ from helpers.sweeps import (
 from benchmark.store import RunStore
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=600):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -64,7 +64,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     first.communicate()
     wait_for(lambda: not Path("/proc", str(job)).exists(), 10)  # it does not go on unseen
     again = begin(tmp_path)
-    told, _ = again.communicate(timeout=300)
+    told, _ = again.communicate(timeout=900)
     assert again.returncode == 1 and "Traceback" not in told, told
     found = states(told)
     assert found.pop(("traced", "tiny_a")) == "failed"
@@ -82,7 +82,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
         sweep(tmp_path), env=faulty(tmp_path), cwd=tmp_path, text=True, capture_output=True
     )
     assert third.returncode == 1 and states(third.stdout)["traced", "tiny_a"] == "failed"
-    assert starts(tmp_path) == counts and time.monotonic() - start < 60
+    assert starts(tmp_path) == counts and time.monotonic() - start < 600
     assert_all_is_done_once(tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_a_job_that_is_terminated_is_told_and_the_others_go_on(tmp_path, begin):
     process = begin(tmp_path, *words)
     wait_for(lambda: in_hand(tmp_path)[0] == LINGERS)
     os.kill(in_hand(tmp_path)[1], signal.SIGTERM)
-    told, _ = process.communicate(timeout=120)
+    told, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert re.search(r"model=traced +│ killed by SIGTERM", told), told
     assert re.search(r"model=oracle +│ done", told)

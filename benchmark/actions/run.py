@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError
+from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
 from benchmark.lease import Lease
 from benchmark.provenance import describe_attempt
@@ -22,6 +22,11 @@ def perform(job: Job) -> int:
     Returns:
         0 if every requested sample is done, else 1; 1 also where the model can't run here.
     """
+    if job.settings.shards > 1 and job.shard == WHOLE:
+        raise UsageError(
+            f"shards={job.settings.shards} splits the runs of a sweep: add -m, or do one part "
+            f"with shard=1/{job.settings.shards}."
+        )
     told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
     try:
         job.check_ready()
