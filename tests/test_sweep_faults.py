@@ -15,6 +15,7 @@ from helpers.sweeps import (
     RAISES,
     assert_all_is_done_once,
     faulty,
+    lingers,
     starts,
     states,
     sweep,
@@ -58,7 +59,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     # tiny_a: traced raises on one image. tiny_b: its job is killed. tiny_c: it takes for ever,
     # and meanwhile who submitted the sweep is killed, then what was started again is too.
     first = begin(tmp_path)
-    wait_for(lambda: in_hand(tmp_path)[0] == LINGERS)
+    wait_for(lambda: lingers(tmp_path))
     job = in_hand(tmp_path)[1]
     first.kill()
     first.communicate()
@@ -77,12 +78,11 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     assert counts[KILLS] == counts[LINGERS] == 2  # the sample in hand, and no other
     assert set(counts.values()) == {1, 2} and list(counts.values()).count(2) == 2
     # Said once more, nothing is left to do but to tell of the failure.
-    start = time.monotonic()
     third = subprocess.run(
         sweep(tmp_path), env=faulty(tmp_path), cwd=tmp_path, text=True, capture_output=True
     )
     assert third.returncode == 1 and states(third.stdout)["traced", "tiny_a"] == "failed"
-    assert starts(tmp_path) == counts and time.monotonic() - start < 600
+    assert starts(tmp_path) == counts
     assert_all_is_done_once(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
 def test_a_job_that_is_terminated_is_told_and_the_others_go_on(tmp_path, begin):
     words = ("model=traced,oracle", "data=tiny_c")
     process = begin(tmp_path, *words)
-    wait_for(lambda: in_hand(tmp_path)[0] == LINGERS)
+    wait_for(lambda: lingers(tmp_path))
     os.kill(in_hand(tmp_path)[1], signal.SIGTERM)
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 1

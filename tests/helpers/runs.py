@@ -93,7 +93,7 @@ def run(root, *words, model="traced", **more):
     """Run the command line to its end."""
     return subprocess.run(
         command(root, *words, model=model), env=environment(**more), capture_output=True,
-        text=True, timeout=120, cwd=root,
+        text=True, timeout=600, cwd=root,
     )  # fmt: skip
 
 

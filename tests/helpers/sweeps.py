@@ -61,3 +61,8 @@ def starts(root):
     """How often each sample was begun by `traced`."""
     lines = (root / "trace").read_text().splitlines()
     return Counter(line.split()[1] for line in lines if line.startswith("start"))
+
+
+def lingers(root):
+    """Whether the sample that takes for ever the first time is in hand."""
+    return (root / f"trace.{LINGERS}").exists()
