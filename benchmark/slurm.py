@@ -103,8 +103,9 @@ class SlurmLauncher(SweepLauncher):
             from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
         except ImportError as error:
             raise UsageError('Slurm needs: pip install -e ".[slurm]"') from error
+        given = {name: value for name, value in params.items() if value is not None}
         try:
-            typed = OmegaConf.merge(OmegaConf.structured(SlurmQueueConf), params)
+            typed = OmegaConf.merge(OmegaConf.structured(SlurmQueueConf), given)
         except OmegaConfBaseException as error:
             raise UsageError(f"hydra.launcher: {str(error).splitlines()[0]}") from error
         self._params: dict[Any, Any] = dict(OmegaConf.to_container(typed, resolve=True))  # type: ignore[arg-type]

@@ -107,7 +107,7 @@ def test_shards_of_a_run_by_slurm_and_a_job_that_another_takes_the_place_of(tmp_
         "hydra.launcher.additional_parameters={requeue: true}",
     )  # fmt: skip
     submitted = submit(tmp_path, cluster, *words)
-    wait_for(lambda: lingers(tmp_path))
+    wait_for(lambda: lingers(tmp_path) or submitted.poll() is not None)
     # All of the node for a moment: the partition `main` goes before `low`, whose jobs it puts
     # back in the queue.
     subprocess.run(
