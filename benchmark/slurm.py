@@ -22,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.choices import config_folders
 from benchmark.console import note
-from benchmark.digest import json_digest
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, UsageError
 from benchmark.files import write_whole
 from benchmark.launcher import SweepLauncher
@@ -232,6 +231,8 @@ def _queue() -> Mapping[str, str] | None:
 
 def _key(cell: Cell) -> str:
     """The file in which a sweep notes who does a cell."""
+    from benchmark.digest import json_digest  # only now: it imports numpy
+
     return f"{json_digest([list(cell.overrides), str(Path.cwd())])[:16]}.json"
 
 
