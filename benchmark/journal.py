@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,16 @@ class Journal:
                 else:
                     yield row
 
-    def repair(self) -> None:
+    def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
         """Cut off unfinished last lines. Only for the one who alone may write here.
+
+        Args:
+            mine: whether a writer's file is: of the others somebody may be writing one now.
 
         Raises:
             StoreError: a file can't be mended.
         """
-        for path in self.folder.glob("*.jsonl"):
+        for path in filter(lambda path: mine(path.stem), self.folder.glob("*.jsonl")):
             with disk_errors(path):
                 content = path.read_bytes()
                 whole = content.rfind(b"\n") + 1

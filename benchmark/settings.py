@@ -20,7 +20,7 @@ class Action(Enum):
     report = "tables, figure and overlays of all stored runs"
     compare = "two runs side by side, sample by sample: a=<run> b=<run>"
     list = "what can be chosen, and what is missing to run it"
-    status = "which runs are complete, partial, failed, or being worked on"
+    status = "which runs are complete, partial, failed, or being worked on; what remains"
     check = "verify the prepared data, the model's weights and every stored prediction"
 
 
@@ -52,6 +52,20 @@ class ErrorSettings:
     """`max_failures`: samples that may fail; a whole number, or a fraction below 1."""
 
     max_failures: float = 0.0
+
+    def allowed(self, samples: int) -> int:
+        """How many of so many samples may fail.
+
+        Raises:
+            UsageError: it is negative, or neither count nor fraction.
+        """
+        most = self.max_failures
+        if most < 0 or (most > 1 and most != int(most)):
+            raise UsageError(
+                f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
+            )
+        # 0.29 of 100 is 28.999... in floats.
+        return int(most if most >= 1 else most * samples + 1e-9)
 
 
 @dataclass
@@ -85,6 +99,8 @@ class Settings:
     protocol: Any = MISSING
     action: Action = Action.run
     limit: int | None = None
+    shard: str | None = None  # this job's part of the samples: "3/8"
+    shards: int = 1  # of a sweep: jobs that each run is split over
     overwrite: Overwrite = Overwrite.missing
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)

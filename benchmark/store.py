@@ -8,7 +8,7 @@
                                       labels, the protocol and the version of the metrics,
     <run>/scores/<key>/basis.json     which this file spells out
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
-    <run>/lease/                      who works on it
+    <run>/lease/                      who works on it, or on which shard
 
 A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
 So a changed truth or policy scores stored predictions anew and repeats no inference.
@@ -28,13 +28,14 @@ from typing import Any
 
 import tifffile
 
+from benchmark.claim import Claim
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import StoreError
 from benchmark.files import disk_errors, sweep_temporaries, write_whole
 from benchmark.journal import Journal
-from benchmark.lease import Lease
 from benchmark.names import safe_name
 from benchmark.record import Record, latest
+from benchmark.shard import WHOLE, Shard
 from benchmark.tiff import tiff_bytes
 from benchmark.types import Labels
 
@@ -139,40 +140,41 @@ class RunStore:
         description: dict[str, Any],
         attempt: Callable[[], dict[str, Any]],
         *,
+        shard: Shard = WHOLE,
         wait: bool = False,
         timeout: float = 300.0,
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Iterator[RunWriter]:
-        """Work on the run, alone.
+        """Work on the run, or on a shard of it, alone.
 
         Args:
             description: becomes run.json with the first record; what the run is called and
                 where its data lie may have changed since.
             attempt: describes what this attempt runs with; asked at the first record.
+            shard: the part to work on; others may work on other parts meanwhile.
             wait: wait for another living process instead of giving up.
             timeout: seconds after which a silent holder on another host is taken for dead.
             on_wait: told who holds the run, once, before waiting.
 
         Raises:
-            RunHeldError: another process works on it.
+            RunHeldError: another process works on it, or on a part that overlaps.
             StoreError: the folder can't be written, or run.json is damaged.
         """
         self.describe()  # a damaged run is refused before anything is worked out for it
-        lease = Lease(self.path / "lease", timeout)
+        lease = Claim(self.path / "lease", shard, timeout)
         lease.acquire(wait, on_wait)
         try:
             with disk_errors(self.path):
                 (self.path / "predictions").mkdir(exist_ok=True)
                 sweep_temporaries(self.path)
-            for folder in (self._records.folder, self._attempts.folder):
-                Journal(folder).repair()
-            for kind in ("scores", "objects"):
-                for folder in (self.path / kind).glob("*"):
-                    Journal(folder).repair()
+            folders = [self._records.folder, self._attempts.folder]
+            folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
+            for folder in folders:
+                Journal(folder).repair(lambda writer: shard.overlaps(Shard.of_writer(writer)))
             if self.describe() not in (None, description):
                 # The same run under another name, or its prepared data lie elsewhere now.
                 write_whole(self.path / "run.json", _described(description))
-            yield RunWriter(self, lease, description, attempt)
+            yield RunWriter(self, lease, shard, description, attempt)
         finally:
             lease.release()
 
@@ -183,7 +185,8 @@ class RunWriter:
     def __init__(
         self,
         store: RunStore,
-        lease: Lease,
+        lease: Claim,
+        shard: Shard,
         description: dict[str, Any],
         attempt: Callable[[], dict[str, Any]],
     ) -> None:
@@ -193,7 +196,8 @@ class RunWriter:
         self._attempt: Callable[[], dict[str, Any]] | None = attempt
         self._before = store.records()
         self._name = safe_name(
-            f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{socket.gethostname()}-{os.getpid()}"
+            f"{shard.prefix}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+            f"-{socket.gethostname()}-{os.getpid()}"
         )
 
     def append(self, record: Record, prediction: Labels | None = None) -> None:

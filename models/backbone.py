@@ -15,6 +15,7 @@ from benchmark.digest import array_digest, json_digest
 from benchmark.errors import ModelError
 from benchmark.provenance import library_versions, processor_name
 from benchmark.types import Weights
+from models.architecture import ARCHITECTURES, Architecture, architecture_of
 from models.common.cache import Entry
 from models.common.session import Session
 from models.weights.checkpoint import (
@@ -30,58 +31,6 @@ Maps = NDArray[np.float32]
 
 VERSION = 1
 """Raised when what is made of an image changes on purpose: what was kept of it is left alone."""
-
-_PATCHES = "image_encoder.patch_embed.proj.weight"
-
-
-def _registered(name: str) -> Any:
-    from segment_anything import sam_model_registry
-
-    return sam_model_registry[name]()
-
-
-def _unetr(sam: Any, parameters: Mapping[str, Any], device: str) -> Any:
-    from micro_sam.instance_segmentation import get_decoder
-
-    return get_decoder(sam.image_encoder, parameters, device)
-
-
-class Architecture(NamedTuple):
-    """A kind of SAM, and the decoder that goes with it.
-
-    Attributes:
-        width: length of its parameter `sign`; by it a file without a card is told.
-        build: gives the `segment_anything` model, its parameters random.
-        decoder: gives the decoder for that model, with these parameters, on a device.
-        sign: a parameter that tells this architecture from others.
-    """
-
-    width: int
-    build: Callable[[], Any]
-    decoder: Callable[[Any, Mapping[str, Any], str], Any] = _unetr
-    sign: str = _PATCHES
-
-
-def _small() -> Any:
-    from models.demo.network import build_sam
-
-    return build_sam()
-
-
-def _small_decoder(_: Any, parameters: Mapping[str, Any], device: str) -> Any:
-    from models.demo.network import build_decoder
-
-    decoder = build_decoder()
-    decoder.load_state_dict(dict(parameters))
-    return decoder.to(device)
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "vit_b": Architecture(768, partial(_registered, "vit_b")),
-    "vit_l": Architecture(1024, partial(_registered, "vit_l")),
-    "vit_h": Architecture(1280, partial(_registered, "vit_h")),
-    "demo": Architecture(24, _small, _small_decoder, sign="image_encoder.stem.1.weight"),
-}
 
 
 class Made(NamedTuple):
@@ -302,7 +251,7 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
     key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
     content = _nested(open_checkpoint(weights, key))
     model = _state(content.get("model_state", content), "sam.")
-    architecture = _architecture(model, weights, key, architectures)
+    architecture = architecture_of(model, weights, key, architectures)
     sam = architecture.build()
     load_parameters(sam, model, weights, key)
     sam.to(device)
@@ -335,18 +284,3 @@ def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _state(found: Any, prefix: str = "") -> dict[str, Any]:
     parameters = tensors(found) if isinstance(found, Mapping) else {}
     return {name.removeprefix(prefix): value for name, value in parameters.items()}
-
-
-def _architecture(
-    model: Mapping[str, Any], weights: Weights, key: str, architectures: Mapping[str, Architecture]
-) -> Architecture:
-    if weights.architecture is not None and weights.architecture in architectures:
-        return architectures[weights.architecture]
-    for architecture in architectures.values():
-        if architecture.sign in model and model[architecture.sign].shape[0] == architecture.width:
-            return architecture
-    if _PATCHES not in model:
-        raise another_architecture(weights, key, f"SAM has a parameter '{_PATCHES}', it has none")
-    width = model[_PATCHES].shape[0]
-    known = ", ".join(f"{name} ({built.width})" for name, built in architectures.items())
-    raise another_architecture(weights, key, f"its encoder is {width} wide; known are {known}")

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
-from models.backbone import ARCHITECTURES, Architecture, open_backbone
+from models.architecture import ARCHITECTURES, Architecture
+from models.backbone import open_backbone
 from models.common.cache import open_cache
 from models.common.images import to_rgb8
 from models.common.session import Session

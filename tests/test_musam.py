@@ -32,7 +32,7 @@ from omegaconf import OmegaConf
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Weights, check_labels
-from models import backbone
+from models import architecture, backbone
 from models.apg import APG
 from models.backbone import open_backbone
 from models.musam import AutomaticMasks, InstanceDecoder, SamAutomaticMasks
@@ -271,7 +271,7 @@ def test_a_folder_of_several_files_is_refused(checkpoint, tmp_path):
 
 def test_widths_are_those_that_segment_anything_builds():
     with torch.device("meta"):
-        for name, built in backbone.ARCHITECTURES.items():
+        for name, built in architecture.ARCHITECTURES.items():
             assert built.build().state_dict()[built.sign].shape[0] == built.width, name
     assert build_sam().mask_decoder.transformer_dim == CHANNELS
 

@@ -51,7 +51,7 @@ def make_job(root, *, protocol="paper", data=None, max_failures=0, lease=None, *
     )  # fmt: skip
     settings.errors.max_failures = max_failures
     settings.overwrite = Overwrite[changes.pop("overwrite", "missing")]
-    for name in ("limit", "threads", "seed"):
+    for name in ("limit", "shard", "threads", "seed"):
         setattr(settings, name, changes.pop(name, getattr(settings, name)))
     target = changes.pop("target", "helpers.segmenters.Traced")
     settings.model = {"name": "traced", "_target_": target, **changes}
@@ -63,7 +63,7 @@ def do(job, attempt=None):
     settings = job.settings
     environment = {"threads": settings.threads} if attempt is None else attempt
     with job.store.writing(
-        job.describe(), lambda: environment, wait=settings.lease.wait,
+        job.describe(), lambda: environment, shard=job.shard, wait=settings.lease.wait,
         timeout=settings.lease.timeout,
     ) as writer:  # fmt: skip
         runner = Runner(
@@ -99,7 +99,7 @@ def run(root, *words, model="traced", **more):
     """Run the command line to its end."""
     return subprocess.run(
         command(root, *words, model=model), env=environment(**more), capture_output=True,
-        text=True, timeout=300, cwd=root,
+        text=True, timeout=600, cwd=root,
     )  # fmt: skip
 
 
