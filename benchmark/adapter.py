@@ -6,10 +6,11 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmark.errors import UsageError
+from benchmark.errors import BenchmarkError, ModelError, UsageError
+from benchmark.types import Segmenter
 
 _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -60,3 +61,24 @@ def _scalars(hint: Any) -> tuple[type, ...]:
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     kinds = typing.get_args(hint) if is_union else (hint,)
     return kinds if all(kind in _SCALARS or kind is type(None) for kind in kinds) else ()
+
+
+def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
+    """What an adapter's class builds, with its faults told for people.
+
+    Raises:
+        BenchmarkError: it can't be built, or has no `predict`.
+    """
+    try:
+        segmenter = build()
+    except BenchmarkError:
+        raise
+    except ImportError as error:
+        raise ModelError(
+            f"model '{model}' needs a library that is not installed: {error}."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"model '{model}': {error}.") from error
+    if not isinstance(segmenter, Segmenter):
+        raise ModelError(f"model '{model}': {type(segmenter).__name__} has no predict(image).")
+    return segmenter

@@ -6,14 +6,14 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
-from benchmark.settings import MISSING, Action, Settings
+from benchmark.settings import Action, Settings
 from benchmark.sweep import OPEN
 
 USAGE_TEXT = """\
@@ -28,8 +28,11 @@ also
   overwrite=missing        do samples never tried (default) | errors: also failed ones | all
   errors.max_failures=0    samples that may fail: a number, or a fraction such as 0.1
   device=auto              auto | cpu | cuda | mps
-  threads=4  seed=0        threads of numerical libraries; seed of every prediction
-  workers=2                processes that prepare data; one per core where not given
+  threads=4  seed=0        threads of numerical libraries (all cores but one where not
+                           given); seed of every prediction
+  workers=2                processes that prepare data, or score again; one per core
+                           where not given
+  cache=20GB               what embeddings may take on disk, for models that keep them | off
   data.split=test          test | val | all
   data.root=<folder>       where public data sets lie, or are downloaded to
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
@@ -43,7 +46,11 @@ also
   with_demo=true           set runs of demonstration weights beside published numbers
   tieless=true             ranks as the study gave them, which break ties
   lease.wait=true          wait while another process works on the same run
+  shard=3/8                every eighth sample, from the third; other jobs do the others
   -m model=a,b data=x,y    every combination, each in a process of its own
+  -m ... shards=8          each of them split over 8 jobs
+  +experiment=paper        a sweep from configs/experiment/; with action=status: how far it is
+  +launcher=slurm          a sweep as jobs of Slurm; hydra.launcher.partition=... and others
   --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours
 
 exit status: 0 all that was asked for is done; 1 partial, failed or skipped; 2 usage
@@ -135,6 +142,8 @@ def _opened(words: list[str]) -> list[str]:
     would refuse a parameter that this one has not. Each job gets the word as it was written.
     """
     swept = {word.partition("=")[0] for word in words if "," in word.partition("=")[2]}
+    if any("experiment" in word.partition("=")[0] for word in words):
+        swept |= {"model", "data"}
     parts = tuple(f"{group}." for group in GROUPS if group in swept)
     return [f"{OPEN}{word}" if word.startswith(parts) else word for word in words]
 
@@ -148,7 +157,6 @@ def _run_hydra(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark import launcher
-    from benchmark.sweep import summarise
     from benchmark.usage import explain
 
     if not CONFIGS.is_dir():
@@ -182,64 +190,28 @@ def _run_hydra(arguments: list[str]) -> int:
     finally:
         if not asked_for_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
-    jobs = launcher.ProcessLauncher.outcomes
-    return summarise(jobs) if jobs else max(finished, default=DONE)
+    return max([*finished, *launcher.statuses], default=DONE)
 
 
 def _perform(config: Any) -> int:
     """One job: resolve the configuration and do its action."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
+    from benchmark.data.orphans import end_with_parent
     from benchmark.device import limit_threads
+    from benchmark.sweep import PARENT
 
-    _ask_for_missing(config)
+    if PARENT in os.environ:  # two sweeps, one of them started again, shall not share a GPU
+        end_with_parent(int(os.environ.pop(PARENT)))
+
     limit_threads(config.threads)
-    from benchmark.job import Job  # only now: it imports numpy, which reads the threads once
+    from benchmark.compose import make_job  # only now: numpy reads the threads once
 
-    def build(described: Mapping[str, Any], **objects: Any) -> Any:
-        try:
-            # Partial, since Hydra would take objects among the arguments for configurations.
-            factory = instantiate({**described, "_partial_": True}, _convert_="all")
-        except InstantiationException as error:
-            raise error.__cause__ or error from None
-        return factory(**objects)
-
-    words = HydraConfig.get().overrides.task
-    variant = tuple(word.partition(".")[2] for word in words if word.startswith("model."))
-    settings = OmegaConf.to_object(config)
-    assert isinstance(settings, Settings)
-    action = importlib.import_module(f"benchmark.actions.{settings.action.name}")
+    job = make_job(config, HydraConfig.get().overrides.task)
+    action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
     try:
-        status: int = action.perform(Job(settings, variant, build))
+        status: int = action.perform(job)
     except MemoryError:
         complain("out of memory; what was stored stays valid")
         return PARTIAL
     return status
-
-
-_ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
-
-
-def _ask_for_missing(config: Any) -> None:
-    """Ask for values that only the user can give; drop what the action has no use for.
-
-    Raises:
-        UsageError: one is missing and the action needs it.
-    """
-    from omegaconf import OmegaConf
-
-    if config.action in _ABOUT_ALL_RUNS:
-        config.model, config.data = {}, {}
-    missing = _marked(OmegaConf.to_container(config, resolve=False), "")
-    if missing:
-        raise UsageError(f"please give {' and '.join(f'{key}=...' for key in missing)}.")
-
-
-def _marked(value: Any, key: str) -> list[str]:
-    """The keys below a value that say `???`."""
-    if isinstance(value, dict):
-        return [k for name, v in value.items() for k in _marked(v, f"{key}.{name}".lstrip("."))]
-    return [key] if value == MISSING else []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -19,6 +23,9 @@ from rich.text import Text
 
 # Neither a file nor a pipe has a width: lines are left whole there.
 _PIPED_WIDTH = 200
+
+PROGRESS = "BENCHMARK_PROGRESS"
+"""Environment variable: the file in which a job of a sweep keeps how far it is."""
 
 out = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, highlight=False)
@@ -54,12 +61,14 @@ class Steps:
 
     _LINES = 10  # plain lines at most for the whole
     _PAUSE = 2.0  # seconds at least between two of them
+    _LEFT = 0.5  # seconds at least between two times of telling the sweep
 
     def __init__(self, title: str, total: int | None = None) -> None:
         self._title = printable(title)
         self._total = total
         self._done = 0
         self._began = self._told = time.monotonic()
+        self._left = 0.0
         self._bar: Progress | None = None
 
     def __enter__(self) -> Steps:
@@ -97,6 +106,9 @@ class Steps:
         now = time.monotonic()
         seconds = now - self._began
         rate = f"{done / seconds:.1f}/s" if seconds > 0 and done else ""
+        if now - self._left > self._LEFT or done == total:
+            self._left = now
+            _leave_progress(self._title, done, total, seconds, detail)
         if self._bar is not None:
             detail = printable(detail)
             self._bar.update(self._task, completed=done, total=total, rate=rate, detail=detail)
@@ -108,3 +120,14 @@ class Steps:
 
     def _is_due(self, now: float) -> bool:
         return now - self._told > self._PAUSE
+
+
+def _leave_progress(title: str, done: int, total: int, seconds: float, detail: str) -> None:
+    """In a job of a sweep: tell the sweep how far it is; of no use to anybody later."""
+    path = os.environ.get(PROGRESS)
+    if path:
+        told = {"title": title, "done": done, "total": total, "seconds": seconds, "detail": detail}
+        with contextlib.suppress(OSError):
+            new = Path(f"{path}.new")
+            new.write_text(json.dumps(told), encoding="utf-8")
+            new.replace(path)

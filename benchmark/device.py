@@ -39,12 +39,27 @@ def choose_device(wanted: str, offered: Sequence[str], model: str) -> str:
 
 
 def limit_threads(threads: int | None) -> None:
-    """Hold numerical libraries that are not yet loaded to so many threads."""
+    """Hold numerical libraries that are not yet loaded to so many threads.
+
+    Args:
+        threads: None leaves what the environment says; where it says nothing, one core is kept
+            for what is read and stored beside the model. A library that finds the core of one
+            of its threads taken waits for it at every step.
+    """
+    if threads is None and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, usable_cores() - 1)
     if threads is not None:
         if threads < 1:
             raise UsageError(f"threads is {threads}; it must be 1 or more.")
         for variable in _THREAD_VARIABLES:
             os.environ[variable] = str(threads)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_there(device: str) -> bool:

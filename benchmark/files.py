@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import StoreError
 
 TEMPORARY = ".tmp"
+_FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         StoreError: the disk is full, the folder read-only, ...
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(temporary_name(path.name))
     with disk_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -74,10 +78,40 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Remove what killed writers left behind under temporary names, in folders below too."""
-    for stray in folder.rglob(f".*{TEMPORARY}"):
-        # The name ends in its writer's process id. One that lives may still be at it: a
-        # report is written without a lease.
-        if not Path("/proc", stray.name.split(".")[-2]).exists():
-            stray.unlink(missing_ok=True)
+def temporary_name(name: str) -> str:
+    """A hidden name that no other process of any host uses; it tells whose it is."""
+    return f".{name}.{_here()}-{os.getpid()}{TEMPORARY}"
+
+
+def sweep_temporaries(folder: Path, below: bool = True) -> None:
+    """Remove what killed writers left behind under temporary names.
+
+    Args:
+        folder: where to look.
+        below: in the folders below too.
+    """
+    for stray in folder.rglob(f".*{TEMPORARY}") if below else folder.glob(f".*{TEMPORARY}"):
+        host, _, process = stray.name.split(".")[-2].rpartition("-")
+        # A writer that lives may still be at it: a report is written without a lease, shards
+        # beside each other. Of one on another host only time can tell.
+        with contextlib.suppress(FileNotFoundError):
+            if host in ("", _here()):
+                abandoned = not Path("/proc", process).exists()
+            else:
+                abandoned = time.time() - stray.stat().st_mtime > _FORGOTTEN
+            if abandoned:
+                stray.unlink()
+
+
+def process_namespace() -> str:
+    """Whose process ids these are: containers can share a host's name, but not its numbers."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _here() -> str:
+    """Eight digits for this host (or container) in names of files."""
+    host = f"{socket.gethostname()} {process_namespace()}"
+    return hashlib.sha256(host.encode()).hexdigest()[:8]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from benchmark.digest import json_digest
@@ -53,3 +53,8 @@ def run_identity(
 def run_id(identity: Mapping[str, Any]) -> str:
     """The run's name: SHA-256 of its identity, as hexadecimal."""
     return json_digest(dict(identity))
+
+
+def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
+    """An identity without some of its keys, which can't be known here."""
+    return {key: value for key, value in identity.items() if key not in besides}

@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.adapter import check_parameters, find_class
+from benchmark.adapter import check_parameters, checked_segmenter, find_class
 from benchmark.console import Steps
-from benchmark.data.prepare import prepare
+from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
-from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
-from benchmark.identity import run_id, run_identity
+from benchmark.errors import ModelError, SkippedError, UsageError
+from benchmark.identity import comparable, run_id, run_identity
 from benchmark.names import safe_name
 from benchmark.protocol import Protocol
 from benchmark.readiness import (
@@ -26,7 +26,8 @@ from benchmark.readiness import (
     weights_of_modality,
 )
 from benchmark.scoring import score_basis, score_key
-from benchmark.settings import Settings
+from benchmark.settings import Settings, bytes_of
+from benchmark.shard import Shard
 from benchmark.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
@@ -120,6 +121,7 @@ class Job:
         Raises:
             SkippedError: its library or its weights are missing; with what to do.
         """
+        bytes_of(self.settings.cache)  # a slip is told of before anything is done
         missing = library_obstacle(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
@@ -132,44 +134,56 @@ class Job:
     @cached_property
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
-        config = dict(self.settings.data)
-        source = self.build(config["source"])
-        name = str(config["name"])
-        with Steps(f"preparing {name}") as steps:
+        with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
-                name,
-                source,
-                config.get("recipe") or [],
-                parameters=config["source"],
-                datasets=Path(self.settings.datasets),
-                split=str(config["split"]),
+                **self._data_asked_for,
                 allowed_failures=self.allowed_failures,
                 workers=self.settings.workers,
-                expect=config.get("expect"),
+                expect=self.settings.data.get("expect"),
                 on_progress=steps.show,
             )
 
     @cached_property
+    def prepared(self) -> PreparedData | None:
+        """The samples if they were prepared before; nothing is prepared or fetched for it."""
+        return find(**self._data_asked_for)
+
+    @property
+    def _data_asked_for(self) -> dict[str, Any]:
+        config = self.settings.data
+        return {
+            "name": str(config["name"]),
+            "source": self.build(config["source"]),
+            "recipe": config.get("recipe") or [],
+            "parameters": config["source"],
+            "datasets": Path(self.settings.datasets),
+            "split": str(config["split"]),
+        }
+
+    @cached_property
     def requested(self) -> list[Entry]:
-        """The samples that were asked for: all of the split, or the first `limit`."""
+        """The samples that were asked for: all, or the first `limit`; of a shard its part."""
+        return self.wanted(self.data)
+
+    def wanted(self, data: PreparedData) -> list[Entry]:
+        """Of prepared data the samples that were asked for.
+
+        Raises:
+            UsageError: the limit or the shard is none.
+        """
         limit = self.settings.limit
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; it must be 1 or more.")
-        return self.data.entries[:limit]
+        return list(self.shard.take(data.entries[:limit]))
+
+    @cached_property
+    def shard(self) -> Shard:
+        """The part of the samples that this job does."""
+        return Shard.parse(self.settings.shard)
 
     def allowed_failures(self, samples: int) -> int:
-        """How many of so many samples may fail.
-
-        Raises:
-            UsageError: errors.max_failures is negative, or neither count nor fraction.
-        """
-        most = self.settings.errors.max_failures
-        if most < 0 or (most > 1 and most != int(most)):
-            raise UsageError(
-                f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
-            )
-        # 0.29 of 100 is 28.999... in floats.
-        return int(most if most >= 1 else most * samples + 1e-9)
+        """How many of so many samples may fail."""
+        return self.settings.errors.allowed(samples)
 
     @cached_property
     def device(self) -> str:
@@ -180,13 +194,17 @@ class Job:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the run is; its hash is the run id."""
+        return self.identity_on(self.data, self.device)
+
+    def identity_on(self, data: PreparedData, device: str) -> dict[str, Any]:
+        """What the run on such data and on such a device is."""
         return run_identity(
             self.adapter,
             str(self.settings.model["_target_"]),
             self.parameters,
-            images=self.data.images_digest(),
-            labels=self.data.labels_digest(),
-            device=self.device,
+            images=data.images_digest(),
+            labels=data.labels_digest(),
+            device=device,
             seed=self.settings.seed,
             weights=self.weights,
         )
@@ -199,9 +217,10 @@ class Job:
         that differs in nothing but what this environment can't know.
         """
         if library_obstacle(self.adapter):
+            besides = ("libraries", "device")
             for store in RunStore.all(self.runs):
                 stored = (store.describe() or {})["identity"]
-                if _comparable(stored) == _comparable(self.identity):
+                if comparable(stored, besides) == comparable(self.identity, besides):
                     return store
         return RunStore.locate(self.runs, run_id(self.identity), self._label)
 
@@ -217,13 +236,21 @@ class Job:
     @cached_property
     def score_basis(self) -> dict[str, Any]:
         """What the scores depend on besides the predictions."""
+        return self.score_basis_on(self.data)
+
+    def score_basis_on(self, data: PreparedData) -> dict[str, Any]:
+        """What scores on such data depend on besides the predictions."""
         shaped_by = self.settings.data.get("quirks") or ()
-        return score_basis(self.protocol, self.data.labels_digest(), shaped_by)
+        return score_basis(self.protocol, data.labels_digest(), shaped_by)
 
     @property
     def score_key(self) -> str:
         """The folder of the scores in the run."""
         return score_key(self.score_basis)
+
+    def score_key_on(self, data: PreparedData) -> str:
+        """The folder of scores on such data."""
+        return score_key(self.score_basis_on(data))
 
     def describe(self) -> dict[str, Any]:
         """What run.json says."""
@@ -254,33 +281,19 @@ class Job:
             SkippedError: its weights can't be had.
             BenchmarkError: it can't be built, or has no `predict`.
         """
-        name = self.settings.model["name"]
+        name = str(self.settings.model["name"])
         objects: dict[str, Any] = {}
         if self.weights_choice is not None:
             objects["weights"] = fetch_weights(self.weights_choice)
             if self.weights and objects["weights"].digests != self.weights.digests:
                 raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
-        if "device" in inspect.signature(self.adapter).parameters:
+        takes = inspect.signature(self.adapter).parameters
+        if "device" in takes:
             objects["device"] = self.device
+        if "cache" in takes:
+            objects["cache"] = bytes_of(self.settings.cache)
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
-        try:
-            segmenter = self.build(described, **objects)
-        except BenchmarkError:
-            raise
-        except ImportError as error:
-            raise ModelError(
-                f"model '{name}' needs a library that is not installed: {error}."
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"model '{name}': {error}.") from error
-        if not isinstance(segmenter, Segmenter):
-            raise ModelError(f"model '{name}': {type(segmenter).__name__} has no predict(image).")
-        return segmenter
-
-
-def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an identity can be known without the model's library."""
-    return {key: value for key, value in identity.items() if key not in ("libraries", "device")}
+        return checked_segmenter(lambda: self.build(described, **objects), name)
 
 
 # Parameters that are places, not properties: no part of a model's name in a table.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +29,26 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def append(self, writer: str, row: dict[str, Any]) -> None:
-        """Add one row and flush it to the disk.
+    def append(self, writer: str, *rows: dict[str, Any]) -> None:
+        """Add rows and flush them to the disk, once for all of them.
 
         Args:
             writer: names the file; nobody else may append under the same name.
-            row: JSON-able.
+            rows: JSON-able.
 
         Raises:
             StoreError: it could not be written; the file is as it was before.
         """
         path = self.folder / f"{writer}.jsonl"
-        line = (canonical_json(row) + "\n").encode()
+        lines = "".join(canonical_json(row) + "\n" for row in rows).encode()
         with disk_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             is_new = not path.exists()
             with path.open("ab", buffering=0) as file:
                 before = file.seek(0, os.SEEK_END)
                 try:
-                    if file.write(line) != len(line):
-                        raise OSError("the disk took only a part of the line")
+                    if file.write(lines) != len(lines):
+                        raise OSError("the disk took only a part of the lines")
                     os.fsync(file.fileno())
                 except OSError:
                     file.truncate(before)
@@ -77,13 +77,16 @@ class Journal:
                 else:
                     yield row
 
-    def repair(self) -> None:
+    def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
         """Cut off unfinished last lines. Only for the one who alone may write here.
+
+        Args:
+            mine: whether a writer's file is: of the others somebody may be writing one now.
 
         Raises:
             StoreError: a file can't be mended.
         """
-        for path in self.folder.glob("*.jsonl"):
+        for path in filter(lambda path: mine(path.stem), self.folder.glob("*.jsonl")):
             with disk_errors(path):
                 content = path.read_bytes()
                 whole = content.rfind(b"\n") + 1

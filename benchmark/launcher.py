@@ -1,74 +1,147 @@
-"""A Hydra launcher that gives every job of a multirun a process of its own.
+"""Hydra's sweeps: what needs no job is settled at once, the rest gets processes of its own.
 
 Hydra's basic launcher runs all jobs in one process: a job that is killed takes the later
 ones with it, and memory and global state carry over. Here a killed job is `failed`, with
-its signal, and the rest go on. One job runs at a time.
+its signal, and the rest go on. One job runs at a time; `benchmark.slurm` hands them to Slurm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-from rich.text import Text
 
-from benchmark.console import err, note, printable
-from benchmark.errors import INTERRUPTED
-from benchmark.sweep import OPEN, JobOutcome, run_job
+from benchmark.errors import INTERRUPTED, PARTIAL, StoreError
+from benchmark.sweep import PROBES, JobOutcome, run_job, summarise
+from benchmark.view import View
+
+if TYPE_CHECKING:
+    from benchmark.plan import Cell
+
+statuses: list[int] = []
+"""The exit status of every sweep of this process; Hydra has no way to hand it on."""
 
 
-class ProcessLauncher(Launcher):
-    """One process per job, one after the other; `outcomes` collects how they ended."""
+class SweepLauncher(Launcher):
+    """What launchers have in common; `run` is theirs."""
 
-    outcomes: ClassVar[list[JobOutcome]] = []
+    elsewhere = False
+    """Whether jobs run on other machines, whose devices can't be known here."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep what `launch` needs."""
-        self._sweep_dir = config.hydra.sweep.dir
+        self._loader, self._config = hydra_context.config_loader, config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run the jobs."""
-        returns = []
-        job_overrides = [[word.removeprefix(OPEN) for word in words] for words in job_overrides]
-        folder = Path(str(self._sweep_dir))
-        # What all jobs share tells nobody which is which.
-        shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
-        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
-            own = [word for word in overrides if word not in shared]
-            words = " ".join(filter_overrides(own))
-            place = f"[{number - initial_job_idx + 1}/{len(job_overrides)}]"
-            with err.status(Text(printable(f"{place} {words}"))):
-                outcome = run_job(list(overrides), words, folder / str(number))
-            self.outcomes.append(outcome)
-            note(f"{place} {words}: {outcome.state}, {outcome.seconds:.0f} s")
-            done = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-            done.return_value = outcome.status
-            returns.append(done)
+        """Do what the sweep asks for, and sum it up."""
+        from benchmark.compose import ABOUT_ALL_RUNS, Composer
+        from benchmark.plan import cells, settled
+        from benchmark.study import Study
+
+        config = self._config
+        folder = Path(str(config.hydra.sweep.dir))
+        os.environ.setdefault(PROBES, str(folder / "network"))
+        composer = Composer(self._loader, config.hydra.job.config_name)
+        if config.action in ABOUT_ALL_RUNS:
+            statuses.append(_about_all(config, job_overrides, composer))
+            with contextlib.suppress(OSError):  # Hydra's folder for a sweep that is none
+                (folder / "multirun.yaml").unlink()
+                folder.rmdir()
+            return []
+        found = cells(job_overrides, initial_job_idx, composer.job)
+        first = next((cell.job for cell in found if cell.job), None)
+        outcomes: dict[int, JobOutcome] = {}
+        with View(len(found)) as view:
+            if first is not None:
+                study = Study(first.runs, first.settings.lease.timeout)
+                for cell in found:
+                    outcome = settled(cell, study, self.elsewhere)
+                    if outcome is not None:
+                        outcomes[cell.number] = outcome
+                        view.ends(outcome)
+            open_cells = [cell for cell in found if cell.number not in outcomes]
+            for number, outcome in self.run(open_cells, folder, view):
+                outcomes[number] = outcome
+                view.ends(outcome)
+        statuses.append(summarise([outcomes[number] for number in sorted(outcomes)]))
+        return []
+
+    @abstractmethod
+    def run(
+        self, cells: Sequence[Cell], folder: Path, view: View
+    ) -> Iterator[tuple[int, JobOutcome]]:
+        """Run the jobs.
+
+        Args:
+            cells: that need one.
+            folder: of the sweep.
+            view: is told which begin.
+
+        Yields:
+            Number of a cell and what came of it.
+        """
+
+
+class ProcessLauncher(SweepLauncher):
+    """One process per job, one after the other."""
+
+    def run(
+        self, cells: Sequence[Cell], folder: Path, view: View
+    ) -> Iterator[tuple[int, JobOutcome]]:
+        """Run them."""
+        for cell in cells:
+            place = folder / str(cell.number)
+            view.begins(cell.words, place)
+            try:
+                outcome = run_job(cell.overrides, cell.words, place)
+            except StoreError as error:  # a full disk; the next may find room
+                told = {"state": "failed", "reason": str(error)}
+                outcome = JobOutcome(cell.words, PARTIAL, None, told, 0.0)
+            yield cell.number, outcome
             if outcome.status == INTERRUPTED:
                 break
-        return returns
+
+
+def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Any) -> int:
+    """An action about all runs, once; the state of a sweep is that of its own cells."""
+    from benchmark.actions import status
+    from benchmark.settings import Action
+    from benchmark.study import Study
+
+    if config.action is not Action.status:
+        action = importlib.import_module(f"benchmark.actions.{config.action.name}")
+        done: int = action.perform(composer.job(combinations[0]))
+        return done
+    jobs = [composer.job(words) for words in combinations]
+    study = Study(jobs[0].runs, jobs[0].settings.lease.timeout)
+    return status.show([study.of_job(job) for job in jobs])
 
 
 def register() -> None:
-    """Make the launcher known to Hydra as `hydra/launcher: processes`.
+    """Make the launchers known to Hydra (`hydra/launcher: processes`, `slurm`), and the sweeper.
 
-    Hydra instantiates launchers from modules below `hydra_plugins` alone, registered by hand
+    Hydra instantiates plugins from modules below `hydra_plugins` alone, registered by hand
     or not, so this module gets a second name there.
     """
+    from benchmark.slurm import SlurmLauncher
+
     plugins = Plugins.instance()  # looks for installed plugins, before the stand-in is there
     try:
         place = importlib.import_module("hydra_plugins")
@@ -76,8 +149,32 @@ def register() -> None:
         place = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     name = "hydra_plugins.benchmark"
     setattr(place, "benchmark", sys.modules[__name__])  # noqa: B010
-    ProcessLauncher.__module__ = name
-    plugins.register(ProcessLauncher)
-    ConfigStore.instance().store(
-        group="hydra/launcher", name="processes", node={"_target_": f"{name}.ProcessLauncher"}
-    )
+    no_more: dict[str, Any] = {"max_batch_size": None, "params": None}
+    for plugin, group, choice, more in (
+        (ProcessLauncher, "launcher", "processes", {}),
+        (SlurmLauncher, "launcher", "slurm", {}),
+        (_sweeper(), "sweeper", "cells", no_more),
+    ):
+        plugin.__module__ = name
+        setattr(sys.modules[__name__], plugin.__name__, plugin)
+        plugins.register(plugin)
+        ConfigStore.instance().store(
+            group=f"hydra/{group}",
+            name=choice,
+            node={"_target_": f"{name}.{plugin.__name__}", **more},
+        )
+
+
+def _sweeper() -> Any:
+    """Hydra's own sweeper, but it leaves composing to the launcher: a study takes minutes twice.
+
+    Made only now: looking for plugins, Hydra executes the module of its sweeper anew.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    class Sweeper(BasicSweeper):
+        def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+            pass
+
+    Sweeper.__qualname__ = Sweeper.__name__  # Hydra looks it up in this module
+    return Sweeper

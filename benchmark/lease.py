@@ -19,8 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import RunHeldError, StoreError, UsageError
-from benchmark.files import TEMPORARY, disk_errors, sweep_temporaries, write_whole
+from benchmark.files import (
+    disk_errors,
+    process_namespace,
+    sweep_temporaries,
+    temporary_name,
+    write_whole,
+)
 
+SINCE = "%Y-%m-%d %H:%M:%S %z"  # how a lease tells when it was taken
 HEARTBEAT = 10.0  # seconds between two signs of life
 
 
@@ -116,7 +123,7 @@ class Lease:
             for old in self.folder.glob("*.json"):
                 if old < mine:
                     old.unlink(missing_ok=True)
-            sweep_temporaries(self.folder)
+            sweep_temporaries(self.folder, below=False)
             self._mine = mine
             return True
 
@@ -134,7 +141,7 @@ class Lease:
 
     def _age(self, lease: Path) -> float:
         """Seconds since the last sign of life, by the clock of the file system alone."""
-        probe = self.folder / f".now.{os.getpid()}{TEMPORARY}"
+        probe = self.folder / temporary_name("now")
         try:
             last_sign = lease.stat().st_mtime
         except FileNotFoundError:
@@ -159,11 +166,17 @@ class Lease:
                 continue
 
 
-def describe_holder(folder: Path) -> str | None:
-    """Who holds the lease, for people; None if nobody does."""
+def holder_of(folder: Path) -> dict[str, Any] | None:
+    """Who holds the lease (`host`, `pid`, `since`), dead or alive; None if nobody does."""
     current = _current(folder)
     holder = _read(current) if current else None
-    if holder is None or holder.get("released"):
+    return None if holder is None or holder.get("released") else holder
+
+
+def describe_holder(folder: Path) -> str | None:
+    """Who holds the lease, for people; None if nobody does."""
+    holder = holder_of(folder)
+    if holder is None:
         return None
     return f"process {holder['pid']} on host {holder['host']} (since {holder['since']})"
 
@@ -172,6 +185,12 @@ def is_held(folder: Path, timeout: float) -> bool:
     """Whether a living process holds the lease."""
     current = _current(folder)
     return current is not None and Lease(folder, timeout)._is_alive(current)
+
+
+def is_released(folder: Path) -> bool:
+    """Whether nobody holds the lease, dead or alive."""
+    current = _current(folder)
+    return current is None or bool((_read(current) or {}).get("released"))
 
 
 def _current(folder: Path) -> Path | None:
@@ -189,25 +208,17 @@ def _read(lease: Path) -> dict[str, Any] | None:
 def _this_process() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
-        "pids": _process_namespace(),
+        "pids": process_namespace(),
         "boot": _boot_id(),
         "pid": os.getpid(),
         "start": _process_start(os.getpid()),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "since": time.strftime(SINCE),
     }
 
 
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _process_namespace() -> str:
-    """Whose process ids these are: containers can share a host's name, but not its numbers."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

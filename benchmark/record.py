@@ -17,7 +17,9 @@ class Record:
         attempt: 1 for the first try at this sample; the highest counts.
         prediction: digest of the stored label image (None for an error).
         seconds: wall time of `predict`.
-        stages: seconds of its stages, where the adapter tells them.
+        stages: seconds of its stages, where the adapter tells them; of one that was cached those
+            that it took when it was computed.
+        cached: the stages that were cached, with the seconds that fetching took instead.
         memory: peak of the prediction in bytes: `host`, and `device` where there is one.
         warm_up: the first prediction after the model was loaded; no run-time table counts it.
         details: what else the adapter tells (`batch_size`, `reproducible`, ...).
@@ -36,6 +38,15 @@ class Record:
     details: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     traceback: str | None = None
+    cached: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def computed_seconds(self) -> float | None:
+        """What the prediction takes when every stage is computed: for tables of run time."""
+        if self.seconds is None:
+            return None
+        saved = (self.stages[stage] - fetched for stage, fetched in self.cached.items())
+        return self.seconds + sum(saved)
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:

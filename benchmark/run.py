@@ -1,4 +1,9 @@
-"""The loop: for each missing sample read and verify, predict, check, score, store."""
+"""The loop: for each missing sample read and verify, predict, check, score, store.
+
+The model alone is waited for: the next samples are read, and the last ones scored and stored,
+in a thread each (`benchmark.beside`). What a model returned is checked before it goes on, which
+takes a tenth of a millisecond, so that a failure counts before the next sample is begun.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,16 @@ import math
 import random
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.beside import Behind, ahead
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.digest import array_digest
@@ -22,7 +31,13 @@ from benchmark.protocol import Protocol
 from benchmark.record import Record
 from benchmark.scoring import score_key, score_row
 from benchmark.store import RunStore, RunWriter
-from benchmark.types import Sample, Segmenter, check_labels
+from benchmark.types import Labels, Sample, Segmenter, check_labels
+
+AHEAD, BEHIND = 2, 2
+"""Samples that are read and wait for the model, and that it has done and are not stored yet."""
+
+Given = Sample | tuple[Labels, Labels]
+"""A sample to predict; or the truth and the stored prediction of one to score."""
 
 
 @dataclass(frozen=True)
@@ -118,34 +133,51 @@ class Runner:
             return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed before"))
 
         segmenter: Segmenter | None = None
-        with Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps:
-            for entry in [*unscored, *todo]:
-                before = records.get(entry.id)
+        stopped = None
+
+        def settle(stored: Sequence[_Stored]) -> None:
+            for entry, is_scored, value in stored:
+                if is_scored:
+                    msa[entry.id] = value
+                steps.advance(_detail(entry, msa) if self._trained else entry.id)
+
+        with (
+            Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps,
+            closing(ahead(partial(self._read, records, wanted), [*unscored, *todo], AHEAD)) as read,
+            Behind[_Stored](BEHIND) as behind,
+        ):
+            for entry, given in read:
                 if entry.id not in wanted:
-                    error = self._score_stored(entry, records[entry.id], msa)
+                    work, error = self._score_stored(entry, records[entry.id], given)
                 else:
+                    before = records.get(entry.id)
                     if segmenter is None and entry.error is None:
                         segmenter = self._load_model()
                     attempt = before.attempt + 1 if before else 1
-                    error = self._predict(entry, attempt, segmenter, msa)
+                    work, error = self._predict(entry, attempt, segmenter, given)
+                del given  # or this sample would be kept while the next are
                 if error is not None:
                     failed[entry.id] = error
                     note(f"sample '{entry.id}' failed: {error}")
-                steps.advance(_detail(entry, msa) if self._trained else entry.id)
+                settle(behind.give(work))
                 if len(failed) > allowed_failures:
-                    return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed"))
-        return Outcome(len(requested), len(msa), failed)
+                    stopped = _too_many(failed, "failed")
+                    break
+            settle(behind.finish())
+        return Outcome(len(requested), len(msa), failed, stopped)
+
+    def _read(self, records: Mapping[str, Record], wanted: Collection[str], entry: Entry) -> Given:
+        if entry.id in wanted:
+            return self._data.read(entry)
+        return self._data.truth(entry), self._store.prediction(records[entry.id])
 
     def _predict(
-        self,
-        entry: Entry,
-        attempt: int,
-        segmenter: Segmenter | None,
-        msa: dict[str, float | None],
-    ) -> str | None:
-        """Do one sample; the reason if it failed. Only faults of the disk end the run."""
+        self, entry: Entry, attempt: int, segmenter: Segmenter | None, given: Future[Given]
+    ) -> tuple[_Work, str | None]:
+        """Predict one sample: how to store what came of it, and the reason if it failed."""
         try:
-            sample = self._data.read(entry)
+            sample = given.result()
+            assert isinstance(sample, Sample)
             assert segmenter is not None  # a sample that was prepared has loaded the model
             _seed_everything(self._seed, entry.id)
             attend = getattr(segmenter, "attend", None)
@@ -154,55 +186,73 @@ class Runner:
             with Measure() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
-            stages = _stages(segmenter)
+            labels = labels.copy()  # a model may use its own array again for the next image
+            stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
             details = dict(getattr(segmenter, "details", {}))
         except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
             what = f"model '{self._model}' raised {type(error).__name__}: {error}"
             reason = str(error) if known else what
             trace = None if known else traceback.format_exc()
-            self._writer.append(Record(entry.id, "error", attempt, error=reason, traceback=trace))
-            return reason
-        digest = array_digest(labels)
+            failure = Record(entry.id, "error", attempt, error=reason, traceback=trace)
+            return partial(self._store_failure, entry, failure), reason
         record = Record(
             entry.id,
             "done",
             attempt,
-            digest,
+            None,
             measure.seconds,
             stages,
             measure.memory,
             warm_up=not self._warm,
             details=details,
+            cached=cached,
         )
         self._warm = True
+        return partial(self._store_prediction, entry, sample.labels, record, labels), None
+
+    def _store_failure(self, entry: Entry, failure: Record) -> _Stored:
+        self._writer.append(failure)
+        return _Stored(entry)
+
+    def _store_prediction(
+        self, entry: Entry, truth: Labels, record: Record, labels: Labels
+    ) -> _Stored:
+        record = replace(record, prediction=array_digest(labels))
         self._writer.append(record, labels)
-        self._score(sample, labels, digest, msa)
-        return None
+        return self._score(entry, truth, labels, str(record.prediction))
 
     def _score_stored(
-        self, entry: Entry, record: Record, msa: dict[str, float | None]
-    ) -> str | None:
-        """Score a stored prediction; the reason if it or its truth can't be read."""
+        self, entry: Entry, record: Record, given: Future[Given]
+    ) -> tuple[_Work, str | None]:
+        """How to score a stored prediction; the reason if it or its truth can't be read."""
         try:
-            labels = self._store.prediction(record)
-            sample = self._data.read(entry)
+            read = given.result()
         except BenchmarkError as error:
-            return str(error)
-        self._score(sample, labels, str(record.prediction), msa)
-        return None
+            return partial(_Stored, entry), str(error)
+        assert isinstance(read, tuple)
+        return partial(self._score, entry, *read, str(record.prediction)), None
+
+    def _score(self, entry: Entry, truth: Labels, labels: Labels, digest: str) -> _Stored:
+        row, objects = score_row(entry, truth, labels, digest, self._protocol)
+        self._writer.append_scores(self._key, self._basis, [(row, objects)])
+        return _Stored(entry, True, row["metrics"]["msa"])
 
     def _wants(self, record: Record | None, overwrite: str) -> bool:
         if record is None or overwrite == "all":
             return True
         return overwrite == "errors" and (record.status == "error" or not self._store.holds(record))
 
-    def _score(
-        self, sample: Sample, labels: Any, digest: str, msa: dict[str, float | None]
-    ) -> None:
-        row, objects = score_row(sample, labels, digest, self._protocol)
-        self._writer.append_score(self._key, self._basis, row, objects)
-        msa[sample.id] = row["metrics"]["msa"]
+
+class _Stored(NamedTuple):
+    """What became of a sample: whether it is scored, and its mSA."""
+
+    entry: Entry
+    is_scored: bool = False
+    msa: float | None = None
+
+
+_Work = Callable[[], _Stored]
 
 
 def _too_many(failed: Mapping[str, str], how: str) -> str:
@@ -220,11 +270,12 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     return f"{running}, {entry.id}"
 
 
-def _stages(segmenter: Any) -> dict[str, float]:
-    stages = {str(name): float(s) for name, s in getattr(segmenter, "stages", {}).items()}
-    if not all(map(math.isfinite, stages.values())):
-        raise ValueError(f"its stages are {stages}, but seconds are finite")
-    return stages
+def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
+    """What a segmenter says of its `stages`, or of those that were `cached`."""
+    seconds = {str(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
+    if not all(map(math.isfinite, seconds.values())):
+        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
+    return seconds
 
 
 def _seed_everything(seed: int, sample: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from benchmark.data.prepared import Entry
 from benchmark.digest import json_digest
 from benchmark.match import match
 from benchmark.metrics import VERSION, object_rows, score
 from benchmark.protocol import Protocol
-from benchmark.types import Labels, Sample
+from benchmark.types import Labels
 
 
 def score_basis(
@@ -31,12 +32,13 @@ def score_key(basis: dict[str, Any]) -> str:
 
 
 def score_row(
-    sample: Sample, prediction: Labels, digest: str, protocol: Protocol
+    entry: Entry, truth: Labels, prediction: Labels, digest: str, protocol: Protocol
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Score one prediction.
 
     Args:
-        sample: with its true labels.
+        entry: the sample's.
+        truth: its labels, H x W integers.
         prediction: H x W integers, of the same shape.
         digest: of the prediction, which the score belongs to.
         protocol: how to score.
@@ -44,12 +46,12 @@ def score_row(
     Returns:
         The row of numbers, and the rows of its objects; both JSON-able.
     """
-    overlap = match(sample.labels, prediction)
+    overlap = match(truth, prediction)
     result = score(overlap, protocol)
     row = {
-        "sample": sample.id,
+        "sample": entry.id,
         "prediction": digest,
-        "group": sample.group,
+        "group": entry.group,
         "n_true": result.n_true,
         "n_predicted": result.n_predicted,
         "true_positives": list(result.true_positives),

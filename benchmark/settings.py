@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from benchmark.errors import UsageError
 
 MISSING = "???"  # OmegaConf's mark of a value that must be given
 
@@ -17,7 +20,7 @@ class Action(Enum):
     report = "tables, figures and pages: of all stored runs, of the study's numbers, or of both"
     compare = "two runs side by side, sample by sample: a=<run> b=<run>"
     list = "what can be chosen, and what is missing to run it"
-    status = "which runs are complete, partial, failed, or being worked on"
+    status = "which runs are complete, partial, failed, or being worked on; what remains"
     check = "verify the prepared data, the model's weights and every stored prediction"
 
 
@@ -64,6 +67,20 @@ class ErrorSettings:
 
     max_failures: float = 0.0
 
+    def allowed(self, samples: int) -> int:
+        """How many of so many samples may fail.
+
+        Raises:
+            UsageError: it is negative, or neither count nor fraction.
+        """
+        most = self.max_failures
+        if most < 0 or (most > 1 and most != int(most)):
+            raise UsageError(
+                f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
+            )
+        # 0.29 of 100 is 28.999... in floats.
+        return int(most if most >= 1 else most * samples + 1e-9)
+
 
 @dataclass
 class LeaseSettings:
@@ -71,6 +88,20 @@ class LeaseSettings:
 
     wait: bool = False
     timeout: float = 300.0  # seconds until a silent holder on another host is taken for dead
+
+
+def bytes_of(size: str) -> int:
+    """Bytes of a text such as "20GB" (20 * 10^9) or "off" (0).
+
+    Raises:
+        UsageError: it is no such text.
+    """
+    if size.lower() in ("off", "0", "false"):
+        return 0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB|TB)", size, re.IGNORECASE)
+    if not found:
+        raise UsageError(f"cache is '{size}'; it must be off, or a size such as 500MB or 20GB.")
+    return int(float(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2].upper()])
 
 
 @dataclass
@@ -89,12 +120,15 @@ class Settings:
     protocol: Any = MISSING
     action: Action = Action.run
     limit: int | None = None
+    shard: str | None = None  # this job's part of the samples: "3/8"
+    shards: int = 1  # of a sweep: jobs that each run is split over
     overwrite: Overwrite = Overwrite.missing
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     device: Device = Device.auto
-    threads: int | None = None
-    workers: int | None = None  # processes that prepare data; one per core where not given
+    threads: int | None = None  # of numerical libraries; all cores but one where not given
+    workers: int | None = None  # processes that prepare, or score again; one per core if not given
+    cache: str = "20GB"  # what embeddings may take on disk, or off
     seed: int = 0
     weights_dir: str | None = None
     weights_unsafe: bool = False

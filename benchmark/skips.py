@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError
 from benchmark.files import disk_errors, write_whole
 from benchmark.names import safe_name
+
+if TYPE_CHECKING:
+    from benchmark.job import Job
 
 _SUFFIX = ".skipped.json"
 
@@ -43,6 +47,22 @@ def leave_skip(runs: Path, skip: Skip) -> None:
     with disk_errors(runs):
         runs.mkdir(parents=True, exist_ok=True)
     write_whole(_path(runs, skip.model, skip.data), json.dumps(asdict(skip), indent=1).encode())
+
+
+def leave_skip_of(job: Job, reason: object) -> None:
+    """Keep that a job's model could not run here, and why."""
+    data = job.settings.data
+    leave_skip(
+        job.runs,
+        Skip(
+            model=str(job.settings.model["name"]),
+            data=str(data["name"]),
+            title=str(data.get("title") or ""),
+            modality=str(data.get("modality") or ""),
+            protocol=job.protocol.name,
+            reason=str(reason),
+        ),
+    )
 
 
 def forget_skip(runs: Path, model: str, data: str) -> None:

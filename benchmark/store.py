@@ -8,7 +8,7 @@
                                       labels, the protocol and the version of the metrics,
     <run>/scores/<key>/basis.json     which this file spells out
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
-    <run>/lease/                      who works on it
+    <run>/lease/                      who works on it, or on which shard
 
 A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
 So a changed truth or policy scores stored predictions anew and repeats no inference.
@@ -21,22 +21,25 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tifffile
 
+from benchmark.claim import Claim
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import StoreError
 from benchmark.files import disk_errors, sweep_temporaries, write_whole
 from benchmark.journal import Journal
-from benchmark.lease import Lease
 from benchmark.names import safe_name
 from benchmark.record import Record, latest
+from benchmark.shard import WHOLE, Shard
 from benchmark.tiff import tiff_bytes
 from benchmark.types import Labels
+
+Row = dict[str, Any]
 
 SHORT = 12  # digits of a run id that people see
 
@@ -149,40 +152,41 @@ class RunStore:
         description: dict[str, Any],
         attempt: Callable[[], dict[str, Any]],
         *,
+        shard: Shard = WHOLE,
         wait: bool = False,
         timeout: float = 300.0,
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Iterator[RunWriter]:
-        """Work on the run, alone.
+        """Work on the run, or on a shard of it, alone.
 
         Args:
             description: becomes run.json with the first record; what the run is called and
                 where its data lie may have changed since.
             attempt: describes what this attempt runs with; asked at the first record.
+            shard: the part to work on; others may work on other parts meanwhile.
             wait: wait for another living process instead of giving up.
             timeout: seconds after which a silent holder on another host is taken for dead.
             on_wait: told who holds the run, once, before waiting.
 
         Raises:
-            RunHeldError: another process works on it.
+            RunHeldError: another process works on it, or on a part that overlaps.
             StoreError: the folder can't be written, or run.json is damaged.
         """
         self.describe()  # a damaged run is refused before anything is worked out for it
-        lease = Lease(self.path / "lease", timeout)
+        lease = Claim(self.path / "lease", shard, timeout)
         lease.acquire(wait, on_wait)
         try:
             with disk_errors(self.path):
                 (self.path / "predictions").mkdir(exist_ok=True)
                 sweep_temporaries(self.path)
-            for folder in (self._records.folder, self._attempts.folder):
-                Journal(folder).repair()
-            for kind in ("scores", "objects"):
-                for folder in (self.path / kind).glob("*"):
-                    Journal(folder).repair()
+            folders = [self._records.folder, self._attempts.folder]
+            folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
+            for folder in folders:
+                Journal(folder).repair(lambda writer: shard.overlaps(Shard.of_writer(writer)))
             if self.describe() not in (None, description):
                 # The same run under another name, or its prepared data lie elsewhere now.
                 write_whole(self.path / "run.json", _described(description))
-            yield RunWriter(self, lease, description, attempt)
+            yield RunWriter(self, lease, shard, description, attempt)
         finally:
             lease.release()
 
@@ -193,7 +197,8 @@ class RunWriter:
     def __init__(
         self,
         store: RunStore,
-        lease: Lease,
+        lease: Claim,
+        shard: Shard,
         description: dict[str, Any],
         attempt: Callable[[], dict[str, Any]],
     ) -> None:
@@ -203,7 +208,8 @@ class RunWriter:
         self._attempt: Callable[[], dict[str, Any]] | None = attempt
         self._before = store.records()
         self._name = safe_name(
-            f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{socket.gethostname()}-{os.getpid()}"
+            f"{shard.prefix}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+            f"-{socket.gethostname()}-{os.getpid()}"
         )
 
     def append(self, record: Record, prediction: Labels | None = None) -> None:
@@ -213,10 +219,10 @@ class RunWriter:
             StoreError: disk full, read-only, or another process took the run over.
         """
         self._still_mine()
-        # Only now: a run whose model can't even be built shall not come to be.
-        if self._store.describe() is None:
-            write_whole(self._store.path / "run.json", _described(self._description))
         if self._attempt is not None:
+            # Only now: a run whose model can't even be built shall not come to be.
+            if self._store.describe() is None:
+                write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
             )
@@ -231,16 +237,16 @@ class RunWriter:
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
 
-    def append_score(
-        self, key: str, basis: dict[str, Any], row: dict[str, Any], objects: dict[str, Any]
+    def append_scores(
+        self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, Row]]
     ) -> None:
-        """Store what a prediction scored: the objects first, so that a score has its objects.
+        """Store what predictions scored: the objects first, so that a score has its objects.
 
         Args:
             key: stands for the basis.
             basis: labels, protocol and version of the metrics; kept beside the scores.
-            row: `sample`, `prediction` (its digest), and the numbers.
-            objects: per true and predicted object, in columns.
+            scored: of each prediction the row (`sample`, `prediction`, its digest, and the
+                numbers), and per true and predicted object, in columns, another.
 
         Raises:
             StoreError: as `append`.
@@ -252,9 +258,10 @@ class RunWriter:
                 folder.mkdir(parents=True, exist_ok=True)
             written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
-        belongs = {name: row[name] for name in ("sample", "prediction")}
-        Journal(self._store.path / "objects" / key).append(self._name, belongs | objects)
-        Journal(folder).append(self._name, row)
+        belongs = [{name: row[name] for name in ("sample", "prediction")} for row, _ in scored]
+        objects = [of | told for of, (_, told) in zip(belongs, scored, strict=True)]
+        Journal(self._store.path / "objects" / key).append(self._name, *objects)
+        Journal(folder).append(self._name, *(row for row, _ in scored))
 
     def _still_mine(self) -> None:
         if self._lease.lost:

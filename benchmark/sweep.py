@@ -5,25 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from benchmark.choices import config_folders
-from benchmark.console import note, out, printable
-from benchmark.errors import DONE, INTERRUPTED, PARTIAL
+from benchmark.console import PROGRESS, note, out, printable
+from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
 from benchmark.files import disk_errors, write_whole
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""
+PARENT = "BENCHMARK_PARENT"
+"""Environment variable: the process that a job of a sweep ends with."""
 PROBES = "BENCHMARK_PROBES"
 """Environment variable: the folder in which a sweep's jobs tell each other of the network."""
 
@@ -39,14 +44,14 @@ class JobOutcome:
     Attributes:
         words: its overrides.
         status: exit status; negative: the signal that killed it.
-        log: what it printed.
+        log: what it printed; None of a job that was settled before it began.
         told: what it left for the summary (see `leave_outcome`).
         seconds: wall time.
     """
 
     words: str
     status: int
-    log: Path
+    log: Path | None
     told: dict[str, Any]
     seconds: float
 
@@ -64,7 +69,8 @@ class JobOutcome:
         """The last error it printed; of a job that was killed, the last line."""
         if "reason" in self.told:
             return str(self.told["reason"])
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        log = self.log
+        lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
         if self.status < 0:
             hint = "often for want of memory; " if self.status == -signal.SIGKILL else ""
             return f"{hint}its last line: {(lines or ['it printed nothing'])[-1]}"
@@ -91,57 +97,140 @@ def summarise(outcomes: Sequence[JobOutcome]) -> int:
         row = [outcome.words, outcome.state, *cells, f"{outcome.seconds:.0f}"]
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     out.print(table)
+    reasons: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status != 0:
-            note(f"{outcome.words}: {outcome.state}: {outcome.reason}\n  log: {outcome.log}")
+            reason = f"{outcome.state}: {outcome.reason}"
+            reason += f"\n  log: {outcome.log}" if outcome.log else ""
+            reasons.setdefault(reason, []).append(outcome.words)
+    for reason, alike in reasons.items():  # of a study, whole rows may be skipped for one reason
+        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        note(f"{alike[0]}{more}: {reason}")
+    counts = Counter(outcome.state for outcome in outcomes)
+    note(", ".join(f"{many} {state}" for state, many in counts.most_common()))
     statuses = {outcome.status for outcome in outcomes}
     return DONE if statuses == {DONE} else INTERRUPTED if INTERRUPTED in statuses else PARTIAL
 
 
-def run_job(overrides: list[str], words: str, folder: Path) -> JobOutcome:
+def run_job(
+    overrides: Sequence[str],
+    words: str,
+    folder: Path,
+    *,
+    config_dirs: Sequence[str] | None = None,
+    on_start: Callable[[subprocess.Popen[bytes]], None] = lambda process: None,
+    on_end: Callable[[int], None] = lambda status: None,
+    deaf_to: Sequence[signal.Signals] = (),
+) -> JobOutcome:
     """Run one job to its end.
 
     Args:
         overrides: its words.
         words: the same for people.
-        folder: where its log goes.
+        folder: where its log goes, and what it leaves for others.
+        config_dirs: the user's own configuration folders; this process's where not given.
+        on_start: is given the process.
+        on_end: is given its status, before anybody else is.
+        deaf_to: signals that it is not to hear.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    log, left = folder / "log.txt", folder / "outcome.json"
-    left.unlink(missing_ok=True)  # of an earlier sweep in the same folder
-    own_folders = config_folders()[:-1]
+    log, left = folder / "log.txt", folder / LEFT
+    for old in (left, folder / ENDED, folder / PROGRESS_FILE):  # of an earlier sweep, or attempt
+        old.unlink(missing_ok=True)
+    if config_dirs is None:
+        config_dirs = [str(own) for own in config_folders()[:-1]]
     command = [sys.executable, "-m", "benchmark"]
-    command += [word for own in own_folders for word in ("--config-dir", str(own))]
-    environment = os.environ | {OUTCOME: str(left), "PYTHONUNBUFFERED": "1"}
-    environment |= {PROBES: str(folder.parent / "network")}
-    environment.pop("HYDRA_FULL_ERROR", None)
+    command += [word for own in config_dirs for word in ("--config-dir", own)]
+    environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
+    environment |= {OUTCOME: str(left), PROGRESS: str(folder / PROGRESS_FILE)}
+    environment |= {PARENT: str(os.getpid()), PROBES: str(folder.parent / "network")}
+    environment |= {"PYTHONUNBUFFERED": "1"}
+
+    def be_deaf() -> None:
+        for number in deaf_to:
+            signal.signal(number, signal.SIG_IGN)
+
     start = time.monotonic()
-    with log.open("w") as file:
+    with disk_errors(log), log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            [*command, *overrides], stdout=file, stderr=subprocess.STDOUT, env=environment
+            [*command, *overrides, "hydra.mode=RUN"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            preexec_fn=be_deaf if deaf_to else None,
         )
+        on_start(process)
+        reader = threading.Thread(target=_write_plain, args=(process.stdout, file), daemon=True)
+        reader.start()
         try:
-            status = process.wait()
+            status = _wait(process)
         except KeyboardInterrupt:
             status = INTERRUPTED
-            _stop(process)
-    told = json.loads(left.read_text()) if left.exists() else {}
-    return JobOutcome(words, status, log, told, time.monotonic() - start)
+            # A terminal tells the job as well. Whoever told this process alone means both.
+            stop(process, grace=_GRACE)
+        on_end(status)
+        # Something that the job left behind may hold the pipe open for ever.
+        reader.join(timeout=5)
+        told = json.loads(left.read_text()) if left.exists() else {}
+    outcome = JobOutcome(words, status, log, told, time.monotonic() - start)
+    ended = {"status": status, "told": told, "seconds": outcome.seconds}
+    with contextlib.suppress(StoreError):  # the job itself has told of a full disk
+        write_whole(folder / ENDED, json.dumps(ended).encode())
+    return outcome
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let an interrupted job store what it has; none is left behind."""
+def read_ended(words: str, folder: Path) -> JobOutcome | None:
+    """How a job ended that ran elsewhere; None where it has not."""
     try:
-        # A terminal tells the job as well. Whoever told this process alone means both.
+        ended = json.loads((folder / ENDED).read_text())
+    except (OSError, ValueError):
+        return None
+    return JobOutcome(words, log=folder / "log.txt", **ended)
+
+
+def _write_plain(source: IO[bytes], log: IO[str]) -> None:
+    """Copy what a job prints into its log, as a terminal would be left showing it."""
+    for line in source:
+        # Progress bars of libraries go back to the beginning of their line, or colour it.
+        shown = [part for part in line.rstrip(b"\r\n").split(b"\r") if part] or [b""]
+        text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", shown[-1].decode(errors="replace"))
+        with contextlib.suppress(OSError, ValueError):  # a full disk: the job shall not wait for us
+            log.write(printable(text.expandtabs()) + "\n")
+            log.flush()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Its exit status; a handler of signals may wait as well meanwhile."""
+    while True:
+        # Without a time limit Popen would hold a lock that the handler needs.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+            return process.wait(timeout=3600)
+
+
+def stop(
+    process: subprocess.Popen[bytes], grace: float = 0.0, patience: float | None = None
+) -> None:
+    """Let an interrupted job store what it has; none is left behind.
+
+    Args:
+        process: the job.
+        grace: seconds for it to end by itself.
+        patience: seconds until it is killed; None: for ever.
+    """
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
             return
         process.send_signal(signal.SIGINT)
-        process.wait()
-    except KeyboardInterrupt:  # once more: somebody is in a hurry
+        process.wait(patience)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):  # once more: somebody is in a hurry
         process.kill()
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
 
 
-_GRACE = 2.0  # seconds for a job to end by itself after the terminal has told it
+LEFT, ENDED, PROGRESS_FILE = "outcome.json", "ended.json", "progress.json"
+# What makes libraries print for terminals; and Hydra print its own tracebacks.
+_FOR_TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "HYDRA_FULL_ERROR")
+_GRACE = 2.0  # seconds for a job to end by itself after the terminal has told it, or once killed

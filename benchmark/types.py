@@ -122,6 +122,7 @@ class Segmenter(Protocol):
     - ``find_weights(chosen, folder, unpickle) -> WeightsChoice`` (static method): for adapters
       with a parameter ``weights``; they are built with a `Weights` in its place;
     - ``device`` as a parameter of its constructor: it is built with the device type;
+    - ``cache`` likewise: with the bytes that intermediate results may take on disk;
     - ``execution: tuple[str, ...]``: parameters that shape no result (``batch_size``), left
       out of the run id;
     - ``devices: tuple[str, ...]`` (default ``("cpu",)``): where it can run, best first;
@@ -132,7 +133,9 @@ class Segmenter(Protocol):
       controls and for predictions made elsewhere; it makes the truth part of the run id
       when ``sees_truth = True``.
 
-    and an instance may set ``stages: dict[str, float]``: seconds of the last call, and
+    and an instance may set ``stages: dict[str, float]``: seconds of the last call;
+    ``cached: dict[str, float]``: of these, the stages whose result was kept from an earlier call,
+    with the seconds that fetching it took (``stages`` has those of the computation); and
     ``details: dict``: what else its record shall say (``batch_size``, ...). Libraries are
     imported in the constructor, not at the top (listing models stays quick) and not in
     `predict` (a random generator is seeded before each call only if its library is there).

@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException, OverrideParseException
 
 from benchmark.choices import choices, nearest
+from benchmark.errors import BenchmarkError
 from benchmark.settings import Settings
 
 
@@ -20,6 +21,11 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
         error: what was raised while the configuration was composed.
         folders: the configuration folders in use.
     """
+    below: BaseException | None = error
+    while below is not None:  # a plug-in of ours may have said it already
+        if isinstance(below, BenchmarkError):
+            return str(below)
+        below = below.__cause__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(str(error.missing_cfg_file), folders) or str(error)
     if isinstance(error, OverrideParseException):

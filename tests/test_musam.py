@@ -32,7 +32,7 @@ from omegaconf import OmegaConf
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Weights, check_labels
-from models import backbone
+from models import architecture, backbone
 from models.apg import APG
 from models.backbone import open_backbone
 from models.musam import AutomaticMasks, InstanceDecoder, SamAutomaticMasks
@@ -170,7 +170,7 @@ def test_one_encoding_and_one_decoding_serve_every_mode(checkpoint):
             for name, model in adapters.items():
                 labels = model.predict(image)
                 assert calls["encode"] == number
-                cached = model.details.get("cached", [])
+                cached = model.cached
                 assert ("encode" in cached) == (name != "musam_amg")
                 assert ("decode" in cached) == (name in ("apg", "apg_boundary"))
                 for stage in {"encode", "decode"} & model.stages.keys():
@@ -271,7 +271,7 @@ def test_a_folder_of_several_files_is_refused(checkpoint, tmp_path):
 
 def test_widths_are_those_that_segment_anything_builds():
     with torch.device("meta"):
-        for name, built in backbone.ARCHITECTURES.items():
+        for name, built in architecture.ARCHITECTURES.items():
             assert built.build().state_dict()[built.sign].shape[0] == built.width, name
     assert build_sam().mask_decoder.transformer_dim == CHANNELS
 
@@ -324,7 +324,7 @@ def test_the_same_again(models, name):
     expected = model.predict(image)
     model.predict(IMAGES["grey"])
     again = model.predict(image)
-    assert "cached" not in model.details
+    assert model.cached == {}
     assert np.array_equal(again, expected)
 
 
@@ -356,7 +356,7 @@ def test_an_encoder_that_fails_harms_no_remembered_image(models):
         model.predict(IMAGES["rgb"])
     again = model.predict(image)
     hook.remove()
-    assert "encode" in model.details["cached"]
+    assert "encode" in model.cached
     assert np.array_equal(again, expected)
 
 

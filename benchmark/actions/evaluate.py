@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import partial
+from itertools import islice
 
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry
 from benchmark.errors import DONE, PARTIAL, UsageError
 from benchmark.job import Job
-from benchmark.match import match
-from benchmark.metrics import score
 from benchmark.provenance import describe_attempt
-from benchmark.record import Record
 from benchmark.report.results import load_result
 from benchmark.report.write import show
-from benchmark.scoring import score_row
-from benchmark.types import Labels, Sample
+from benchmark.rescore import Scored, differences_from_elf, scored, stored
+
+BATCH = 16
+"""Samples whose scores are written at once; a killed evaluation is simply done again."""
 
 
 def perform(job: Job) -> int:
@@ -52,11 +52,17 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,
     ) as writer:
-        for sample, labels, record in _stored(job, entries, "scoring"):
-            row, objects = score_row(sample, labels, str(record.prediction), job.protocol)
-            old = before.get(sample.id, {})
-            row["attempt"] = old.get("attempt", 0) + 1
-            writer.append_score(job.score_key, job.score_basis, row, objects)
+        samples = stored(job.data, job.store, entries)
+        with (
+            Steps(f"scoring {job.model_name} on {job.data.name}", len(entries)) as steps,
+            closing(scored(samples, job.protocol, job.settings.workers)) as outcomes,
+        ):
+            for some in _batches(outcomes, BATCH):
+                for row, _ in some:
+                    row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
+                writer.append_scores(job.score_key, job.score_basis, some)
+                for row, _ in some:
+                    steps.advance(row["sample"])
     result = load_result(job.store, job.score_key, job.protocol.name)
     if result is not None:
         show([result])
@@ -64,21 +70,17 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
 
 
 def _compare_with_elf(job: Job, entries: list[Entry]) -> bool:
-    from benchmark.reference import elf_numbers
-
     different = 0
-    protocol = replace(job.protocol, both_empty="zero")  # elf knows no excluded images
-    for sample, labels, record in _stored(job, entries, "comparing with elf"):
-        ours = score(match(sample.labels, labels), protocol)
-        accuracies = tuple(v for k, v in ours.metrics.items() if k.startswith("sa"))
-        theirs = elf_numbers(sample.labels, labels, protocol.thresholds)
-        if (ours.metrics["msa"], accuracies) != theirs:
-            different += 1
-            complain(
-                f"sample '{sample.id}' (prediction {str(record.prediction)[:12]}): mSA ours "
-                f"{ours.metrics['msa']!r}, elf's {theirs[0]!r}; SA ours {accuracies}, "
-                f"elf's {theirs[1]}"
-            )
+    samples = stored(job.data, job.store, entries)
+    with (
+        Steps(f"comparing with elf {job.model_name} on {job.data.name}", len(entries)) as steps,
+        closing(differences_from_elf(samples, job.protocol, job.settings.workers)) as outcomes,
+    ):
+        for entry, difference in zip(entries, outcomes, strict=True):
+            if difference:
+                different += 1
+                complain(difference)
+            steps.advance(entry.id)
     say(
         f"{len(entries)} samples scored with elf: mSA and SA at {len(job.protocol.thresholds)} "
         + (
@@ -90,10 +92,7 @@ def _compare_with_elf(job: Job, entries: list[Entry]) -> bool:
     return different == 0
 
 
-def _stored(job: Job, entries: list[Entry], doing: str) -> Iterator[tuple[Sample, Labels, Record]]:
-    records = job.store.records()
-    with Steps(f"{doing} {job.model_name} on {job.data.name}", len(entries)) as steps:
-        for entry in entries:
-            record = records[entry.id]
-            yield job.data.read(entry), job.store.prediction(record), record
-            steps.advance(entry.id)
+def _batches(outcomes: Iterable[Scored], size: int) -> Iterator[list[Scored]]:
+    outcomes = iter(outcomes)
+    while batch := list(islice(outcomes, size)):
+        yield batch

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, SkippedError
+from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
+from benchmark.lease import Lease
 from benchmark.provenance import describe_attempt
 from benchmark.report.results import RunResult, load_result
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
-from benchmark.skips import Skip, forget_skip, leave_skip
+from benchmark.shard import WHOLE
+from benchmark.skips import forget_skip, leave_skip_of
 from benchmark.sweep import leave_outcome
 
 
@@ -21,16 +23,23 @@ def perform(job: Job) -> int:
     Returns:
         0 if every requested sample is done, else 1; 1 also where the model can't run here.
     """
+    if job.settings.shards > 1 and job.shard == WHOLE:
+        raise UsageError(
+            f"shards={job.settings.shards} splits the runs of a sweep: add -m, or do one part "
+            f"with shard=1/{job.settings.shards}."
+        )
+    told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
     try:
         job.check_ready()
         return _run(job)
     except SkippedError as reason:
         note(f"skipped: {reason}")
-        told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
         leave_outcome(told | {"state": "skipped", "reason": str(reason)})
-        about = {key: str(job.settings.data.get(key) or "") for key in ("title", "modality")}
-        leave_skip(job.runs, Skip(**told, **about, protocol=job.protocol.name, reason=str(reason)))
+        leave_skip_of(job, reason)
         return PARTIAL
+    except RunHeldError as reason:
+        leave_outcome(told | {"state": "running elsewhere", "reason": str(reason)})
+        raise
 
 
 def _run(job: Job) -> int:
@@ -39,6 +48,7 @@ def _run(job: Job) -> int:
     with job.store.writing(
         job.describe(),
         partial(describe_attempt, job.device, settings.threads),
+        shard=job.shard,
         wait=settings.lease.wait,
         timeout=settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
@@ -60,16 +70,42 @@ def _run(job: Job) -> int:
         )
         _tell(outcome)
         forget_skip(job.runs, str(settings.model["name"]), job.data.name)
-        # Still under the lease: two processes shall not draw one report.
-        result = load_result(job.store, job.score_key, job.protocol.name)
         if not trained:
             note("no table: these weights were never trained")
-        if result is not None:
-            show([result])
-            _leave(result)
-            folder = write_report([result], job.store.path / "report")
-            note(f"stored in {job.store.path}, tables and pictures in {folder}")
+        # Still under the lease: two processes shall not draw one report.
+        if job.shard == WHOLE:
+            _report(job)
+        else:
+            _report_if_last(job, outcome)
     return DONE if outcome.complete else PARTIAL
+
+
+def _report(job: Job) -> None:
+    """Print the table, draw the report, and leave the numbers for a sweep's summary."""
+    result = load_result(job.store, job.score_key, job.protocol.name)
+    if result is None:
+        return
+    show([result])
+    leave_outcome(summary_of(result))
+    folder = write_report([result], job.store.path / "report")
+    note(f"stored in {job.store.path}, tables and pictures in {folder}")
+
+
+def _report_if_last(job: Job, outcome: Outcome) -> None:
+    """Report, once no sample of the run is untried; by one shard at a time."""
+    part = f"shard {job.shard}: {outcome.done} of {outcome.requested}"
+    wanted = job.data.entries[: job.settings.limit]
+    untried = {entry.id for entry in wanted} - job.store.records().keys()
+    if untried:
+        note(f"{part} samples; the table comes with the last shard")
+        leave_outcome({"model": job.model_name, "data": job.data.name, "status": part})
+        return
+    lease = Lease(job.store.path / "lease" / "report", job.settings.lease.timeout)
+    lease.acquire(wait=True)
+    try:
+        _report(job)
+    finally:
+        lease.release()
 
 
 def _tell(outcome: Outcome) -> None:
@@ -82,7 +118,8 @@ def _tell(outcome: Outcome) -> None:
         complain(f"{count}, e.g. '{sample}': {reason}")
 
 
-def _leave(result: RunResult) -> None:
+def summary_of(result: RunResult) -> dict[str, str]:
+    """What a sweep's summary says of a run."""
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
-    leave_outcome({"model": result.model, "data": result.data, "status": result.status, **told})
+    return {"model": result.model, "data": result.data, "status": result.status, **told}

@@ -1,34 +1,64 @@
-"""Which runs are complete, partial, failed, or being worked on."""
+"""Which runs are done, partial, failed, skipped or running; and what remains."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.console import note, out, printable
+from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE
 from benchmark.job import Job
-from benchmark.lease import describe_holder, is_held
-from benchmark.store import RunStore
+from benchmark.study import State, Study, remaining_hours
 
 
 def perform(job: Job) -> int:
-    """Print one line per run."""
-    stores = RunStore.all(job.runs)
-    if not stores:
+    """Print a line for each stored run."""
+    study = Study(job.runs, job.settings.lease.timeout)
+    if not study.stores:
         note(f"no runs in {job.runs}")
         return DONE
+    return show([study.of_run(store) for store in study.stores])
+
+
+def show(states: Sequence[State]) -> int:
+    """Print the table, the sums, and the reasons of what was skipped; its exit status."""
     table = Table("run", "model", "data", "samples", "done", "failed", "state")
-    for store in stores:
-        described = store.describe() or {}
-        records = store.records().values()
-        done = sum(record.status == "done" for record in records)
-        lease = store.path / "lease"
-        state = "complete" if done == described["samples"] else "partial"
-        if is_held(lease, job.settings.lease.timeout):
-            state = f"running: {describe_holder(lease)}"
-        cells = (store.path.name, described["model"], described["data"])
-        counts = (described["samples"], done, len(records) - done)
-        table.add_row(*(Text(printable(str(cell))) for cell in (*cells, *counts, state)))
+    for state in states:
+        name = state.store.path.name if state.store else ""
+        samples = "?" if state.samples is None else state.samples
+        cells = (name, state.model, state.data, samples, state.done, state.failed, _told(state))
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
     out.print(table)
+    counts = Counter(state.word for state in states)
+    words = ("done", "running", "partial", "failed", "skipped", "to do")
+    say(", ".join(f"{counts[word]} {word}" for word in words if counts[word]))
+    hours, unknown = remaining_hours(states)
+    for device, value in sorted(hours.items()):
+        say(f"remaining: {_duration(value * 3600)} of {device}, at the rates seen so far")
+    if unknown:
+        models = ", ".join(sorted({state.model for state in unknown}))
+        say(f"not counted: {len(unknown)} runs of {models}, of which no rate or size is known yet")
+    for reason, many in Counter(s.obstacle for s in states if s.word == "skipped").items():
+        which = ", ".join(sorted({s.model for s in states if s.obstacle == reason}))
+        note(f"skipped: {many} of {which}: {reason}")
     return DONE
+
+
+def _told(state: State) -> str:
+    """The state, and who works on it."""
+    told = [
+        f"{holder.who.partition(' (')[0]}, for {_duration(holder.seconds)}"
+        + (f", shard {holder.shard}" if holder.shard.count > 1 else "")
+        for holder in state.holders
+    ]
+    return "; ".join([state.word, *told])
+
+
+def _duration(seconds: float) -> str:
+    """`12 s`, `3.5 min` or `7.2 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

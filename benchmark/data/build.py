@@ -18,7 +18,7 @@ from benchmark.data.geometry import Step
 from benchmark.data.prepared import Entry, LeftOut, Manifest
 from benchmark.data.source import Raw, some
 from benchmark.data.transforms import apply
-from benchmark.data.workers import Workers
+from benchmark.data.workers import WORTH_WORKERS, Workers
 from benchmark.digest import array_digest
 from benchmark.errors import DataError, StoreError
 from benchmark.files import disk_errors, sync_folder, write_synced
@@ -28,9 +28,6 @@ from benchmark.types import Image, Labels
 
 CHUNK, SLICES = 16, 64
 """Files, or slices of a volume, that a worker gets at a time."""
-
-WORTH_WORKERS = 48
-"""From so many images on, starting processes pays."""
 
 Recipe = Sequence[Mapping[str, Any]]
 Outcomes = Generator[list[Entry | LeftOut], None, None]

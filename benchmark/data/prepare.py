@@ -57,12 +57,7 @@ def prepare(
         UsageError: there is no such split.
         StoreError: the disk is full or read-only.
     """
-    if split not in SPLITS:
-        raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
-    circumstances = getattr(source, "circumstances", ())
-    content = {key: value for key, value in parameters.items() if key not in circumstances}
-    key = json_digest([VERSION, content, list(recipe), split])[:16]
-    home = datasets / safe_name(name) / "prepared"
+    home, key = _place(name, source, recipe, parameters, datasets, split)
     folder = _found(home, key, source)
     if folder is None:
         lease = Lease(home / f".lease-{key}", timeout=300)
@@ -94,6 +89,37 @@ def prepare(
     if expect and split == "test":
         _refuse_other(data, expect)
     return data
+
+
+def find(
+    name: str,
+    source: Source,
+    recipe: Sequence[Mapping[str, Any]],
+    *,
+    parameters: Mapping[str, Any],
+    datasets: Path,
+    split: str,
+) -> PreparedData | None:
+    """The data set if it was prepared before, asked for as by `prepare`; else None."""
+    folder = _found(*_place(name, source, recipe, parameters, datasets, split), source)
+    return PreparedData(folder, name, split) if folder else None
+
+
+def _place(
+    name: str,
+    source: Source,
+    recipe: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any],
+    datasets: Path,
+    split: str,
+) -> tuple[Path, str]:
+    """The folder of everything prepared of a data set, and the beginning of names in it."""
+    if split not in SPLITS:
+        raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
+    circumstances = getattr(source, "circumstances", ())
+    content = {key: value for key, value in parameters.items() if key not in circumstances}
+    key = json_digest([VERSION, content, list(recipe), split])[:16]
+    return datasets / safe_name(name) / "prepared", key
 
 
 def _found(home: Path, key: str, source: Source) -> Path | None:

@@ -14,7 +14,7 @@ from benchmark.data.read import read_image, read_labels
 from benchmark.digest import array_digest, json_digest
 from benchmark.errors import DataError
 from benchmark.files import disk_errors
-from benchmark.types import Sample
+from benchmark.types import Image, Labels, Sample
 
 MANIFEST = "manifest.jsonl"
 
@@ -172,23 +172,46 @@ class PreparedData:
         Raises:
             DataError: it could not be prepared, or its files are missing or were changed.
         """
-        told = f"data '{self.name}', sample '{entry.id}'"
-        if entry.error is not None:
-            raise DataError(f"{told}: {entry.error}")
-        image_path, labels_path = (
-            self.folder / kind / f"{entry.id}.tif" for kind in ("images", "labels")
-        )
-        try:
-            image, labels = read_image(image_path), read_labels(labels_path)
-        except DataError as error:
-            raise DataError(f"{told}: {error} {self._remedy()}") from error
-        for path, array, expected in (
-            (image_path, image, entry.image_digest),
-            (labels_path, labels, entry.labels_digest),
-        ):
-            if array_digest(array) != expected:
-                raise DataError(f"{told}: {path} was changed after preparation. {self._remedy()}")
+        image, labels = (self._verified(entry, kind) for kind in ("images", "labels"))
         return Sample(entry.id, image, labels, entry.group)
 
-    def _remedy(self) -> str:
-        return f"Remove {self.folder} to have it prepared anew."
+    def truth(self, entry: Entry) -> Labels:
+        """A sample's labels alone, verified: all that scoring needs.
+
+        Raises:
+            DataError: as `read`.
+        """
+        return self._verified(entry, "labels")
+
+    def _verified(self, entry: Entry, kind: str) -> Image:
+        return read_verified(self.folder, self.name, entry, kind)
+
+
+def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
+    """The image or the labels of a sample, verified.
+
+    Args:
+        folder: of the prepared data.
+        name: the data set's, for messages.
+        entry: the sample.
+        kind: `images` or `labels`.
+
+    Raises:
+        DataError: it could not be prepared, or its file is missing or was changed.
+    """
+    told = f"data '{name}', sample '{entry.id}'"
+    remedy = f"Remove {folder} to have it prepared anew."
+    if entry.error is not None:
+        raise DataError(f"{told}: {entry.error}")
+    path = folder / kind / f"{entry.id}.tif"
+    read, expected = {
+        "images": (read_image, entry.image_digest),
+        "labels": (read_labels, entry.labels_digest),
+    }[kind]
+    try:
+        array = read(path)
+    except DataError as error:
+        raise DataError(f"{told}: {error} {remedy}") from error
+    if array_digest(array) != expected:
+        raise DataError(f"{told}: {path} was changed after preparation. {remedy}")
+    return array

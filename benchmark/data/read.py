@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import struct
-import sys
+import threading
 from collections.abc import Iterator
-from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,7 +138,8 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
                 "(H x W x C)."
             )
         refuse_missing_segments(tiff)
-        array = np.asarray(series.asarray())
+        # In this thread: who reads several images at once says how many threads do.
+        array = np.asarray(series.asarray(maxworkers=1))
         if errors:
             raise ValueError(errors[0].getMessage())
         is_jpeg = series.keyframe.compression in (
@@ -152,16 +152,27 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
 
 @contextlib.contextmanager
 def errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
-    """What it logs and reads on: half a stack would pass for an image, words for pixels."""
-    logger, handler = logging.getLogger("tifffile"), BufferingHandler(sys.maxsize)
-    handler.setLevel(logging.ERROR)
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
+    """What it logs and reads on: half a stack would pass for an image, words for pixels.
+
+    Each thread hears of its own files alone.
+    """
+    logging.getLogger("tifffile").addFilter(_hear)  # again and again is once
+    _heard.errors = []
     try:
-        yield handler.buffer
+        yield _heard.errors
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+        del _heard.errors
+
+
+_heard = threading.local()
+
+
+def _hear(record: logging.LogRecord) -> bool:
+    """Keep an error for the thread that is reading; nobody else gets it."""
+    errors: list[logging.LogRecord] | None = getattr(_heard, "errors", None)
+    if errors is not None and record.levelno >= logging.ERROR:
+        errors.append(record)
+    return errors is None
 
 
 def refuse_missing_segments(tiff: tifffile.TiffFile) -> None:

@@ -1,4 +1,4 @@
-"""Processes that prepare images side by side, and hand back what they did in order."""
+"""Processes that work on images side by side, and hand back what they did in order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from benchmark.data.orphans import end_with_parent
+from benchmark.device import limit_threads, usable_cores
 from benchmark.errors import StoreError
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
+
+WORTH_WORKERS = 48
+"""From so many images on, starting processes pays."""
 
 
 class Workers:
@@ -54,7 +58,7 @@ class Workers:
                 yield waiting.pop(0).result()
         except BrokenProcessPool as error:
             raise StoreError(
-                "a process that prepares images was killed (out of memory?); nothing half-done "
+                "a process that works on images was killed (out of memory?); nothing half-done "
                 "is kept. Run the same command again, with workers=1 if memory is short."
             ) from error
         finally:
@@ -78,10 +82,10 @@ def _begin(parent: int) -> None:
     """Leave Ctrl-C to the parent, end when it has ended, and import what every task needs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
+    limit_threads(1)  # before numpy is loaded: the processes are the threads
     import benchmark.data.build  # noqa: F401, slow to import
 
 
 def default_workers() -> int:
     """One process per core that this one may use, at most eight: the disk is the limit then."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(8, cores or 1)
+    return min(8, usable_cores())

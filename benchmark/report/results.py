@@ -37,8 +37,9 @@ class RunResult:
         mixed: the run was made in several attempts of differing code or environment.
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
-            seconds, memory and device_memory (peaks, bytes), `stage.<name>` (seconds), and each
-            metric (msa, sa50, ...; NaN where undefined or excluded).
+            seconds (with every stage computed), memory and device_memory (peaks, bytes),
+            `stage.<name>` (seconds), and each metric (msa, sa50, ...; NaN where undefined or
+            excluded).
         control: its score is known beforehand; it is shown, but never marked as best.
         weights: how a table shows its weights; empty for a model without.
         mark: `verified`, `user` or `demo`; empty for a model without weights.
@@ -186,7 +187,7 @@ def _cost(record: Record) -> dict[str, float | None]:
     if record.warm_up:  # it compiles and caches: no time to compare
         return {"seconds": None, **memory}
     stages = {f"stage.{name}": seconds for name, seconds in record.stages.items()}
-    return {"seconds": record.seconds, **memory, **stages}
+    return {"seconds": record.computed_seconds, **memory, **stages}
 
 
 def _altered(config: str, identity: Mapping[str, Any]) -> bool:

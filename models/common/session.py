@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
+from models.common.cache import Cache
 from models.common.isolation import Isolation
 
 Result = TypeVar("Result")
@@ -18,16 +19,20 @@ class Session:
 
     Args:
         device: `cuda`, `mps` or `cpu`.
+        cache: where results of stages are kept, if anywhere.
 
     Attributes:
         stages: seconds of each stage of the last prediction, the device synchronised at both
             borders; the very dictionary that an adapter shows as its own `stages`.
+        cached: stage -> seconds that it took to fetch what the stage made earlier; `stages` then
+            has those that it took to make it.
         details: what else a record shall say of the last prediction (`batch_size`, ...).
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, cache: Cache | None = None) -> None:
+        self.device, self.cache = device, cache
         self.stages: dict[str, float] = {}
+        self.cached: dict[str, float] = {}
         self.details: dict[str, Any] = {}
         self._isolation = Isolation()
 
@@ -41,6 +46,7 @@ class Session:
     def predicting(self) -> Iterator[None]:
         """Run one prediction in here, in the global state that the library has made for itself."""
         self.stages.clear()
+        self.cached.clear()
         self.details.clear()
         # Sums on a GPU depend on the order in which its threads come; nobody promises it.
         self.details["reproducible"] = self.device == "cpu"

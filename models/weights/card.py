@@ -80,8 +80,10 @@ def cards(family: str | None = None, folder: Path = CARDS) -> dict[str, Card]:
     Raises:
         ValueError: a card is not written as it should be.
     """
+    if family is not None:  # each file is read once, whoever asks
+        return {name: card for name, card in cards(None, folder).items() if card.family == family}
     found = (_read(path) for path in sorted(folder.glob("*.yaml")))
-    return {card.name: card for card in found if family in (None, card.family)}
+    return {card.name: card for card in found}
 
 
 def _read(path: Path) -> Card:

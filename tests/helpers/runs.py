@@ -1,10 +1,13 @@
 """Small runs for tests: in this process, or by the command line in one of its own."""
 
+import atexit
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from benchmark.run import Runner
 from benchmark.settings import Action, LeaseSettings, Overwrite, Settings
 
 HELPERS = Path(__file__).parent
+CACHE = Path(tempfile.mkdtemp(prefix="cache-of-tests-"))  # nobody's own
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 STYLES = ["fluorescent_nuclei", "rod_bacteria"]
 SAMPLES = [f"{style}_{index:03d}" for style in STYLES for index in range(2)]
 PROTOCOLS = {
@@ -46,7 +51,7 @@ def make_job(root, *, protocol="paper", data=None, max_failures=0, lease=None, *
     )  # fmt: skip
     settings.errors.max_failures = max_failures
     settings.overwrite = Overwrite[changes.pop("overwrite", "missing")]
-    for name in ("limit", "threads", "seed"):
+    for name in ("limit", "shard", "threads", "seed"):
         setattr(settings, name, changes.pop(name, getattr(settings, name)))
     target = changes.pop("target", "helpers.segmenters.Traced")
     settings.model = {"name": "traced", "_target_": target, **changes}
@@ -58,7 +63,7 @@ def do(job, attempt=None):
     settings = job.settings
     environment = {"threads": settings.threads} if attempt is None else attempt
     with job.store.writing(
-        job.describe(), lambda: environment, wait=settings.lease.wait,
+        job.describe(), lambda: environment, shard=job.shard, wait=settings.lease.wait,
         timeout=settings.lease.timeout,
     ) as writer:  # fmt: skip
         runner = Runner(
@@ -86,6 +91,7 @@ def environment(**more):
     """The environment for `command`."""
     paths = [str(HELPERS.parent), os.environ.get("PYTHONPATH", "")]
     found = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+    found["BENCHMARK_CACHE"] = str(CACHE)
     return os.environ | found | more
 
 
@@ -93,7 +99,7 @@ def run(root, *words, model="traced", **more):
     """Run the command line to its end."""
     return subprocess.run(
         command(root, *words, model=model), env=environment(**more), capture_output=True,
-        text=True, timeout=120, cwd=root,
+        text=True, timeout=600, cwd=root,
     )  # fmt: skip
 
 
@@ -112,7 +118,7 @@ def journals(folder, kind):
     return rows
 
 
-_MAY_DIFFER = ("seconds", "stages", "memory", "warm_up", "attempt")
+_MAY_DIFFER = ("seconds", "stages", "cached", "memory", "warm_up", "attempt")
 
 
 def contents(store, key):

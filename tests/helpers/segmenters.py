@@ -79,6 +79,23 @@ def _kill(model, labels):
     time.sleep(60)
 
 
+def _once(odd):
+    """Be odd the first time, with `TRACE`, and never again."""
+
+    def act(model, labels):
+        try:
+            Path(f"{os.environ['TRACE']}.{model.sample}").touch(exist_ok=False)
+        except FileExistsError:
+            return labels
+        return odd(model, labels)
+
+    return act
+
+
+def _linger(model, labels):
+    time.sleep(600)
+
+
 _ODD = {
     "": lambda model, labels: labels,
     "other": lambda model, labels: np.roll(labels, 3, axis=1),
@@ -92,6 +109,8 @@ _ODD = {
     "exit": lambda model, labels: sys.exit(0),
     "memory": lambda model, labels: np.empty((1 << 60,), np.uint8),
     "kill": _kill,
+    "kill_once": _once(_kill),
+    "linger_once": _once(_linger),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from models.apg import APG
-from models.backbone import Architecture
+from models.architecture import Architecture
 from models.musam import AutomaticMasks, InstanceDecoder, SamAutomaticMasks
 from models.weights import find_weights
 

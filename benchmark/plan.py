@@ -1,0 +1,112 @@
+"""What a sweep has to do: its cells, and which of them need no job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.actions.run import summary_of
+from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
+from benchmark.job import Job
+from benchmark.report.results import load_result
+from benchmark.settings import Action, Overwrite
+from benchmark.shard import Shard
+from benchmark.skips import leave_skip_of
+from benchmark.study import Study
+from benchmark.sweep import OPEN, JobOutcome
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job of a sweep.
+
+    Attributes:
+        number: its own, which names its folder.
+        overrides: the words of its command line.
+        words: those that tell it from the others, for people.
+        job: what it is to do; None where only its own process can say what is wrong with it.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    words: str
+    job: Job | None
+
+
+def cells(
+    combinations: Sequence[Sequence[str]], first: int, make_job: Callable[[Sequence[str]], Job]
+) -> list[Cell]:
+    """The cells of a sweep, those of runs that are split over shards once per shard.
+
+    Args:
+        combinations: the words of each.
+        first: number of the first.
+        make_job: composes one.
+
+    Raises:
+        UsageError: `shards` is none.
+    """
+    # What all jobs share tells nobody which is which.
+    shared = set.intersection(*map(set, combinations))
+    if len(combinations) == 1:
+        shared = {word for word in shared if not word.startswith(("model=", "data="))}
+    found: list[Cell] = []
+    for combination in combinations:
+        own = [word.removeprefix(OPEN) for word in combination if word not in shared]
+        try:
+            job = make_job(combination)
+        except BenchmarkError:  # a missing value, say: its own process tells
+            job = None
+        for shard in _shards(job):
+            extra = [f"shard={shard}"] if shard else []
+            split = job if job is None or not extra else make_job([*combination, *extra])
+            words = [word.removeprefix(OPEN) for word in combination] + extra
+            name = " ".join([*own, *extra]) or "the only job"
+            found.append(Cell(first + len(found), words, name, split))
+    return found
+
+
+def _shards(job: Job | None) -> Iterator[Shard | None]:
+    count = 1 if job is None else job.settings.shards
+    if count < 1:
+        raise UsageError(f"shards is {count}; it must be 1 or more.")
+    if count == 1 or (job is not None and job.settings.shard):
+        yield None
+    else:
+        yield from (Shard.parse(f"{index}/{count}") for index in range(1, count + 1))
+
+
+def settled(cell: Cell, study: Study, any_device: bool) -> JobOutcome | None:
+    """What came of a cell that needs no job: it is complete, or can't run; else None.
+
+    Args:
+        cell: it.
+        study: the stored runs.
+        any_device: the job will run on another machine, so that its device isn't known here.
+    """
+    job = cell.job
+    if job is None or job.settings.action is not Action.run:
+        return None
+    try:
+        state = study.of_job(job)
+        told = {"model": job.model_name, "data": str(job.settings.data["name"])}
+        if job.settings.overwrite is Overwrite.missing and state.is_complete and state.store:
+            here = any_device or state.device == job.device
+            if here and (state.store.path / "report" / "table.csv").exists():
+                assert job.prepared is not None
+                result = load_result(state.store, job.score_key_on(job.prepared), job.protocol.name)
+                told |= summary_of(result) if result else {}
+                return JobOutcome(cell.words, DONE, None, told | {"state": "done"}, 0.0)
+        if state.obstacle and not state.is_complete:
+            told |= {"state": "skipped", "reason": state.obstacle}
+            leave_skip_of(job, state.obstacle)
+            return JobOutcome(cell.words, PARTIAL, None, told, 0.0)
+    except BenchmarkError:
+        pass  # told by its own process, with all that belongs to it
+    return None
+
+
+def job_folder(sweep: Path, cell: Cell) -> Path:
+    """Where a cell's job keeps its log and what came of it."""
+    return sweep / str(cell.number)
