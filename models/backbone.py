@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.digest import array_digest, json_digest
+from benchmark.digest import array_digest
 from benchmark.errors import ModelError
-from benchmark.provenance import library_versions, processor_name
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
-from models.common.cache import Entry
 from models.common.session import Session
+from models.embeddings import Made, key, packed, unpacked
 from models.weights.checkpoint import (
     another_architecture,
     confirm_loaded,
@@ -28,23 +27,6 @@ from models.weights.checkpoint import (
 
 RGB = NDArray[np.uint8]
 Maps = NDArray[np.float32]
-
-VERSION = 1
-"""Raised when what is made of an image changes on purpose: what was kept of it is left alone."""
-
-
-class Made(NamedTuple):
-    """What was made of an image.
-
-    Attributes:
-        image: its digest.
-        value: the embedding, or the maps.
-        seconds: stage -> seconds that it took: of the one that made it, and of those before.
-    """
-
-    image: str
-    value: Any
-    seconds: Mapping[str, float]
 
 
 class Backbone:
@@ -160,7 +142,7 @@ class Backbone:
             entry = session.cache and session.cache.get(self._key(stage, digest, session.device))
             if not entry:
                 return None
-            value = _unpacked(stage, entry, session.device)
+            value = unpacked(stage, entry, session.device)
             made = self._last[stage] = Made(digest, value, entry.told["seconds"])
         for one, seconds in made.seconds.items():
             if one not in session.stages:  # else this prediction has just been through it
@@ -173,48 +155,11 @@ class Backbone:
             value = make()
         made = self._last[stage] = Made(digest, value, dict(session.stages))
         if session.cache:
-            key = self._key(stage, digest, session.device)
-            session.cache.put(key, _packed(stage, made))
+            session.cache.put(self._key(stage, digest, session.device), packed(stage, made))
         return value
 
     def _key(self, stage: str, digest: str, device: str) -> str:
-        """What an entry is kept by: all that its bits may depend on."""
-        made_with = _made_with(device, int(_torch().get_num_threads()))
-        return json_digest([VERSION, stage, digest, self._known_by, made_with])
-
-
-def _torch() -> Any:
-    import torch
-
-    return torch
-
-
-@cache
-def _made_with(device: str, threads: int) -> dict[str, Any]:
-    """Libraries and hardware: sums depend on how a processor, or so many threads, split them."""
-    on_gpu = {"cuda": lambda: _torch().cuda.get_device_name()}
-    return {
-        "device": device,
-        "hardware": on_gpu.get(device, processor_name)(),
-        "threads": threads if device == "cpu" else None,
-        "dtype": str(_torch().get_default_dtype()),
-        **library_versions(("torch", "micro-sam", "segment-anything", "torch-em")),
-    }
-
-
-def _packed(stage: str, made: Made) -> Entry:
-    if stage == "decode":
-        return Entry({"maps": made.value}, {"seconds": made.seconds})
-    sizes = {name: list(made.value[name]) for name in ("input_size", "original_size")}
-    features = made.value["features"].detach().cpu().numpy()
-    return Entry({"features": features}, {"seconds": made.seconds, **sizes})
-
-
-def _unpacked(stage: str, entry: Entry, device: str) -> Any:
-    if stage == "decode":
-        return entry.arrays["maps"]
-    sizes = {name: tuple(entry.told[name]) for name in ("input_size", "original_size")}
-    return {"features": _torch().from_numpy(entry.arrays["features"]).to(device), **sizes}
+        return key(stage, digest, self._known_by, device)
 
 
 _backbones: WeakValueDictionary[tuple[Any, ...], Backbone] = WeakValueDictionary()

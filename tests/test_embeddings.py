@@ -11,6 +11,7 @@ from helpers.small_musam import SmallAPG, SmallDecoder, SmallMasks, blobs, make_
 from benchmark.record import Record
 from benchmark.report.results import load_result
 from models import backbone as module
+from models import embeddings
 from models.common import cache as cache_module
 
 SIZE = 10**9
@@ -128,7 +129,7 @@ def test_nothing_is_taken_for_something_else(checkpoint, calls, tmp_path, kind, 
         image = image.copy()
         image[5, 5] ^= 1
     elif kind == "other version":
-        monkeypatch.setattr(module, "VERSION", 2)
+        monkeypatch.setattr(embeddings, "VERSION", 2)
     else:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     expected = build("ais", weights, 0).predict(image)
