@@ -49,6 +49,7 @@ also
   shard=3/8                every eighth sample, from the third; other jobs do the others
   -m model=a,b data=x,y    every combination, each in a process of its own
   -m ... shards=8          each of them split over 8 jobs
+  -m ... report=true       in the end, the report of all runs
   +experiment=paper        a sweep from configs/experiment/; with action=status: how far it is
   +launcher=slurm          a sweep as jobs of Slurm; hydra.launcher.partition=... and others
   --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours

@@ -51,6 +51,7 @@ class SweepLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Do what the sweep asks for, and sum it up."""
+        from benchmark.actions import report
         from benchmark.compose import ABOUT_ALL_RUNS, Composer
         from benchmark.plan import cells, settled
         from benchmark.study import Study
@@ -81,6 +82,8 @@ class SweepLauncher(Launcher):
                 outcomes[number] = outcome
                 view.ends(outcome)
         statuses.append(summarise([outcomes[number] for number in sorted(outcomes)]))
+        if config.report and first is not None and INTERRUPTED not in statuses:
+            statuses.append(report.perform(first))
         return []
 
     @abstractmethod

@@ -135,6 +135,7 @@ class Settings:
     reference: Reference | None = None
     source: Source = Source.runs
     format: Format | None = None
+    report: bool = False  # after a sweep, the report of all runs that are stored
     gallery: GallerySettings = field(default_factory=GallerySettings)
     with_demo: bool = False  # set demonstration weights beside published numbers
     tieless: bool | None = None  # the study's own ranks too; not given: where its numbers are
