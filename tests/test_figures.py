@@ -613,6 +613,7 @@ def test_counts_fit_into_the_cells_of_the_heat_map():
     assert widest < 0.95 * width
 
 
+@pytest.mark.slow
 def test_hostile_names_do_no_harm(tmp_path):
     results = [run(name, data) for name in HOSTILE[:4] for data in HOSTILE]
     frame = pd.concat([published_cells(), cells_of_runs(results)], ignore_index=True)
@@ -644,6 +645,7 @@ draw_all(cells_of_runs(results), results, Path(sys.argv[1]) / "runs")
 """
 
 
+@pytest.mark.slow
 def test_same_results_same_bytes_in_another_process(tmp_path):
     script = tmp_path / "twice.py"
     script.write_text(_TWICE.format(tests=str(Path(__file__).parent)))
