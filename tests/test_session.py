@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import time
 
 import pytest
@@ -83,3 +86,26 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         Session("cpu").halving(run, 4)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
+def test_on_a_cpu_freed_memory_is_kept_during_a_prediction_and_given_back_after_it():
+    """In a process of its own: the setting is the whole process's."""
+    script = """
+import numpy as np
+from models.common.session import Session
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+session = Session("cpu")
+with session.loading():
+    pass
+before = resident()
+with session.predicting():
+    for _ in range(3):
+        block = np.ones(2**27, np.uint8)  # 128 MB
+        del block
+    kept = resident() - before
+print(kept > 2**26, resident() - before < 2**26)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr

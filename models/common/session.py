@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
+from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
 
@@ -39,6 +40,8 @@ class Session:
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
         """Import a library and build its model in here: no global state leaks out."""
+        if self.device == "cpu":
+            memory.keep()
         with self._isolation:
             yield
 
@@ -50,8 +53,12 @@ class Session:
         self.details.clear()
         # Sums on a GPU depend on the order in which its threads come; nobody promises it.
         self.details["reproducible"] = self.device == "cpu"
-        with self._isolation:
-            yield
+        try:
+            with self._isolation:
+                yield
+        finally:
+            if self.device == "cpu":
+                memory.release()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
