@@ -153,7 +153,7 @@ def _command(pid):
 @pytest.mark.slow
 def test_a_killed_worker_is_told_and_nothing_is_kept(images, tmp_path):
     source = Deadly("images", "labels", str(images))
-    with pytest.raises(StoreError, match="a process that prepares images was killed"):
+    with pytest.raises(StoreError, match="a process that works on images was killed"):
         make(images, tmp_path, source=source)
     assert not [p for p in tmp_path.glob("cells/prepared/*") if ".lease" not in p.name]
 
