@@ -75,8 +75,9 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     assert reason in told
     assert_all_is_done_once(tmp_path)
     counts = starts(tmp_path)
-    assert counts[KILLS] == counts[LINGERS] == 2  # the sample in hand, and no other
-    assert set(counts.values()) == {1, 2} and list(counts.values()).count(2) == 2
+    # Two kills: each costs the sample in hand, and at most two that were still to be stored.
+    assert counts[KILLS] == counts[LINGERS] == 2
+    assert set(counts.values()) == {1, 2} and list(counts.values()).count(2) <= 2 * 3
     # Said once more, nothing is left to do but to tell of the failure.
     third = subprocess.run(
         sweep(tmp_path), env=faulty(tmp_path), cwd=tmp_path, text=True, capture_output=True
