@@ -47,7 +47,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(chosen.threads)
-    lines = [*_scores(chosen.results, chosen.limit), *_symmetry(chosen.root), *_seconds(chosen)]
+    lines = [*_scores(chosen.results, chosen.limit), *_symmetry(chosen), *_seconds(chosen)]
     page = CHECKOUT / "results" / "baselines" / "demo_weights.md"
     page.write_text("\n".join(lines) + "\n")
     _examples(chosen.results, page.with_suffix(".png"))
@@ -105,16 +105,17 @@ def _images(root: Path, count: int) -> list[Any]:
     return [tifffile.imread(p) for folder in folders for p in sorted(folder.glob("*.tif"))[:count]]
 
 
-def _symmetry(root: Path) -> list[str]:
+def _symmetry(chosen: argparse.Namespace) -> list[str]:
     from demo.checks import MODES, TURNS, load, symmetry
 
-    images = _images(root, TURNED)
+    images = _images(chosen.root, min(TURNED, chosen.limit or TURNED))
     lines = [
         "", f"## Turned images ({len(images)})", "",
         "mSA between the labels of the turned image and the turned labels of the image.", "",
         f"| model | {' | '.join(TURNS)} |", "|---|" + "---:|" * len(TURNS),
     ]  # fmt: skip
     for mode in MODES:
+        print(f"turned images: {mode}", flush=True)
         found = symmetry(load(mode), images)
         lines.append(f"| {mode} | {' | '.join(f'{found[turn]:.3f}' for turn in TURNS)} |")
     return lines
@@ -131,6 +132,7 @@ def _seconds(chosen: argparse.Namespace) -> list[str]:
         "| model | seconds | loading |", "|---|---:|---:|",
     ]  # fmt: skip
     for mode in MODES:
+        print(f"seconds: {mode}", flush=True)
         load(mode)
         start = time.perf_counter()
         model = load(mode)

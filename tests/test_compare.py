@@ -219,7 +219,7 @@ def test_overlay_of_both_shows_each_prediction_with_the_truth(tmp_path):
     panels = [pixels[top : top + size, 12 + i * (size + 12) :][:, :size] for i in range(3)]
 
     def count(panel, colour):
-        return int((panel == overlays._OUTLINES[colour]).all(axis=-1).sum())
+        return int((panel == overlays.OUTLINES[colour]).all(axis=-1).sum())
 
     boundaries = [4 * 149, 4 * 159]
     assert [count(panels[0], c) for c in ("true", "predicted", "both")] == [0, 0, 0]

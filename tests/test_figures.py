@@ -547,7 +547,7 @@ def real(tmp_path_factory):
 def count(picture, name):
     from benchmark.report import overlays
 
-    return int((picture == overlays._OUTLINES[name]).all(axis=-1).sum())
+    return int((picture == overlays.OUTLINES[name]).all(axis=-1).sum())
 
 
 def test_panels_show_truth_and_each_prediction(real):

@@ -17,8 +17,11 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from rich.console import Console
 
+from benchmark.actions.run import summary_of
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.report import escape, figures, overlays, tables
+from benchmark.report.figures.entries import order
+from benchmark.report.figures.style import bar_styles
 from benchmark.report.results import RunResult
 
 HOSTILE = [
@@ -332,7 +335,7 @@ def test_bars_of_few_and_of_many(tmp_path, sizes):
 
 def test_models_keep_their_colours_and_differ():
     frame = tables.summary([run(f"m{i}", data) for data in "ab" for i in range(20)])
-    styles = figures._styles(frame)
+    styles = bar_styles(order(frame.assign(label=frame["model"])))
     assert len({tuple(style.values()) for style in styles.values()}) == 20
 
 
@@ -388,7 +391,7 @@ def panels(path, height, width):
 
 
 def count(panel, colour):
-    return int((panel == overlays._OUTLINES[colour]).all(axis=-1).sum())
+    return int((panel == overlays.OUTLINES[colour]).all(axis=-1).sum())
 
 
 def test_overlay_shows_pixels_as_they_are(tmp_path):
@@ -469,18 +472,18 @@ def test_odd_images_do_not_stop_a_report(tmp_path, request, image):
 def test_a_few_bright_spots_are_seen():
     image = np.zeros((64, 64))
     image[3, 3], image[5, 5] = 5, 2.5
-    assert overlays._rgb(image)[3, 3].tolist() == [255, 255, 255]
-    assert overlays._rgb(image)[5, 5].tolist() == [128, 128, 128]
+    assert overlays.rgb(image)[3, 3].tolist() == [255, 255, 255]
+    assert overlays.rgb(image)[5, 5].tolist() == [128, 128, 128]
 
 
 def test_alpha_changes_nothing_and_two_channels_are_magenta_and_green():
     rgb = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
     rgba = np.dstack([rgb, np.full((32, 32), 255, np.uint8)])
-    assert np.array_equal(overlays._rgb(rgba), overlays._rgb(rgb))
+    assert np.array_equal(overlays.rgb(rgba), overlays.rgb(rgb))
     two = np.zeros((2, 2, 2))
     two[0, 0, 0] = two[1, 1, 1] = 1
-    assert overlays._rgb(two)[0, 0].tolist() == [255, 0, 255]
-    assert overlays._rgb(two)[1, 1].tolist() == [0, 255, 0]
+    assert overlays.rgb(two)[0, 0].tolist() == [255, 0, 255]
+    assert overlays.rgb(two)[1, 1].tolist() == [0, 255, 0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (5000, 2), (30, 900)])
@@ -545,3 +548,14 @@ def test_rows_of_other_images_are_told_apart_and_not_compared():
     assert list(tables.data_names(frame)) == ["dsb #abc123", "dsb #def456"]
     assert list(tables.best(frame)) == [True, True]
     assert list(tables.data_names(tables.summary([run(images_id="abc123")]))) == ["dsb"]
+
+
+def test_demonstration_weights_are_marked_wherever_a_run_is_named(tmp_path):
+    """In the figure of a single run too, and in what overlays and sweeps call it."""
+    demo, other = run("apg", mark="demo", weights="demo"), run("otsu")
+    assert (demo.method, other.method) == ("apg (demo)", "otsu")
+    assert run("apg (weights=demo)", mark="demo").method == "apg (weights=demo)"
+    assert summary_of(demo)["model"] == "apg (demo)"
+    _, svg = figures.bars(tables.summary([demo, other]), tmp_path / "msa")
+    told = svg.read_text()
+    assert "<!-- apg (demo) -->" in told and "<!-- otsu -->" in told

@@ -122,4 +122,4 @@ def summary_of(result: RunResult) -> dict[str, str]:
     """What a sweep's summary says of a run."""
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
-    return {"model": result.model, "data": result.data, "status": result.status, **told}
+    return {"model": result.method, "data": result.data, "status": result.status, **told}

@@ -18,7 +18,7 @@ from benchmark.types import Image, Labels
 
 # Safe for the colour-blind, and seen on black, on grey and on stained tissue alike (drawn
 # and looked at).
-_OUTLINES = {"true": (0, 176, 255), "predicted": (255, 150, 0), "both": (255, 255, 255)}
+OUTLINES = {"true": (0, 176, 255), "predicted": (255, 150, 0), "both": (255, 255, 255)}
 
 # What each channel adds to red, green and blue. Two channels are magenta and green, which
 # the colour-blind tell apart; a fourth channel is grey (and an opaque alpha, being
@@ -29,7 +29,7 @@ _COLOURS = {
     3: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     4: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]],
 }
-_DIMMED = 0.65  # the image below the outlines, lest bright objects swallow them
+DIMMED = 0.65  # the image below the outlines, lest bright objects swallow them
 _STRETCH = (1.0, 99.8)  # percentiles that become black and white
 
 _SMALLEST, _LARGEST = 400, 2000  # pixels of the longer side that are shown as they are
@@ -108,21 +108,21 @@ def overlay_each(
                 f"{true.shape} (true) and {predicted.shape} (predicted)."
             )
     several = len(predictions) > 1
-    shown, up, down = _scaled(_rgb(image), _LARGEST_OF_SEVERAL if several else _LARGEST)
-    of_truth = _outline(true, up, down)
+    shown, up, down = _scaled(rgb(image), _LARGEST_OF_SEVERAL if several else _LARGEST)
+    of_truth = outline(true, up, down)
     pictures = [shown]
     for predicted in predictions.values():
-        outlined = (_DIMMED * shown).astype(np.uint8)
-        of_prediction = _outline(predicted, up, down)
+        outlined = (DIMMED * shown).astype(np.uint8)
+        of_prediction = outline(predicted, up, down)
         masks = (of_truth, of_prediction, of_truth & of_prediction)
-        for mask, colour in zip(masks, _OUTLINES.values(), strict=True):
+        for mask, colour in zip(masks, OUTLINES.values(), strict=True):
             outlined[mask] = colour
         pictures.append(outlined)
     captions = ["image", *predictions] if several else []
     return _compose(pictures, captions, title, path)
 
 
-def _rgb(image: Image) -> NDArray[np.uint8]:
+def rgb(image: Image) -> NDArray[np.uint8]:
     """Any image as H x W x 3, each channel stretched between two of its percentiles."""
     channels = image[..., np.newaxis] if image.ndim == 2 else image
     if channels.ndim != 3 or channels.shape[2] not in _COLOURS:
@@ -167,7 +167,7 @@ def _scaled(
     return picture.repeat(up, axis=0).repeat(up, axis=1), up, down
 
 
-def _outline(labels: Labels, up: int, down: int) -> NDArray[np.bool_]:
+def outline(labels: Labels, up: int, down: int) -> NDArray[np.bool_]:
     """Inner boundaries at the picture's size, two pixels wide where it was enlarged."""
     from skimage.morphology import dilation
     from skimage.segmentation import find_boundaries
@@ -223,7 +223,7 @@ def _compose(
     figure.legend(
         handles=[
             Patch(facecolor=np.divide(colour, 255).tolist(), edgecolor="black", label=name)
-            for name, colour in _OUTLINES.items()
+            for name, colour in OUTLINES.items()
         ],
         loc="lower left", bbox_to_anchor=(_MARGIN / full_width, 0), ncols=3,
         fontsize=_FONT_SIZE, frameon=False, borderaxespad=0, borderpad=0.4,

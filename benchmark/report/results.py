@@ -78,9 +78,9 @@ class RunResult:
 
     @property
     def method(self) -> str:
-        """What tables call it: a file of one's own never stands under the model's name alone."""
-        shown = self.mark != "user" or self.weights in self.model
-        return self.model if shown else f"{self.model} ({self.weights})"
+        """What tables call it: only published weights stand under the model's name alone."""
+        told = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
+        return self.model if told in self.model else f"{self.model} ({told})"
 
     @property
     def in_domain(self) -> bool | None:

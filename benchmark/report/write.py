@@ -89,7 +89,7 @@ def write_report(results: Sequence[RunResult], folder: Path) -> Path:
         shutil.rmtree(folder / "overlays", ignore_errors=True)
         for result in results:
             _draw_overlays(result, folder / "overlays")
-            steps.advance(f"overlays of {result.model} on {result.data}")
+            steps.advance(f"overlays of {result.method} on {result.data}")
     return folder
 
 
@@ -122,7 +122,7 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             continue
         row = result.scores.loc[sample_id]
         title = (
-            f"{result.model} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
+            f"{result.method} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
             f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
         )
         path = folder / f"{result.path.name}_{kind}_{sample_id}.png"

@@ -82,10 +82,17 @@ def write_curve(path: Path, log: Mapping[str, Any]) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     scores, falls = figure.subplots(1, 2)
     validations = log["validation"]
-    for mode in ("ais", "apg"):
-        points = [(one["step"], one[mode]) for one in validations if mode in one]
-        if points:
-            scores.plot(*zip(*points, strict=True), marker="o", label=mode.upper())
+    for number, mode in enumerate(("ais", "apg")):
+        # Means over other images are no point of the same line.
+        for images in sorted({one["images"] for one in validations if mode in one}):
+            points = [
+                (one["step"], one[mode])
+                for one in validations
+                if mode in one and one["images"] == images
+            ]
+            label = f"{mode.upper()}, {images} images"
+            marker = "o" if len(points) > 1 else "D"
+            scores.plot(*zip(*points, strict=True), marker=marker, label=label, color=f"C{number}")
     scores.set(xlabel="step", ylabel="mSA, held-out images", ylim=(0, 1))
     names = [key for key in (log["losses"] or [{}])[0] if key not in ("step", "gradient")]
     for name in names:

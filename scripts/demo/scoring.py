@@ -13,8 +13,7 @@ from benchmark.match import match
 from benchmark.metrics import mean_segmentation_accuracy, true_positives
 from benchmark.protocol import THRESHOLD_GRIDS
 
-MODES = ("ais", "apg", "amg")
-GRID = 16  # points of mask generation along each side
+MODES = ("ais", "apg")
 Labels = NDArray[np.integer]
 
 
@@ -23,7 +22,7 @@ class Score(NamedTuple):
 
     Attributes:
         image: its name.
-        mode: `ais`, `apg`, `amg`, or another method's name.
+        mode: `ais` or `apg`.
         msa: mean segmentation accuracy, thresholds exact; None where both are empty.
         found: objects that were found.
         seconds: that it took, the embedding included.
@@ -68,7 +67,6 @@ class MicroSam:
         """
         import torch
         from micro_sam.instance_segmentation import (
-            AutomaticMaskGenerator,
             AutomaticPromptGenerator,
             InstanceSegmentationWithDecoder,
         )
@@ -76,13 +74,11 @@ class MicroSam:
 
         with torch.no_grad():
             embeddings = precompute_image_embeddings(self._predictor, image, ndim=2, verbose=False)
-            generator: Any
-            if mode == "amg":
-                generator = AutomaticMaskGenerator(self._predictor, points_per_side=GRID)
-            elif mode == "apg":
-                generator = AutomaticPromptGenerator(self._predictor, self._decoder)
-            else:
-                generator = InstanceSegmentationWithDecoder(self._predictor, self._decoder)
+            generators: dict[str, Any] = {
+                "ais": InstanceSegmentationWithDecoder,
+                "apg": AutomaticPromptGenerator,
+            }
+            generator = generators[mode](self._predictor, self._decoder)
             generator.initialize(image, image_embeddings=embeddings)
             found: Labels = generator.generate(**choices)
         return found

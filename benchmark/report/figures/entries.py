@@ -31,8 +31,7 @@ def entries(cells: pd.DataFrame) -> pd.DataFrame:
     label = frame["method"].astype(str)
     if frame["source"].nunique() > 1:
         label = label.where(frame["source"] != "published", label + " (published)")
-    unsaid = (frame["mark"] == "demo") & ~label.str.contains(r"\bdemo\b", flags=re.IGNORECASE)
-    label = label.where(~unsaid, label + " (demo)")
+    label = marked(label, frame["mark"])
 
     group = frame["data_label"].where(frame["data_label"] != "", frame["data"]).astype(str)
     for key in _SAME:
@@ -49,6 +48,12 @@ def entries(cells: pd.DataFrame) -> pd.DataFrame:
     twice = frame.duplicated(["label", "group"], keep=False) & (frame["run_id"] != "")
     frame["label"] = frame["label"].where(~twice, label + " #" + frame["run_id"].str[:6])
     return frame
+
+
+def marked(names: pd.Series[str], marks: pd.Series[str]) -> pd.Series[str]:
+    """The names; those of demonstration weights say so, whoever gave them."""
+    unsaid = (marks == "demo") & ~names.str.contains(r"\bdemo\b", flags=re.IGNORECASE)
+    return names.where(~unsaid, names + " (demo)")
 
 
 def order(frame: pd.DataFrame) -> list[str]:

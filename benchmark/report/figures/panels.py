@@ -111,7 +111,7 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
             [], [], color=np.divide(colour, 255).tolist(), label=name, linewidth=3,
             linestyle=(0, (1.5, 1)) if name == "predicted" else "-", path_effects=[_edge()],
         )
-        for name, colour in overlays._OUTLINES.items()
+        for name, colour in overlays.OUTLINES.items()
     ]  # fmt: skip
     legend(figure, handles, len("predicted"))
     return figure
@@ -151,7 +151,7 @@ def _picture(image: Image) -> NDArray[np.uint8]:
 
     from benchmark.report import overlays
 
-    shown = overlays._rgb(image)
+    shown = overlays.rgb(image)
     shape = _fitted_shape(shown[..., 0])
     reduced = shape[0] < shown.shape[0]
     small = resize(shown, shape, order=int(reduced), anti_aliasing=reduced, preserve_range=True)
@@ -161,16 +161,16 @@ def _picture(image: Image) -> NDArray[np.uint8]:
 def _panel(axes: Axes, image: Image, true: Labels, predicted: Labels | None) -> None:
     from benchmark.report import overlays
 
-    picture: Any = (overlays._DIMMED * _picture(image)).astype(np.uint8)
-    outlines = {"true": overlays._outline(_fitted(true), 1, 1)}
+    picture: Any = (overlays.DIMMED * _picture(image)).astype(np.uint8)
+    outlines = {"true": overlays.outline(_fitted(true), 1, 1)}
     if predicted is not None:
-        found = overlays._outline(_fitted(predicted), 1, 1)
+        found = overlays.outline(_fitted(predicted), 1, 1)
         rows, columns = np.indices(found.shape) // 3
         # Broken lines: prints in grey tell them from the truth.
         outlines["predicted"] = found & ((rows + columns) % 2 == 0)
         outlines["both"] = outlines["true"] & found
     for name, mask in outlines.items():
-        picture[mask] = overlays._OUTLINES[name]
+        picture[mask] = overlays.OUTLINES[name]
     axes.imshow(picture, interpolation="none")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.cells import NOT_REPORTED, SKIPPED
-from benchmark.report.figures.entries import order
+from benchmark.report.figures.entries import marked, order
 from benchmark.report.figures.style import (
     IN_DOMAIN,
     NORMAL,
@@ -53,13 +53,12 @@ def bars(frame: pd.DataFrame, path_stem: Path) -> list[Path]:
     Raises:
         BenchmarkError: the frame has no row.
     """
-    entries = frame.assign(label=frame["model"], group=data_names(frame), in_domain=False)
-    return save(draw(entries, _styles(frame)), path_stem, ("png", "svg"))
-
-
-def _styles(frame: pd.DataFrame) -> Styles:
-    """Colour and hatch of each model of a summary, the best on average first."""
-    return bar_styles(order(frame.assign(label=frame["model"])))
+    entries = frame.assign(
+        label=marked(frame["model"], frame["weights_mark"]),
+        group=data_names(frame),
+        in_domain=False,
+    )
+    return save(draw(entries, bar_styles(order(entries))), path_stem, ("png", "svg"))
 
 
 def draw(

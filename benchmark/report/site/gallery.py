@@ -18,7 +18,7 @@ from benchmark.files import write_synced
 from benchmark.match import match
 from benchmark.names import safe_names
 from benchmark.record import Record
-from benchmark.report.overlays import _rgb
+from benchmark.report.overlays import rgb
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
 from benchmark.report.site.kinds import kinds
@@ -182,7 +182,7 @@ def _score(result: RunResult, name: str) -> float | None:
 
 def _write_image(sample: Sample, path: Path) -> dict[str, int]:
     """The image as PNG, reduced by a whole factor where it is large."""
-    pixels = _rgb(sample.image)
+    pixels = rgb(sample.image)
     height, width = pixels.shape[:2]
     down = max(1, -(-max(height, width) // _LARGEST))
     picture = Pillow.fromarray(pixels)
