@@ -90,7 +90,8 @@ def _scores(folder: Path, limit: int | None) -> list[str]:
         "|---|---|---:|---:|---|---:|---:|",
     ]  # fmt: skip
     for row in frame.to_dict("records"):
-        interval = f"{row['msa_low']:.3f} - {row['msa_high']:.3f}"
+        known = row["msa_low"] == row["msa_low"]
+        interval = f"{row['msa_low']:.3f} - {row['msa_high']:.3f}" if known else "n/a"
         lines.append(
             f"| {row['data']} | {row['model']} | {row['images']} | {row['msa']:.3f} | {interval} "
             f"| {row['sa50']:.3f} | {row['seconds']:.2f} |"
