@@ -2,8 +2,8 @@
 
     python scripts/check_demo_weights.py <data.root> [--limit 10] [--threads 2]
 
-Runs Otsu, AMG, AIS and APG through the benchmark itself on the full frames of `dsb/test` and of
-`u20s` below data.root; turns ten images by 90 degrees, mirrors and transposes them; times each
+Runs Otsu, AMG, AIS and APG through the benchmark itself on `dsb/test` (whole frames) and on `u20s`
+(crops, as the study prepares it) below data.root; turns ten images by 90 degrees, mirrors and transposes them; times each
 mode on a 512 x 512 image. Writes `demo_weights.md` and `demo_weights.png` (examples, good and bad)
 into results/baselines. Runs are kept and resumed in results/, as those of any other command.
 """
@@ -84,7 +84,8 @@ def _scores(folder: Path, limit: int | None) -> list[str]:
     frame = summary(_results(folder))
     lines = [
         "# The demo weights, on images that they were not trained on", "",
-        "Full frames, protocol `paper`, micro-sam's own defaults (AMG with a grid of 16 x 16)."
+        "dsb_test: a split of our own, whole frames; u20s: 512 x 512 crops, as the study prepares it. "
+        "Protocol `paper`, micro-sam's own defaults (AMG with a grid of 16 x 16)."
         + (f" The first {limit} images of each set only." if limit else ""), "",
         "| data | model | images | mSA | 95 % interval | SA50 | seconds per image |",
         "|---|---|---:|---:|---|---:|---:|",

@@ -37,12 +37,12 @@ def draw(results: Sequence[Any], path: Path) -> None:
             sample, predicted = data.read(entries[name]), store.prediction(records[name])
             panels = (
                 ("truth", sample.labels, _TRUE),
-                (result.model.upper(), predicted, _PREDICTED),
+                (result.method, predicted, _PREDICTED),
             )
             for at, (title, labels, colour) in zip(axes[2 * place :], panels, strict=False):
                 _panel(at, sample.image, labels, colour)
                 at.set_title(f"{title}: {result.data}, {kind}, mSA {ranked[name]:.2f}", fontsize=9)
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=100)
 
 
 def _panel(axes: Any, image: Any, labels: Any, colour: str) -> None:
