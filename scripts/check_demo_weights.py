@@ -84,8 +84,8 @@ def _scores(folder: Path, limit: int | None) -> list[str]:
     frame = summary(_results(folder))
     lines = [
         "# The demo weights, on images that they were not trained on", "",
-        "dsb_test: a split of our own, whole frames; u20s: 512 x 512 crops, as the study prepares it. "
-        "Protocol `paper`, micro-sam's own defaults (AMG with a grid of 16 x 16)."
+        "dsb_test: a split of our own, whole frames; u20s: 512 x 512 crops, as the study "
+        "prepares it. Protocol `paper`, micro-sam's own defaults (AMG with a grid of 16 x 16)."
         + (f" The first {limit} images of each set only." if limit else ""), "",
         "| data | model | images | mSA | 95 % interval | SA50 | seconds per image |",
         "|---|---|---:|---:|---|---:|---:|",
