@@ -3,8 +3,8 @@
     python scripts/check_demo_weights.py <data.root> [--limit 10] [--threads 2]
 
 Runs Otsu, AMG, AIS and APG through the benchmark itself on `dsb/test` (whole frames) and on `u20s`
-(crops, as the study prepares it) below data.root; turns ten images by 90 degrees, mirrors and transposes them; times each
-mode on a 512 x 512 image. Writes `demo_weights.md` and `demo_weights.png` (examples, good and bad)
+(crops, as the study prepares it) below data.root; turns ten images by 90 degrees, mirrors and
+transposes them; times each mode on a 512 x 512 image. Writes `demo_weights.md` and `demo_weights.png` (examples, good and bad)
 into results/baselines. Runs are kept and resumed in results/, as those of any other command.
 """
 
