@@ -4,8 +4,9 @@
 
 Runs Otsu, AMG, AIS and APG through the benchmark itself on `dsb/test` (whole frames) and on `u20s`
 (crops, as the study prepares it) below data.root; turns ten images by 90 degrees, mirrors and
-transposes them; times each mode on a 512 x 512 image. Writes `demo_weights.md` and `demo_weights.png` (examples, good and bad)
-into results/baselines. Runs are kept and resumed in results/, as those of any other command.
+transposes them; times each mode on a 512 x 512 image. Writes `demo_weights.md` and
+`demo_weights.png` (examples, good and bad) into results/baselines. Runs are kept and resumed in
+results/, as those of any other command.
 """
 
 from __future__ import annotations
