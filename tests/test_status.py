@@ -159,5 +159,5 @@ def test_an_experiment_chooses_and_the_command_line_chooses_otherwise(tmp_path):
     assert finished.returncode == 0, finished.stderr
     rows = [re.split(" *│ *", line)[2:4] for line in finished.stdout.splitlines() if "│" in line]
     assert rows == [
-        [model, data] for model in ("oracle", "otsu") for data in ("nuclei_demo", "synthetic")
+        [model, data] for model in ("oracle", "otsu") for data in ("nuclei_demo", "synthetic_few")
     ]
