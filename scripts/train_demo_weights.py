@@ -13,6 +13,7 @@ trained on), `log.json`, `curve.png`, `checkpoint.pt`.
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 import time
 from collections.abc import Sequence
@@ -28,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _arguments(arguments)
     from demo import cpu
 
-    cpu.prepare(chosen.threads)
+    cpu.prepare(1)
     import torch
 
-    torch.set_num_threads(chosen.threads)
+    torch.set_num_threads(1)  # to an operation; `--threads` is how many batches at once
     from benchmark.errors import UsageError
 
     try:
@@ -51,7 +52,7 @@ def _train(chosen: argparse.Namespace) -> None:
     source = find(chosen.data)
     chosen.output.mkdir(parents=True, exist_ok=True)
     output.write_images(chosen.output, source)
-    trainer = Trainer(settings)
+    trainer = Trainer(settings, chosen.threads)
     checkpoint = chosen.output / "checkpoint.pt"
     log: dict[str, Any] = {
         "settings": {**vars(settings)}, "revisions": [], "machines": [], "resumed": [],
@@ -76,14 +77,16 @@ def _train(chosen: argparse.Namespace) -> None:
             log["losses"].append({"step": trainer.step, **_means(seen)})
             seen = []
         if trainer.step % chosen.validate_every == 0 and trainer.step < settings.steps:
-            _validate(trainer, source, log, chosen.tiny, VALIDATED)
+            _validate(trainer.step, trainer.average, source, log, chosen.tiny, VALIDATED)
         # At multiples of the log's interval: no step's losses fall between two files.
         if trainer.step % chosen.checkpoint_every == 0 or trainer.step == stop:
             _write(trainer, checkpoint, log, clock, chosen.output)
 
     if trainer.step == stop:
-        _validate(trainer, source, log, chosen.tiny, HELD_OUT)
-        log["digest"] = output.write_weights(chosen.output / output.WEIGHTS, trainer.average)
+        # What is scored is what is stored.
+        networks = copy.deepcopy(trainer.average).half().float()
+        _validate(trainer.step, networks, source, log, chosen.tiny, HELD_OUT)
+        log["digest"] = output.write_weights(chosen.output / output.WEIGHTS, networks)
         _write(trainer, checkpoint, log, clock, chosen.output)
         print(f"done in {log['seconds'] / 3600:.2f} h: {log['digest']}", flush=True)
 
@@ -109,8 +112,10 @@ def _write(trainer: Any, path: Path, log: dict[str, Any], clock: _Clock, folder:
         output.write_curve(folder / "curve.png", log)
 
 
-def _validate(trainer: Any, source: Any, log: dict[str, Any], tiny: bool, count: int) -> None:
-    """Score the averaged weights on some of the held-out images."""
+def _validate(
+    step: int, networks: Any, source: Any, log: dict[str, Any], tiny: bool, count: int
+) -> None:
+    """Score averaged weights on some of the held-out images."""
     from demo.pictures import read
     from demo.scoring import MicroSam, mean
 
@@ -118,14 +123,14 @@ def _validate(trainer: Any, source: Any, log: dict[str, Any], tiny: bool, count:
     modes = ("ais",) if tiny else ("ais", "apg")
     names = source.held_out[: 1 if tiny else count]
     images = ((name, *read(source.root / "dsb" / "train", name)) for name in names)
-    model = MicroSam(trainer.average.sam, trainer.average.decoder)
+    model = MicroSam(networks.sam, networks.decoder)
     start = time.monotonic()
     rows = model.scores(images, modes)
     found = {mode: round(mean(rows, mode), 4) for mode in modes}
     seconds = round(time.monotonic() - start, 1)
-    row = {"step": trainer.step, "images": len(names), "seconds": seconds, **found}
+    row = {"step": step, "images": len(names), "seconds": seconds, **found}
     log["validation"].append(row)
-    print(f"step {trainer.step}: validation on {len(names)} images: {found}", flush=True)
+    print(f"step {step}: validation on {len(names)} images: {found}", flush=True)
 
 
 def _report(step: int, steps: int, seen: list[dict[str, float]], clock: _Clock) -> None:
@@ -153,11 +158,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="data.root, the folder that holds dsb/train")
     add("--output", type=Path, required=True, help="folder for weights, log, checkpoint")
-    add("--steps", type=int, default=6000, help="of the whole training")
+    add("--steps", type=int, default=4400, help="of the whole training")
     add("--seed", type=int, default=0, help="of parameters and crops")
-    add("--threads", type=int, default=2, help="of torch; 1 on a machine that others use")
+    add("--threads", type=int, default=2, help="1 on a machine that others use")
     add("--revision", default="unknown", help="of the code, for the log")
-    add("--validate-every", type=int, default=500, help="steps between two validations")
+    add("--validate-every", type=int, default=1000, help="steps between two validations")
     add("--checkpoint-every", type=int, default=100, help="steps between two checkpoints")
     add("--tiny", action="store_true", help="crops so small that a test can train; no good weights")
     add("--stop", type=int, help="end after this step of the plan; a later run may go on")

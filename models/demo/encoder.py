@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 SIDE = 1024  # pixels; micro-sam scales prompts for no other size
 STRIDE = 16  # pixels of these 1024 per cell of the embedding
-WIDTH = 64  # channels of the embedding
+WIDTH = 128  # channels of the embedding
 POOL = 2  # the encoder works at half resolution
 OFFSET = 64.0  # pixels of these 1024 that an offset of 1 stands for: about a large nucleus' radius
 
@@ -21,7 +21,7 @@ class Features(NamedTuple):
     """What the encoder makes of images.
 
     Attributes:
-        embedding: B x 64 x h x w.
+        embedding: B x 128 x h x w.
         places: B x 3 x 2h x 2w: logit of the foreground; offset from here to the centre of the
             object, in rows and columns, in units of 64 pixels of SAM's 1024.
     """
@@ -64,7 +64,7 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 class DemoEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """B x 3 x 1024 x 1024 images, as SAM normalises and pads them, -> B x 64 x 64 x 64.
+    """B x 3 x 1024 x 1024 images, as SAM normalises and pads them, -> B x 128 x 64 x 64.
 
     Three things are particular:
 
@@ -131,7 +131,8 @@ class DemoEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
             wide = x
             x = merge(levels.pop() + F.interpolate(up(x), scale_factor=2.0, mode="nearest"))
         places = self.place(x)
-        code = F.pixel_unshuffle(self._code(places.detach(), origin), 2)
+        with torch.autocast(grey.device.type, enabled=False):
+            code = F.pixel_unshuffle(self._code(places.detach().float(), origin), 2)
         summed = self.fine(detail) + self.middle(x) + self.coarse(wide) + self.code(code)
         return Features(self.neck(summed), places)
 
@@ -143,7 +144,7 @@ class DemoEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
             origin: see `features`.
 
         Returns:
-            B x 64 x 2h x 2w.
+            B x 128 x 2h x 2w.
         """
         height, width = places.shape[-2:]
         step = STRIDE / 2
@@ -161,7 +162,7 @@ class DemoEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def spectrum() -> Tensor:
-    """The frequencies by which places are encoded: 2 x 32, in waves per 512 pixels of SAM's 1024.
+    """The frequencies by which places are encoded: 2 x 64, in waves per 512 pixels of SAM's 1024.
 
     Directions spread evenly, and lengths from half a wave to six: the longest places a point in
     the frame, the shortest tell it from one a nucleus' radius away.

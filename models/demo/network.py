@@ -1,7 +1,7 @@
 """SAM with a small convolutional encoder, and a decoder for what micro-sam's AIS and APG read.
 
 Everything is as `segment_anything` and micro-sam expect it: the encoder takes images of 1024 x 1024
-(`img_size`, which micro-sam scales prompts for) and gives 64 channels at 64 x 64; prompt and mask
+(`img_size`, which micro-sam scales prompts for) and gives 128 channels at 64 x 64; prompt and mask
 decoder are SAM's own classes at that width; the decoder is called as micro-sam's `DecoderAdapter`.
 """
 
@@ -44,7 +44,7 @@ class DemoDecoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
             self.quarters[-1].bias.copy_(torch.tensor([-1.5, 0.0, 0.0]))
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """B x 64 x h x w embeddings -> B x 3 x 4h x 4w, before the sigmoid."""
+        """B x 128 x h x w embeddings -> B x 3 x 4h x 4w, before the sigmoid."""
         halves = F.pixel_shuffle(self.cells(embeddings), 2)
         quarters = F.pixel_shuffle(self.halves(halves), 2)
         found: Tensor = self.quarters(quarters)
@@ -56,7 +56,7 @@ class DemoDecoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         """The maps of one image, at its own size.
 
         Args:
-            embeddings: 1 x 64 x 64 x 64.
+            embeddings: 1 x 128 x 64 x 64.
             input_shape: height and width of the image in SAM's 1024 x 1024, without padding.
             original_shape: height and width of the image.
 
@@ -86,11 +86,10 @@ def build_sam() -> Any:
             depth=2,
             embedding_dim=WIDTH,
             num_heads=_HEADS,
-            mlp_dim=4 * WIDTH,
-            attention_downsample_rate=1,  # SAM's 2 leaves a head of this width four frequencies
+            mlp_dim=2 * WIDTH,
         ),
         num_multimask_outputs=3,
-        iou_head_hidden_dim=2 * WIDTH,
+        iou_head_hidden_dim=WIDTH,
     )
     for layer in masks.transformer.layers:
         _align(layer.cross_attn_token_to_image)
@@ -108,7 +107,8 @@ def _align(attention: Any) -> None:
     two random matrices it would look anywhere, and would have to find out by gradients that are
     next to nothing that places are what it shall compare.
     """
-    waves = torch.arange(WIDTH).reshape(-1, _HEADS).T.reshape(-1)  # sines first, then cosines
+    # Sines first, then cosines; an attention is half as wide as what it looks at.
+    waves = torch.arange(0, WIDTH, 2).reshape(-1, _HEADS).T.reshape(-1)
     with torch.no_grad():
         for projection in (attention.q_proj, attention.k_proj):
             projection.weight.copy_(_ATTENTION * torch.eye(WIDTH)[waves])

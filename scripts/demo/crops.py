@@ -80,10 +80,10 @@ class Batch(NamedTuple):
     objects: NDArray[np.int64]
 
 
-def batch(collection: Collection, shape: Shape, seed: int, step: int) -> Batch:
-    """The crops of a step, which depend on nothing but the arguments."""
+def batch(collection: Collection, shape: Shape, seed: int, step: int, part: int) -> Batch:
+    """The crops of a part of a step, which depend on nothing but the arguments."""
     crops = []
-    for index in range(shape.count):
+    for index in range(part * shape.count, (part + 1) * shape.count):
         rng = np.random.default_rng([seed, step, shape.side, index])
         crops.append(crop(collection.choose(rng), shape, rng))
     return Batch(*(np.stack(values) for values in zip(*crops, strict=True)))

@@ -23,9 +23,10 @@ class Plan:
     Attributes:
         seed: of the crops.
         share_drawn: the probability that a crop is of a synthetic image.
-        windows: of every step.
+        windows: of most steps, what each of their parts has.
         frames: of every step whose number is a multiple of `frame_every`.
         frame_every: see `frames`.
+        parts: batches in a step, which may be computed side by side.
     """
 
     seed: int
@@ -33,13 +34,12 @@ class Plan:
     windows: Shape
     frames: Shape
     frame_every: int
+    parts: int
 
     def batches(self, collection: Collection, step: int) -> list[Batch]:
         """The batches of a step."""
-        shapes = [self.windows]
-        if step % self.frame_every == 0:
-            shapes.append(self.frames)
-        return [batch(collection, shape, self.seed, step) for shape in shapes]
+        shape = self.windows if step % self.frame_every else self.frames
+        return [batch(collection, shape, self.seed, step, part) for part in range(self.parts)]
 
 
 def feed(root: Path, plan: Plan, first: int, last: int) -> Iterator[list[Batch]]:
