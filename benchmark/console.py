@@ -85,6 +85,8 @@ class Steps:
             )
             self._task = self._bar.add_task(self._title, total=self._total, rate="", detail="")
             self._bar.start()
+        if self._total:
+            _leave_progress(self._title, 0, self._total, 0.0, "")
         return self
 
     def __exit__(

@@ -16,7 +16,7 @@ import pytest
 from helpers.runs import PROTOCOLS, drawn, make_job
 from matplotlib.path import Path as Polygon
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from skimage.measure import label
 
 from benchmark.data.read import read_image, read_labels
@@ -174,7 +174,7 @@ def test_filters_leave_what_they_say(open_page, cells):
     both = (cells["modality"] == "histopathology") & (cells["in_domain"] == True)  # noqa: E712
     assert len(column(page, 0)) == both.sum() > 0
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function(f"document.getElementById('count').value.startsWith('{len(cells)} ')")
+    expect(page.locator("#count")).to_have_text(re.compile(rf"^\s*{len(cells)} "))
     page.select_option("[name=source]", "runs")
     assert len(column(page, 0)) == (cells["source"] == "runs").sum()
     page.uncheck("[name=controls]")
