@@ -201,6 +201,7 @@ def _perform(config: Any) -> int:
     from benchmark.data.orphans import end_with_parent
     from benchmark.device import limit_threads
     from benchmark.sweep import PARENT
+    from benchmark.turn import wait_for_turn
 
     if PARENT in os.environ:  # two sweeps, one of them started again, shall not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
@@ -210,6 +211,7 @@ def _perform(config: Any) -> int:
 
     job = make_job(config, HydraConfig.get().overrides.task)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
+    wait_for_turn(job.imports if job.settings.action is Action.run else ())
     try:
         status: int = action.perform(job)
     except MemoryError:

@@ -25,7 +25,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from benchmark.errors import INTERRUPTED, PARTIAL, StoreError
-from benchmark.sweep import PROBES, JobOutcome, run_job, summarise
+from benchmark.sweep import PROBES, JobOutcome, JobProcess, summarise
 from benchmark.view import View
 
 if TYPE_CHECKING:
@@ -103,23 +103,46 @@ class SweepLauncher(Launcher):
 
 
 class ProcessLauncher(SweepLauncher):
-    """One process per job, one after the other."""
+    """One process per job, one after the other; the next starts up while one works."""
 
     def run(
         self, cells: Sequence[Cell], folder: Path, view: View
     ) -> Iterator[tuple[int, JobOutcome]]:
         """Run them."""
-        for cell in cells:
-            place = folder / str(cell.number)
-            view.begins(cell.words, place)
-            try:
-                outcome = run_job(cell.overrides, cell.words, place)
-            except StoreError as error:  # a full disk; the next may find room
-                told = {"state": "failed", "reason": str(error)}
-                outcome = JobOutcome(cell.words, PARTIAL, None, told, 0.0)
-            yield cell.number, outcome
-            if outcome.status == INTERRUPTED:
-                break
+        ahead: JobProcess | StoreError | None = None
+        try:
+            for index, cell in enumerate(cells):
+                view.begins(cell.words, folder / str(cell.number))
+                mine = ahead or _started(cell, folder)
+                ahead = _started(cells[index + 1], folder) if index + 1 < len(cells) else None
+                outcome = _finished(mine, cell)
+                yield cell.number, outcome
+                if outcome.status == INTERRUPTED:
+                    break
+        finally:
+            if isinstance(ahead, JobProcess):
+                ahead.discard()
+
+
+def _started(cell: Cell, folder: Path) -> JobProcess | StoreError:
+    """The process of a job, which waits for its turn; or why there is none."""
+    try:
+        return JobProcess(cell.overrides, cell.words, folder / str(cell.number), waits=True)
+    except StoreError as error:
+        return error
+
+
+def _finished(job: JobProcess | StoreError, cell: Cell) -> JobOutcome:
+    """What came of a job; a full disk ends one alone: the next may find room."""
+    try:
+        if isinstance(job, StoreError):
+            raise job
+        return job.finish()
+    except StoreError as error:
+        if isinstance(job, JobProcess):
+            job.discard()
+        told = {"state": "failed", "reason": str(error)}
+        return JobOutcome(cell.words, PARTIAL, None, told, 0.0)
 
 
 def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Any) -> int:

@@ -30,8 +30,8 @@ from benchmark.sweep import (
     LEFT,
     PROGRESS_FILE,
     JobOutcome,
+    JobProcess,
     read_ended,
-    run_job,
     stop,
 )
 from benchmark.view import View
@@ -56,16 +56,15 @@ class SlurmJob:
 
     def __call__(self) -> int:
         """Run it; its exit status."""
-        outcome = run_job(
+        job = JobProcess(
             self.overrides,
             self.words,
             self.folder,
             config_dirs=self.config_dirs,
-            on_start=self._started,
             deaf_to=(signal.SIGUSR2,),  # Slurm tells every process; submitit's handler sees to it
-            on_end=self._wait_for_the_end,
         )
-        return outcome.status
+        self._process = job.process
+        return job.finish(on_end=self._wait_for_the_end).status
 
     def checkpoint(self) -> Any:
         """Let the process store what it has; the same again is what goes back in the queue."""
@@ -75,9 +74,6 @@ class SlurmJob:
             stop(self._process, patience=20.0)
         again = SlurmJob(self.overrides, self.words, self.folder, self.config_dirs)
         return submitit.helpers.DelayedSubmission(again)
-
-    def _started(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
 
     def _wait_for_the_end(self, status: int) -> None:
         """Slurm ends a job by SIGTERM, then SIGKILL; and perhaps it begins anew after that."""

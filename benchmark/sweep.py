@@ -24,6 +24,7 @@ from benchmark.choices import config_folders
 from benchmark.console import PROGRESS, note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
 from benchmark.files import disk_errors, write_whole
+from benchmark.turn import TURN
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""
@@ -112,72 +113,105 @@ def summarise(outcomes: Sequence[JobOutcome]) -> int:
     return DONE if statuses == {DONE} else INTERRUPTED if INTERRUPTED in statuses else PARTIAL
 
 
-def run_job(
-    overrides: Sequence[str],
-    words: str,
-    folder: Path,
-    *,
-    config_dirs: Sequence[str] | None = None,
-    on_start: Callable[[subprocess.Popen[bytes]], None] = lambda process: None,
-    on_end: Callable[[int], None] = lambda status: None,
-    deaf_to: Sequence[signal.Signals] = (),
-) -> JobOutcome:
-    """Run one job to its end.
+class JobProcess:
+    """The process of a job.
 
     Args:
         overrides: its words.
         words: the same for people.
         folder: where its log goes, and what it leaves for others.
         config_dirs: the user's own configuration folders; this process's where not given.
-        on_start: is given the process.
-        on_end: is given its status, before anybody else is.
         deaf_to: signals that it is not to hear.
+        waits: whether it only starts up, until `finish` gives it its turn.
     """
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    log, left = folder / "log.txt", folder / LEFT
-    for old in (left, folder / ENDED, folder / PROGRESS_FILE):  # of an earlier sweep, or attempt
-        old.unlink(missing_ok=True)
-    if config_dirs is None:
-        config_dirs = [str(own) for own in config_folders()[:-1]]
-    command = [sys.executable, "-m", "benchmark"]
-    command += [word for own in config_dirs for word in ("--config-dir", own)]
-    environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
-    environment |= {OUTCOME: str(left), PROGRESS: str(folder / PROGRESS_FILE)}
-    environment |= {PARENT: str(os.getpid()), PROBES: str(folder.parent / "network")}
-    environment |= {"PYTHONUNBUFFERED": "1"}
 
-    def be_deaf() -> None:
-        for number in deaf_to:
-            signal.signal(number, signal.SIG_IGN)
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        words: str,
+        folder: Path,
+        *,
+        config_dirs: Sequence[str] | None = None,
+        deaf_to: Sequence[signal.Signals] = (),
+        waits: bool = False,
+    ) -> None:
+        self._words, self._folder = words, folder
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for old in (LEFT, ENDED, PROGRESS_FILE):  # of an earlier sweep, or attempt
+            (folder / old).unlink(missing_ok=True)
+        if config_dirs is None:
+            config_dirs = [str(own) for own in config_folders()[:-1]]
+        command = [sys.executable, "-m", "benchmark"]
+        command += [word for own in config_dirs for word in ("--config-dir", own)]
+        environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
+        environment |= {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
+        environment |= {PARENT: str(os.getpid()), PROBES: str(folder.parent / "network")}
+        environment |= {"PYTHONUNBUFFERED": "1"}
+        theirs: int | None = None
+        self._turn: int | None = None
+        if waits:
+            theirs, self._turn = os.pipe()
+        if theirs is not None:
+            environment[TURN] = str(theirs)
 
-    start = time.monotonic()
-    with disk_errors(log), log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(
+        def be_deaf() -> None:
+            for number in deaf_to:
+                signal.signal(number, signal.SIG_IGN)
+
+        self.process = subprocess.Popen(
             [*command, *overrides, "hydra.mode=RUN"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
             preexec_fn=be_deaf if deaf_to else None,
+            pass_fds=() if theirs is None else (theirs,),
         )
-        on_start(process)
-        reader = threading.Thread(target=_write_plain, args=(process.stdout, file), daemon=True)
-        reader.start()
-        try:
-            status = _wait(process)
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-            # A terminal tells the job as well. Whoever told this process alone means both.
-            stop(process, grace=_GRACE)
-        on_end(status)
-        # Something that the job left behind may hold the pipe open for ever.
-        reader.join(timeout=5)
-        told = json.loads(left.read_text()) if left.exists() else {}
-    outcome = JobOutcome(words, status, log, told, time.monotonic() - start)
-    ended = {"status": status, "told": told, "seconds": outcome.seconds}
-    with contextlib.suppress(StoreError):  # the job itself has told of a full disk
-        write_whole(folder / ENDED, json.dumps(ended).encode())
-    return outcome
+        if theirs is not None:
+            os.close(theirs)
+
+    def finish(self, on_end: Callable[[int], None] = lambda status: None) -> JobOutcome:
+        """Let it work, to its end.
+
+        Args:
+            on_end: is given its status, before anybody else is.
+        """
+        folder, process = self._folder, self.process
+        log, left = folder / "log.txt", folder / LEFT
+        start = time.monotonic()
+        with disk_errors(log), log.open("w", encoding="utf-8") as file:
+            if self._turn is not None:
+                with contextlib.suppress(BrokenPipeError):  # it has died; its status tells
+                    os.write(self._turn, b".")
+            reader = threading.Thread(target=_write_plain, args=(process.stdout, file), daemon=True)
+            reader.start()
+            try:
+                status = _wait(process)
+            except KeyboardInterrupt:
+                status = INTERRUPTED
+                # A terminal tells the job as well. Whoever told this process alone means both.
+                stop(process, grace=_GRACE)
+            on_end(status)
+            # Something that the job left behind may hold the pipe open for ever.
+            reader.join(timeout=5)
+            told = json.loads(left.read_text()) if left.exists() else {}
+        self._close()
+        outcome = JobOutcome(self._words, status, log, told, time.monotonic() - start)
+        ended = {"status": status, "told": told, "seconds": outcome.seconds}
+        with contextlib.suppress(StoreError):  # the job itself has told of a full disk
+            write_whole(folder / ENDED, json.dumps(ended).encode())
+        return outcome
+
+    def discard(self) -> None:
+        """End it; for one that still waits. Once it has ended, nothing happens."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
 
 
 def read_ended(words: str, folder: Path) -> JobOutcome | None:

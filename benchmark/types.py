@@ -119,6 +119,8 @@ class Segmenter(Protocol):
     - ``libraries: tuple[str, ...]``: distributions whose versions shape its results;
     - ``requires: tuple[str, ...]``: what has to be installed, as requirements
       (``"cellpose>=4"``); else the model is skipped, with ``install: str`` as the command;
+    - ``imports: tuple[str, ...]``: modules that take seconds to import; a sweep has the next job
+      import them while one works;
     - ``find_weights(chosen, folder, unpickle) -> WeightsChoice`` (static method): for adapters
       with a parameter ``weights``; they are built with a `Weights` in its place;
     - ``device`` as a parameter of its constructor: it is built with the device type;

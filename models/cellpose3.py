@@ -42,6 +42,7 @@ class Cellpose3:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
+    imports: ClassVar[tuple[str, ...]] = ("cellpose.models",)
     requires: ClassVar[tuple[str, ...]] = ("cellpose<4",)
     install: ClassVar[str] = (
         "python -m venv .venv-cellpose3 && "

@@ -40,6 +40,7 @@ class CellposeSam:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
+    imports: ClassVar[tuple[str, ...]] = ("cellpose.models",)
     requires: ClassVar[tuple[str, ...]] = ("cellpose>=4,<5",)
     install: ClassVar[str] = 'pip install -e ".[models]"'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")

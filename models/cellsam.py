@@ -41,6 +41,7 @@ class CellSAM:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellSAM",)
+    imports: ClassVar[tuple[str, ...]] = ("cellSAM.model",)
     requires: ClassVar[tuple[str, ...]] = ("cellSAM",)
     install: ClassVar[str] = (
         "python -m venv .venv-cellsam && "

@@ -21,6 +21,7 @@ class MicroSam:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("micro-sam",)
+    imports: ClassVar[tuple[str, ...]] = ("micro_sam.instance_segmentation",)
     requires: ClassVar[tuple[str, ...]] = ("micro-sam>=1.8,<2",)
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")

@@ -64,6 +64,7 @@ class Sam2:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("sam2",)
+    imports: ClassVar[tuple[str, ...]] = ("sam2.automatic_mask_generator",)
     requires: ClassVar[tuple[str, ...]] = ("sam2>=1.1,<2",)
     install: ClassVar[str] = 'pip install -e ".[models]"'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")

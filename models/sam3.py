@@ -50,6 +50,7 @@ class Sam3:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
+    imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     install: ClassVar[str] = 'pip install -e ".[models]"'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")

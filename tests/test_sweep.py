@@ -12,7 +12,7 @@ from helpers.runs import assert_sound, command, environment, run
 
 from benchmark.errors import INTERRUPTED, StoreError
 from benchmark.store import RunStore
-from benchmark.sweep import OUTCOME, JobOutcome, leave_outcome, run_job, summarise
+from benchmark.sweep import OUTCOME, JobOutcome, JobProcess, leave_outcome, summarise
 
 
 def test_every_job_runs_whatever_became_of_those_before_and_the_summary_tells_all(tmp_path):
@@ -103,7 +103,7 @@ def test_what_an_earlier_sweep_left_in_the_folder_is_not_told_again(tmp_path, mo
     (tmp_path / "0").mkdir()
     monkeypatch.setenv(OUTCOME, str(tmp_path / "0" / "outcome.json"))
     leave_outcome({"model": "old"})
-    found = run_job(["action=nonsense"], "action=nonsense", tmp_path / "0")
+    found = JobProcess(["action=nonsense"], "action=nonsense", tmp_path / "0").finish()
     assert found.status == 2 and found.told == {}
 
 

@@ -14,7 +14,7 @@ from helpers.runs import command, environment
 from rich.console import Console
 
 from benchmark import console, view
-from benchmark.sweep import ENDED, LEFT, PROGRESS_FILE, JobOutcome, read_ended, run_job
+from benchmark.sweep import ENDED, LEFT, PROGRESS_FILE, JobOutcome, JobProcess, read_ended
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
@@ -121,7 +121,7 @@ def test_a_log_has_no_control_characters_whatever_a_library_prints(tmp_path, mon
     monkeypatch.setattr(subprocess, "Popen", noisy)
     for name in (LEFT, ENDED, PROGRESS_FILE):
         (tmp_path / name).write_text('{"msa": "of an earlier sweep"}')
-    found = run_job(["a=b"], "a=b", tmp_path)
+    found = JobProcess(["a=b"], "a=b", tmp_path).finish()
     lines = found.log.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "plain \u00b5" and lines[1] == "100%|####|"
     assert re.fullmatch(r"red +after a tab\ufffd", lines[2]) and lines[3] == "not ended by a line"

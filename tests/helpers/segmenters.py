@@ -44,6 +44,12 @@ class Traced:
         return _ODD[demanded(self.sample) or self.fate](self, labels)
 
 
+class Importing(Traced):
+    """A sweep may import its library ahead of time."""
+
+    imports = ("helpers.slow_library", "no_such_library")
+
+
 class Unloadable:
     """Can't be built."""
 
