@@ -158,7 +158,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="data.root, the folder that holds dsb/train")
     add("--output", type=Path, required=True, help="folder for weights, log, checkpoint")
-    add("--steps", type=int, default=4400, help="of the whole training")
+    add("--steps", type=int, default=2500, help="of the whole training")
     add("--seed", type=int, default=0, help="of parameters and crops")
     add("--threads", type=int, default=2, help="1 on a machine that others use")
     add("--revision", default="unknown", help="of the code, for the log")

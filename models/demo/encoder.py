@@ -104,9 +104,12 @@ class DemoEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.coarse = nn.Conv2d(widths[2], WIDTH, 1)
         self.neck = Norm(WIDTH)
         with torch.no_grad():
-            # At first places go into the embedding as they are, the mean of a cell's quarters, and
-            # nothing is taken for an object.
-            self.code.weight.copy_(torch.eye(WIDTH).repeat_interleave(4, 1)[..., None, None] / 2)
+            # At first nothing is taken for an object, and of each quarter's place a quarter of the
+            # frequencies goes into the embedding as it is: those that one head of the mask
+            # decoder's attentions compares. So each head decides on a quarter of its own.
+            channels = torch.arange(WIDTH)
+            self.code.weight.zero_()
+            self.code.weight[channels, 4 * channels + channels // 2 % 4] = 1
             self.place[1].bias[0] = -1.5
 
     def forward(self, images: Tensor) -> Tensor:

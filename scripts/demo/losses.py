@@ -23,7 +23,7 @@ _WEIGHTS = {
     "center": 4.0,
     "boundary": 4.0,
     "place": 0.5,
-    "offset": 0.5,
+    "offset": 2.0,
     "mask": 1.0,
     "mask_dice": 1.0,
     "iou": 1.0,

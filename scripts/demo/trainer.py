@@ -18,6 +18,7 @@ from benchmark.errors import UsageError
 from demo.crops import Batch, Shape
 from demo.feed import Plan
 from demo.losses import losses
+from demo.optimizer import Optimizer
 from models.demo.network import build_decoder, build_sam
 
 
@@ -42,7 +43,7 @@ class Settings:
     """
 
     seed: int = 0
-    steps: int = 4400
+    steps: int = 2500
     rate: float = 1.5e-3
     warm_up: int = 200
     decay: float = 0.02
@@ -99,15 +100,7 @@ class Trainer:
         self._pool = ThreadPoolExecutor(threads)
         self.networks = Networks()
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
-        decayed, free = [], []
-        for name, value in self.networks.named_parameters():
-            # SAM's way to encode boxes and masks gets no gradient here, and keeps its first values.
-            (decayed if value.ndim > 1 and "embed" not in name else free).append(value)
-        groups = [
-            {"params": decayed, "weight_decay": settings.decay},
-            {"params": free, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+        self._optimizer = Optimizer(self.networks, settings.rate, settings.decay)
 
     def train(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step on the mean over batches.
@@ -115,9 +108,7 @@ class Trainer:
         Returns:
             The losses' parts by name, the mean over batches, `total` and `gradient` besides.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.networks.zero_grad(set_to_none=True)
         seen: dict[str, float] = {}
         for parts, gradients in self._pool.map(self._part, batches):
             for name, part in parts.items():
@@ -129,7 +120,7 @@ class Trainer:
         length = nn.utils.clip_grad_norm_(
             self.networks.parameters(), self.settings.norm, error_if_nonfinite=True
         )
-        self.optimizer.step()
+        self._optimizer.step(self._rate())
         self.step += 1
         self._average()
         return {**seen, "gradient": float(length)}
@@ -166,7 +157,7 @@ class Trainer:
             "step": self.step,
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             # Not drawn from, see above; kept so that a later change that does can be resumed.
             "random": torch.get_rng_state(),
             "log": log,
@@ -198,7 +189,7 @@ class Trainer:
         self.step = state["step"]
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
         log: dict[str, Any] = state["log"]
         return log
