@@ -16,6 +16,9 @@ from benchmark.shard import WHOLE
 from benchmark.skips import forget_skip, leave_skip_of
 from benchmark.sweep import leave_outcome
 
+IMPORTS = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
+"""What its report wants: a sweep has the next job import it ahead."""
+
 
 def perform(job: Job) -> int:
     """Bring the run as far as was asked for, then report it.
