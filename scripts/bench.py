@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--only", default="a,b,c,d,e,f,g", help="which figures")
     parser.add_argument("--rounds", type=int, default=5, help="turns of all figures but b and e")
     parser.add_argument("--sweep-rounds", type=int, default=1, help="turns of b and e")
-    parser.add_argument("--images", type=int, default=12, help="of b")
+    parser.add_argument("--images", type=int, default=32, help="of b")
     parser.add_argument("--sweep-images", type=int, default=48, help="of e")
     parser.add_argument("--weights", default="demo", help="of b and e: by name or path")
     parser.add_argument("--seconds", type=float, default=60, help="of scoring, for c")
