@@ -44,7 +44,7 @@ def test_a_job_imports_ahead_of_its_turn_and_touches_nothing(tmp_path, traced):
     words, folders = small_job(tmp_path, "limit=1")
     job = JobProcess(words, "a", tmp_path / "0", config_dirs=folders, waits=True)
     wait_for(lambda: events(traced))
-    time.sleep(0.5)
+    time.sleep(2)
     assert [event for event, *_ in events(traced)] == ["import"]
     assert not (tmp_path / "results").exists() and not (tmp_path / "datasets").exists()
     outcome = job.finish()
