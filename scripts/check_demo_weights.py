@@ -4,7 +4,7 @@
 
 Runs Otsu, AMG, AIS and APG through the benchmark itself on `dsb/test` (whole frames) and on `u20s`
 (crops, as the study prepares it) below data.root; turns ten images by 90 degrees, mirrors and
-transposes them; times each mode on a 512 x 512 image. Writes `demo_weights.md` and
+transposes them; takes APG apart; times each mode on a 512 x 512 image. Writes `demo_weights.md` and
 `demo_weights.png` (examples, good and bad) into results/baselines. Runs are kept and resumed in
 results/, as those of any other command.
 """
@@ -32,6 +32,7 @@ SETS = {
 }  # fmt: skip
 TURNED = 5  # images of each set that are turned
 TIMES = 5
+STAGED = 20  # images of dsb/test by which APG is taken apart
 
 
 def main() -> None:
@@ -48,7 +49,10 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(chosen.threads)
-    lines = [*_scores(chosen.results, chosen.limit), *_symmetry(chosen), *_seconds(chosen)]
+    lines = [
+        *_scores(chosen.results, chosen.limit), *_stages(chosen), *_symmetry(chosen),
+        *_seconds(chosen),
+    ]  # fmt: skip
     page = CHECKOUT / "results" / "baselines" / "demo_weights.md"
     page.write_text("\n".join(lines) + "\n")
     _examples(chosen.results, page.with_suffix(".png"))
@@ -106,6 +110,25 @@ def _images(root: Path, count: int) -> list[Any]:
 
     folders = (root / "dsb/test/images", root / "u20s/images")
     return [tifffile.imread(p) for folder in folders for p in sorted(folder.glob("*.tif"))[:count]]
+
+
+def _stages(chosen: argparse.Namespace) -> list[str]:
+    import tifffile
+    from demo.checks import load
+    from demo.stages import stages
+
+    root = chosen.root / "dsb/test"
+    paths = sorted((root / "images").glob("*.tif"))[: min(STAGED, chosen.limit or STAGED)]
+    print("stages of apg", flush=True)
+    pairs = [(tifffile.imread(p), tifffile.imread(root / "masks" / p.name)) for p in paths]
+    found = stages(load("apg"), pairs)
+    return [
+        "", f"## Where APG loses (dsb/test, the first {len(paths)} images)", "",
+        "mSA with one stage replaced by the truth; the mean IoU of masks whose prompt lies in an "
+        "object, with that object.", "",
+        "| " + " | ".join(found) + " |", "|" + "---:|" * len(found),
+        "| " + " | ".join(f"{value:.3f}" for value in found.values()) + " |",
+    ]  # fmt: skip
 
 
 def _symmetry(chosen: argparse.Namespace) -> list[str]:

@@ -19,7 +19,7 @@ from benchmark.data.transforms import apply
 from models.weights.card import PACKAGED, cards
 
 # Seen with the weights on the card; another processor's arithmetic moves single objects.
-PINNED = {"ais": 0.438, "apg": 0.343, "amg": 0.014}
+PINNED = {"ais": 0.511, "apg": 0.518, "amg": 0.076}
 TOLERANCE = 0.02
 
 
@@ -44,9 +44,9 @@ def test_each_mode_scores_on_the_packaged_image_what_it_did(tiles, mode):
     assert np.mean(scores) == pytest.approx(PINNED[mode], abs=TOLERANCE)
 
 
-# APG is to reach 0.85 as well; with these weights its masks are not good enough (0.49 here, 0.69
-# over ten images). A swapped axis, or prompts beside their objects, would leave next to nothing.
-@pytest.mark.parametrize(("mode", "least"), [("ais", 0.85), ("apg", 0.4)])
+# APG is to reach 0.85 as well; with these weights its masks are not yet good enough (0.76 to 0.79
+# here). A swapped axis, or prompts beside their objects, would leave next to nothing.
+@pytest.mark.parametrize(("mode", "least"), [("ais", 0.85), ("apg", 0.7)])
 def test_turned_images_give_turned_labels(tiles, mode, least):
     """Random weights could not show a swapped axis: what they find means nothing either way."""
     found = symmetry(load(mode), [image for image, _ in tiles])
