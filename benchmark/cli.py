@@ -211,7 +211,7 @@ def _perform(config: Any) -> int:
 
     job = make_job(config, HydraConfig.get().overrides.task)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
-    wait_for_turn((*job.imports, *action.IMPORTS) if hasattr(action, "IMPORTS") else ())
+    wait_for_turn(action.imports(job) if hasattr(action, "imports") else ())
     try:
         status: int = action.perform(job)
     except MemoryError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,14 +76,6 @@ class Job:
             UsageError: there is none of that name.
         """
         return find_class(str(self.settings.model["_target_"]))
-
-    @property
-    def imports(self) -> Sequence[str]:
-        """Modules that the model will import, as far as its adapter tells; none of a wrong name."""
-        try:
-            return getattr(self.adapter, "imports", ())
-        except UsageError:  # told of when the job begins
-            return ()
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

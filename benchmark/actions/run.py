@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from benchmark.console import complain, note
@@ -16,8 +17,15 @@ from benchmark.shard import WHOLE
 from benchmark.skips import forget_skip, leave_skip_of
 from benchmark.sweep import leave_outcome
 
-IMPORTS = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
-"""What its report wants: a sweep has the next job import it ahead."""
+_DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
+
+
+def imports(job: Job) -> Sequence[str]:
+    """Modules that it will want: a sweep has the next job import them ahead."""
+    try:
+        return (*getattr(job.adapter, "imports", ()), *_DRAWING)
+    except UsageError:  # no such adapter; told of when the job begins
+        return ()
 
 
 def perform(job: Job) -> int:
