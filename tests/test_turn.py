@@ -62,6 +62,7 @@ def test_a_job_that_never_gets_its_turn_is_gone_without_a_trace(tmp_path, traced
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_the_next_job_of_a_sweep_has_imported_before_the_one_at_work_ends(tmp_path):
     trace = tmp_path / "trace"
     finished = run(
