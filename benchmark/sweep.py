@@ -206,6 +206,8 @@ class JobProcess:
         """End it; for one that still waits. Once it has ended, nothing happens."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self._close()
 
     def _close(self) -> None:

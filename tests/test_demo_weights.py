@@ -10,6 +10,7 @@ import torch
 from demo.checks import load, symmetry
 from demo.pictures import EXCLUDED
 from demo.scoring import accuracy
+from demo.stages import stages
 from helpers.data_sets import composed_whole
 from helpers.runs import environment
 
@@ -53,6 +54,14 @@ def test_turned_images_give_turned_labels(tiles, mode, least):
     """Random weights could not show a swapped axis: what they find means nothing either way."""
     found = symmetry(load(mode), [image for image, _ in tiles])
     assert min(found.values()) > least, found
+
+
+def test_taking_apg_apart_starts_from_what_it_gives(tiles):
+    model = load("apg")
+    found = stages(model, tiles[:1])
+    [(image, labels)] = tiles[:1]
+    assert found["as it is"] == pytest.approx(accuracy(labels, model.predict(image)), abs=0.01)
+    assert found["as it is"] < found["true masks"] <= 1 and 0 < found["mask IoU"] < 1
 
 
 def test_other_kinds_of_images_give_something_sensible():

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,10 @@ from helpers.sweeps import (
     starts,
     states,
     sweep,
+    wait_for,
 )
 
 from benchmark.store import RunStore
-
-
-def wait_for(condition, seconds=600):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.runs import command, environment, run
+from helpers.sweeps import wait_for
 
 from benchmark.errors import INTERRUPTED
 from benchmark.sweep import JobProcess
@@ -16,13 +17,6 @@ from benchmark.turn import TURN, wait_for_turn
 
 def events(trace):
     return [line.split() for line in trace.read_text().splitlines()] if trace.exists() else []
-
-
-def wait_for(found, seconds=60):
-    until = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 @pytest.fixture

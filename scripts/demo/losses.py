@@ -92,7 +92,7 @@ def prompted(
 
 
 def _quick() -> torch.autocast:
-    """Products of matrices and convolutions in bfloat16: 1.35 times as fast where a CPU has it.
+    """Products of matrices and convolutions in bfloat16: faster where a CPU has it.
 
     Not the codes of places: a number of 8 bits tells places apart that are two pixels away.
     """

@@ -2,7 +2,7 @@
 
 Muon (Jordan et al., 2024; here `torch.optim.Muon`) turns a matrix' gradient into the nearest
 orthogonal one, so that directions which are rare in the data are learned as fast as common ones.
-With everything else the same, losses after 280 steps were those that AdamW had after 900.
+In short trials, one run each, it was well ahead of AdamW alone at the same number of steps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 # Kept from Muon: lookup tables, which only ever see few of their rows; gains of single channels;
-# the head that regresses IoU, which got restless.
+# the head that regresses IoU, whose loss was higher with Muon in a trial.
 _NO_MATRICES = ("embed", "token", "scale", "iou_prediction_head")
 # Transposed convolutions have their axes in another order, and few columns.
 _NO_DIRECTIONS = ("output_upscaling",)

@@ -13,7 +13,7 @@ from models.apg import APG, Scored, prompted, suppress
 from models.common.images import to_rgb8
 from models.common.masks import Patch, cut, merge
 
-_MIN_SIZE, _BATCH, _OVERLAP = 25, 32, 0.9  # as APG has them
+_STRICTER = 0.5  # IoU
 
 
 def stages(model: APG, images: Iterable[tuple[NDArray[Any], Labels]]) -> dict[str, float]:
@@ -53,19 +53,21 @@ def _of_image(model: APG, image: NDArray[Any], true: Labels) -> dict[str, list[f
         iou = _iou(one.masks[0], true == own) if own else 0.0
         made.append((one.masks[0], float(one.scores[0]), iou))
         ious += [iou] if own else []
-    large = [part for part in made if part[0].area > _MIN_SIZE]
+    large = [part for part in made if part[0].area > model._min_size]
 
-    def scored(parts: list[tuple[Patch, float]], overlap: float = _OVERLAP) -> list[float]:
+    def scored(
+        parts: list[tuple[Patch, float]], overlap: float = model._nms_threshold
+    ) -> list[float]:
         best = Scored([p for p, _ in parts], np.array([s for _, s in parts], np.float32))
         kept = suppress(best.masks, best.scores, overlap) if best.masks else []
-        labels = merge(kept, true.shape, exclusive=True, min_size=_MIN_SIZE)
+        labels = merge(kept, true.shape, exclusive=True, min_size=model._min_size)
         return [accuracy(true, labels) or 0.0]
 
     return {
         "as it is": scored([(mask, score) for mask, score, _ in large]),
         "true masks": scored([(mask, 1.0) for mask in masks if mask is not None]),
         "true scores": scored([(mask, iou) for mask, _, iou in large]),
-        "stricter NMS": scored([(mask, score) for mask, score, _ in large], 0.5),
+        "stricter NMS": scored([(mask, score) for mask, score, _ in large], _STRICTER),
         "mask IoU": ious,
     }
 

@@ -78,8 +78,8 @@ class Trainer:
     and the step's number alone. So a training that is resumed goes on as if it had never stopped.
 
     The parts of a step run side by side, each by one thread: operations as small as these gain
-    little from two threads (a step took 2.1 s by one and 1.45 s by two). Their gradients are added
-    up in order, so weights do not depend on how many threads there are.
+    little from two threads each. Their gradients are added up in order, so weights do not depend on
+    how many threads there are.
 
     Args:
         settings: see `Settings`.
