@@ -4,7 +4,8 @@
 
 Trains on `dsb/train` below `data.root` and on drawn images of four styles. Run again with the same
 arguments, it goes on from the last checkpoint in the output folder, and ends with the weights
-that it would have ended with; so it does after a kill. Needs the `models` extra.
+that it would have ended with; so it does after a kill. `--start demo.safetensors` begins with
+weights of an earlier training instead of random ones. Needs the `models` extra.
 
 The output folder gets `demo.safetensors` (the weights, at the end), `images.json` (what was
 trained on), `log.json`, `curve.png`, `checkpoint.pt`.
@@ -47,8 +48,13 @@ def _train(chosen: argparse.Namespace) -> None:
     from demo.pictures import HELD_OUT, VALIDATED, find
     from demo.trainer import Settings, Trainer
 
+    from models.weights.digests import file_digest
+
     sizes: dict[str, Any] = {"windows": (256, 1, 2), "frames": (256, 1, 2)} if chosen.tiny else {}
-    settings = Settings(seed=chosen.seed, steps=chosen.steps, **sizes)
+    start = file_digest(chosen.start) if chosen.start else ""
+    settings = Settings(
+        seed=chosen.seed, steps=chosen.steps, rate=chosen.rate, start=start, **sizes
+    )
     source = find(chosen.data)
     chosen.output.mkdir(parents=True, exist_ok=True)
     output.write_images(chosen.output, source)
@@ -63,6 +69,8 @@ def _train(chosen: argparse.Namespace) -> None:
         log = trainer.load(checkpoint)
         log["resumed"].append(trainer.step)
         print(f"resumed at step {trainer.step}", flush=True)
+    elif chosen.start:
+        trainer.begin(output.read_weights(chosen.start))
     _add(log["revisions"], chosen.revision)
     _add(log["machines"], output.machine(chosen.threads))
 
@@ -159,7 +167,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data", type=Path, required=True, help="data.root, the folder that holds dsb/train")
     add("--output", type=Path, required=True, help="folder for weights, log, checkpoint")
     add("--steps", type=int, default=2500, help="of the whole training")
+    add("--start", type=Path, help="weights to begin with; random ones where not given")
     add("--seed", type=int, default=0, help="of parameters and crops")
+    add("--rate", type=float, default=1.5e-3, help="highest learning rate")
     add("--threads", type=int, default=2, help="1 on a machine that others use")
     add("--revision", default="unknown", help="of the code, for the log")
     add("--validate-every", type=int, default=1000, help="steps between two validations")

@@ -392,6 +392,22 @@ def test_a_resumed_training_gives_the_same_weights(collection, tmp_path):
         )
 
 
+def test_a_training_starts_from_weights_of_another(collection, tmp_path):
+    first = trained(collection, 1, 2)
+    path = tmp_path / output.WEIGHTS
+    output.write_weights(path, first.networks)
+    second = Trainer(Settings(steps=10, warm_up=2, start="sha256:1", **TINY))
+    second.begin(output.read_weights(path))
+    stored = first.networks.half().float()
+    assert same(stored, second.networks) and same(stored, second.average)
+    with pytest.raises(UsageError, match=r"other settings \(start\)"):
+        first.save(tmp_path / "checkpoint.pt", {})
+        second.load(tmp_path / "checkpoint.pt")
+    (tmp_path / "other").write_bytes(b"no weights")
+    with pytest.raises(UsageError, match="other holds no demo weights to start from"):
+        output.read_weights(tmp_path / "other")
+
+
 def test_every_part_of_the_network_is_trained(collection):
     trainer = Trainer(Settings(steps=10, **TINY))
     total, parts = losses(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.errors import UsageError
 from demo.pictures import EXCLUDED, Source
 from models.weights.digests import file_digest
 
@@ -41,6 +42,25 @@ def write_weights(path: Path, networks: Any) -> str:
     if size > LIMIT:
         raise ValueError(f"{path} has {size:,} bytes; {LIMIT:,} are allowed")
     return file_digest(path)
+
+
+def read_weights(path: Path) -> dict[str, dict[str, Any]]:
+    """What `write_weights` wrote, in single precision: parameters by network and name.
+
+    Raises:
+        UsageError: it is no file of such weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    states: dict[str, dict[str, Any]] = {"model_state": {}, "decoder_state": {}}
+    try:
+        for name, value in load_file(path).items():
+            state, _, parameter = name.partition(".")
+            states[state][parameter] = value.float()
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UsageError(f"{path} holds no demo weights to start from: {error}") from error
+    return states
 
 
 def write_images(folder: Path, source: Source) -> None:

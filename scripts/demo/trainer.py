@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class Settings:
         frames: the same of whole frames, in one of `frame_every` steps.
         frame_every: see `frames`.
         parts: of a step; the mean of their gradients is what it goes by.
+        start: digest of the weights that the training begins with; empty for random ones.
     """
 
     seed: int = 0
@@ -54,6 +55,7 @@ class Settings:
     frames: tuple[int, int, int] = (1024, 1, 12)
     frame_every: int = 4
     parts: int = 2
+    start: str = ""
 
     @property
     def plan(self) -> Plan:
@@ -101,6 +103,16 @@ class Trainer:
         self.networks = Networks()
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
         self._optimizer = Optimizer(self.networks, settings.rate, settings.decay)
+
+    def begin(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Start from parameters that were trained before, `Settings.start` tells which.
+
+        Args:
+            states: of SAM (`model_state`) and of the decoder (`decoder_state`).
+        """
+        for networks in (self.networks, self.average):
+            networks.sam.load_state_dict(states["model_state"])
+            networks.decoder.load_state_dict(states["decoder_state"])
 
     def train(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step on the mean over batches.
