@@ -2,9 +2,10 @@
 
     python scripts/bench.py [--only a,d] [--weights demo] [...]
 
-Figures (a) to (g) are compared side by side in one run, in turns, as medians. With all of them,
-the table also goes to results/baselines/bench.txt. On a machine that does other things besides,
-no figure means much: what two busy processes do against one is measured first, and told.
+Each figure, (a) to (g), compares side by side in one run, in turns, as medians. Its lines also go
+to results/baselines/bench.txt, in place of those of an earlier run, with the machine and the commit
+that they were measured on. On a machine that does other things besides, no figure means much: what
+two busy processes do against one is measured first, and told.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,16 +61,25 @@ def main() -> None:
         unknown = sorted(set(chosen) - measure.keys())
         if unknown:
             parser.error(f"there is no figure {', '.join(unknown)}")
-        lines = [*_machine(), "", *_HEADER]
-        print("\n".join(lines), flush=True)
+        machine = _machine()
+        print("\n".join([*machine, "", *_HEADER]), flush=True)
         for letter in sorted(chosen):
             print(f"figure {letter}", file=sys.stderr)
+            lines = []
             for figure in measure[letter]():
                 lines.append(_line(figure))
                 print(lines[-1], flush=True)
-    if set(chosen) == measure.keys():
-        BASELINE.write_text("\n".join(lines) + "\n")
-        print(f"written to {BASELINE}", file=sys.stderr)
+            _write(BASELINE, letter, [*machine, "", *_HEADER, *lines])
+    print(f"written to {BASELINE}", file=sys.stderr)
+
+
+def _write(path: Path, letter: str, lines: Sequence[str]) -> None:
+    """Put a figure's lines into the file, in the place of those that it had."""
+    text = path.read_text() if path.exists() else ""
+    parts = [part.strip() for part in re.split(r"(?m)^(?=Figure \w$)", text) if part]
+    kept = [part for part in parts if not part.startswith(f"Figure {letter}\n")]
+    own = "\n".join([f"Figure {letter}", *lines])
+    path.write_text("\n\n".join(sorted([*kept, own])) + "\n")
 
 
 _HEADER = ("| figure | what | value | wanted | holds | rounds |", "|---|---|---|---|---|---|")

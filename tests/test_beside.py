@@ -51,13 +51,20 @@ def test_what_reading_raises_is_raised_where_it_is_asked_for_and_the_next_goes_o
 
 
 def test_nothing_is_read_any_more_once_nobody_asks():
-    read = []
-    reading = ahead(lambda n: read.append(n) or time.sleep(0.02), range(100), depth=3)
+    read, begun, go_on = [], threading.Event(), threading.Event()
+
+    def wait(item):
+        read.append(item)
+        if item == 1:
+            begun.set()
+            go_on.wait(20)
+
+    reading = ahead(wait, range(100), depth=3)
     next(reading)
+    assert begun.wait(20)
+    threading.Timer(0.3, go_on.set).start()  # only after closing has begun to wait
     reading.close()
-    known = list(read)
-    time.sleep(0.1)
-    assert read == known and len(known) <= 4
+    assert read == [0, 1], "neither those that waited their turn, nor any after"
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -107,6 +114,17 @@ def test_after_a_fault_nothing_more_is_done_and_the_fault_is_told():
         behind.give(lambda: done.append(2))
         behind.finish()
     assert done == [1]
+
+
+def test_what_is_done_is_told_before_the_queue_is_full():
+    with Behind(5) as behind:
+        assert behind.give(lambda: 1) == []
+        told = []
+        for _ in range(3):
+            time.sleep(0.1)
+            told += behind.give(lambda: 2)
+        assert told[0] == 1
+        behind.finish()
 
 
 def test_left_by_an_interruption_it_does_what_it_was_given():

@@ -2,13 +2,17 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from helpers.runs import do, make_job
+from helpers.runs import PROTOCOLS, do, make_job
 
 from benchmark import rescore
 from benchmark.actions import evaluate
 from benchmark.errors import DONE, PARTIAL, DataError, StoreError
+from benchmark.protocol import Protocol
+from benchmark.rescore import differences_from_elf
 
 
 def scores(job):
@@ -96,6 +100,12 @@ def test_a_killed_worker_is_one_clear_error_and_scores_stay_whole(done):
     assert score_again(done, 2)[0] == DONE
 
 
+def test_samples_without_a_prediction_leave_the_status_at_partial(root, capsys):
+    do(make_job(root, limit=2))
+    assert score_again(root, 1)[0] == PARTIAL
+    assert "2 of 4 requested samples have no stored prediction" in capsys.readouterr().err
+
+
 def test_elf_agrees_by_two_workers_and_a_difference_is_told(done, monkeypatch, capsys):
     pytest.importorskip("elf", reason="python-elf is not installed")
     job = make_job(done)
@@ -107,3 +117,10 @@ def test_elf_agrees_by_two_workers_and_a_difference_is_told(done, monkeypatch, c
     assert evaluate.perform(job) == PARTIAL
     told = capsys.readouterr()
     assert "DIFFER in 4" in told.out and "elf's 0.5" in told.err
+
+
+def test_an_image_without_objects_that_is_left_out_of_means_still_equals_elf():
+    pytest.importorskip("elf", reason="python-elf is not installed")
+    nothing = np.zeros((8, 8), np.uint32)
+    one = SimpleNamespace(read=lambda: (nothing, nothing), entry=None, record=None)
+    assert list(differences_from_elf([one], Protocol(**PROTOCOLS["clean"]), 1)) == [None]
