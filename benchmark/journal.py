@@ -29,18 +29,19 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def append(self, writer: str, *rows: dict[str, Any]) -> None:
+    def append(self, writer: str, *rows: dict[str, Any] | str) -> None:
         """Add rows and flush them to the disk, once for all of them.
 
         Args:
             writer: names the file; nobody else may append under the same name.
-            rows: JSON-able.
+            rows: JSON-able, or already a line of canonical JSON.
 
         Raises:
             StoreError: it could not be written; the file is as it was before.
         """
         path = self.folder / f"{writer}.jsonl"
-        lines = "".join(canonical_json(row) + "\n" for row in rows).encode()
+        texts = (row if isinstance(row, str) else canonical_json(row) for row in rows)
+        lines = "".join(f"{text}\n" for text in texts).encode()
         with disk_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             is_new = not path.exists()

@@ -20,7 +20,7 @@ from benchmark.store import RunStore
 from benchmark.types import Labels
 
 Told = TypeVar("Told")
-Scored = tuple[dict[str, Any], dict[str, Any]]
+Scored = tuple[dict[str, Any], str]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def stored(data: PreparedData, store: RunStore, entries: Sequence[Entry]) -> lis
 def scored(
     predictions: Sequence[Stored], protocol: Protocol, workers: int | None
 ) -> Generator[Scored, None, None]:
-    """Each one's row of numbers and rows of objects, in order; raises as `Stored.read`."""
+    """Each one's row of numbers and line of objects, in order; raises as `Stored.read`."""
     return _each(partial(_score, protocol), predictions, workers)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmark.data.prepared import Entry
-from benchmark.digest import json_digest
+from benchmark.digest import canonical_json, json_digest
 from benchmark.match import match
 from benchmark.metrics import VERSION, object_rows, score
 from benchmark.protocol import Protocol
@@ -33,7 +33,7 @@ def score_key(basis: dict[str, Any]) -> str:
 
 def score_row(
     entry: Entry, truth: Labels, prediction: Labels, digest: str, protocol: Protocol
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], str]:
     """Score one prediction.
 
     Args:
@@ -44,7 +44,8 @@ def score_row(
         protocol: how to score.
 
     Returns:
-        The row of numbers, and the rows of its objects; both JSON-able.
+        The row of numbers, JSON-able; and the row of its objects, in columns, as a line of JSON
+        already: of thousands of objects, that is cheaper to hand to another process.
     """
     overlap = match(truth, prediction)
     result = score(overlap, protocol)
@@ -58,4 +59,4 @@ def score_row(
         "both_empty": result.both_empty,
         "metrics": dict(result.metrics),
     }
-    return row, object_rows(overlap)
+    return row, canonical_json({"sample": entry.id, "prediction": digest, **object_rows(overlap)})

@@ -238,7 +238,7 @@ class RunWriter:
         self._store._records.append(self._name, asdict(record))
 
     def append_scores(
-        self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, Row]]
+        self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, str]]
     ) -> None:
         """Store what predictions scored: the objects first, so that a score has its objects.
 
@@ -246,7 +246,7 @@ class RunWriter:
             key: stands for the basis.
             basis: labels, protocol and version of the metrics; kept beside the scores.
             scored: of each prediction the row (`sample`, `prediction`, its digest, and the
-                numbers), and per true and predicted object, in columns, another.
+                numbers), and the line of its objects, which names these two as well.
 
         Raises:
             StoreError: as `append`.
@@ -258,9 +258,8 @@ class RunWriter:
                 folder.mkdir(parents=True, exist_ok=True)
             written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
-        belongs = [{name: row[name] for name in ("sample", "prediction")} for row, _ in scored]
-        objects = [of | told for of, (_, told) in zip(belongs, scored, strict=True)]
-        Journal(self._store.path / "objects" / key).append(self._name, *objects)
+        objects = Journal(self._store.path / "objects" / key)
+        objects.append(self._name, *(line for _, line in scored))
         Journal(folder).append(self._name, *(row for row, _ in scored))
 
     def _still_mine(self) -> None:

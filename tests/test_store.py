@@ -355,7 +355,7 @@ def test_a_writer_that_lost_its_lease_stores_nothing_more(root):
         lease.write_text('{"host": "elsewhere"}')
         for write in (
             lambda: writer.append(Record("s", "done", 1, array_digest(labels)), labels),
-            lambda: writer.append_scores("key", {}, [({"sample": "s", "prediction": ""}, {})]),
+            lambda: writer.append_scores("key", {}, [({"sample": "s", "prediction": ""}, "{}")]),
         ):
             with pytest.raises(StoreError, match="another process took over the run"):
                 write()
