@@ -18,6 +18,8 @@ from benchmark.digest import canonical_json
 from benchmark.errors import StoreError
 from benchmark.files import disk_errors, sync_folder
 
+_BLOCK = 1 << 16  # bytes that are looked at together for the end of a line
+
 
 class Journal:
     """The rows of one kind in a run.
@@ -89,10 +91,23 @@ class Journal:
         """
         for path in filter(lambda path: mine(path.stem), self.folder.glob("*.jsonl")):
             with disk_errors(path):
-                content = path.read_bytes()
-                whole = content.rfind(b"\n") + 1
-                if whole < len(content):
+                whole = _end_of_lines(path)
+                if whole < path.stat().st_size:
                     os.truncate(path, whole)
+
+
+def _end_of_lines(path: Path) -> int:
+    """Bytes to the end of the last whole line; from the back, as a file may hold gigabytes."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _BLOCK)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+    return 0
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -32,7 +32,9 @@ def test_rows_of_all_writers_are_read_in_order(journal):
     assert samples(journal) == ["s0", "s1", "s2", "later"]
 
 
-def test_a_last_line_torn_at_any_byte_is_passed_over_and_repaired(journal):
+@pytest.mark.parametrize("block", [1, 5, 1 << 16])
+def test_a_last_line_torn_at_any_byte_is_passed_over_and_repaired(journal, block, monkeypatch):
+    monkeypatch.setattr(journal_module, "_BLOCK", block)
     path = journal.folder / "a.jsonl"
     whole = path.read_bytes()
     two = whole.rindex(b"\n", 0, -1) + 1
@@ -43,6 +45,9 @@ def test_a_last_line_torn_at_any_byte_is_passed_over_and_repaired(journal):
         assert path.read_bytes() == whole[:two]
         journal.append("a", {"sample": "again"})
         assert samples(journal) == ["s0", "s1", "again"]
+    path.write_bytes(whole[:3])  # not even one line
+    journal.repair()
+    assert path.read_bytes() == b""
 
 
 @pytest.mark.parametrize("damage", [b'{"sam\x00\x00', b"\xff\xfe", b"", b"[1]", b"7"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
+from benchmark.beside import Behind
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry
 from benchmark.errors import DONE, PARTIAL, UsageError
@@ -56,13 +57,22 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         with (
             Steps(f"scoring {job.model_name} on {job.data.name}", len(entries)) as steps,
             closing(scored(samples, job.protocol, job.settings.workers)) as outcomes,
+            Behind[list[Scored]](1) as behind,  # nobody waits for the disk
         ):
+
+            def write(some: list[Scored]) -> list[Scored]:
+                writer.append_scores(job.score_key, job.score_basis, some)
+                return some
+
+            def tell(written: Iterable[list[Scored]]) -> None:
+                for row, _ in chain.from_iterable(written):
+                    steps.advance(row["sample"])
+
             for some in _batches(outcomes, BATCH):
                 for row, _ in some:
                     row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
-                writer.append_scores(job.score_key, job.score_basis, some)
-                for row, _ in some:
-                    steps.advance(row["sample"])
+                tell(behind.give(partial(write, some)))
+            tell(behind.finish())
     result = load_result(job.store, job.score_key, job.protocol.name)
     if result is not None:
         show([result])
