@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -124,20 +123,21 @@ def crowded(scratch: str, least: float, size: int = 1536) -> dict[str, Any]:
         for kind, written in content.items():
             (folder / kind / f"{number:05d}.tif").write_bytes(written)
 
-    def run(samples: int) -> float:
+    def run(samples: int) -> None:
         for number in range(samples):
             write(number)
         command("-m", "benchmark", *words)
-        begin = time.perf_counter()
-        command("-m", "benchmark", *words, "action=evaluate", "workers=1")
-        return time.perf_counter() - begin
+
+    def evaluated(samples: int) -> float:
+        run(samples)
+        return seconds(lambda: command("-m", "benchmark", *words, "action=evaluate", "workers=1"))
 
     words = [
         "model=oracle", "data=folder", "data.name=crowded",
         f"data.images={folder / 'images' / '*.tif'}", f"data.labels={folder / 'labels' / '*.tif'}",
         f"results={folder}", f"datasets={Path(scratch, 'datasets')}",
     ]  # fmt: skip
-    few, more = run(50), run(150)
+    few, more = evaluated(50), evaluated(150)
     samples = max(150, round(least / ((more - few) / 100)) + 1)
     run(samples)
     return {"samples": samples, "words": words}
