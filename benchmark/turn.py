@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 
 from benchmark.errors import INTERRUPTED
+from benchmark.garbage import uncollected
 
 TURN = "BENCHMARK_TURN"
 """Environment variable: the file descriptor from which a byte comes when it is a job's turn."""
@@ -30,7 +31,7 @@ def wait_for_turn(imports: Sequence[str]) -> None:
     if turn is None:
         return
     for name in imports:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), uncollected():
             importlib.import_module(name)
     told = os.read(int(turn), 1)
     os.close(int(turn))

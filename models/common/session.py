@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
+from benchmark.garbage import uncollected
 from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
@@ -42,7 +43,7 @@ class Session:
         """Import a library and build its model in here: no global state leaks out."""
         if self.device == "cpu":
             memory.keep()
-        with self._isolation:
+        with self._isolation, uncollected():
             yield
 
     @contextlib.contextmanager
