@@ -20,7 +20,7 @@ from benchmark.data.transforms import apply
 from models.weights.card import PACKAGED, cards
 
 # Seen with the weights on the card; another processor's arithmetic moves single objects.
-PINNED = {"ais": 0.511, "apg": 0.518, "amg": 0.076}
+PINNED = {"ais": 0.542, "apg": 0.528, "amg": 0.088}
 TOLERANCE = 0.02
 
 
@@ -45,10 +45,10 @@ def test_each_mode_scores_on_the_packaged_image_what_it_did(tiles, mode):
     assert np.mean(scores) == pytest.approx(PINNED[mode], abs=TOLERANCE)
 
 
-# APG is to reach 0.85 as well; with these weights its masks are not yet good enough (0.76 to 0.79
-# here). A swapped axis, or prompts beside their objects, would leave next to nothing.
+# Seen here: AIS 0.86 to 0.90, APG 0.77 to 0.82; scripts/check_demo_weights.py has more images. A
+# swapped axis, or prompts beside their objects, would leave next to nothing.
 @pytest.mark.parametrize(
-    ("mode", "least"), [("ais", 0.85), pytest.param("apg", 0.7, marks=pytest.mark.slow)]
+    ("mode", "least"), [("ais", 0.8), pytest.param("apg", 0.7, marks=pytest.mark.slow)]
 )
 def test_turned_images_give_turned_labels(tiles, mode, least):
     """Random weights could not show a swapped axis: what they find means nothing either way."""
@@ -90,9 +90,13 @@ def test_the_card_tells_what_they_are():
     card = cards("musam")["demo"]
     assert card.mark == "demo" and card.title == "no published model"
     assert "no published model" in card.notes and "BBBC038" in card.notes
-    log = json.loads((PACKAGED / "demo" / "log.json").read_text())
+    first, log = (
+        json.loads((PACKAGED / "demo" / name).read_text())
+        for name in ("log_first.json", "log.json")
+    )
     assert log["digest"] == card.files["weights"].digest
-    assert all(revision in card.notes for revision in log["revisions"])
+    assert log["settings"]["start"] == first["digest"]
+    assert all(revision in card.notes for revision in first["revisions"] + log["revisions"])
 
 
 def test_the_list_of_training_images_is_told_apart_from_what_is_scored():

@@ -101,7 +101,7 @@ def write_curve(path: Path, log: Mapping[str, Any]) -> None:
     """Validation mSA and the losses over steps, as a figure."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     scores, falls = figure.subplots(1, 2)
     validations = log["validation"]
     for number, mode in enumerate(("ais", "apg")):
@@ -124,5 +124,5 @@ def write_curve(path: Path, log: Mapping[str, Any]) -> None:
     for axes in (scores, falls):
         axes.grid(alpha=0.3)
         if axes.lines:
-            axes.legend(fontsize="small")
+            axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=120)
