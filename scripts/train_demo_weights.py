@@ -51,6 +51,7 @@ def _train(chosen: argparse.Namespace) -> None:
     from models.weights.digests import file_digest
 
     sizes: dict[str, Any] = {"windows": (256, 1, 2), "frames": (256, 1, 2)} if chosen.tiny else {}
+    states = output.read_weights(chosen.start) if chosen.start else None
     start = file_digest(chosen.start) if chosen.start else ""
     settings = Settings(
         seed=chosen.seed, steps=chosen.steps, rate=chosen.rate, start=start, **sizes
@@ -69,8 +70,8 @@ def _train(chosen: argparse.Namespace) -> None:
         log = trainer.load(checkpoint)
         log["resumed"].append(trainer.step)
         print(f"resumed at step {trainer.step}", flush=True)
-    elif chosen.start:
-        trainer.begin(output.read_weights(chosen.start))
+    elif states is not None:
+        trainer.begin(states)
     _add(log["revisions"], chosen.revision)
     _add(log["machines"], output.machine(chosen.threads))
 
