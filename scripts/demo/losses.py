@@ -58,8 +58,7 @@ def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tens
             sam, code, found.embedding[index : index + 1], points[index], origin[index]
         )
         wanted = labels[index][None] == objects[index][:, None, None]
-        target = F.avg_pool2d(wanted.float(), 2)
-        rows.append(_mask_losses(logits, ious, target, objects[index] > 0))
+        rows.append(_mask_losses(logits, ious, wanted, objects[index] > 0))
     parts |= {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
     return sum((_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(())), parts
 
@@ -125,7 +124,7 @@ def _place_losses(found: Tensor, places: Tensor, pure: Tensor) -> dict[str, Tens
     }
 
 
-def _mask_losses(logits: Tensor, ious: Tensor, target: Tensor, real: Tensor) -> dict[str, Tensor]:
+def _mask_losses(logits: Tensor, ious: Tensor, wanted: Tensor, real: Tensor) -> dict[str, Tensor]:
     """Of one crop's masks.
 
     APG takes the single mask, mask generation the other three: of these the best is trained, so
@@ -134,10 +133,10 @@ def _mask_losses(logits: Tensor, ious: Tensor, target: Tensor, real: Tensor) -> 
     Args:
         logits: P x 4 x h x w.
         ious: P x 4.
-        target: P x h x w, the share of each pixel that the object covers.
+        wanted: P x 2h x 2w, the object's pixels at the encoder's resolution.
         real: P, whether the point means an object at all.
     """
-    logits, target = logits / SHARPNESS, target[:, None]
+    logits, target = logits / SHARPNESS, F.avg_pool2d(wanted[:, None].float(), 2)
     near = target
     for size in ((2 * _NEAR + 1, 1), (1, 2 * _NEAR + 1)):
         near = F.max_pool2d(near, size, stride=1, padding=(size[0] // 2, size[1] // 2))
@@ -151,7 +150,9 @@ def _mask_losses(logits: Tensor, ious: Tensor, target: Tensor, real: Tensor) -> 
     dice = _dice(torch.sigmoid(logits), target)
 
     with torch.no_grad():
-        hit, wanted = logits > 0, target > 0.5
+        # As SAM enlarges a mask before it is cut: of pixels as coarse as the logits', those of
+        # an edge make an object of ten pixels look worse than it will be.
+        hit, wanted = _enlarged(logits) > 0, wanted[:, None]
         both, either = ((hit & wanted).sum(dim=(2, 3)), (hit | wanted).sum(dim=(2, 3)))
         # A point in the background means no object: whatever mask it gets is no good.
         quality = torch.where(real[:, None], both / either.clamp(min=1), 0.0)
@@ -164,6 +165,11 @@ def _mask_losses(logits: Tensor, ious: Tensor, target: Tensor, real: Tensor) -> 
         "mask_dice": (dice * share).sum(),
         "iou": (ious - quality).square().mean(),
     }
+
+
+def _enlarged(logits: Tensor) -> Tensor:
+    """P x 4 x h x w, at twice the resolution, as `Sam.postprocess_masks` interpolates."""
+    return F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _dice(found: Tensor, target: Tensor) -> Tensor:
