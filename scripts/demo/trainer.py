@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -109,10 +110,20 @@ class Trainer:
 
         Args:
             states: of SAM (`model_state`) and of the decoder (`decoder_state`).
+
+        Raises:
+            UsageError: they are of other networks.
         """
-        for networks in (self.networks, self.average):
-            networks.sam.load_state_dict(states["model_state"])
-            networks.decoder.load_state_dict(states["decoder_state"])
+        try:
+            for networks in (self.networks, self.average):
+                networks.sam.load_state_dict(states["model_state"])
+                networks.decoder.load_state_dict(states["decoder_state"])
+        except RuntimeError as error:
+            [_, difference, *_] = str(error).splitlines()
+            raise UsageError(
+                "the weights to start from are of another network: "
+                + shorten(difference.strip(), 200)
+            ) from error
 
     def train(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step on the mean over batches.
