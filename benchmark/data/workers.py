@@ -95,7 +95,7 @@ def _keep_memory() -> None:
     """Let glibc's malloc keep what is freed: the next image's arrays are as large.
 
     Left alone, it returns the memory of each image's arrays and takes it anew for the next one,
-    page by page: a tenth of the time of scoring, spent in the kernel. Elsewhere nothing is done.
+    page by page, which takes the kernel longer than it looks. Elsewhere nothing is done.
     """
     with suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(None)
