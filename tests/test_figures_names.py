@@ -1,0 +1,87 @@
+"""What the figures call methods and data sets, and which of them they compare."""
+
+import numpy as np
+import pandas as pd
+from helpers.figures import SHOWN, cell
+from helpers.figures import published as published
+
+from benchmark.report.cells import cells
+from benchmark.report.figures import entries
+from benchmark.report.published import published_cells
+
+
+def test_labels_tell_apart_what_one_name_stands_for():
+    frame = entries.entries(
+        cells(
+            [
+                cell("apg", run_id="aaaaaaaa1"),
+                cell("apg", run_id="bbbbbbbb2"),
+                cell("tiny", mark="demo", run_id="c"),
+                cell("demo_net", mark="demo", run_id="d"),
+                cell("apg", "e", source="published", run_id="", images_id=""),
+            ]
+        )
+    )
+    assert list(frame["label"]) == [
+        "apg #aaaaaa", "apg #bbbbbb", "tiny (demo)", "demo_net (demo)", "apg (published)",
+    ]  # fmt: skip
+
+
+def test_data_sets_are_told_apart_by_split_images_and_loss():
+    frame = entries.entries(
+        cells(
+            [
+                cell("a", "x", images_id="111111"),
+                cell("b", "x", images_id="222222"),
+                cell("a", "y", split="val", lost="why"),
+                cell("b", "y", split="val", run_id="z"),
+                cell("c", "z", source="published", images_id="", run_id=""),
+                cell("a", "z"),
+            ]
+        )
+    )
+    assert list(frame["group"]) == [
+        "x, test #111111", "x, test #222222", "y, val*", "y, val*", "z, test", "z, test",
+    ]  # fmt: skip
+
+
+def test_partial_controls_and_variants_are_not_compared():
+    frame = entries.entries(
+        cells(
+            [
+                cell("apg", key="apg_cc"),
+                cell("apg_boundary", key="apg_bd"),
+                cell("oracle", msa=1.0, control=True),
+                cell("slow", status="partial (1 of 2)"),
+                cell("gone", msa=np.nan, status="skipped", reason="no weights"),
+            ]
+        )
+    )
+    rows, left_out = entries.comparable(entries.main(frame))
+    assert list(rows["label"]) == ["apg"]
+    assert left_out.startswith("Not compared: 1 result,")
+    alone = frame[frame["key"] != "apg_cc"]
+    assert "apg_boundary" in set(entries.main(alone)["label"])
+
+
+def test_the_studys_main_figure_has_its_seven_methods(published):
+    assert set(entries.main(published)["label"]) == set(SHOWN)
+
+
+def test_complete_block_keeps_the_most_cells():
+    table = pd.DataFrame(
+        {"a": [1, 1, 1, 1.0], "b": [1, 1, 1, np.nan], "c": [np.nan, np.nan, np.nan, 1.0]}
+    )
+    block = entries.complete_block(table)
+    assert block.shape == (3, 2)
+    assert list(block.columns) == ["a", "b"]
+    assert entries.complete_block(table[["a"]]).shape == (4, 1)
+
+
+def test_demonstration_weights_stand_beside_published_numbers_only_when_asked():
+    mine = [cell("tiny", "livecell", mark="demo"), cell("tiny", "own", mark="demo")]
+    frame = pd.concat([published_cells(), cells(mine)], ignore_index=True)
+    rows, left_out = entries.without_demo(entries.entries(frame))
+    assert list(rows.loc[rows["mark"] == "demo", "data"]) == ["own"]
+    assert left_out.startswith("Left out: 1 run of demonstration weights")
+    assert entries.without_demo(entries.entries(cells(mine)))[1] == ""
