@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.reports import markdown_cells, run
 from rich.console import Console
-from test_report import markdown_cells, run
 from test_study import some
 
 from benchmark.report import render

@@ -1,7 +1,7 @@
 """Weights in the tables: by name, with what a reader has to know, and only where there are any."""
 
 import pytest
-from test_report import printed, read_csv, run
+from helpers.reports import printed, read_csv, run
 
 from benchmark.report import tables
 from benchmark.types import Weights

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.reports import run
 from scipy.stats import rankdata
 from test_published import row
-from test_report import run
 
 from benchmark.report.cells import cells, cells_of_runs
 from benchmark.report.published import published_cells
