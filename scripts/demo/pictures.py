@@ -31,8 +31,8 @@ _DRAWN_SIZE = 256
 _DRAWING_SEED = 715_517
 
 # By the first twelve digits of their names. Stage 1 of the Data Science Bowl and BBBC039 share
-# images, and some of its images are neighbours in depth; tests/test_demo_model.py looks for such
-# pairs.
+# images, and some of its images are neighbours in depth; tests/test_demo_pictures.py looks for
+# such pairs.
 EXCLUDED = {
     **dict.fromkeys(
         (
