@@ -5,10 +5,6 @@ import signal
 
 import pytest
 from helpers.runs import do, make_job
-from helpers.sites import cells as cells
-from helpers.sites import every as every
-from helpers.sites import results as results
-from helpers.sites import site as site
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and every process below it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -1,6 +1,6 @@
 """A site of finished runs and published numbers, some with names that mean harm.
 
-It takes half a minute; `conftest.py` has its fixtures, so that several files share the one.
+It takes long; `report_site/conftest.py` has its fixtures, so that several files share the one.
 """
 
 from dataclasses import replace

@@ -268,6 +268,7 @@ def test_theme_follows_the_system_and_the_button(open_page, scheme):
 
 
 @needs_chromium
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 400, 1280])
 def test_every_page_fits_its_width_and_says_nothing_on_the_console(open_page, site, width):
     pages = list(site.rglob("*.html"))
