@@ -91,11 +91,12 @@ def settled(cell: Cell, study: Study, any_device: bool) -> JobOutcome | None:
     try:
         state = study.of_job(job)
         told = {"model": job.model_name, "data": str(job.settings.data["name"])}
-        if job.settings.overwrite is Overwrite.missing and state.is_complete and state.store:
+        # Without its prepared data, whose digests it has to fit, a run is known by name alone.
+        prepared = job.prepared if state.is_complete else None
+        if job.settings.overwrite is Overwrite.missing and prepared and state.store:
             here = any_device or state.device == job.device
             if here and (state.store.path / "report" / "table.csv").exists():
-                assert job.prepared is not None
-                result = load_result(state.store, job.score_key_on(job.prepared), job.protocol.name)
+                result = load_result(state.store, job.score_key_on(prepared), job.protocol.name)
                 told |= summary_of(result) if result else {}
                 return JobOutcome(cell.words, DONE, None, told | {"state": "done"}, 0.0)
         if state.obstacle and not state.is_complete:

@@ -1,6 +1,7 @@
 """What a sweep settles without a job: what is complete, and what can't run."""
 
 import re
+import shutil
 
 from helpers.runs import do, make_job, run
 
@@ -43,6 +44,14 @@ def test_a_cell_that_is_not_what_was_done_needs_one(root):
 def test_a_run_whose_report_was_not_drawn_gets_a_job_that_draws_it(root):
     do(make_job(root))
     assert outcome(root) is None
+
+
+def test_a_cell_whose_data_is_prepared_no_more_or_was_changed_gets_a_job_that_looks(root):
+    """A whole run of that name may be of another data set, or of other parameters."""
+    finished(root)
+    shutil.rmtree(root / "datasets")
+    assert outcome(root) is None
+    assert outcome(root, level=1.2) is None
 
 
 def test_where_jobs_run_elsewhere_any_device_will_do(root, monkeypatch):
