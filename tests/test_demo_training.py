@@ -11,12 +11,14 @@ import pytest
 import torch
 from demo import output
 from demo.crops import Shape, batch
+from demo.losses import _mask_losses as mask_losses
 from demo.losses import losses
 from demo.optimizer import Optimizer
 from demo.pictures import HELD_OUT, Collection, drawn
 from demo.trainer import Settings, Trainer
 from helpers.demo_model import dsb, same
 from helpers.demo_model import one_thread as one_thread
+from torch.nn import functional as F  # noqa: N812
 
 from benchmark.errors import UsageError
 
@@ -61,6 +63,23 @@ def test_a_step_goes_by_the_mean_over_its_parts(collection):
     for value, expected in zip(trainer.networks.parameters(), networks.parameters(), strict=True):
         if expected.grad is not None:
             assert torch.allclose(value.grad, expected.grad, atol=1e-4)
+
+
+def test_a_speck_far_from_its_object_costs_although_it_is_nothing_to_a_mean():
+    wanted = torch.zeros(1, 128, 128, dtype=torch.bool)
+    wanted[:, 20:40, 20:40] = True
+    good = F.avg_pool2d(wanted[:, None].float(), 2).expand(1, 4, 64, 64) * 100 - 50
+    ious, real = torch.ones(1, 4), torch.ones(1, dtype=torch.bool)
+
+    def speck(row, column):
+        logits = good.clone()
+        logits[..., row : row + 2, column : column + 2] = 50
+        return {k: float(v) for k, v in mask_losses(logits, ious, wanted, real).items()}
+
+    whole = {k: float(v) for k, v in mask_losses(good, ious, wanted, real).items()}
+    near, far = speck(21, 21), speck(55, 55)
+    assert far["specks"] > 100 * whole["specks"] and near["specks"] == whole["specks"]
+    assert far["mask"] - whole["mask"] < 0.1 * (far["specks"] - whole["specks"])
 
 
 def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():

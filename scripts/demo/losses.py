@@ -17,6 +17,9 @@ from models.demo.encoder import OFFSET
 # network's logits are this many times those.
 SHARPNESS = 8.0
 _NEAR = 6  # pixels of a mask beyond its object where every pixel counts in full
+# A pixel far from its object is nothing to a mean, but to mask generation it is: the mask's box, by
+# which copies are told, then reaches across the image, and each such speck becomes an object.
+_SPECKS = 16  # pixels, the worst of those farther away
 _WEIGHTS = {
     "foreground": 1.0,
     "foreground_dice": 1.0,
@@ -27,6 +30,7 @@ _WEIGHTS = {
     # APG's masks are what it loses by, see scripts/demo/stages.py.
     "mask": 2.0,
     "mask_dice": 2.0,
+    "specks": 1.0,
     "iou": 1.0,
 }
 
@@ -141,13 +145,15 @@ def _mask_losses(logits: Tensor, ious: Tensor, wanted: Tensor, real: Tensor) -> 
     for size in ((2 * _NEAR + 1, 1), (1, 2 * _NEAR + 1)):
         near = F.max_pool2d(near, size, stride=1, padding=(size[0] // 2, size[1] // 2))
     near = (near > 0).float()
+    far = 1 - near
     # Both regions count alike, however much larger than an object the crop is.
     share_near, share_far = (
-        region / region.sum(dim=(2, 3), keepdim=True).clamp(min=1) for region in (near, 1 - near)
+        region / region.sum(dim=(2, 3), keepdim=True).clamp(min=1) for region in (near, far)
     )
     wrong = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
     entropy = (wrong * (share_near + share_far)).sum(dim=(2, 3))
     dice = _dice(torch.sigmoid(logits), target)
+    specks = (wrong * far).flatten(2).topk(_SPECKS, sorted=False).values.mean(dim=2)
 
     with torch.no_grad():
         # As SAM enlarges a mask before it is cut: of pixels as coarse as the logits', those of
@@ -163,6 +169,7 @@ def _mask_losses(logits: Tensor, ious: Tensor, wanted: Tensor, real: Tensor) -> 
     return {
         "mask": (entropy * share).sum(),
         "mask_dice": (dice * share).sum(),
+        "specks": (specks * share).sum(),
         "iou": (ious - quality).square().mean(),
     }
 
