@@ -20,7 +20,7 @@ from benchmark.data.transforms import apply
 from models.weights.card import PACKAGED, cards
 
 # Seen with the weights on the card; another processor's arithmetic moves single objects.
-PINNED = {"ais": 0.542, "apg": 0.528, "amg": 0.088}
+PINNED = {"ais": 0.546, "apg": 0.537, "amg": 0.122}
 TOLERANCE = 0.02
 
 
