@@ -50,7 +50,8 @@ def _train(chosen: argparse.Namespace) -> None:
 
     from models.weights.digests import file_digest
 
-    sizes: dict[str, Any] = {"windows": (256, 1, 2), "frames": (256, 1, 2)} if chosen.tiny else {}
+    tiny = {"windows": (256, 2, 2, True), "frames": (256, 1, 2, False)}
+    sizes: dict[str, Any] = tiny if chosen.tiny else {}
     states = output.read_weights(chosen.start) if chosen.start else None
     start = file_digest(chosen.start) if chosen.start else ""
     settings = Settings(

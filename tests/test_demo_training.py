@@ -23,7 +23,7 @@ from torch.nn import functional as F  # noqa: N812
 from benchmark.errors import UsageError
 
 CHECKOUT = Path(__file__).parent.parent
-TINY = {"windows": (256, 1, 2), "frames": (512, 1, 2), "frame_every": 2}
+TINY = {"windows": (256, 2, 2, True), "frames": (512, 1, 2, False), "frame_every": 2}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,9 @@ def test_a_training_starts_from_weights_of_another(collection, tmp_path):
 def test_every_part_of_the_network_is_trained(collection):
     trainer = Trainer(Settings(steps=10, **TINY))
     total, parts = losses(
-        trainer.networks.sam, trainer.networks.decoder, batch(collection, Shape(256, 2, 6), 0, 1, 0)
+        trainer.networks.sam,
+        trainer.networks.decoder,
+        batch(collection, Shape(256, 3, 6, twin=True), 0, 1, 0),
     )
     total.backward()
     assert all(torch.isfinite(part) for part in parts.values())
@@ -169,7 +171,7 @@ def test_a_batch_depends_on_its_step_alone(collection):
 
 def test_a_few_steps_learn_something(collection):
     trainer = Trainer(
-        Settings(rate=5e-4, steps=30, warm_up=5, windows=(256, 1, 4), frame_every=100)
+        Settings(rate=5e-4, steps=30, warm_up=5, windows=(256, 1, 4, False), frame_every=100)
     )
     batches = trainer.settings.plan.batches(collection, 1)
     seen = [trainer.train(batches) for _ in range(12)]

@@ -25,6 +25,7 @@ from scipy import ndimage
 
 from demo.pictures import Collection, Picture, pieces
 from demo.targets import truth
+from demo.turns import COUNT, turned, turned_points
 
 SIDE = 1024
 CELL = 16  # pixels of the frame
@@ -48,11 +49,13 @@ class Shape:
         side: of the crop, in pixels of SAM's 1024; a multiple of 256.
         count: crops in a batch.
         prompts: points in each.
+        twin: whether a batch's last crop is the one before it, turned and elsewhere in the frame.
     """
 
     side: int
     count: int
     prompts: int
+    twin: bool = False
 
 
 class Batch(NamedTuple):
@@ -68,6 +71,7 @@ class Batch(NamedTuple):
         labels: B x S x S.
         points: B x P x 2, x and y in SAM's 1024, as a predictor would hand them over.
         objects: B x P, the id of the object that a point means; 0 for the background.
+        turns: B, of a twin how the crop before it was turned, see `demo.turns`; else 0.
     """
 
     grey: Floats
@@ -78,36 +82,82 @@ class Batch(NamedTuple):
     labels: NDArray[np.int32]
     points: Floats
     objects: NDArray[np.int64]
+    turns: NDArray[np.int64]
+
+
+class _Cut(NamedTuple):
+    """What a crop is made of.
+
+    Attributes:
+        grey: S x S, see `Batch`.
+        labels: S x S.
+        points: P x 2, x and y in pixels of `labels`.
+        objects: P.
+        zoom: pixels of SAM's 1024 per pixel of the image.
+    """
+
+    grey: Floats
+    labels: NDArray[np.int32]
+    points: NDArray[np.float64]
+    objects: NDArray[np.int64]
+    zoom: float
 
 
 def batch(collection: Collection, shape: Shape, seed: int, step: int, part: int) -> Batch:
     """The crops of a part of a step, which depend on nothing but the arguments."""
-    crops = []
+    crops: list[tuple[_Cut, Batch]] = []
     for index in range(part * shape.count, (part + 1) * shape.count):
         rng = np.random.default_rng([seed, step, shape.side, index])
-        crops.append(crop(collection.choose(rng), shape, rng))
-    return Batch(*(np.stack(values) for values in zip(*crops, strict=True)))
+        if shape.twin and len(crops) == shape.count - 1:
+            crops.append(_twin(crops[-1][0], shape, rng))
+        else:
+            crops.append(_drawn(collection.choose(rng), shape, rng))
+    return Batch(*(np.stack(values) for values in zip(*(one for _, one in crops), strict=True)))
 
 
 def crop(picture: Picture, shape: Shape, rng: np.random.Generator) -> Batch:
     """One crop: a batch without its first axis."""
+    return _drawn(picture, shape, rng)[1]
+
+
+def _drawn(picture: Picture, shape: Shape, rng: np.random.Generator) -> tuple[_Cut, Batch]:
+    """A crop of an image."""
     picture = _turned(picture, rng)
     zoom = SIDE / max(picture.grey.shape) * float(np.exp(rng.uniform(*np.log(_ZOOM))))
     picture, start = _placed(picture, zoom, shape.side, rng)
     grey = _scaled(picture, zoom, start, shape.side, rng)
     labels = _labels(picture.labels, zoom, start, shape.side)
-    found = truth(labels)
-    origin = rng.integers((SIDE - shape.side) // CELL + 1, size=2) * float(CELL)
-    points, objects = _prompts(labels, shape.prompts, rng)
+    origin = _origin(shape, rng)
+    cut = _Cut(grey, labels, *_prompts(labels, shape.prompts, rng), zoom)
+    return cut, _crop(cut, origin, 0)
+
+
+def _twin(cut: _Cut, shape: Shape, rng: np.random.Generator) -> tuple[_Cut, Batch]:
+    """A crop turned: every answer to it must be the first one's, turned."""
+    turn = int(rng.integers(1, COUNT))
+    grey, labels = (np.ascontiguousarray(turned(each, turn)) for each in (cut.grey, cut.labels))
+    points = turned_points(cut.points, turn, len(labels))
+    twin = cut._replace(grey=grey, labels=labels, points=points)
+    return twin, _crop(twin, _origin(shape, rng), turn)
+
+
+def _origin(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Row and column, somewhere in the frame."""
+    return rng.integers((SIDE - shape.side) // CELL + 1, size=2) * float(CELL)
+
+
+def _crop(cut: _Cut, origin: NDArray[np.float64], turn: int) -> Batch:
+    found = truth(cut.labels)
     # An image's pixel x is at x * zoom for a predictor, its centre at (x + 0.5) * zoom.
-    points = origin[::-1] + (points + 0.5) * POOL - zoom / 2
-    places, pure = _places(labels, found.offsets)
-    values = (grey[None], origin, _mean(found.maps, 2), places, pure)
+    points = origin[::-1] + (cut.points + 0.5) * POOL - cut.zoom / 2
+    places, pure = _places(cut.labels, found.offsets)
+    values = (cut.grey[None], origin, _mean(found.maps, 2), places, pure)
     return Batch(
         *(value.astype(np.float32) for value in values),
-        labels,
+        cut.labels,
         points.astype(np.float32),
-        objects,
+        cut.objects,
+        np.array(turn),
     )
 
 
@@ -118,10 +168,8 @@ def normalised(grey: Floats) -> Floats:
 
 def _turned(picture: Picture, rng: np.random.Generator) -> Picture:
     """One of the eight ways to lay an image down."""
-    turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    grey, labels = (np.rot90(each, turns) for each in (picture.grey, picture.labels))
-    if mirror:
-        grey, labels = grey.T, labels.T
+    turn = int(rng.integers(4)) + 4 * int(rng.integers(2))
+    grey, labels = (turned(each, turn) for each in (picture.grey, picture.labels))
     return picture._replace(grey=grey, labels=labels)
 
 

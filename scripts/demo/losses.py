@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from demo.crops import CELL, Batch
+from demo.turns import turned_maps
 from models.demo.encoder import OFFSET
 
 # Masks are cut from logits at 0, whatever their steepness; but SAM's stability score compares cuts
@@ -32,6 +34,9 @@ _WEIGHTS = {
     "mask_dice": 2.0,
     "specks": 1.0,
     "iou": 1.0,
+    # Answers to a crop and to its turned twin that differ: at least one of them is wrong.
+    "twin_masks": 2.0,
+    "twin_maps": 4.0,
 }
 
 
@@ -56,14 +61,16 @@ def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tens
     parts = _map_losses(logits.float(), maps)
     parts |= _place_losses(found.places.float(), places, pure)
     code = sam.prompt_encoder.get_dense_pe()
-    rows = []
+    rows, masks = [], []
     for index in range(len(grey)):
-        logits, ious = prompted(
+        own, ious = prompted(
             sam, code, found.embedding[index : index + 1], points[index], origin[index]
         )
         wanted = labels[index][None] == objects[index][:, None, None]
-        rows.append(_mask_losses(logits, ious, wanted, objects[index] > 0))
+        rows.append(_mask_losses(own, ious, wanted, objects[index] > 0))
+        masks.append(own)
     parts |= {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
+    parts |= _twin_losses(masks, logits.float(), objects > 0, batch.turns.tolist())
     return sum((_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(())), parts
 
 
@@ -172,6 +179,30 @@ def _mask_losses(logits: Tensor, ious: Tensor, wanted: Tensor, real: Tensor) -> 
         "specks": (specks * share).sum(),
         "iou": (ious - quality).square().mean(),
     }
+
+
+def _twin_losses(
+    masks: Sequence[Tensor], maps: Tensor, real: Tensor, turns: Sequence[int]
+) -> dict[str, Tensor]:
+    """How much the answers to twins differ from those to the crops before them, turned.
+
+    Args:
+        masks: of each crop, logits, P x 4 x h x w.
+        maps: logits of the decoder's maps, B x 3 x h x w.
+        real: B x P, whether the point means an object at all.
+        turns: of each crop, see `Batch`.
+    """
+    apart, unlike = maps.new_zeros(()), maps.new_zeros(())
+    twins = [(index, turn) for index, turn in enumerate(turns) if turn]
+    for index, turn in twins:
+        first, second = (torch.sigmoid(masks[i] / SHARPNESS) for i in (index - 1, index))
+        each = _dice(turned_maps(first, turn), second)[real[index]]
+        if len(each):
+            # The single mask counts as much as the other three.
+            apart = apart + (each[:, 0].mean() + each[:, 1:].mean()) / 2 / len(twins)
+        first, second = torch.sigmoid(maps[index - 1]), torch.sigmoid(maps[index])
+        unlike = unlike + (turned_maps(first, turn) - second).square().mean() / len(twins)
+    return {"twin_masks": apart, "twin_maps": unlike}
 
 
 def _enlarged(logits: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Settings:
         average: how much of the averaged weights each step keeps.
         share_drawn: the probability that a crop is of a synthetic image.
         windows: crops of most steps, in each of their parts: of how many pixels of SAM's 1024, how
-            many, points in each.
+            many, points in each, whether the last is a twin.
         frames: the same of whole frames, in one of `frame_every` steps.
         frame_every: see `frames`.
         parts: of a step; the mean of their gradients is what it goes by.
@@ -52,8 +52,8 @@ class Settings:
     norm: float = 3.0
     average: float = 0.999
     share_drawn: float = 0.25
-    windows: tuple[int, int, int] = (512, 3, 8)
-    frames: tuple[int, int, int] = (1024, 1, 12)
+    windows: tuple[int, int, int, bool] = (512, 3, 8, True)
+    frames: tuple[int, int, int, bool] = (1024, 1, 12, False)
     frame_every: int = 4
     parts: int = 2
     start: str = ""

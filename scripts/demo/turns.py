@@ -1,0 +1,39 @@
+"""The eight ways to lay a square image down: by number, 0 as it is, for images and points in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+COUNT = 8
+_QUARTERS = 4
+
+
+def turned(image: NDArray[Any], turn: int) -> NDArray[Any]:
+    """An image by its last two axes: `turn % 4` quarters anticlockwise, transposed from 4 on."""
+    found = np.rot90(image, turn % _QUARTERS, axes=(-2, -1))
+    return found.swapaxes(-2, -1) if turn >= _QUARTERS else found
+
+
+def turned_maps(maps: Tensor, turn: int) -> Tensor:
+    """The same, of a tensor."""
+    found = torch.rot90(maps, turn % _QUARTERS, dims=(-2, -1))
+    return found.transpose(-2, -1) if turn >= _QUARTERS else found
+
+
+def turned_points(points: NDArray[Any], turn: int, side: int) -> NDArray[Any]:
+    """Where points of an image come to lie.
+
+    Args:
+        points: P x 2, x and y in pixels, whole numbers in the pixels' middles.
+        turn: see `turned`.
+        side: of the image.
+    """
+    x, y = points.T
+    for _ in range(turn % _QUARTERS):
+        x, y = y, side - 1 - x
+    return np.stack([y, x] if turn >= _QUARTERS else [x, y], axis=1)
