@@ -59,7 +59,9 @@ def test_a_step_goes_by_the_mean_over_its_parts(collection):
     networks = copy.deepcopy(trainer.networks)
     batches = trainer.settings.plan.batches(collection, 1)
     trainer.train(batches)
-    sum(losses(networks.sam, networks.decoder, one)[0] / 2 for one in batches).backward()
+    sum(
+        losses(networks.sam, networks.decoder, one, bfloat16=True)[0] / 2 for one in batches
+    ).backward()
     for value, expected in zip(trainer.networks.parameters(), networks.parameters(), strict=True):
         if expected.grad is not None:
             assert torch.allclose(value.grad, expected.grad, atol=1e-4)
@@ -156,6 +158,19 @@ def test_every_part_of_the_network_is_trained(collection):
     }
     # Prompts that are never given: boxes, masks, points that are not meant.
     assert all("mask_downscaling" in name or "point_embeddings" in name for name in idle), idle
+
+
+def test_products_are_of_the_type_that_is_asked_for(collection):
+    settings = [Settings(steps=10, warm_up=2, bfloat16=quick, **TINY) for quick in (True, False)]
+    quick, exact = (trained(collection, 1, 1, Trainer(each)).networks for each in settings)
+    assert not same(quick, exact)
+    expected = Trainer(settings[1]).networks
+    [one, _] = settings[1].plan.batches(collection, 1)
+    total, _ = losses(expected.sam, expected.decoder, one, bfloat16=False)
+    again = losses(expected.sam, expected.decoder, one)[0]
+    rough = losses(expected.sam, expected.decoder, one, bfloat16=True)[0]
+    assert total == again != rough
+    assert float(rough) == pytest.approx(float(total), rel=0.02)
 
 
 def test_a_batch_depends_on_its_step_alone(collection):

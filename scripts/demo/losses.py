@@ -34,19 +34,24 @@ _WEIGHTS = {
     "mask_dice": 2.0,
     "specks": 1.0,
     "iou": 1.0,
-    # Answers to a crop and to its turned twin that differ: at least one of them is wrong.
-    "twin_masks": 2.0,
-    "twin_maps": 4.0,
+    # Answers to a crop and to its turned twin that differ: at least one of them is wrong. They
+    # differ by little, whose square is less.
+    "twin_masks": 5.0,
+    "twin_maps": 20.0,
 }
 
 
-def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+def losses(
+    sam: Any, decoder: Any, batch: Batch, bfloat16: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
     """All losses of a batch.
 
     Args:
         sam: the model, its encoder, prompt encoder and mask decoder.
         decoder: micro-sam's.
         batch: see `Batch`.
+        bfloat16: whether matrices and convolutions are multiplied so. Not the codes of places: a
+            number of 8 bits tells places apart that are two pixels away.
 
     Returns:
         What to minimise, and its parts by name, not yet weighted.
@@ -55,7 +60,7 @@ def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tens
         torch.from_numpy(values) for values in batch[:7]
     )
     objects = torch.from_numpy(batch.objects)
-    with _quick():
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         found = sam.image_encoder.features(grey, origin)
         logits = decoder.logits(found.embedding)
     parts = _map_losses(logits.float(), maps)
@@ -63,9 +68,8 @@ def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tens
     code = sam.prompt_encoder.get_dense_pe()
     rows, masks = [], []
     for index in range(len(grey)):
-        own, ious = prompted(
-            sam, code, found.embedding[index : index + 1], points[index], origin[index]
-        )
+        embedding = found.embedding[index : index + 1]
+        own, ious = prompted(sam, code, embedding, points[index], origin[index], bfloat16)
         wanted = labels[index][None] == objects[index][:, None, None]
         rows.append(_mask_losses(own, ious, wanted, objects[index] > 0))
         masks.append(own)
@@ -75,7 +79,12 @@ def losses(sam: Any, decoder: Any, batch: Batch) -> tuple[Tensor, dict[str, Tens
 
 
 def prompted(
-    sam: Any, code: Tensor, embedding: Tensor, points: Tensor, origin: Tensor
+    sam: Any,
+    code: Tensor,
+    embedding: Tensor,
+    points: Tensor,
+    origin: Tensor,
+    bfloat16: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """All four masks for each point, as SAM makes them, in a window of its frame.
 
@@ -85,6 +94,7 @@ def prompted(
         embedding: 1 x 64 x h x w, of the window.
         points: P x 2, x and y in SAM's 1024 x 1024.
         origin: row and column of the window's first pixel there.
+        bfloat16: see `losses`.
 
     Returns:
         Logits, P x 4 x 4h x 4w, the first the single mask; and the IoU that SAM expects, P x 4.
@@ -92,7 +102,7 @@ def prompted(
     height, width = embedding.shape[-2:]
     row, column = (int(value) // CELL for value in origin)
     sparse, dense = sam.prompt_encoder((points[:, None], torch.ones(len(points), 1)), None, None)
-    with _quick():
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         logits, ious = sam.mask_decoder.predict_masks(
             embedding,
             code[..., row : row + height, column : column + width],
@@ -100,14 +110,6 @@ def prompted(
             dense[..., :height, :width],
         )
     return logits.float(), ious.float()
-
-
-def _quick() -> torch.autocast:
-    """Products of matrices and convolutions in bfloat16: faster where a CPU has it.
-
-    Not the codes of places: a number of 8 bits tells places apart that are two pixels away.
-    """
-    return torch.autocast("cpu", torch.bfloat16)
 
 
 def _map_losses(logits: Tensor, maps: Tensor) -> dict[str, Tensor]:

@@ -41,6 +41,7 @@ class Settings:
         frames: the same of whole frames, in one of `frame_every` steps.
         frame_every: see `frames`.
         parts: of a step; the mean of their gradients is what it goes by.
+        bfloat16: whether products are of this type; which one is faster depends on the CPU.
         start: digest of the weights that the training begins with; empty for random ones.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     frames: tuple[int, int, int, bool] = (1024, 1, 12, False)
     frame_every: int = 4
     parts: int = 2
+    bfloat16: bool = True
     start: str = ""
 
     @property
@@ -150,8 +152,9 @@ class Trainer:
 
     def _part(self, batch: Batch) -> tuple[dict[str, float], Sequence[Tensor | None]]:
         """The losses of a batch, and their gradient."""
-        total, parts = losses(self.networks.sam, self.networks.decoder, batch)
-        gradients = torch.autograd.grad(total, list(self.networks.parameters()), allow_unused=True)
+        networks = self.networks
+        total, parts = losses(networks.sam, networks.decoder, batch, self.settings.bfloat16)
+        gradients = torch.autograd.grad(total, list(networks.parameters()), allow_unused=True)
         named = {"total": total, **parts}
         return {name: float(value.detach()) for name, value in named.items()}, gradients
 
