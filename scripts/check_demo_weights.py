@@ -5,8 +5,8 @@
 Runs Otsu, AMG, AIS and APG through the benchmark itself on `dsb/test` (whole frames) and on `u20s`
 (crops, as the study prepares it) below data.root; turns images by 90 degrees, mirrors and
 transposes them; takes APG apart; times each mode on a 512 x 512 image. Writes `demo_weights.md` and
-`demo_weights.png` (examples, good and bad) into results/baselines. Runs are kept and resumed in
-results/, as those of any other command.
+`demo_weights.png` (examples, good and bad) into results/baselines, and draws the whole training's
+curve beside the weights. Runs are kept and resumed in results/, as those of any other command.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def main() -> None:
     page = CHECKOUT / "results" / "baselines" / "demo_weights.md"
     page.write_text("\n".join(lines) + "\n")
     _examples(chosen.results, page.with_suffix(".png"))
+    _curve(CHECKOUT / "models" / "weights" / "packaged" / "demo")
     print("\n".join(lines))
 
 
@@ -179,6 +180,16 @@ def _examples(folder: Path, path: Path) -> None:
     from demo.examples import draw
 
     draw([one for one in _results(folder) if one.model == "apg"], path)
+
+
+def _curve(folder: Path) -> None:
+    """The whole training, from the logs of its parts."""
+    import json
+
+    from demo.output import write_curve
+
+    logs = [json.loads(path.read_text()) for path in sorted(folder.glob("log_*.json"))]
+    write_curve(folder / "curve.png", logs)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _write(trainer: Any, path: Path, log: dict[str, Any], clock: _Clock, folder:
     trainer.save(path, log)
     output.write_json(folder / "log.json", log)
     if log["losses"]:
-        output.write_curve(folder / "curve.png", log)
+        output.write_curve(folder / "curve.png", [log])
 
 
 def _validate(

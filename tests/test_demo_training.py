@@ -194,6 +194,22 @@ def test_a_few_steps_learn_something(collection):
         assert seen[-1][name] < seen[0][name], name
 
 
+def test_the_curve_goes_on_where_the_next_part_begins(tmp_path):
+    def part(**loss):
+        rows = [{"step": step, "total": 1.0, **loss} for step in (20, 40)]
+        validation = [{"step": 40, "images": 1, "ais": 0.5}]
+        return {"settings": {"steps": 40}, "losses": rows, "validation": validation}
+
+    logs = [part(), part(specks=0.1), part()]
+    whole = output.joined(logs)
+    assert [row["step"] for row in whole["losses"]] == [20, 40, 60, 80, 100, 120]
+    assert [row["step"] for row in whole["validation"]] == [40, 80, 120]
+    assert "specks" in whole["losses"][2] and "specks" not in whole["losses"][1]
+    assert logs[1]["losses"][0]["step"] == 20  # what was read is left as it was
+    output.write_curve(tmp_path / "curve.png", logs)
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
+
+
 # The scripts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,32 +97,55 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
-def write_curve(path: Path, log: Mapping[str, Any]) -> None:
-    """Validation mSA and the losses over steps, as a figure."""
+def joined(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Losses and validations of trainings that each began with the weights of the one before.
+
+    Args:
+        logs: first to last.
+
+    Returns:
+        `losses` and `validation` of a log, with steps counted from the first one's start.
+    """
+    found: dict[str, list[dict[str, Any]]] = {"losses": [], "validation": []}
+    done = 0
+    for log in logs:
+        for kind, rows in found.items():
+            rows += [{**row, "step": done + row["step"]} for row in log[kind]]
+        done += log["settings"]["steps"]
+    return found
+
+
+def write_curve(path: Path, logs: Sequence[Mapping[str, Any]]) -> None:
+    """Validation mSA and the losses over steps, as a figure.
+
+    Args:
+        path: of the figure.
+        logs: see `joined`. Where one ends and the next begins, a line is drawn.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
     scores, falls = figure.subplots(1, 2)
-    validations = log["validation"]
+    log = joined(logs)
     for number, mode in enumerate(("ais", "apg")):
+        scored = [one for one in log["validation"] if mode in one]
         # Means over other images are no point of the same line.
-        for images in sorted({one["images"] for one in validations if mode in one}):
-            points = [
-                (one["step"], one[mode])
-                for one in validations
-                if mode in one and one["images"] == images
-            ]
+        for place, images in enumerate(sorted({one["images"] for one in scored})):
+            points = [(one["step"], one[mode]) for one in scored if one["images"] == images]
             label = f"{mode.upper()}, {images} images"
-            marker = "o" if len(points) > 1 else "D"
-            scores.plot(*zip(*points, strict=True), marker=marker, label=label, color=f"C{number}")
+            style = {"marker": "oD"[place % 2], "linestyle": ("-", "--")[place % 2]}
+            scores.plot(*zip(*points, strict=True), label=label, color=f"C{number}", **style)
     scores.set(xlabel="step", ylabel="mSA, held-out images", ylim=(0, 1))
-    names = [key for key in (log["losses"] or [{}])[0] if key not in ("step", "gradient")]
-    for name in names:
-        steps = [one["step"] for one in log["losses"]]
-        falls.plot(steps, [one[name] for one in log["losses"]], label=name, linewidth=1)
+    for name in dict.fromkeys(key for one in log["losses"] for key in one):
+        if name not in ("step", "gradient"):
+            points = [(one["step"], one[name]) for one in log["losses"] if name in one]
+            falls.plot(*zip(*points, strict=True), label=name, linewidth=1)
     falls.set(xlabel="step", ylabel="loss", yscale="log")
+    ends = np.cumsum([one["settings"]["steps"] for one in logs])[:-1]
     for axes in (scores, falls):
         axes.grid(alpha=0.3)
-        if axes.lines:
+        for end in ends:
+            axes.axvline(float(end), color="0.6", linestyle=":", linewidth=1)
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=120)
