@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,10 +86,10 @@ def main() -> int:
     if {"-h", "--help"} & set(arguments):
         say(help_text(config_folders(arguments)))
         return DONE
-    _leave_checkout()
     # Hydra's parser stumbles over a flag between words.
     arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
     try:
+        _leave_checkout()
         return _run_hydra(_opened([_quoted(word) for word in arguments]))
     except BenchmarkError as error:
         complain(str(error))
@@ -116,10 +117,22 @@ def _leave_checkout() -> None:
     """Take the checkout off the module path once our packages are located.
 
     `python -m` puts the working directory there, and in the checkout its folder `datasets`
-    would pass for Hugging Face's package of that name.
+    would pass for Hugging Face's package of that name. Processes that this one starts import what
+    the environment has installed.
+
+    Raises:
+        UsageError: that is not this checkout; results would come from two versions of the code.
     """
     importlib.import_module("models")
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != CHECKOUT]
+    specs = (finder.find_spec("benchmark", None) for finder in sys.meta_path)
+    installed = next((Path(spec.origin).resolve() for spec in specs if spec and spec.origin), None)
+    if installed != Path(__file__).resolve().with_name("__init__.py"):
+        found = f"has {installed.parent.parent}" if installed else "has none"
+        raise UsageError(
+            f"this is the checkout {CHECKOUT}, but the environment {found} installed, which worker "
+            f"processes would import. Say first: pip install -e {shlex.quote(str(CHECKOUT))}"
+        )
 
 
 def _quoted(word: str) -> str:

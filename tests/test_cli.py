@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -227,3 +228,19 @@ def test_a_model_outside_the_repository_needs_a_file_and_a_yaml(
 def test_output_to_a_pipe_has_no_control_characters(benchmark: Run) -> None:
     done = benchmark("-m", "model=empty,otsu", "limit=1")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", done.stdout + done.stderr)
+
+
+def test_a_checkout_beside_the_installed_one_is_refused(benchmark: Run, tmp_path: Path) -> None:
+    """Its worker processes would import the installed one, and mix two versions."""
+    checkout = Path(__file__).parent.parent
+    other = tmp_path / "other"
+    for name in ("benchmark", "models", "configs"):
+        shutil.copytree(checkout / name, other / name, ignore=shutil.ignore_patterns("packaged"))
+    done = benchmark("action=list", cwd=other)
+    assert done.returncode == 2 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        f"error: this is the checkout {other}, but the environment has {checkout} installed, which "
+        f"worker processes would import. Say first: pip install -e {other}"
+    )
+    assert benchmark("action=list", cwd=checkout).returncode == 0
