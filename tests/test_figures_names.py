@@ -68,16 +68,6 @@ def test_the_studys_main_figure_has_its_seven_methods(published):
     assert set(entries.main(published)["label"]) == set(SHOWN)
 
 
-def test_complete_block_keeps_the_most_cells():
-    table = pd.DataFrame(
-        {"a": [1, 1, 1, 1.0], "b": [1, 1, 1, np.nan], "c": [np.nan, np.nan, np.nan, 1.0]}
-    )
-    block = entries.complete_block(table)
-    assert block.shape == (3, 2)
-    assert list(block.columns) == ["a", "b"]
-    assert entries.complete_block(table[["a"]]).shape == (4, 1)
-
-
 def test_demonstration_weights_stand_beside_published_numbers_only_when_asked():
     mine = [cell("tiny", "livecell", mark="demo"), cell("tiny", "own", mark="demo")]
     frame = pd.concat([published_cells(), cells(mine)], ignore_index=True)

@@ -111,15 +111,3 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def matrix(rows: pd.DataFrame) -> pd.DataFrame:
     """mSA as (modality, data set) x label, the labels in `order`; NaN where there is none."""  # noqa: D403
     return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows)]
-
-
-def complete_block(table: pd.DataFrame) -> pd.DataFrame:
-    """The methods that have (nearly) all data sets, on the data sets that all of these have.
-
-    A method on few data sets would cost all others theirs: of the methods, from the one with
-    the most data sets down, as many are taken as keep the most cells.
-    """
-    counts = table.notna().sum().sort_values(ascending=False, kind="stable")
-    blocks = [table[list(counts.index[:n])].dropna() for n in range(1, len(counts) + 1)]
-    best = max(blocks, key=lambda block: (block.size, block.shape[1]), default=table)
-    return best[[label for label in table.columns if label in best.columns]]

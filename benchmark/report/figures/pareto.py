@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.report.figures.entries import complete_block
 from benchmark.report.figures.style import (
     NORMAL,
     NothingToDrawError,
@@ -19,6 +18,7 @@ from benchmark.report.figures.style import (
     shorten,
     written,
 )
+from benchmark.report.study.numbers import complete_block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -59,6 +59,18 @@ def mean_ranks(ranked: pd.DataFrame) -> pd.DataFrame:
     return grouped.mean().assign(sets=grouped.size())
 
 
+def complete_block(table: pd.DataFrame) -> pd.DataFrame:
+    """The methods that have (nearly) all data sets, on the data sets that all of these have.
+
+    A method on few data sets would cost all others theirs: of the methods, from the one with
+    the most data sets down, as many are taken as keep the most cells.
+    """
+    counts = table.notna().sum().sort_values(ascending=False, kind="stable")
+    blocks = [table[list(counts.index[:n])].dropna() for n in range(1, len(counts) + 1)]
+    best = max(blocks, key=lambda block: (block.size, block.shape[1]), default=table)
+    return best[[label for label in table.columns if label in best.columns]]
+
+
 class Duel(NamedTuple):
     """Two methods on the data sets that both have.
 

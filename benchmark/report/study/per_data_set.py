@@ -84,3 +84,12 @@ def protocols(cells: pd.DataFrame) -> str:
     """Which protocol the numbers follow, and what they are."""
     names = sorted(pd.unique(cells["protocol"]))
     return f"Protocol {', '.join(names)}; mSA is the mean over a data set's images"
+
+
+def marks_of(cells: pd.DataFrame, method: str, modality: str | None) -> tuple[str, ...]:
+    """What has to be said of a number over several cells of a method."""
+    rows = cells[cells["method"] == method]
+    if modality is not None:
+        rows = rows[rows["modality"] == modality]
+    found = dict.fromkeys(mark for row in rows.to_dict("records") for mark in marks(row))
+    return tuple(mark for mark in found if mark != "in-domain")

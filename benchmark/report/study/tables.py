@@ -19,7 +19,8 @@ from benchmark.report.study.numbers import (
     ranks,
     ranks_without_ties,
 )
-from benchmark.report.study.per_data_set import marks, per_data_set, protocols
+from benchmark.report.study.per_data_set import marks_of, per_data_set, protocols
+from benchmark.report.study.rank_tests import rank_test_table, ranked_methods
 from benchmark.report.study_card import study_card
 
 DUELS = (("apg_cc", "ais"), ("apg_cc", "cellposesam_cpsam"))
@@ -51,6 +52,7 @@ def study_tables(cells: pd.DataFrame, prefix: str, *, tieless: bool = False) -> 
         average_table(chosen, "median"),
         rank_table(chosen),
         rank_table(chosen, study_card().tie_order) if tieless else None,
+        rank_test_table(chosen),
         duel_table("duels", "APG against AIS and against CellPoseSAM", chosen, DUELS),
         duel_table(
             "ablation",
@@ -82,7 +84,7 @@ def average_table(chosen: Chosen, kind: str) -> Table | None:
             return words(MISSING)
         sets, of = sets_of[modality, method], chosen.of[modality]
         short = (f"{sets} of {of}",) if sets < of else ()
-        marked = (*_marks_of(chosen.cells, method, modality), *short)
+        marked = (*marks_of(chosen.cells, method, modality), *short)
         return number(number_of[modality, method], marks=marked)
 
     def may(modality: str, method: str) -> bool:
@@ -110,9 +112,7 @@ def rank_table(chosen: Chosen, tie_order: Sequence[str] | None = None) -> Table 
 
     Among the published methods those of the study's main figure are ranked.
     """
-    matrix, labels = chosen.matrix, study_card().shown
-    if (chosen.cells["source"] == "published").all():
-        matrix = matrix[[name for name in matrix if name in labels]]
+    matrix = ranked_methods(chosen)
     if matrix.shape[1] < 2:
         return None
     by_key = dict(zip(chosen.cells["key"], chosen.cells["method"], strict=True))
@@ -136,7 +136,7 @@ def rank_table(chosen: Chosen, tie_order: Sequence[str] | None = None) -> Table 
             return words(MISSING)
         sets, of = sets_of[modality], chosen.of[modality]
         short = (f"{sets} of {of}",) if sets < of else ()
-        marked = (*_marks_of(chosen.cells, method, modality), *short)
+        marked = (*marks_of(chosen.cells, method, modality), *short)
         return number(float(means[method][modality]), ".2f", marked)
 
     notes = [
@@ -207,9 +207,7 @@ def _duel_row(chosen: Chosen, matrix: pd.DataFrame, a: str, b: str, modality: st
     result = duel(some, a, b)
     of = sum(chosen.of.values()) if modality == ALL else chosen.of[modality]
     where = None if modality == ALL else modality
-    marked = tuple(
-        dict.fromkeys(m for name in (a, b) for m in _marks_of(chosen.cells, name, where))
-    )
+    marked = tuple(dict.fromkeys(m for name in (a, b) for m in marks_of(chosen.cells, name, where)))
     counts = [Cell(str(n), n) for n in (result.wins, result.losses, result.ties)]
     return [
         words(a),
@@ -217,8 +215,8 @@ def _duel_row(chosen: Chosen, matrix: pd.DataFrame, a: str, b: str, modality: st
         words(MODALITIES.get(modality, ALL)),
         Cell(f"{result.sets} of {of}", result.sets),
         *(counts if result.sets else [words(MISSING)] * 3),
-        number(result.mean_a, marks=_marks_of(chosen.cells, a, where)),
-        number(result.mean_b, marks=_marks_of(chosen.cells, b, where)),
+        number(result.mean_a, marks=marks_of(chosen.cells, a, where)),
+        number(result.mean_b, marks=marks_of(chosen.cells, b, where)),
         number(result.difference, "+.3f", marked),
     ]
 
@@ -236,9 +234,9 @@ def domain_table(chosen: Chosen) -> Table | None:
     rows = [
         [
             words(str(method)),
-            number(row["mean_in"], marks=_marks_of(chosen.cells, str(method), None)),
+            number(row["mean_in"], marks=marks_of(chosen.cells, str(method), None)),
             Cell(f"{row['sets_in']:.0f}", int(row["sets_in"])),
-            number(row["mean_out"], marks=_marks_of(chosen.cells, str(method), None)),
+            number(row["mean_out"], marks=marks_of(chosen.cells, str(method), None)),
             Cell(f"{row['sets_out']:.0f}", int(row["sets_out"])),
             Cell(f"{row['unknown']:.0f}", int(row["unknown"])),
         ]
@@ -255,15 +253,6 @@ def domain_table(chosen: Chosen) -> Table | None:
         *chosen.notes,
     ]
     return Table("domain", "In-domain and out-of-domain data", columns, rows, notes)
-
-
-def _marks_of(cells: pd.DataFrame, method: str, modality: str | None) -> tuple[str, ...]:
-    """What has to be said of a number over several cells of a method."""
-    rows = cells[cells["method"] == method]
-    if modality is not None:
-        rows = rows[rows["modality"] == modality]
-    found = dict.fromkeys(mark for row in rows.to_dict("records") for mark in marks(row))
-    return tuple(mark for mark in found if mark != "in-domain")
 
 
 def _sets(chosen: Chosen, names: Sequence[str]) -> str:

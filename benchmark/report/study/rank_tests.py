@@ -1,0 +1,71 @@
+"""Whether mean ranks over data sets differ by more than chance, as a table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.report.render import MISSING, Cell, Column, Table, number, words
+from benchmark.report.study.choose import Chosen
+from benchmark.report.study.numbers import complete_block
+from benchmark.report.study.per_data_set import marks_of
+from benchmark.report.study_card import study_card
+from benchmark.stats import friedman
+
+_LEAST = 1e-4  # smaller p-values are told as smaller than this
+
+
+def ranked_methods(chosen: Chosen) -> pd.DataFrame:
+    """MSA of the methods that are ranked: of the published ones those of the main figure."""
+    matrix, shown = chosen.matrix, study_card().shown
+    if (chosen.cells["source"] == "published").all():
+        return matrix[[name for name in matrix if name in shown]]
+    return matrix
+
+
+def rank_test_table(chosen: Chosen) -> Table | None:
+    """The p-value of each pair of methods by Nemenyi's test, Friedman's in the notes.
+
+    The methods are those on (nearly) all data sets, best first, on the data sets that all of these
+    have, as in the critical-difference diagram. None where they are too few.
+    """
+    every = ranked_methods(chosen)
+    if every.empty:
+        return None
+    matrix = complete_block(every)
+    tested = friedman(matrix)
+    if tested is None:
+        return None
+    methods = list(map(str, tested.mean_ranks.index))
+    columns = [
+        Column("method"),
+        Column("mean rank", right=True),
+        *(Column(method, right=True) for method in methods),
+    ]
+    rows = [
+        [
+            words(method),
+            number(tested.mean_ranks[method], ".2f", marks_of(chosen.cells, method, None)),
+            *(
+                words("-") if method == other else _p(p)
+                for other, p in zip(methods, pairs, strict=True)
+            ),
+        ]
+        for method, pairs in zip(methods, tested.nemenyi.to_numpy(float).tolist(), strict=True)
+    ]
+    absent = [str(name) for name in every if name not in matrix]
+    notes = [
+        f"Mean ranks over {len(tested.data)} data sets, equal methods sharing theirs. Friedman's "
+        f"test that all rank alike: chi squared {number(tested.statistic, '.2f').text} with "
+        f"{len(methods) - 1} degrees of freedom, p {_p(tested.p).text}. Pairs: p-values by "
+        "Nemenyi's test, which corrects for all of them; mean ranks closer than "
+        f"{tested.critical_difference:.2f} are not told apart at 5 %. {tested.note}",
+        *([f"Not on all these data sets: {', '.join(absent)}."] if absent else []),
+        *chosen.notes,
+    ]
+    return Table("rank_tests", "Which mean ranks differ", columns, rows, notes)
+
+
+def _p(value: float) -> Cell:
+    if pd.isna(value):
+        return words(MISSING)
+    return Cell("< 0.0001" if value < _LEAST else f"{value:.4f}", value)
