@@ -20,7 +20,7 @@ from benchmark.data.transforms import apply
 from models.weights.card import PACKAGED, cards
 
 # Seen with the weights on the card; another processor's arithmetic moves single objects.
-PINNED = {"ais": 0.546, "apg": 0.537, "amg": 0.122}
+PINNED = {"ais": 0.530, "apg": 0.539, "amg": 0.265}
 TOLERANCE = 0.02
 
 
@@ -45,10 +45,10 @@ def test_each_mode_scores_on_the_packaged_image_what_it_did(tiles, mode):
     assert np.mean(scores) == pytest.approx(PINNED[mode], abs=TOLERANCE)
 
 
-# Seen here: AIS 0.86 to 0.90, APG 0.77 to 0.82; scripts/check_demo_weights.py has more images. A
+# Seen here: AIS 0.87 to 0.91, APG 0.85 to 0.86; scripts/check_demo_weights.py has more images. A
 # swapped axis, or prompts beside their objects, would leave next to nothing.
 @pytest.mark.parametrize(
-    ("mode", "least"), [("ais", 0.8), pytest.param("apg", 0.7, marks=pytest.mark.slow)]
+    ("mode", "least"), [("ais", 0.8), pytest.param("apg", 0.75, marks=pytest.mark.slow)]
 )
 def test_turned_images_give_turned_labels(tiles, mode, least):
     """Random weights could not show a swapped axis: what they find means nothing either way."""

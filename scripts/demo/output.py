@@ -122,6 +122,7 @@ def write_curve(path: Path, logs: Sequence[Mapping[str, Any]]) -> None:
         path: of the figure.
         logs: see `joined`. Where one ends and the next begins, a line is drawn.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
@@ -136,10 +137,11 @@ def write_curve(path: Path, logs: Sequence[Mapping[str, Any]]) -> None:
             style = {"marker": "oD"[place % 2], "linestyle": ("-", "--")[place % 2]}
             scores.plot(*zip(*points, strict=True), label=label, color=f"C{number}", **style)
     scores.set(xlabel="step", ylabel="mSA, held-out images", ylim=(0, 1))
-    for name in dict.fromkeys(key for one in log["losses"] for key in one):
-        if name not in ("step", "gradient"):
-            points = [(one["step"], one[name]) for one in log["losses"] if name in one]
-            falls.plot(*zip(*points, strict=True), label=name, linewidth=1)
+    names = dict.fromkeys(key for one in log["losses"] for key in one)
+    for number, name in enumerate(key for key in names if key not in ("step", "gradient")):
+        points = [(one["step"], one[name]) for one in log["losses"] if name in one]
+        color = colormaps["tab20"](number)
+        falls.plot(*zip(*points, strict=True), label=name, linewidth=1, color=color)
     falls.set(xlabel="step", ylabel="loss", yscale="log")
     ends = np.cumsum([one["settings"]["steps"] for one in logs])[:-1]
     for axes in (scores, falls):
