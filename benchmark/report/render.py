@@ -111,6 +111,13 @@ def number(
     return Cell(format(value, form), value, tuple(marks))
 
 
+def p_value(value: float) -> Cell:
+    """A cell of a p-value; tiny ones are told as less than 0.0001."""
+    if pd.isna(value):
+        return Cell(MISSING, value)
+    return Cell("< 0.0001" if value < 1e-4 else f"{value:.4f}", value)
+
+
 def placed(
     cells: Sequence[Cell], eligible: Sequence[bool] | None = None, lowest: bool = False
 ) -> list[Cell]:

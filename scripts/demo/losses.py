@@ -34,8 +34,8 @@ _WEIGHTS = {
     "mask_dice": 2.0,
     "specks": 1.0,
     "iou": 1.0,
-    # Answers to a crop and to its turned twin that differ: at least one of them is wrong. They
-    # differ by little, whose square is less.
+    # Answers to a crop and to its turned twin that differ: at least one of them is wrong. Both are
+    # small already, and squares of what differs.
     "twin_masks": 5.0,
     "twin_maps": 20.0,
 }

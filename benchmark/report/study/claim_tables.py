@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.claims import Claims, against_reference, told_interval, within
-from benchmark.report.render import MISSING, Cell, Column, Table, number, words
+from benchmark.report.render import MISSING, Cell, Column, Table, number, p_value, words
 from benchmark.report.results import RunResult
 from benchmark.report.study.choose import Chosen
 
@@ -99,9 +99,9 @@ def _row(row: dict[str, Any]) -> list[Cell]:
 
 
 def _p(value: float, groups: int) -> Cell:
-    if pd.isna(value):
-        return Cell(f"{MISSING} ({groups} groups)" if groups < 6 else MISSING, np.nan)
-    return Cell("< 0.0001" if value < 1e-4 else f"{value:.4f}", value)
+    if pd.isna(value) and groups < 6:
+        return Cell(f"{MISSING} ({groups} groups)", np.nan)
+    return p_value(value)
 
 
 def _exclusions(frame: pd.DataFrame) -> Table:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.report.render import MISSING, Cell, Column, Table, number, words
+from benchmark.report.render import Column, Table, number, p_value, words
 from benchmark.report.study.choose import Chosen
 from benchmark.report.study.numbers import complete_block
 from benchmark.report.study.per_data_set import marks_of
 from benchmark.report.study_card import study_card
 from benchmark.stats import friedman
-
-_LEAST = 1e-4  # smaller p-values are told as smaller than this
 
 
 def ranked_methods(chosen: Chosen) -> pd.DataFrame:
@@ -46,7 +44,7 @@ def rank_test_table(chosen: Chosen) -> Table | None:
             words(method),
             number(tested.mean_ranks[method], ".2f", marks_of(chosen.cells, method, None)),
             *(
-                words("-") if method == other else _p(p)
+                words("-") if method == other else p_value(p)
                 for other, p in zip(methods, pairs, strict=True)
             ),
         ]
@@ -56,16 +54,10 @@ def rank_test_table(chosen: Chosen) -> Table | None:
     notes = [
         f"Mean ranks over {len(tested.data)} data sets, equal methods sharing theirs. Friedman's "
         f"test that all rank alike: chi squared {number(tested.statistic, '.2f').text} with "
-        f"{len(methods) - 1} degrees of freedom, p {_p(tested.p).text}. Pairs: p-values by "
+        f"{len(methods) - 1} degrees of freedom, p {p_value(tested.p).text}. Pairs: p-values by "
         "Nemenyi's test, which corrects for all of them; mean ranks closer than "
         f"{tested.critical_difference:.2f} are not told apart at 5 %. {tested.note}",
         *([f"Not on all these data sets: {', '.join(absent)}."] if absent else []),
         *chosen.notes,
     ]
     return Table("rank_tests", "Which mean ranks differ", columns, rows, notes)
-
-
-def _p(value: float) -> Cell:
-    if pd.isna(value):
-        return words(MISSING)
-    return Cell("< 0.0001" if value < _LEAST else f"{value:.4f}", value)
