@@ -9,10 +9,10 @@ from scipy.stats import friedmanchisquare
 
 from benchmark.report.cells import cells
 from benchmark.report.published import published_cells
-from benchmark.report.render import all_notes
 from benchmark.report.study.choose import choose
 from benchmark.report.study.numbers import complete_block
 from benchmark.report.study.rank_tests import rank_test_table, ranked_methods
+from benchmark.report.table import all_notes
 
 
 def test_complete_block_keeps_the_most_cells():

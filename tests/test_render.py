@@ -17,9 +17,9 @@ from test_study import some
 from benchmark.report import render
 from benchmark.report.cells import cells
 from benchmark.report.compose import compose
-from benchmark.report.render import MARKS, Cell, Column, Table, number, placed, words
 from benchmark.report.study import run_tables
 from benchmark.report.study.tables import study_tables
+from benchmark.report.table import MARKS, Cell, Column, Table, number, placed, words
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
 

@@ -10,7 +10,6 @@ import pandas as pd
 from benchmark.report import tables
 from benchmark.report.cells import cells_of_runs, check
 from benchmark.report.published import published_cells
-from benchmark.report.render import Table
 from benchmark.report.results import RunResult
 from benchmark.report.study.beside_tables import beside_tables
 from benchmark.report.study.choose import choose
@@ -18,6 +17,7 @@ from benchmark.report.study.claim_tables import claim_tables
 from benchmark.report.study.run_tables import run_tables
 from benchmark.report.study.tables import study_tables
 from benchmark.report.study_card import study_card
+from benchmark.report.table import Table
 from benchmark.skips import Skip
 
 SUMMARY = "table"

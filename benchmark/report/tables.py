@@ -10,8 +10,8 @@ import pandas as pd
 from rich.console import Group
 
 from benchmark.report import escape, render
-from benchmark.report.render import MISSING, Cell, Column, Table
 from benchmark.report.results import RunResult
+from benchmark.report.table import MISSING, Cell, Column, Table, number, placed, words
 
 COMPARABLE = ["data", "split", "protocol", "images_id"]
 """Runs that agree in these may be ranked against each other."""
@@ -133,11 +133,11 @@ class _Shown:
 
 
 def _words(header: str, text: Callable[[Row], str], **how: Any) -> _Shown:
-    return _Shown(Column(header, **how), lambda row: render.words(text(row)))
+    return _Shown(Column(header, **how), lambda row: words(text(row)))
 
 
 def _number(header: str, metric: str) -> _Shown:
-    return _Shown(Column(header, right=True, width=5), lambda row: render.number(row[metric]))
+    return _Shown(Column(header, right=True, width=5), lambda row: number(row[metric]))
 
 
 _SHOWN = (
@@ -168,7 +168,7 @@ def table(frame: pd.DataFrame) -> Table:
     may = (frame["status"] == "complete") & ~frame["control"]
     for _, where in frame.groupby(COMPARABLE, dropna=False).indices.items():
         of_data = [cells[i][msa] for i in where]
-        for i, cell in zip(where, render.placed(of_data, list(may.iloc[where])), strict=True):
+        for i, cell in zip(where, placed(of_data, list(may.iloc[where])), strict=True):
             cells[i][msa] = cell
     return Table("table", "", [column.heading for column in shown], cells, notes(frame))
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.cells import MODALITIES, NOT_REPORTED
-from benchmark.report.render import MISSING, Cell, Column, Table, number, words
 from benchmark.report.study.beside import beside, rank_correlation, sign_agreement
 from benchmark.report.study.choose import modalities
 from benchmark.report.study.per_data_set import marks
+from benchmark.report.table import MISSING, Cell, Column, Table, number, words
 
 ALIKE, EVERY = "like with like", "all shown"
 _UNREPORTED = "no number of the study"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.claims import Claims, against_reference, told_interval, within
-from benchmark.report.render import MISSING, Cell, Column, Table, number, p_value, words
 from benchmark.report.results import RunResult
 from benchmark.report.study.choose import Chosen
+from benchmark.report.table import MISSING, Cell, Column, Table, number, p_value, words
 
 
 def claim_tables(results: Sequence[RunResult], chosen: Chosen) -> list[Table]:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.cells import COMPLETE, MODALITIES, NOT_REPORTED, SKIPPED
-from benchmark.report.render import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.study.choose import in_order
+from benchmark.report.table import MISSING, Cell, Column, Table, number, placed, words
 
 
 def marks(cell: dict[Any, Any]) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.report.render import Column, Table, number, p_value, words
 from benchmark.report.study.choose import Chosen
 from benchmark.report.study.numbers import complete_block
 from benchmark.report.study.per_data_set import marks_of
 from benchmark.report.study_card import study_card
+from benchmark.report.table import Column, Table, number, p_value, words
 from benchmark.stats import friedman
 
 

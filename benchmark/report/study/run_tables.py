@@ -11,10 +11,10 @@ import pandas as pd
 
 from benchmark.console import Steps
 from benchmark.report import escape
-from benchmark.report.render import MISSING, Cell, Column, Table, number, words
 from benchmark.report.results import RunResult
 from benchmark.report.study.objects import DIAMETERS, KINDS, cost, errors, recall_by_size
 from benchmark.report.study.per_data_set import marks
+from benchmark.report.table import MISSING, Cell, Column, Table, number, words
 
 _GB = 1e9
 

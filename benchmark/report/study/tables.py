@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.cells import MODALITIES, NOT_REPORTED
-from benchmark.report.render import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.study.choose import Chosen, choose, modalities
 from benchmark.report.study.numbers import (
     averages,
@@ -22,6 +21,7 @@ from benchmark.report.study.numbers import (
 from benchmark.report.study.per_data_set import marks_of, per_data_set, protocols
 from benchmark.report.study.rank_tests import rank_test_table, ranked_methods
 from benchmark.report.study_card import study_card
+from benchmark.report.table import MISSING, Cell, Column, Table, number, placed, words
 
 DUELS = (("apg_cc", "ais"), ("apg_cc", "cellposesam_cpsam"))
 """Keys of the published configurations that are set against each other."""
