@@ -18,14 +18,10 @@ if library_obstacle(CellposeSam):
     pytest.skip(f"not here: {library_obstacle(CellposeSam)}", allow_module_level=True)
 
 import torch
+from helpers.adapters import one_thread as one_thread
 from helpers.small_cellpose import SmallCellposeSam, make_checkpoint, small_encoder
 
 FINDING = {"cellprob_threshold": -6.0, "flow_threshold": 0.0}  # random weights find nothing else
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

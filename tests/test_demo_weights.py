@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from demo.checks import load, symmetry
 from demo.pictures import EXCLUDED
 from demo.scoring import accuracy
 from demo.stages import stages
+from helpers.adapters import one_thread as one_thread
 from helpers.data_sets import composed_whole
 from helpers.runs import environment
 
@@ -22,11 +22,6 @@ from models.weights.card import PACKAGED, cards
 # Seen with the weights on the card; another processor's arithmetic moves single objects.
 PINNED = {"ais": 0.530, "apg": 0.539, "amg": 0.265}
 TOLERANCE = 0.02
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

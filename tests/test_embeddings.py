@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.adapters import one_thread as one_thread
 from helpers.runs import do, make_job
 from helpers.small_musam import SmallAPG, SmallDecoder, SmallMasks, blobs, make_checkpoint
+from helpers.small_musam import checkpoint as checkpoint
 
 from benchmark.record import Record
 from benchmark.report.results import load_result
@@ -21,16 +23,6 @@ MODES = {
     "ais": (SmallDecoder, {}),
     "apg": (SmallAPG, {}),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return make_checkpoint(tmp_path_factory.mktemp("small") / "small.pt")
 
 
 @pytest.fixture(autouse=True)

@@ -89,7 +89,7 @@ def test_the_engine_knows_no_model_and_no_model_knows_the_engine() -> None:
 def test_no_module_has_outgrown_its_room() -> None:
     long = {
         str(path.relative_to(CHECKOUT)): lines
-        for folder in ("benchmark", "models")
+        for folder in ("benchmark", "models", "scripts", "tests")
         for path in (CHECKOUT / folder).rglob("*.py")
         if (lines := len(path.read_text().splitlines())) > 300
     }

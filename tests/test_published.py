@@ -5,8 +5,8 @@ import itertools
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
+from helpers.study_tables import row
 
 from benchmark.choices import CONFIGS
 from benchmark.errors import StoreError
@@ -30,10 +30,10 @@ def written():
 def test_every_number_is_the_one_that_is_written(published, written):
     assert len(written) == 36 * 11
     by_key = published.set_index(["key", "data"])["msa"]
-    for row in written:
-        key = study_card().key_of_column(row["method"], row["setting"])
-        msa = by_key[key, row["dataset"]]
-        assert (np.isnan(msa) and row["msa"] == "") or msa == float(row["msa"])
+    for line in written:
+        key = study_card().key_of_column(line["method"], line["setting"])
+        msa = by_key[key, line["dataset"]]
+        assert (np.isnan(msa) and line["msa"] == "") or msa == float(line["msa"])
 
 
 def test_what_is_not_reported_has_no_number(published):
@@ -47,8 +47,8 @@ def test_what_is_not_reported_has_no_number(published):
 
 
 def test_flags_are_the_authors(published, written):
-    flagged = {(row["dataset"], row["method"], row["setting"])
-               for row in written if row["flagged_in_domain"] == "1"}  # fmt: skip
+    flagged = {(line["dataset"], line["method"], line["setting"])
+               for line in written if line["flagged_in_domain"] == "1"}  # fmt: skip
     made = study_card().configurations
     ours = published[published["in_domain"].fillna(False)]
     assert {(r.data, made[r.key].method, made[r.key].setting) for r in ours.itertuples()} == flagged
@@ -58,9 +58,9 @@ def test_flags_are_the_authors(published, written):
 def test_names_and_modalities_are_those_of_our_data_sets(published):
     from omegaconf import OmegaConf
 
-    for row in published.drop_duplicates("data").itertuples():
-        config = OmegaConf.load(CONFIGS / "data" / f"{row.data}.yaml")
-        assert (config.title, config.modality) == (row.data_label, row.modality)
+    for one in published.drop_duplicates("data").itertuples():
+        config = OmegaConf.load(CONFIGS / "data" / f"{one.data}.yaml")
+        assert (config.title, config.modality) == (one.data_label, one.modality)
     assert dict(published.drop_duplicates("data")["modality"].value_counts()) == dict.fromkeys(
         ("label_free_cells", "fluorescence_cells", "fluorescence_nuclei", "histopathology"), 9
     )
@@ -101,15 +101,6 @@ def test_training_data_is_known_from_cards_alone(tmp_path):
 
 
 # --- the frame --------------------------------------------------------------------------
-
-
-def row(**changes):
-    texts = dict.fromkeys((name for name, kind in DTYPES.items() if kind == "object"), "")
-    numbers = dict.fromkeys(("msa_low", "msa_high", "seconds", "memory"), np.nan)
-    about = {"source": "runs", "method": "otsu", "data": "u20s", "status": "complete", "msa": 0.5,
-             "images": 3, "groups": 3, "in_domain": pd.NA, "mixed": False,
-             "control": False}  # fmt: skip
-    return texts | numbers | about | changes
 
 
 def test_the_frame_has_its_types_even_when_empty():

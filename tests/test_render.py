@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.reports import markdown_cells, run
+from helpers.study_tables import some
 from rich.console import Console
-from test_study import some
 
 from benchmark.report import render
 from benchmark.report.cells import cells

@@ -1,18 +1,19 @@
-"""The loop: what a sample's failure means, what is repeated, and what a run is.
+"""The loop: what a sample's failure means, and what the seed of a run is for.
 
 `overwrite` and `errors.max_failures` as they are meant (see benchmark/run.py): a run asked for
 again does what was never tried. Samples that failed before count as failures until they are
 done again with overwrite=errors, or more failures are allowed.
 """
 
-import shutil
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
-from helpers.runs import SAMPLES, contents, do, journals, make_job, run, tree
+from helpers.runs import SAMPLES, contents, do, make_job, run
+from helpers.traced import root as root
+from helpers.traced import started
 
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.report.results import load_result
@@ -29,21 +30,6 @@ REASONS = {
     "exit": "raised SystemExit: 0",
     "memory": "raised .*MemoryError: ",
 }
-
-
-@pytest.fixture
-def root(root, tmp_path, monkeypatch):
-    """The same, and a trace of what models do."""
-    (tmp_path / "trace").touch()
-    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
-    return tmp_path
-
-
-def started(root):
-    """The samples predicted since last asked, in order."""
-    lines = (root / "trace").read_text().splitlines()
-    (root / "trace").write_text("")
-    return [line.split()[1] for line in lines if line.startswith("start")]
 
 
 # --- samples that fail
@@ -170,115 +156,6 @@ def test_a_model_that_cant_be_built_makes_no_run(root):
     with pytest.raises(BenchmarkError, match="model 'none': the weights are missing"):
         do(job)
     assert not (job.store.path / "run.json").exists() and job.store.attempts() == []
-
-
-# --- what is repeated
-
-
-def test_a_finished_run_asked_for_again_changes_no_byte_and_loads_no_model(root):
-    do(make_job(root))
-    stored = tree(root / "results")
-    (root / "trace").write_text("")
-    assert do(make_job(root)).complete
-    again = tree(root / "results")
-    assert (root / "trace").read_text() == ""
-    assert {n: c for n, c in again.items() if "/lease/" not in n} == {
-        n: c for n, c in stored.items() if "/lease/" not in n
-    }
-
-
-def test_a_run_is_extended_without_repeating_its_beginning(root):
-    assert do(make_job(root, limit=1)).complete
-    first = tree(make_job(root).store.path / "records")
-    assert do(make_job(root)).complete
-    assert started(root) == SAMPLES
-    (name, content), *_ = first.items()
-    assert tree(make_job(root).store.path / "records")[name].startswith(content)
-    assert len(journals(root, "records")) == 4
-
-
-def test_another_protocol_scores_again_and_predicts_nothing(root):
-    do(make_job(root))
-    (root / "trace").write_text("")
-    job = make_job(root, protocol="clean")
-    assert do(job).complete
-    assert (root / "trace").read_text() == ""
-    assert len(job.store.score_bases()) == 2 and len(job.store.scores(job.score_key)) == 4
-
-
-def folder_data(root):
-    pattern = {"images": str(root / "mine" / "i"), "labels": str(root / "mine" / "l")}
-    source = {"_target_": "benchmark.data.sources.FolderSource", **pattern}
-    return {"name": "mine", "split": "test", "source": source, "recipe": []}
-
-
-@pytest.fixture
-def mine(root):
-    """The drawn samples as a person's own files."""
-    data = make_job(root).data
-    for kind, short in (("images", "i"), ("labels", "l")):
-        shutil.copytree(data.folder / kind, root / "mine" / short)
-    return root
-
-
-def edit(path):
-    pixels = tifffile.imread(path)
-    pixels[pixels == pixels.max()] = 0  # in labels: one object less
-    tifffile.imwrite(path, pixels)
-
-
-def test_changed_labels_score_again_and_predict_nothing(mine):
-    before = make_job(mine, data=folder_data(mine))
-    do(before)
-    (mine / "trace").write_text("")
-    edit(mine / "mine" / "l" / f"{BAD}.tif")
-    after = make_job(mine, data=folder_data(mine))
-    assert do(after).complete
-    assert (mine / "trace").read_text() == ""
-    assert after.store.path == before.store.path and after.score_key != before.score_key
-    old, new = (job.store.scores(job.score_key) for job in (before, after))
-    assert {s: old[s]["n_true"] - new[s]["n_true"] for s in SAMPLES} == {
-        s: int(s == BAD) for s in SAMPLES
-    }
-
-
-def test_a_sample_that_could_not_be_prepared_fails_without_loading_the_model(mine):
-    (mine / "mine" / "i" / f"{SAMPLES[0]}.tif").write_bytes(b"no image")
-    job = make_job(mine, data=folder_data(mine), max_failures=1, limit=1)
-    outcome = do(job)
-    assert "can't be read" in outcome.failed[SAMPLES[0]] and not outcome.complete
-    assert (mine / "trace").read_text() == ""
-
-
-def test_a_changed_image_is_another_run(mine):
-    before = make_job(mine, data=folder_data(mine))
-    do(before)
-    started(mine)
-    edit(mine / "mine" / "i" / f"{BAD}.tif")
-    after = make_job(mine, data=folder_data(mine))
-    assert after.store.path != before.store.path
-    do(after)
-    assert started(mine) == SAMPLES
-
-
-def test_seed_parameter_and_version_make_another_run(root, monkeypatch):
-    from helpers.segmenters import Traced
-
-    def place(**changes):
-        return make_job(root, **changes).store.path.name
-
-    places = [place(), place(seed=1), place(level=2.0), place(draw=True)]
-    monkeypatch.setattr(Traced, "version", 2)
-    places.append(place())
-    assert len(set(places)) == len(places)
-
-
-def test_places_limits_threads_and_protocol_make_no_other_run(root, tmp_path_factory):
-    other = tmp_path_factory.mktemp("other")
-    jobs = [make_job(root), make_job(other)]
-    for changes in ({"limit": 1}, {"threads": 2}, {"protocol": "clean"}, {"overwrite": "all"}):
-        jobs.append(make_job(root, **changes))
-    assert len({job.store.path.name for job in jobs}) == 1
 
 
 # --- seeds

@@ -10,31 +10,19 @@ import numpy as np
 import pytest
 import torch
 from helpers.adapters import GREY, ODD, RGB, ROOT, child, configured, drawn, valid_or_refused
-from helpers.small_sam2 import ADAPTERS, SMALL, SmallSam2, make_checkpoint
+from helpers.small_sam2 import ADAPTERS, OPEN, SMALL, SmallSam2
+from helpers.small_sam2 import weights as weights
 
-from benchmark.errors import ModelError
 from benchmark.readiness import library_obstacle
-from benchmark.types import Weights
 from models.common.images import to_rgb8
 from models.common.isolation import Isolation
 from models.common.masks import merge
 from models.common.session import Session
 from models.sam2 import _ARCHITECTURES, Sam2, packaged
 
-# Untrained, it is sure of nothing, and its masks have almost the same box.
-OPEN = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1.0}
-
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("sam2") is None, reason="sam2 is not installed"
 )
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.set_num_threads(1)
-    # With these, the largest of what it finds is an object: what becomes of it can be seen.
-    path = make_checkpoint(tmp_path_factory.mktemp("sam2") / "small.pt", seed=2)
-    return SmallSam2.find_weights(str(path)).fetch()
 
 
 @pytest.fixture(scope="module")
@@ -244,57 +232,6 @@ def test_out_of_memory_halves_the_batch(weights, expected, monkeypatch):
     assert sizes == [4, 2, 2]
     assert small.details["batch_size"] == 2
     assert small.details["batch_size_asked"] == 4
-
-
-def changed(weights, tmp_path, change):
-    content = torch.load(weights.paths["weights"], weights_only=True)
-    path = tmp_path / "other.pt"
-    torch.save(change(content), path)
-    return SmallSam2.find_weights(str(path)).fetch()
-
-
-def _without(content):
-    del content["model"]["no_mem_embed"]
-    return content
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (_without, "no_mem_embed"),
-        (lambda content: content["model"], "no parameters under 'model'"),
-        (lambda content: {"model": content["model"] | {"more": torch.zeros(1)}}, "more"),
-    ],
-)
-def test_a_checkpoint_of_another_architecture(change, why, weights, tmp_path):
-    with pytest.raises(ModelError, match=f"other.pt can't be loaded.*architecture.*{why}"):
-        SmallSam2(changed(weights, tmp_path, change))
-
-
-def test_the_architecture_is_read_from_the_file(weights):
-    with pytest.raises(ModelError, match=r"small.pt .* 5 blocks; known are 12 \(hiera_t\), 16"):
-        Sam2(weights)
-    from sam2.modeling.backbones.hieradet import Hiera
-
-    usual = inspect.signature(Hiera).parameters["stages"].default
-    for blocks, name in _ARCHITECTURES.items():
-        described = packaged(name)
-        assert sum(described.image_encoder.trunk.get("stages", usual)) == blocks
-        assert Sam2._describe(weights, "weights", blocks) == described
-
-
-def test_the_card_says_the_architecture(weights):
-    card = Weights("a card", "verified", weights.digests, architecture="hiera_s")
-    assert Sam2._describe(card, "weights", 5) == packaged("hiera_s")
-
-
-def test_files_that_are_no_checkpoints(weights, tmp_path):
-    page, torn = tmp_path / "page.pt", tmp_path / "torn.pt"
-    page.write_text("<!DOCTYPE html><html>log in</html>")
-    torn.write_bytes(weights.paths["weights"].read_bytes()[:100_000])
-    for path in (page, torn):
-        with pytest.raises(ModelError, match=f"{path.name} can't be loaded"):
-            SmallSam2(SmallSam2.find_weights(str(path)).fetch())
 
 
 def test_small_regions_are_not_left_to_chance(weights):

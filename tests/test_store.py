@@ -1,36 +1,19 @@
-"""A run on disk: killed, full, read-only or damaged, what it says stays true."""
+"""A run on disk: killed or damaged at any moment, what it says stays true."""
 
-import errno
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.runs import SAMPLES, assert_sound, contents, do, journals, make_job, run, tree
+from helpers.runs import SAMPLES, contents, do, journals, make_job, said, tree, undisturbed
 
 from benchmark.digest import array_digest
 from benchmark.errors import StoreError
-from benchmark.provenance import code_revision, describe_attempt
 from benchmark.store import Record, RunStore
 from benchmark.tiff import tiff_bytes
-
-
-def undisturbed(prepared, **changes):
-    job = make_job(prepared, **changes)
-    return contents(job.store, job.score_key)
-
-
-def said(root, **changes):
-    job = make_job(root, **changes)
-    assert_sound(root, job.store)
-    return contents(job.store, job.score_key)
-
 
 # --- killed exactly between two steps
 
@@ -134,118 +117,6 @@ def test_a_prediction_killed_while_it_is_replaced_is_never_vouched_for_by_its_ol
         do(make_job(root, overwrite="all", **changes))
         assert said(root, **changes) == replaced, f"killed before step {n}"
     assert seen == {"done", "error"}
-
-
-# --- full and read-only disks
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Mounts a small disk in memory; only root can."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = []
-
-    def mount(options):
-        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
-        try:
-            mounted = subprocess.run(command, capture_output=True, text=True)
-        except FileNotFoundError:
-            pytest.skip("this system has no mount")
-        if mounted.returncode:
-            pytest.skip(f"this user can't mount: {mounted.stderr.strip()}")
-        done.append(folder)
-        return folder
-
-    yield mount
-    for _ in done:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def one_clear_error(finished):
-    """The single error line of a command that ended with status 1."""
-    told = finished.stdout + finished.stderr
-    errors = [line for line in told.splitlines() if line.startswith("error: ")]
-    assert finished.returncode == 1 and "Traceback" not in told, told
-    assert len(errors) == 1, told
-    return errors[0]
-
-
-def test_a_full_disk_is_one_clear_error_and_room_lets_the_run_complete(prepared, root, mount):
-    disk = mount("size=96k,nr_inodes=200")
-    (root / "results").symlink_to(disk)
-    ballast = disk / "ballast"
-    with pytest.raises(OSError, match="No space"):
-        ballast.write_bytes(bytes(1 << 20))
-    os.truncate(ballast, ballast.stat().st_size - 10 * 4096)  # too little for all samples
-    with pytest.raises(StoreError, match=r"can't write .*No space left.*run the same command") as e:
-        do(make_job(root))
-    assert "lease" not in str(e.value)
-    assert make_job(root).store.records()
-    release_by_hand(make_job(root).store)
-    store = make_job(root).store
-    assert_sound(root, store)
-    for record in store.records().values():
-        assert store.holds(record)
-    ballast.unlink()
-    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
-    assert do(make_job(root)).complete
-    assert said(root) == undisturbed(prepared)
-
-
-def test_the_command_line_tells_of_a_full_disk_in_one_line(tmp_path, mount):
-    disk = mount("size=64k")
-    (tmp_path / "results").symlink_to(disk)
-    error = one_clear_error(run(tmp_path, f"datasets={tmp_path / 'datasets'}"))
-    assert "No space left on device" in error and "run the same command again" in error
-
-
-def test_the_command_line_tells_of_a_read_only_disk_in_one_line(tmp_path, mount):
-    disk = mount("size=1m")
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    (tmp_path / "results").symlink_to(disk)
-    error = one_clear_error(run(tmp_path))
-    assert "Read-only file system" in error and "can't write" in error
-
-
-@pytest.mark.parametrize("fault", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.mkdir"])
-def test_a_disk_that_fails_at_any_call_leaves_what_is_stored_valid(
-    prepared, root, monkeypatch, fault
-):
-    owner, _, name = fault.rpartition(".")
-    real = getattr({"os": os, "pathlib.Path": Path}[owner], name)
-    wanted, failures = undisturbed(prepared), 0
-    for n in range(1, 100):
-        left = n
-
-        def failing(*args, **kwargs):
-            nonlocal left
-            left -= 1
-            if left <= 0:  # and stays full
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return real(*args, **kwargs)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(fault, failing)
-            try:
-                do(make_job(root))
-            except StoreError as error:
-                failures += 1
-                assert re.search("can't write .*: No space left", str(error))
-            else:
-                break
-        store = make_job(root).store
-        assert_sound(root, store)
-        release_by_hand(store)
-    assert failures >= 2
-    release_by_hand(make_job(root).store)
-    assert do(make_job(root)).complete
-    assert said(root) == wanted
-
-
-def release_by_hand(store):
-    """What the end of a process does: the lease of a test's own process would be alive."""
-    shutil.rmtree(store.path / "lease", ignore_errors=True)
 
 
 # --- damage
@@ -363,66 +234,3 @@ def test_a_writer_that_lost_its_lease_stores_nothing_more(root):
     assert {p.name for p in job.store.path.rglob("*") if p.is_file()} == {
         "00000001.json", lease.name,
     }  # fmt: skip
-
-
-# --- what produced a run
-
-
-@pytest.mark.parametrize(("second", "mixed"), [({"threads": 1}, False), ({"threads": 2}, True)])
-def test_a_run_made_in_attempts_that_differ_is_mixed(root, second, mixed):
-    do(make_job(root, limit=2), attempt={"threads": 1})
-    do(make_job(root), attempt=second)
-    assert make_job(root).store.is_mixed() is mixed
-
-
-def test_an_attempt_that_adds_nothing_leaves_no_mark(root):
-    do(make_job(root), attempt={"host": "a"})
-    do(make_job(root), attempt={"host": "b"})
-    store = make_job(root).store
-    assert [row["with"] for row in store.attempts()] == [{"host": "a"}]
-    assert not store.is_mixed()
-
-
-def test_attempts_on_two_hosts_differ_and_on_one_are_equal(monkeypatch):
-    here, again = describe_attempt("cpu", 1), describe_attempt("cpu", 1)
-    assert here == again and json.loads(json.dumps(here)) == here
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
-    assert describe_attempt("cpu", 1) != here
-
-
-def test_the_code_has_no_revision_outside_of_git_or_without_it(tmp_path, monkeypatch):
-    unknown = {"commit": None, "dirty": None}
-    with monkeypatch.context() as patch:
-        patch.setattr("benchmark.provenance.CHECKOUT", tmp_path)
-        assert code_revision() == unknown
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert code_revision() == unknown
-
-
-def test_changed_code_is_told_from_the_commit_and_from_other_changes(tmp_path, monkeypatch):
-    def git(*words):
-        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)
-
-    (tmp_path / "benchmark").mkdir()
-    (tmp_path / "benchmark" / "a.py").write_text("1")
-    git("init")
-    git("add", "-A")
-    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "a")
-    monkeypatch.setattr("benchmark.provenance.CHECKOUT", tmp_path)
-    revision = code_revision()
-    assert re.fullmatch("[0-9a-f]{40}", revision["commit"]) and revision["dirty"] is False
-    states = set()
-    for content in ("2", "3"):
-        (tmp_path / "benchmark" / "a.py").write_text(content)
-        changed = code_revision()
-        assert changed["commit"] == revision["commit"]
-        states.add(changed["dirty"])
-    assert len(states) == 2 and False not in states  # one changed state is not another
-
-
-def test_a_half_removed_package_is_no_obstacle(tmp_path, monkeypatch):
-    (tmp_path / "ghost-1.dist-info").mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    described = describe_attempt("cpu", None)
-    assert None not in described["packages"]
-    json.dumps(described, sort_keys=True)

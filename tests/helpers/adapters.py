@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from benchmark.types import check_labels
@@ -88,3 +89,10 @@ def configured(name):
     read = yaml.safe_load(text)
     assert read.pop("name") == name
     return read.pop("_target_"), read, text.splitlines()[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)

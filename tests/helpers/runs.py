@@ -146,3 +146,14 @@ def assert_sound(root, store):
         if record.status == "done":
             stored = read_labels(store.path / "predictions" / f"{sample}.tif")
             assert array_digest(stored) == record.prediction
+
+
+def undisturbed(prepared, **changes):
+    job = make_job(prepared, **changes)
+    return contents(job.store, job.score_key)
+
+
+def said(root, **changes):
+    job = make_job(root, **changes)
+    assert_sound(root, job.store)
+    return contents(job.store, job.score_key)

@@ -1,5 +1,6 @@
 """Cellpose 3 with random weights. Its network is small as it is: 6.6 million parameters."""
 
+import os
 from functools import partial
 
 from models.cellpose3 import Cellpose3
@@ -24,3 +25,7 @@ class SmallCellpose3(Cellpose3):
 
 
 ADAPTERS = {"small_cellpose3": (SmallCellpose3, make_checkpoint)}
+
+
+def chosen(file):
+    return SmallCellpose3.find_weights(os.fspath(file)).fetch()

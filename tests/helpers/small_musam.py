@@ -5,6 +5,7 @@ from functools import partial
 from typing import ClassVar
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter
 
 from models.apg import APG
@@ -173,3 +174,58 @@ def study_boundary_prompts(foreground, boundary_distances, foreground_threshold=
     height[foreground < foreground_threshold] = 0
     peaks = peak_local_max(height, min_distance=5, threshold_abs=0.25, exclude_border=False)
     return {"points": peaks[:, None, ::-1], "point_labels": np.ones((len(peaks), 1))}
+
+
+GRID = {"points_per_side": 2}
+ALL_MASKS = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+MODES = {
+    "sam": (SmallSam, GRID | ALL_MASKS),
+    "musam_amg": (SmallMasks, GRID | ALL_MASKS),
+    "musam_ais": (SmallDecoder, {}),
+    "apg": (SmallAPG, {}),
+    "apg_boundary": (SmallAPG, {"prompts": "boundary_distance"}),
+}
+
+
+@pytest.fixture(scope="module")
+def models(checkpoint):
+    """All modes, built once."""
+    return {name: build(name, checkpoint) for name in MODES}
+
+
+def build(name, path):
+    adapter, parameters = MODES[name]
+    return adapter(adapter.find_weights(str(path)).fetch(), **parameters)
+
+
+@pytest.fixture(scope="module")
+def weights(checkpoint):
+    return SmallAPG.find_weights(str(checkpoint)).fetch()
+
+
+IMAGES = {"grey": blobs(120, 160), "rgb": blobs(150, 110, 3, seed=1)}
+
+
+def ramp(shape, dtype):
+    image = blobs(*shape[:2], *shape[2:], seed=3).astype(np.float64) / 255
+    scale = 1 if dtype == "float32" else np.iinfo(dtype).max
+    return (image * scale).astype(dtype)
+
+
+ODD = {
+    "grey": ramp((90, 70), "uint8"),
+    "one channel": ramp((90, 70, 1), "uint8"),
+    "two channels": ramp((70, 90, 2), "uint16"),
+    "rgb": ramp((64, 64, 3), "uint16"),
+    "rgba": ramp((50, 80, 4), "uint8"),
+    "float": ramp((80, 60), "float32"),
+    "small": ramp((32, 32), "uint8"),
+    "a pixel": ramp((1, 1), "uint8"),
+    "a line": ramp((1, 300), "uint8"),
+    "constant": np.full((60, 60), 9, np.uint16),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return make_checkpoint(tmp_path_factory.mktemp("small") / "small.pt")

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pytest
 import torch
 from omegaconf import OmegaConf
 
@@ -48,3 +49,15 @@ def make_checkpoint(path, seed=0):
 
 
 ADAPTERS = {"small_sam2": (SmallSam2, make_checkpoint)}
+
+
+# Untrained, it is sure of nothing, and its masks have almost the same box.
+OPEN = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1.0}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.set_num_threads(1)
+    # With these, the largest of what it finds is an object: what becomes of it can be seen.
+    path = make_checkpoint(tmp_path_factory.mktemp("sam2") / "small.pt", seed=2)
+    return SmallSam2.find_weights(str(path)).fetch()

@@ -4,6 +4,8 @@ import string
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from models.common.session import Session
 from models.sam3 import Sam3
 from models.weights import find_weights
@@ -69,3 +71,24 @@ def make_checkpoint(path, seed=0):
 
 
 ADAPTERS = {"small_sam3": (SmallSam3, make_checkpoint)}
+
+
+UNSURE = 0.2  # untrained, it gives every mask a score of about 0.25
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    import torch
+
+    torch.set_num_threads(1)
+    return make_checkpoint(tmp_path_factory.mktemp("sam3") / "small")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return build(folder)
+
+
+def build(path, **parameters):
+    weights = SmallSam3.find_weights(str(path)).fetch()
+    return SmallSam3(weights, **{"threshold": UNSURE} | parameters)
