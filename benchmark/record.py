@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from benchmark.measure import highest
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Record:
             that it took when it was computed.
         cached: the stages that were cached, with the seconds that fetching took instead.
         memory: peak of the prediction in bytes: `host`, and `device` where there is one.
+        stage_memory: the same by stage, where the adapter tells it; of one that was cached that of
+            when it was computed.
         warm_up: the first prediction after the model was loaded; no run-time table counts it.
         details: what else the adapter tells (`batch_size`, `reproducible`, ...).
         error: the reason (None for done).
@@ -39,6 +44,7 @@ class Record:
     error: str | None = None
     traceback: str | None = None
     cached: dict[str, float] = field(default_factory=dict)
+    stage_memory: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def computed_seconds(self) -> float | None:
@@ -47,6 +53,11 @@ class Record:
             return None
         saved = (self.stages[stage] - fetched for stage, fetched in self.cached.items())
         return self.seconds + sum(saved)
+
+    @property
+    def computed_memory(self) -> dict[str, int]:
+        """The peak of the prediction when every stage is computed."""
+        return functools.reduce(highest, self.stage_memory.values(), self.memory)
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -188,7 +188,7 @@ class Runner:
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may use its own array again for the next image
             stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
-            details = dict(getattr(segmenter, "details", {}))
+            memory, details = _stage_memory(segmenter), dict(getattr(segmenter, "details", {}))
         except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
             what = f"model '{self._model}' raised {type(error).__name__}: {error}"
@@ -207,6 +207,7 @@ class Runner:
             warm_up=not self._warm,
             details=details,
             cached=cached,
+            stage_memory=memory,
         )
         self._warm = True
         return partial(self._store_prediction, entry, sample.labels, record, labels), None
@@ -276,6 +277,11 @@ def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
     if not all(map(math.isfinite, seconds.values())):
         raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
     return seconds
+
+
+def _stage_memory(segmenter: Any) -> dict[str, dict[str, int]]:
+    told: Mapping[str, Mapping[str, int]] = getattr(segmenter, "stage_memory", {})
+    return {str(stage): {n: int(b) for n, b in peaks.items()} for stage, peaks in told.items()}
 
 
 def _seed_everything(seed: int, sample: str) -> None:

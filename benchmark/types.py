@@ -137,7 +137,9 @@ class Segmenter(Protocol):
 
     and an instance may set ``stages: dict[str, float]``: seconds of the last call;
     ``cached: dict[str, float]``: of these, the stages whose result was kept from an earlier call,
-    with the seconds that fetching it took (``stages`` has those of the computation); and
+    with the seconds that fetching it took (``stages`` has those of the computation);
+    ``stage_memory: dict[str, dict[str, int]]``: peak memory of each stage in bytes, of ``host``
+    and ``device`` (`benchmark.measure.Peak` tells them); and
     ``details: dict``: what else its record shall say (``batch_size``, ...). Libraries are
     imported in the constructor, not at the top (listing models stays quick) and not in
     `predict` (a random generator is seeded before each call only if its library is there).

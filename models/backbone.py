@@ -143,17 +143,23 @@ class Backbone:
             if not entry:
                 return None
             value = unpacked(stage, entry, session.device)
-            made = self._last[stage] = Made(digest, value, entry.told["seconds"])
+            made = self._last[stage] = Made(
+                digest, value, entry.told["seconds"], entry.told.get("memory", {})
+            )
         for one, seconds in made.seconds.items():
             if one not in session.stages:  # else this prediction has just been through it
                 session.stages[one], session.cached[one] = seconds, 0.0
+                if one in made.memory:
+                    session.stage_memory[one] = made.memory[one]
         session.cached[stage] = time.perf_counter() - begin
         return made.value
 
     def _make(self, stage: str, digest: str, session: Session, make: Callable[[], Any]) -> Any:
         with session.stage(stage):
             value = make()
-        made = self._last[stage] = Made(digest, value, dict(session.stages))
+        made = self._last[stage] = Made(
+            digest, value, dict(session.stages), dict(session.stage_memory)
+        )
         if session.cache:
             session.cache.put(self._key(stage, digest, session.device), packed(stage, made))
         return value

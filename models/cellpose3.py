@@ -65,6 +65,7 @@ class Cellpose3:
     ) -> None:
         self._session = session = Session(device)
         self.stages, self.details = session.stages, session.details
+        self.stage_memory = session.stage_memory
         self._batch_size = batch_size
         self._settings = {
             "diameter": diameter,

@@ -59,6 +59,7 @@ class CellSAM:
     ) -> None:
         self._session = session = Session(device)
         self.stages, self.details = session.stages, session.details
+        self.stage_memory = session.stage_memory
         self._threshold, self._grey_columns = bbox_threshold, grey_columns
         with session.loading():
             from cellSAM.cellsam_pipeline import normalize_image

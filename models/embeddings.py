@@ -21,11 +21,13 @@ class Made(NamedTuple):
         image: its digest.
         value: the embedding, or the maps.
         seconds: stage -> seconds that it took: of the one that made it, and of those before.
+        memory: stage -> its peak memory in bytes.
     """
 
     image: str
     value: Any
     seconds: Mapping[str, float]
+    memory: Mapping[str, dict[str, int]]
 
 
 def key(stage: str, image: str, known_by: Mapping[str, Any], device: str) -> str:
@@ -62,11 +64,12 @@ def _made_with(device: str, threads: int) -> dict[str, Any]:
 
 def packed(stage: str, made: Made) -> Entry:
     """What is kept of it."""
+    told = {"seconds": made.seconds, "memory": made.memory}
     if stage == "decode":
-        return Entry({"maps": made.value}, {"seconds": made.seconds})
+        return Entry({"maps": made.value}, told)
     sizes = {name: list(made.value[name]) for name in ("input_size", "original_size")}
     features = made.value["features"].detach().cpu().numpy()
-    return Entry({"features": features}, {"seconds": made.seconds, **sizes})
+    return Entry({"features": features}, told | sizes)
 
 
 def unpacked(stage: str, entry: Entry, device: str) -> Any:

@@ -34,7 +34,7 @@ class MicroSam:
     def __init__(self, weights: Weights, device: str, cache: int) -> None:
         self._session = Session(device, open_cache(cache))
         self.stages, self.details = self._session.stages, self._session.details
-        self.cached = self._session.cached
+        self.cached, self.stage_memory = self._session.cached, self._session.stage_memory
         with self._session.loading():
             import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
 

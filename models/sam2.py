@@ -84,6 +84,7 @@ class Sam2:
     ) -> None:
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
+        self.stage_memory = self._session.stage_memory
         self._batch_size = batch_size
         with self._session.loading():
             from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator

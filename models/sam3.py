@@ -72,6 +72,7 @@ class Sam3:
             raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
+        self.stage_memory = self._session.stage_memory
         self._thresholds = {"threshold": threshold, "mask_threshold": mask_threshold}
         self._mask_order = mask_order
         with self._session.loading():

@@ -76,7 +76,7 @@ def test_a_kept_stage_is_told_with_the_seconds_that_computing_it_took(checkpoint
     amg = build("amg", checkpoint)
     amg.predict(image)
     finish()
-    took = amg.stages["encode"]
+    took, memory = amg.stages["encode"], amg.stage_memory["encode"]
     assert amg.cached == {} and took > 0
     apg = build("apg", checkpoint)
     apg.predict(image)
@@ -85,12 +85,16 @@ def test_a_kept_stage_is_told_with_the_seconds_that_computing_it_took(checkpoint
         "encode"
     }  # fmt: skip
     decoded = apg.stages["decode"]
+    assert apg.stage_memory["encode"] == memory and memory["host"] > 0
     ais = build("ais", checkpoint)
     ais.predict(image)
     assert {k: ais.stages[k] for k in ("encode", "decode")} == {"encode": took, "decode": decoded}
     assert set(ais.cached) == {"encode", "decode"} and ais.cached["encode"] == 0
+    assert {k: ais.stage_memory[k] for k in ais.cached} == {
+        k: apg.stage_memory[k] for k in ais.cached
+    }
     ais.predict(IMAGES["rgb"])
-    assert ais.cached == {}
+    assert ais.cached == {} and set(ais.stage_memory) == set(ais.stages)
 
 
 def test_maps_that_are_kept_need_no_embedding(checkpoint, calls, folder):
@@ -180,6 +184,13 @@ def test_run_times_in_tables_are_those_of_computing():
     assert Record("s", "error", 1).computed_seconds is None
 
 
+def test_memory_in_tables_is_that_of_computing():
+    peaks = {"encode": {"host": 9, "device": 1}, "prompt": {"host": 5, "device": 3}}
+    record = Record("s", "done", 1, memory={"host": 6, "device": 2}, stage_memory=peaks)
+    assert record.computed_memory == {"host": 9, "device": 3}
+    assert Record("s", "done", 1, memory={"host": 6}).computed_memory == {"host": 6}
+
+
 def test_runs_record_what_was_kept_and_are_the_same_runs_without(root, tmp_path, checkpoint):
     target = "helpers.small_musam.SmallDecoder"
 
@@ -201,5 +212,6 @@ def test_runs_record_what_was_kept_and_are_the_same_runs_without(root, tmp_path,
     for computed, kept in zip(first, again, strict=True):
         for stage in ("encode", "decode"):
             assert kept.stages[stage] == computed.stages[stage]
+            assert kept.stage_memory[stage] == computed.stage_memory[stage]
         assert kept.computed_seconds > kept.stages["encode"] + kept.stages["decode"]
     assert load_result(runs[0].store, runs[0].score_key, "paper") is None, "untrained weights"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark import measure
-from benchmark.measure import Measure
+from benchmark.measure import Measure, Peak
 
 MIB = 1 << 20
 
@@ -33,6 +33,59 @@ def test_the_peak_is_of_this_prediction_not_of_what_came_before():
         assert small < large - 300 * MIB
 
 
+NESTED = """
+import numpy as np
+from benchmark.measure import Measure, Peak
+
+def use(mebibytes):
+    np.ones((mebibytes << 20) // 8).sum()
+
+with Measure() as measured:
+    use(100)
+    with Peak() as outer:
+        use(200)
+        with Peak() as inner:
+            use(400)
+        use(50)
+    with Peak() as last:
+        use(1)
+print(*(found["host"] for found in (measured.memory, outer.memory, outer.own, inner.own, last.own)))
+"""
+
+
+def test_a_peak_is_the_innermost_s_own_and_counts_for_all_around_it():
+    command = [sys.executable, "-c", NESTED]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    whole, outer, outer_own, inner, last = (int(n) / MIB for n in told.stdout.split())
+    assert whole == outer == max(whole, inner) > 400
+    if sys.platform == "linux":
+        assert outer == inner
+        assert 190 < inner - outer_own < 210 and 390 < inner - last < 410
+
+
+def test_a_gpu_s_peak_is_told_by_stage(monkeypatch):
+    held = [1, 5, 3, 2, 4]
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True,
+        synchronize=lambda: None,
+        reset_peak_memory_stats=lambda: None,
+        max_memory_allocated=lambda: held.pop(0) * MIB,
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    with Measure() as measured, Peak() as one, Peak() as two:
+        pass
+    assert [one.own["device"], two.own["device"]] == [5 * MIB, 3 * MIB] and held == []
+    assert measured.memory["device"] == one.memory["device"] == 5 * MIB
+
+
+def test_after_an_error_the_next_is_measured_by_itself():
+    with pytest.raises(ZeroDivisionError), Measure(), Peak():
+        raise ZeroDivisionError
+    with Peak() as peak:
+        assert Peak._open == [peak]
+    assert Peak._open == []
+
+
 def test_seconds_are_those_inside():
     with Measure() as measured:
         time.sleep(0.05)
@@ -51,7 +104,7 @@ def test_a_gpu_is_waited_for_at_both_borders_and_its_peak_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     with Measure() as measured:
         done.append("predict")
-    assert done == ["wait", "reset", "predict", "wait"]
+    assert done == ["wait", "reset", "predict", "wait", "reset"]
     assert measured.memory["device"] == 7 * MIB
 
 

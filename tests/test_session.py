@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from benchmark import measure
 from benchmark.errors import ModelError
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
@@ -24,10 +25,24 @@ def test_stages_are_timed_added_up_and_begun_anew_with_each_prediction() -> None
         with session.stage("decode"):
             pass
     assert 0.04 <= session.stages["encode"] < 1 and 0 <= session.stages["decode"] < 0.02
-    shown = session.stages
+    shown, memory = session.stages, session.stage_memory
+    assert set(memory) == {"encode", "decode"} and memory["encode"]["host"] > 1 << 20
     with session.predicting():
         pass
     assert shown is session.stages and shown == {}
+    assert memory is session.stage_memory and memory == {}
+
+
+def test_of_several_visits_to_a_stage_the_highest_peak_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peaks = [7, 9, 8]
+    monkeypatch.setattr(measure, "_host_peak", lambda: peaks.pop(0))
+    session = Session("cpu")
+    for _ in range(3):
+        with session.stage("encode"):
+            pass
+    assert session.stage_memory == {"encode": {"host": 9}}
 
 
 def test_a_gpu_is_waited_for_at_both_borders_of_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,9 @@ def test_errors_are_added_up_over_images():
 
 def test_cost_is_the_median_time_and_the_highest_peak():
     scores = {"memory": [1.0, 5.0, 2.0], "stage.encode": [1.0, np.nan, 4.0]}
+    scores |= {"peak.encode": [3.0, 4.0, 2.0]}
     one, other = cost([run(msa=(0.5,) * 3, scores=scores), run(msa=(0.5,))]).to_dict("records")
+    assert one["peak.encode"] == 4 and np.isnan(other["peak.encode"])
     assert (one["seconds"], one["memory"], one["stage.encode"], one["timed"]) == (1, 5, 2.5, 3)
     assert np.isnan(one["device_memory"]) and np.isnan(other["stage.encode"])
 

@@ -96,6 +96,7 @@ def test_records_hold_memory_stages_details_and_the_warm_up(root, file):
     for row in rows:
         assert row["memory"]["host"] > 1 << 20 and row["stages"] == {"encode": 0.5}
         assert row["details"] == {"batch_size": 4, "reproducible": True}
+        assert row["stage_memory"] == {"encode": {"host": 3 << 50, "device": 2 << 20}}
 
 
 def test_run_times_leave_the_warm_up_out(root, file):
@@ -103,6 +104,14 @@ def test_run_times_leave_the_warm_up_out(root, file):
     do(made)
     seconds = load_result(made.store, made.score_key, "paper").scores["seconds"]
     assert seconds.isna().tolist() == [True, False, False, False]
+
+
+def test_memory_of_a_stage_is_the_device_s_and_counts_in_the_warm_up_too(root, file):
+    made = job(root, str(file))
+    do(made)
+    scores = load_result(made.store, made.score_key, "paper").scores
+    assert scores["peak.encode"].tolist() == [2 << 20] * 4
+    assert scores["memory"].tolist() == [3 << 50] * 4
 
 
 def test_missing_weights_skip_before_anything_is_prepared_or_stored(tmp_path):

@@ -38,7 +38,8 @@ class RunResult:
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
             seconds (with every stage computed), memory and device_memory (peaks, bytes),
-            `stage.<name>` (seconds), and each metric (msa, sa50, ...; NaN where undefined or
+            `stage.<name>` (seconds), `peak.<name>` (the stage's peak on the device, else of the
+            host), and each metric (msa, sa50, ...; NaN where undefined or
             excluded).
         control: its score is known beforehand; it is shown, but never marked as best.
         weights: how a table shows its weights; empty for a model without.
@@ -183,7 +184,11 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
 
 def _cost(record: Record) -> dict[str, float | None]:
     """Time and memory of a prediction."""
-    memory = {"memory": record.memory.get("host"), "device_memory": record.memory.get("device")}
+    peak = record.computed_memory
+    memory = {"memory": peak.get("host"), "device_memory": peak.get("device")}
+    # Where it ran on a device, that is the memory which may not suffice.
+    peaks = {s: m.get("device", m.get("host")) for s, m in record.stage_memory.items()}
+    memory |= {f"peak.{stage}": bytes_ for stage, bytes_ in peaks.items()}
     if record.warm_up:  # it compiles and caches: no time to compare
         return {"seconds": None, **memory}
     stages = {f"stage.{name}": seconds for name, seconds in record.stages.items()}

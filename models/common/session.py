@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
 from benchmark.garbage import uncollected
+from benchmark.measure import Peak, highest
 from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
@@ -28,6 +29,8 @@ class Session:
             borders; the very dictionary that an adapter shows as its own `stages`.
         cached: stage -> seconds that it took to fetch what the stage made earlier; `stages` then
             has those that it took to make it.
+        stage_memory: stage -> its peak in bytes, as `benchmark.measure.Peak.own`; of one that was
+            fetched that of when it was made.
         details: what else a record shall say of the last prediction (`batch_size`, ...).
     """
 
@@ -35,6 +38,7 @@ class Session:
         self.device, self.cache = device, cache
         self.stages: dict[str, float] = {}
         self.cached: dict[str, float] = {}
+        self.stage_memory: dict[str, dict[str, int]] = {}
         self.details: dict[str, Any] = {}
         self._isolation = Isolation()
 
@@ -51,6 +55,7 @@ class Session:
         """Run one prediction in here, in the global state that the library has made for itself."""
         self.stages.clear()
         self.cached.clear()
+        self.stage_memory.clear()
         self.details.clear()
         # Sums on a GPU depend on the order in which its threads come; nobody promises it.
         self.details["reproducible"] = self.device == "cpu"
@@ -63,15 +68,20 @@ class Session:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; several visits to one stage add up."""
+        """Time a stage; several visits to one stage add up, and the highest peak counts."""
         self._synchronise()
-        start = time.perf_counter()
+        peak = Peak()
         try:
-            yield
+            with peak:
+                start = time.perf_counter()
+                try:
+                    yield
+                finally:
+                    self._synchronise()
+                    seconds = time.perf_counter() - start
         finally:
-            self._synchronise()
-            seconds = time.perf_counter() - start
             self.stages[name] = self.stages.get(name, 0.0) + seconds
+            self.stage_memory[name] = highest(self.stage_memory.get(name, {}), peak.own)
 
     def timed(self, name: str, function: Callable[..., Result]) -> Callable[..., Result]:
         """The same function, its calls timed as a stage: for a library's step that has a name."""

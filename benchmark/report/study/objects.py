@@ -15,6 +15,7 @@ DIAMETERS = (0.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 """Limits of the classes of size: diameter in pixels of a circle of the object's area."""
 
 _FOUND = 0.5  # IoU
+_PEAKS = ("memory", "device_memory")
 
 
 def errors(results: Sequence[RunResult]) -> pd.DataFrame:
@@ -61,13 +62,14 @@ def cost(results: Sequence[RunResult]) -> pd.DataFrame:
 
     Returns:
         A row for each run, in their order: images timed; median seconds, and of each stage
-        that any model tells (`stage.<name>`); memory and device_memory (highest peak, bytes).
+        that any model tells (`stage.<name>`); memory and device_memory (highest peak, bytes),
+        and of each stage on the device, else of the host (`peak.<name>`).
     """
     rows = []
     for result in results:
         scores = result.scores
         stages = [name for name in scores if str(name).startswith("stage.")]
-        peaks = [name for name in ("memory", "device_memory") if name in scores]
+        peaks = [name for name in scores if name in _PEAKS or str(name).startswith("peak.")]
         rows.append(
             {
                 "timed": int(scores["seconds"].notna().sum()),
@@ -77,6 +79,7 @@ def cost(results: Sequence[RunResult]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    wanted = ["timed", "seconds", "memory", "device_memory"]
-    stages = [name for name in frame if str(name).startswith("stage.")]
-    return frame.reindex(columns=[*wanted[:2], *stages, *wanted[2:]])
+    stages, peaks = (
+        [name for name in frame if str(name).startswith(kind)] for kind in ("stage.", "peak.")
+    )
+    return frame.reindex(columns=["timed", "seconds", *stages, *_PEAKS, *peaks])

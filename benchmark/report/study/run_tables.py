@@ -100,25 +100,29 @@ def _sizes(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Tab
 
 def _cost(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Table:
     found = cost(results)
-    stages = [str(name) for name in found if str(name).startswith("stage.")]
+    stages, peaks = (
+        [str(name) for name in found if str(name).startswith(kind)] for kind in ("stage.", "peak.")
+    )
     columns = [
         *_HEADS, Column("images timed", right=True), Column("s per image", right=True),
         *(Column(f"{name.removeprefix('stage.')} s", right=True) for name in stages),
         Column("host GB", right=True), Column("device GB", right=True),
+        *(Column(f"{name.removeprefix('peak.')} GB", right=True) for name in peaks),
     ]  # fmt: skip
     rows = [
         [
             *head,
             number(row["timed"], ".0f"),
             *(number(row[name], ".3g") for name in ["seconds", *stages]),
-            *(number(row[name] / _GB, ".2f") for name in ("memory", "device_memory")),
+            *(number(row[name] / _GB, ".2f") for name in ("memory", "device_memory", *peaks)),
         ]
         for head, (_, row) in zip(heads, found.iterrows(), strict=True)
     ]
     notes = [
         "Seconds: median per image, the first prediction of each process left out; stages as "
         "the model tells them. Memory: the highest peak of a prediction, of the whole process "
-        "(host) and of what torch held on the GPU (device); no model tells it by stage. Runs of "
-        "different machines are not comparable."
+        "(host) and of what torch held on the GPU (device); by stage as the model tells it, of the "
+        "GPU where it ran on one, else of the process. Runs of different machines are not "
+        "comparable."
     ]
     return Table("cost", "Time and memory per image", columns, rows, notes)
