@@ -1,13 +1,20 @@
 """Families of comparisons: what is compared, corrected, marked and left out."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import figures
 from helpers.reports import fake
 
 from benchmark.errors import StoreError
 from benchmark.report import claims
+from benchmark.report.cells import cells_of_runs
 from benchmark.report.claims import against_reference, told_interval, told_p, within
+from benchmark.report.render import csv
+from benchmark.report.study.choose import choose
+from benchmark.report.study.claim_tables import claim_tables, reference
 from benchmark.stats import compare as compare_scores
 from benchmark.stats import holm, study_test
 
@@ -38,7 +45,7 @@ def test_a_reference_against_each_other_is_one_family():
         differences = by_run[row.run_a].scores["msa"] - by_run[row.run_b].scores["msa"]
         assert row.study_p == study_test(differences).p
         assert row.study_better == {"a": row.a, "b": row.b}[study_test(differences).better]
-    assert "corrected by Holm for its 9 tests" in found.notes[0]
+    assert "corrected by Holm for 9 tests" in found.notes[0]
     assert any("one in ten" in line for line in found.notes)
 
 
@@ -77,6 +84,31 @@ def test_only_what_is_comparable_is_compared():
     for other in others[:5]:
         assert claims.incomparable(base, other)
     assert claims.incomparable(base, others[-1]) is None
+
+
+def test_a_run_that_nothing_compares_with_is_named():
+    (found,) = within([fake("p"), fake("q", seed=1), fake("r", split="val")], "dsb")
+    assert len(found.frame) == 1
+    assert found.left_out == ("r on dsb: no other run is of its images and split.",)
+
+
+def test_without_apg_the_reference_is_not_the_best_but_the_first_by_name():
+    rows = figures.many(["b", "a", "few"], 4)
+    rows = rows[(rows["method"] != "few") | (rows["data"] == "data 0")]
+    rows.loc[rows["method"] == "a", "msa"] = 0.0
+    assert reference(choose(rows)) == "a", "picked by its scores, its p-values would be too small"
+    rows.loc[rows["method"] == "few", "key"] = "apg_cc"
+    assert reference(choose(rows)) == "few"
+
+
+def test_numbers_of_a_comparison_can_be_computed_with_and_both_states_are_told():
+    a, b = fake("p", seed=1, expected=9), fake("q", seed=2, expected=10)
+    tables = claim_tables([a, b], choose(cells_of_runs([a, b])))
+    (table,) = [t for t in tables if t.name == "tests_pairs"]
+    (line,) = pd.read_csv(io.StringIO(csv(table))).to_dict("records")
+    (row,) = within([a, b], "dsb")[0].frame.to_dict("records")
+    assert (line["95 % from"], line["to"]) == (row["low"], row["high"])
+    assert line["a - b: mark"] == "a partial 8 of 9; b partial 8 of 10"
 
 
 def test_runs_of_one_name_are_told_apart_and_an_ambiguous_reference_is_left_out():

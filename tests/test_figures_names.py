@@ -45,6 +45,24 @@ def test_data_sets_are_told_apart_by_split_images_and_loss():
     ]  # fmt: skip
 
 
+def test_what_was_skipped_stands_with_the_runs_of_its_data_set():
+    skip = {"status": "skipped", "reason": "no token", "split": "", "images_id": "", "run_id": ""}
+    rows = [cell("a", "x"), cell("a", "y"), cell("b", "x", msa=np.nan, **skip)]
+    assert list(entries.entries(cells(rows))["group"]) == ["x", "y", "x"]
+    rows = [*rows, cell("a", "z", split="val"), cell("b", "w", msa=np.nan, **skip)]
+    groups = list(entries.entries(cells(rows))["group"])
+    assert groups == ["x, test", "y, test", "x, test", "z, val", "w"]
+
+
+def test_the_order_compares_methods_on_the_same_data_sets():
+    rows = [
+        cell("few", "easy", msa=0.8),
+        cell("all", "easy", msa=0.9),
+        cell("all", "hard", msa=0.3),
+    ]
+    assert entries.order(entries.entries(cells(rows))) == ["all", "few"]
+
+
 def test_partial_controls_and_variants_are_not_compared():
     frame = entries.entries(
         cells(

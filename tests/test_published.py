@@ -46,6 +46,12 @@ def test_what_is_not_reported_has_no_number(published):
     assert (published.loc[published["status"] == "complete", "msa"] >= 0).all()
 
 
+def test_what_the_authors_did_not_flag_is_unknown_and_not_out_of_domain(published):
+    unflagged = published[published["key"].isin(["apg_bd", "apg_bd_grid_search"])]
+    assert len(unflagged) == 2 * 36 and unflagged["in_domain"].isna().all()
+    assert published.loc[published["key"] == "apg_cc", "in_domain"].notna().all()
+
+
 def test_flags_are_the_authors(published, written):
     flagged = {(line["dataset"], line["method"], line["setting"])
                for line in written if line["flagged_in_domain"] == "1"}  # fmt: skip

@@ -8,6 +8,7 @@ from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare
 
 from benchmark.report.cells import cells
+from benchmark.report.figures import entries
 from benchmark.report.published import published_cells
 from benchmark.report.study.choose import choose
 from benchmark.report.study.numbers import complete_block
@@ -55,6 +56,18 @@ def test_methods_on_few_data_sets_are_named_and_cost_the_others_none():
     assert {row[0].text for row in table.rows} == {"a", "b", "c"}
     notes = " ".join(all_notes(table))
     assert "over 6 data sets" in notes and "Not on all these data sets: new." in notes
+
+
+def test_of_a_method_and_its_variants_the_method_alone_is_tested():
+    rows = many(["apg", "apg_boundary", "ais", "otsu"], 6)
+    rows["key"] = rows["method"].map({"apg": "apg_cc", "apg_boundary": "apg_bd"}).fillna("")
+    table = rank_test_table(choose(rows))
+    assert {row[0].text for row in table.rows} == {"apg", "ais", "otsu"}
+    drawn = entries.comparable(entries.main(entries.entries(rows)))[0]
+    assert set(drawn["label"]) == {"apg", "ais", "otsu"}, "as in the diagram"
+    assert "Left out as variants of APG: apg_boundary." in " ".join(all_notes(table))
+    alone = rows[rows["method"] != "apg"]
+    assert len(rank_test_table(choose(alone)).rows) == 3
 
 
 def test_a_mark_stays_with_its_method():

@@ -84,8 +84,8 @@ def test_places():
     assert places([0.3, 0.3, 0.2, 0.1]) == [1, 1, 2, 0]
     assert places([3, 1, 2], lowest=True) == [0, 1, 2]
     assert places([0.1, 0.9, 0.2], eligible=[True, False, True]) == [2, 0, 1]
-    assert places([np.nan, 0.9]) == [0, 1]
-    assert places([np.nan]) == places([]) * 2 + [0] and places([np.nan, 0.0])[1] == 1
+    assert places([np.nan, 0.9, 0.0]) == [0, 1, 2] and places([0.3, 0.3]) == [1, 1]
+    assert places([np.nan, 0.9]) == [0, 0] and places([]) == [], "alone is no best"
 
 
 def test_a_table_without_rows_is_a_table():

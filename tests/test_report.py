@@ -71,6 +71,8 @@ def test_split_and_protocol_are_shown_where_they_differ():
     assert list(tables.data_names(same)) == ["dsb", "dsb"]
     mixed = tables.summary([run("a", split="val"), run("b", protocol="clean")])
     assert list(tables.data_names(mixed)) == ["dsb, test, clean", "dsb, val, paper"]
+    alike = tables.summary([run(split="val"), run("empty", split="val")])
+    assert list(tables.data_names(alike)) == ["dsb, val"] * 2, "what is no test is always told"
 
 
 def test_a_control_is_shown_but_never_the_best():

@@ -11,10 +11,13 @@ from helpers.runs import SAMPLES, do, make_job
 
 from benchmark.cli import help_text
 from benchmark.errors import StoreError
+from benchmark.identity import written
 from benchmark.protocol import Protocol
 from benchmark.report.compose import compose
 from benchmark.report.results import gather
+from benchmark.report.write import write_study
 from benchmark.settings import Source
+from benchmark.skips import Skip
 
 PAPER = Protocol("paper", "drifting", "zero")
 
@@ -103,6 +106,23 @@ def test_a_whole_run_is_averaged_and_a_deleted_record_makes_it_partial(root):
     assert line[2].marks == ("3 of 4",) and line[2].place == 0
 
 
+def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path):
+    do(make_job(root))
+    results, left_out = gather(root / "results" / "runs", PAPER)
+    skips = [
+        Skip("cellsam", name, name, "synthetic", "paper", "no token") for name in ("drawn", "x")
+    ]
+    report = compose(results, skips, left_out, published=True)
+    tables = {table.name: table for table in report.tables}
+    assert "cellsam on drawn: no token" in " ".join(tables["runs_per_data_set"].notes)
+    assert [row[0].text for row in tables["runs_cost"].rows] == ["traced"]
+    write_study(report, tmp_path / "out", html=True, private=False)
+    page = (tmp_path / "out" / "site" / "data" / "x.html").read_text()
+    assert "No image has a score here" in page and "published means" not in page
+    write_study(report, tmp_path / "out", html=False, private=False)
+    assert not (tmp_path / "out" / "site").exists(), "it would be older than the tables"
+
+
 def test_a_run_of_another_protocol_is_left_out_and_named(root):
     do(make_job(root, protocol="clean"))
     job = make_job(root, target="helpers.segmenters.Traced", level=3)
@@ -154,8 +174,6 @@ def test_a_sample_that_is_stored_twice_counts_once(root):
 
 
 def test_a_parameter_makes_it_another_method(root, monkeypatch):
-    from benchmark.report import results as module
-
     job = make_job(root)
     do(job)
     target = job.identity["target"]
@@ -165,15 +183,13 @@ def test_a_parameter_makes_it_another_method(root, monkeypatch):
         ({"_target_": "models.otsu.Otsu"}, True),
         ({}, True),
     ):
-        monkeypatch.setattr(module, "_yaml", lambda config, yaml=yaml: yaml)
+        monkeypatch.setattr("benchmark.identity.written", lambda *_, yaml=yaml: yaml)
         assert gather(job.runs, PAPER)[0][0].altered == altered, yaml
 
 
 def test_the_yaml_of_a_model_is_the_one_that_is_known():
-    from benchmark.report.results import _yaml
-
-    assert _yaml("apg")["_target_"] == "models.apg.APG"
-    assert _yaml("../model/apg") == _yaml("nobody") == {}
+    assert written("model", "apg")["_target_"] == "models.apg.APG"
+    assert written("model", "../model/apg") == written("model", "nobody") == {}
 
 
 def test_the_help_names_every_source():

@@ -129,6 +129,8 @@ def within(results: Sequence[RunResult], data: str) -> list[Claims]:
     """
     left_out: list[str] = []
     sets = _comparable_sets([run for run in results if run.data == data], left_out)
+    alone = [runs[0] for runs in sets if len(runs) == 1]
+    left_out += [f"{r.method} on {data}: no other run is of its images and split." for r in alone]
     return [
         _claims(f"all pairs of methods on {data}", list(combinations(runs, 2)), left_out)
         for runs in sets
@@ -255,8 +257,8 @@ def _notes(claims: Claims) -> list[str]:
     frame = claims.frame
     tested = int(frame["p"].notna().sum())
     lines = [
-        f"Family: {claims.family}; p corrected by Holm for its {tested} tests. Differences are "
-        f"a - b, over the samples that both have.",
+        f"Family: {claims.family}; p corrected by Holm for {counted(tested, 'test')}. Differences "
+        "are a - b, over the samples that both have.",
         WEIGHTS,
         f"p: two-sided sign-flip permutation; none with fewer than {FEWEST_FOR_P} groups, and no "
         f"interval with fewer than {FEWEST_GROUPS}.",
@@ -275,5 +277,5 @@ def _notes(claims: Claims) -> list[str]:
     if frame["mixed"].any():
         lines.append("mixed: a run was made in attempts that differ in code or environment.")
     if frame["study_p"].notna().any():
-        lines.append(f"study_p: {STUDY_TEST}")
+        lines.append(f"p (the study's test): {STUDY_TEST}")
     return lines

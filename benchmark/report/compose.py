@@ -79,7 +79,8 @@ def compose(
         left = [f"Left out: {name}, as {reason}." for name, reason in (left_out or {}).items()]
         made.append(replace(summary, notes=[*summary.notes, *left]))
         made += study_tables(runs, "runs", tieless=tieless)
-        of_rows = [*claim_tables(results, choose(runs)), *run_tables(results, runs)]
+        of_results = runs.head(len(results))  # those of skipped methods come after
+        of_rows = [*claim_tables(results, choose(runs)), *run_tables(results, of_results)]
         made += [replace(table, name=f"runs_{table.name}") for table in of_rows]
     if published:
         theirs = published_cells()

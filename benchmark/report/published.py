@@ -29,7 +29,8 @@ def published_cells(folder: Path = PUBLISHED) -> pd.DataFrame:
 
 def _row(row: dict[Any, Any], card: StudyCard) -> dict[str, Any]:
     made = card.configurations[card.key_of_column(row["method"], row["setting"])]
-    return _cell(made, row, card, row["msa"], bool(row["flagged_in_domain"]))
+    in_domain = bool(row["flagged_in_domain"]) if made.flagged else None
+    return _cell(made, row, card, row["msa"], in_domain)
 
 
 def _cell(

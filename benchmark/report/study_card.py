@@ -25,6 +25,7 @@ class Configuration:
         model: the YAML in `configs/model` that stands for it; empty where none does.
         weights: name of the weights' card, by modality (`default`: any other).
         shown: it is in the study's main figure.
+        flagged: the study says on which data sets it is in-domain.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Configuration:
     model: str = ""
     weights: Mapping[str, str] | str = ""
     shown: bool = False
+    flagged: bool = True
 
     def weights_for(self, modality: str) -> str:
         """The name of the weights' card for data of a modality."""

@@ -111,7 +111,7 @@ def p_value(value: float) -> Cell:
 def placed(
     cells: Sequence[Cell], eligible: Sequence[bool] | None = None, lowest: bool = False
 ) -> list[Cell]:
-    """The cells with their best and second marked; equals share a place.
+    """The cells with their best and second marked; equals share a place, one alone has none.
 
     Args:
         cells: what is compared: a row, a column, a part of one.
@@ -120,7 +120,8 @@ def placed(
     """
     may = eligible if eligible is not None else [True] * len(cells)
     values = {cell.value for cell, ok in zip(cells, may, strict=True) if ok and _is_number(cell)}
-    best = sorted(values, reverse=not lowest)[:2]
+    competing = sum(ok and _is_number(cell) for cell, ok in zip(cells, may, strict=True))
+    best = sorted(values, reverse=not lowest)[:2] if competing > 1 else []  # alone is no best
     place = {value: i for i, value in enumerate(best, start=1)}
     return [
         replace(cell, place=place.get(cell.value, 0)) if ok and _is_number(cell) else cell

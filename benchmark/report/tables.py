@@ -74,13 +74,17 @@ def best(frame: pd.DataFrame) -> pd.Series[bool]:
 def data_names(frame: pd.DataFrame) -> pd.Series[str]:
     """The data set of each row, with split and protocol where the table mixes several.
 
+    A split other than test is always told.
+
     A star says that its images are not those of the published study; where rows of one data
     set are of different images, the beginning of their digest tells them apart.
     """
     names = frame["data"]
-    for key in ("split", "protocol"):
-        if frame[key].nunique() > 1:
-            names = names + ", " + frame[key]
+    split, protocol = frame["split"], frame["protocol"]
+    said = (split != "test") | (split.nunique() > 1)
+    names = names.where(~said, names + ", " + split)
+    if protocol.nunique() > 1:
+        names = names + ", " + protocol
     several = frame.groupby(["data", "split", "protocol"])["images_id"].transform("nunique") > 1
     names = names.where(~several, names + " #" + frame["images_id"])
     return names.where(frame["lost"] == "", names + "*")

@@ -53,8 +53,10 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
         StoreError: it can't be written.
     """
     with disk_errors(folder):
-        for name in ("tables", "figures", "overlays"):
+        for name in ("tables", "figures", "overlays", "site"):
             shutil.rmtree(folder / name, ignore_errors=True)
+        for name in TABLES:
+            (folder / name).unlink(missing_ok=True)
         (folder / "tables").mkdir(parents=True)
     if report.results:
         _write_summary(report.results, folder)

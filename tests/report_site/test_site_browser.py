@@ -151,10 +151,13 @@ def test_viewer_by_mouse_and_keyboard(open_page, results):
     width = page.locator("#v-canvas").bounding_box()["width"]
     page.keyboard.press("+")
     assert page.locator("#v-canvas").bounding_box()["width"] == pytest.approx(1.5 * width, abs=1)
+    page.get_by_label("errors of the first method").click()
+    page.keyboard.press("Shift+T")  # as the page shows the key, and from the radio buttons too
+    assert page.locator("#v-svg .layer-true").count() == 0
     page.keyboard.press("Escape")
     assert not page.locator("#viewer").is_visible()
     # The dialog tells that it closed a moment later, and only then moves the focus.
-    page.wait_for_function("document.activeElement.dataset.at === '11'", timeout=10_000)
+    expect(buttons.nth(11)).to_be_focused(timeout=10_000)
 
 
 def results_worst(results):
@@ -193,6 +196,15 @@ def test_dots_of_the_distribution_lead_to_pictures(open_page):
         ".filter((trace) => trace.type === 'scatter').map((trace) => trace.x.length)"
     )
     assert dots == [16, 16, 16, 16]
+    boxes = page.evaluate(
+        "document.getElementById('distributions').calcdata"
+        ".filter(([box]) => box.trace.type === 'box').map(([box]) => [box.q1, box.med, box.q3])"
+    )
+    page.locator("summary", has_text="The same in numbers").click()
+    told = page.locator("details table tbody tr")
+    for box, row in zip(boxes, told.all(), strict=True):
+        numbers = [float(text) for text in row.locator("td").all_inner_texts()[3:6]]
+        assert box == pytest.approx(numbers, abs=6e-4)  # the page has its scores to four digits
     place = page.evaluate(
         """() => {
             const plot = document.getElementById('distributions'), dots = plot.data[1];

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.cells import MODALITIES
-from benchmark.report.figures.entries import ABLATION
 from benchmark.report.figures.style import (
     NORMAL,
     SMALL,
@@ -18,6 +17,7 @@ from benchmark.report.figures.style import (
     line_styles,
     plain_axes,
 )
+from benchmark.report.study.choose import ABLATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

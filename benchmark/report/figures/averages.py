@@ -102,7 +102,15 @@ def draw(rows: pd.DataFrame, left_out: str, styles: Styles) -> Figure:
     if handles:
         legend(figure, handles, 58)
     told = "In brackets the mean rank over data sets (1 is best, equal numbers share their rank)."
-    footnote(figure, [told if frame["rank"].notna().any() else "", left_out])
+    whose = "Numbers are those of the bars, not of the diamonds."
+    footnote(
+        figure,
+        [
+            whose if frame["outside"].notna().any() else "",
+            told if frame["rank"].notna().any() else "",
+            left_out,
+        ],
+    )
     return figure
 
 

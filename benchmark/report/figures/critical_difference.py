@@ -20,6 +20,7 @@ from benchmark.report.figures.style import (
     wrapped,
 )
 from benchmark.report.study.numbers import complete_block
+from benchmark.report.table import p_value
 from benchmark.stats import FriedmanResult, friedman
 from benchmark.stats.ranks import FEWEST_DATA_SETS, FEWEST_METHODS
 
@@ -96,15 +97,17 @@ def draw(rows: pd.DataFrame, left_out: str) -> Figure:
             )
             told = f"{ranks[label]:.2f}"
             inner: dict[str, Any] = {"ha": "left" if align == "right" else "right", "va": "bottom"}
-            axes.text(x, y - 0.01, told, fontsize=SMALL, color="0.3", **inner)
+            # Beside its line, not on it, where the line ends at the edge of the axis.
+            beside = y - 0.01 if abs(ranks[label] - edge) > 0.12 * per_inch else y + 0.15
+            axes.text(x, beside, told, fontsize=SMALL, color="0.3", **inner)
             axes.text(x + out / 2, y, names[label], fontsize=8, ha=align, va="center")
     left_behind = set(rows["label"]) - set(table.columns)
     footnote(
         figure,
         [
-            f"Mean ranks over {len(table)} data sets (1 is best). Friedman's test: "
-            f"{_p_value(tested.p)}. A bar joins methods that Nemenyi's test does not tell apart "
-            f"(5 %). {tested.note}",
+            f"Mean ranks over {len(table)} data sets (1 is best). Friedman's test: p "
+            f"{p_value(tested.p).text}. A bar joins methods that Nemenyi's test does not tell "
+            f"apart (5 %). {tested.note}",
             left_out,
             f"Not on all these data sets: {', '.join(sorted(left_behind))}." if left_behind else "",
         ],
@@ -114,12 +117,6 @@ def draw(rows: pd.DataFrame, left_out: str) -> Figure:
 
 def _letters(names: list[str]) -> int:
     return max(len(line) for name in names for line in name.split("\n"))
-
-
-def _p_value(p: float) -> str:
-    if np.isnan(p):
-        return "n/a, as all are equal"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _scale(axes: Axes, last: int, tested: FriedmanResult) -> None:

@@ -106,7 +106,8 @@ def draw(rows: pd.DataFrame, left_out: str, styles: Styles) -> Figure:
         figure,
         [
             "Filled: no other method is as accurate in less time. Medians over images, the first "
-            "of each process left out; times of different machines can't be compared.",
+            "of each process left out, and over several data sets their means; times of "
+            "different machines can't be compared.",
             left_out,
         ],
     )

@@ -186,6 +186,14 @@ class _Site:
                 data_page=f"data/{self._stems[data]}.html",
             )
 
+    def _counted(self) -> dict[str, int]:
+        """How many methods and data sets there is a number of; controls are no methods."""
+        scored = [row for row in self._rows if row["msa"] is not None and not row["control"]]
+        return {
+            "methods": len({row["method"] for row in scored}),
+            "data": len({row["data"] for row in scored}),
+        }
+
     def write_index(self) -> None:
         """The leaderboard, and what is to be known of published numbers."""
         pages = {name: f"data/{stem}.html" for name, stem in self._stems.items()}
@@ -196,7 +204,7 @@ class _Site:
         self._write(
             "index.html", "index.html.j2", rows=self._rows, pages=pages, options=options,
             lost=sorted({(r["data_label"], r["lost"]) for r in self._rows if r["lost"]}),
-            skipped=[row for row in self._rows if row["reason"]],
+            skipped=[row for row in self._rows if row["reason"]], counted=self._counted(),
         )  # fmt: skip
         if "published" in options["source"]:
             self._write("published.html", "published.html.j2", study=study_card())

@@ -43,8 +43,8 @@ def beside_tables(
 def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) -> Table:
     columns = [
         Column("data"), Column("method"), Column("own mSA", right=True),
-        Column("95 % interval"), Column("study's", right=True), Column("own - study's", right=True),
-        Column("differs in"), Column("run"),
+        Column("95 % from", right=True), Column("to", right=True), Column("study's", right=True),
+        Column("own - study's", right=True), Column("differs in"), Column("run"),
     ]  # fmt: skip
     written = []
     for row in rows.sort_values(["data_label", "method", "run"]).to_dict("records"):
@@ -64,12 +64,12 @@ def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) ->
 
 
 def _line(row: dict[Any, Any], theirs: Cell, delta: Cell, differs: str) -> list[Cell]:
-    interval = f"{row['msa_low']:.3f} - {row['msa_high']:.3f}"
     return [
         words(row["data_label"]),
         words(row["method"]),
         number(row["msa"], marks=marks(row)),
-        words(MISSING if pd.isna(row["msa_low"]) else interval),
+        number(row["msa_low"]),
+        number(row["msa_high"]),
         theirs,
         delta,
         words(differs),
@@ -100,17 +100,17 @@ def _agreement(rows: pd.DataFrame) -> Table:
                 [
                     words(name),
                     words(MODALITIES.get(modality, "all")),
-                    Cell(f"{signs.agree} of {signs.sets}" if signs.sets else MISSING, signs.agree
-                         if signs.sets else None),
+                    Cell(str(signs.agree), signs.agree) if signs.sets else words(MISSING),
+                    Cell(str(signs.sets), signs.sets),
                     number(correlation.rho, ".2f"),
                     Cell(str(correlation.methods), correlation.methods),
                     Cell(str(correlation.sets), correlation.sets),
                 ]
             )  # fmt: skip
     columns = [
-        Column("runs"), Column("modality"), Column("sign of APG - AIS agrees", right=True),
-        Column("rank correlation", right=True), Column("methods", right=True),
-        Column("data sets", right=True),
+        Column("runs"), Column("modality"), Column("sign of APG - AIS agrees on", right=True),
+        Column("of data sets", right=True), Column("rank correlation", right=True),
+        Column("methods", right=True), Column("data sets", right=True),
     ]  # fmt: skip
     notes = [
         f"{ALIKE}: runs that differ from the study in nothing known; {EVERY}: also those that "

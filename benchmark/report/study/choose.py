@@ -9,6 +9,12 @@ import pandas as pd
 
 from benchmark.report.cells import COMPLETE, MODALITIES, NOT_REPORTED
 
+ABLATION = ("apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search")
+"""Published configurations of one method: the ablation sets them against each other."""
+
+MAIN_OF_ABLATION = "apg_cc"
+"""The one of them that stands for the method wherever methods are compared."""
+
 IMAGES = ["split", "protocol", "images_id"]
 """Numbers that agree in these are over the same images, scored alike."""
 
@@ -81,6 +87,12 @@ def in_order(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells by modality, as tables have them; within one, in the order they came."""
     place = {modality: i for i, modality in enumerate(MODALITIES)}
     return cells.sort_values("modality", key=lambda names: names.map(place), kind="stable")
+
+
+def variants(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Which cells are of a variant of APG where APG itself is there too: ranked, it counts once."""
+    variant = cells["key"].isin([key for key in ABLATION if key != MAIN_OF_ABLATION])
+    return variant & bool((cells["key"] == MAIN_OF_ABLATION).any())
 
 
 def modalities(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.claims import Claims, against_reference, told_interval, within
+from benchmark.report.claims import Claims, against_reference, counted, within
 from benchmark.report.results import RunResult
 from benchmark.report.study.choose import Chosen
 from benchmark.report.table import MISSING, Cell, Column, Table, number, p_value, words
+from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
 
 
 def claim_tables(results: Sequence[RunResult], chosen: Chosen) -> list[Table]:
@@ -36,24 +37,25 @@ def claim_tables(results: Sequence[RunResult], chosen: Chosen) -> list[Table]:
 
 
 def reference(chosen: Chosen) -> str | None:
-    """The method that others are compared with: APG, else the best on most data sets."""
+    """The method that others are compared with: APG, else the first by name on most data sets.
+
+    Never the best: p-values of a reference picked by its scores would be too small.
+    """
     cells, matrix = chosen.cells, chosen.matrix
     apg = pd.unique(cells.loc[cells["key"] == "apg_cc", "method"])
     if len(apg):
         return str(apg[0])
     if matrix.empty:
         return None
-    rows = [(int(matrix[name].count()), float(matrix[name].mean()), str(name)) for name in matrix]
-    return max(rows)[2]
+    return min((-int(matrix[name].count()), str(name)) for name in matrix)[1]
 
 
 _COLUMNS = [
     Column("data"), Column("a"), Column("b"),
     *(Column(text, right=True) for text in ("samples", "groups", "mean a", "mean b", "a - b")),
-    Column("95 % interval"),
     *(Column(text, right=True) for text in
-      ("p", "p (Holm)", "p (Wilcoxon)", "rank-biserial", "standardised", "groups' a - b",
-       "left out", "p (the study's test)")),
+      ("95 % from", "to", "p", "p (Holm)", "p (Wilcoxon)", "rank-biserial", "standardised",
+       "groups' a - b", "left out", "p (the study's test)")),
 ]  # fmt: skip
 
 
@@ -80,8 +82,12 @@ _HOLM = "p corrected by Holm within each; differences are a - b, over the sample
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
-    status = [row[key] for key in ("status_a", "status_b") if row[key] != "complete"]
-    marked = (*status[:1], *(["mixed"] if row["mixed"] else []))
+    partial = [
+        f"{key[-1]} {row[key].replace('(', '').replace(')', '')}"
+        for key in ("status_a", "status_b")
+        if row[key] != "complete"
+    ]
+    marked = (*partial, *(["mixed"] if row["mixed"] else []))
     return [
         words(row["data_label"]),
         words(row["a"]),
@@ -89,19 +95,25 @@ def _row(row: dict[str, Any]) -> list[Cell]:
         *(Cell(str(row[key]), row[key]) for key in ("samples", "groups")),
         *(number(row[key]) for key in ("mean_a", "mean_b")),
         number(row["difference"], "+.3f", marked),
-        words(told_interval(row["low"], row["high"], row["groups"])),
+        *(
+            number(row[key], "+.3f", missing=_few(row["groups"], FEWEST_GROUPS))
+            for key in ("low", "high")
+        ),
         *(_p(row[key], row["groups"]) for key in ("p", "p_holm", "p_wilcoxon")),
         *(number(row[key], "+.2f") for key in ("rank_biserial", "standardised")),
         number(row["group_difference"], "+.3f"),
         Cell(str(row["excluded"]), row["excluded"]),
-        _p(row["study_p"], row["groups"]),
-    ]
+        p_value(row["study_p"]),
+    ]  # fmt: skip
 
 
 def _p(value: float, groups: int) -> Cell:
-    if pd.isna(value) and groups < 6:
-        return Cell(f"{MISSING} ({groups} groups)", np.nan)
-    return p_value(value)
+    return Cell(_few(groups, FEWEST_FOR_P), np.nan) if pd.isna(value) else p_value(value)
+
+
+def _few(groups: int, needed: int) -> str:
+    """What stands in the place of a number that takes more groups."""
+    return f"{MISSING} ({counted(groups, 'group')})" if groups < needed else MISSING
 
 
 def _exclusions(frame: pd.DataFrame) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.report.study.choose import Chosen
+from benchmark.report.study.choose import Chosen, variants
 from benchmark.report.study.numbers import complete_block
 from benchmark.report.study.per_data_set import marks_of
 from benchmark.report.study_card import study_card
@@ -24,9 +24,12 @@ def rank_test_table(chosen: Chosen) -> Table | None:
     """The p-value of each pair of methods by Nemenyi's test, Friedman's in the notes.
 
     The methods are those on (nearly) all data sets, best first, on the data sets that all of these
-    have, as in the critical-difference diagram. None where they are too few.
+    have, without variants of one, as in the critical-difference diagram. None where they are too
+    few.
     """
     every = ranked_methods(chosen)
+    variant = set(chosen.cells.loc[variants(chosen.cells), "method"])
+    every = every[[name for name in every if name not in variant]]
     if every.empty:
         return None
     matrix = complete_block(every)
@@ -58,6 +61,7 @@ def rank_test_table(chosen: Chosen) -> Table | None:
         "Nemenyi's test, which corrects for all of them; mean ranks closer than "
         f"{tested.critical_difference:.2f} are not told apart at 5 %. {tested.note}",
         *([f"Not on all these data sets: {', '.join(absent)}."] if absent else []),
+        *([f"Left out as variants of APG: {', '.join(sorted(variant))}."] if variant else []),
         *chosen.notes,
     ]
     return Table("rank_tests", "Which mean ranks differ", columns, rows, notes)

@@ -227,9 +227,10 @@ def domain_table(chosen: Chosen) -> Table | None:
     if not (found["sets_in"] + found["sets_out"]).any():
         return None
     columns = [
-        Column("method"), Column("in-domain", right=True), Column("data sets", right=True),
-        Column("out-of-domain", right=True), Column("data sets", right=True),
-        Column("unknown", right=True),
+        Column("method"),
+        *(Column(text, right=True) for text in
+          ("in-domain", "data sets in-domain", "out-of-domain", "data sets out-of-domain",
+           "data sets unknown")),
     ]  # fmt: skip
     rows = [
         [

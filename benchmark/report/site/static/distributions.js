@@ -14,6 +14,17 @@
   const text = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const jitter = (i) => (((i + 1) * 0.6180339887) % 1 - 0.5) * 0.42;
   const STEP = 64;
+  // As in the table below the figure; plotly's own quartiles follow another rule.
+  const quartiles = (values) => {
+    const sorted = [...values].sort((a, b) => a - b);
+    const at = (q) => {
+      const place = (sorted.length - 1) * q, low = Math.floor(place);
+      return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+    };
+    const [q1, q3] = [at(0.25), at(0.75)], reach = 1.5 * (q3 - q1);
+    const within = sorted.filter((v) => v >= q1 - reach && v <= q3 + reach);
+    return { q1: [q1], median: [at(0.5)], q3: [q3], lowerfence: [within[0]], upperfence: [within.at(-1)] };
+  };
 
   report.whenReady((data) => {
     const picture = new Map(data.shown.map((sample, at) => [sample, at]));
@@ -27,7 +38,7 @@
         const at = run.msa.flatMap((v, i) => (v === null ? [] : [i]));
         const main = run.control ? soft : accent;
         traces.push({
-          type: "box", orientation: "h", x: at.map((i) => run.msa[i]), y: at.map(() => r), y0: r,
+          type: "box", orientation: "h", y: [r], ...quartiles(at.map((i) => run.msa[i])),
           boxpoints: false, width: 0.5, hoverinfo: "skip", line: { color: main, width: 1.5 },
           fillcolor: "rgba(0,0,0,0)", whiskerwidth: 0, showlegend: false,
         });

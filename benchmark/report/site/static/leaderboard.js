@@ -82,7 +82,8 @@
       };
     });
     if (!methods.length) return null;
-    const total = new Set(group.filter((c) => c.msa !== null || c.source === "published").map(unit)).size;
+    const dataOf = (units) => new Set([...units].map((u) => JSON.parse(u)[0])).size;
+    const total = dataOf(group.filter((c) => c.msa !== null || c.source === "published").map(unit));
     const taking = methods.filter((m) => !unranked.has(m.id));
     const common = [...(taking[0]?.numbers.keys() ?? [])].filter((u) => taking.every((m) => m.numbers.has(u)));
     const perUnit = common.map((u) => averageRanks(taking.map((m) => m.numbers.get(u))));
@@ -115,7 +116,7 @@
           ...(m.mixed ? [" ", make("span", { class: "pill warn" }, "mixed")] : [])),
         make("td", { class: "r" }, out ? "–" : m.rank.toFixed(2)),
         make("td", { class: "r msa" }, ...(out ? ["–"] : [bar, " ", make("span", { class: "figure" }, m.mean.toFixed(3))])),
-        make("td", { class: "r p1" }, `${m.numbers.size} of ${total}`)));
+        make("td", { class: "r p1" }, `${dataOf(m.numbers.keys())} of ${total}`)));
     }
     const head = make("thead", {}, make("tr", {},
       make("th", { scope: "col" }, make("span", { class: "sr" }, "ranked")),
@@ -133,6 +134,24 @@
       make("h3", {}, `${sourceName(source)}${protocol ? `, protocol ${protocol}` : ""}`),
       make("div", { class: "scroll" }, make("table", { class: "rank" }, head, body)),
       make("p", { class: "small" }, told + (doubles ? ` Left out: ${plural(doubles, "place")} where a method has several runs.` : "")));
+  };
+
+  // A row of the matrix is one set of images. What has none of its own (a published number, a
+  // skipped method) stands with the first set of its split, or of its data set.
+  const byImages = (ofData) => {
+    const { label } = ofData[0];
+    const sets = [...grouped(ofData.filter((c) => c.images), unit).values()].sort(([c], [d]) =>
+      (c.split !== "test") - (d.split !== "test") || c.images.localeCompare(d.images));
+    for (const c of ofData.filter((one) => !one.images)) {
+      const same = sets.find(([first]) => first.split === c.split) ?? (c.split ? null : sets[0]);
+      if (same) same.push(c); else sets.push([c]);
+    }
+    const several = new Set(sets.map(([first]) => first.split)).size < sets.length;
+    return sets.map((some) => {
+      const [{ split, images }] = some;
+      const told = split && split !== "test" ? `, ${split}` : "";
+      return [label + told + (several && images ? ` #${images}` : ""), some];
+    });
   };
 
   const matrix = (shown) => {
@@ -153,14 +172,14 @@
     const body = make("tbody");
     for (const [, inGroup] of grouped(shown, (c) => c.modality)) {
       body.append(make("tr", { class: "group" }, make("th", { colspan: columns.length + 1, scope: "rowgroup" }, make("span", {}, inGroup[0].group))));
-      for (const [, ofData] of grouped(inGroup, (c) => c.data)) {
+      for (const [label, ofData] of [...grouped(inGroup, (c) => c.data).values()].flatMap(byImages)) {
         const top = new Map();
         for (const [where, some] of grouped(ofData.filter(ranked), (c) => key(c.source, c.protocol))) {
           top.set(where, [...new Set(some.map((c) => c.msa))].sort((a, b) => b - a));
         }
         const link = ofData[0].row.querySelector("td a");
         const row = make("tr", {}, make("th", { scope: "row" },
-          make("a", { href: link.getAttribute("href") }, ofData[0].label)));
+          make("a", { href: link.getAttribute("href") }, label)));
         for (const column of columns) {
           const found = ofData.filter((c) => c.method === column.method && c.source === column.source && c.protocol === column.protocol);
           row.append(matrixCell(found, top.get(key(column.source, column.protocol)) ?? [], link.getAttribute("href")));

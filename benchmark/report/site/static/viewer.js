@@ -145,10 +145,12 @@
     viewer.addEventListener("close", () => document.querySelector(`#gallery button[data-at="${at}"]`)?.focus());
     viewer.addEventListener("keydown", (event) => {
       // Arrows choose in a list and among radio buttons; elsewhere they turn the page.
-      const choosing = event.target.matches("select, input[type=radio]");
-      if (event.ctrlKey || event.metaKey || event.altKey || choosing || !(event.key in keys)) return;
+      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+      const choosing = event.target.matches("select") ||
+        (event.target.matches("input[type=radio]") && key.startsWith("Arrow"));
+      if (event.ctrlKey || event.metaKey || event.altKey || choosing || !(key in keys)) return;
       event.preventDefault();
-      keys[event.key]();
+      keys[key]();
     });
     document.querySelectorAll("#gallery button").forEach((button) =>
       button.addEventListener("click", () => open(Number(button.dataset.at))));
