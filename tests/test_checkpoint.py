@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.weights import card
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
+from models.weights.choose import CACHE, CardWeights
 from models.weights.digests import file_digest
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
@@ -77,6 +79,33 @@ def test_a_checkpoint_that_would_create_a_file_is_refused_and_creates_none(
     assert trap.exists()
 
 
+def test_a_published_file_whose_digest_can_be_forged_is_not_executed(
+    tmp_path: Path, hostile: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xxhash", reason="xxhash comes with micro-sam")
+    path, trap = hostile
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    published = card(digest=file_digest(path, "xxh128"))
+    path.rename(tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=r"weights_unsafe=true.*can be made to have the same"):
+        open_checkpoint(CardWeights(published, tmp_path, False).fetch())
+    assert not trap.exists()
+    open_checkpoint(CardWeights(published, tmp_path, True).fetch())
+    assert trap.exists()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "xxh128"])
+def test_a_published_file_of_tensors_opens_by_whatever_digest(
+    tmp_path: Path, net: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    if algorithm == "xxh128":
+        pytest.importorskip("xxhash", reason="xxhash comes with micro-sam")
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    published = card(digest=file_digest(tmp_path / "net.pt", algorithm))
+    content = open_checkpoint(CardWeights(published, tmp_path, False).fetch())
+    assert torch.equal(content["bias"], net.bias)
+
+
 def test_only_tensors_of_an_unsafe_checkpoint_go_on(hostile: tuple[Path, Path]) -> None:
     content = open_checkpoint(weights(hostile[0], unpickle=True))
     assert set(tensors(content["model"])) == {"weight", "bias"} and tensors(content) == {}
@@ -95,7 +124,7 @@ def test_a_bare_pickle_is_refused_too(tmp_path: Path) -> None:
     [
         (b"<!DOCTYPE html><html>Sign in", "an HTML page, such as a login"),
         (b"\n  <html>", "an HTML page"),
-        (b"", "truncated or damaged"),
+        (b"", r"net\.pt can't be loaded: it is empty\. "),
         (b"no checkpoint at all", "can't be loaded"),
     ],
 )

@@ -39,7 +39,8 @@ def benchmark(root, *words, timeout=600, **more):
     )  # fmt: skip
 
 
-_TOKENS = ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH", "DEEPCELL_ACCESS_TOKEN", "XDG_CACHE_HOME",
+_TOKENS = ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN",
+           "HUGGINGFACE_HUB_CACHE", "DEEPCELL_ACCESS_TOKEN", "XDG_CACHE_HOME",
            "MICROSAM_CACHEDIR", "CELLPOSE_LOCAL_MODELS_PATH")  # fmt: skip
 
 

@@ -6,9 +6,12 @@ import functools
 import http.server
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.weights import CONTENT, card, digest
 from helpers.weights import own_cache as own_cache
@@ -153,6 +156,30 @@ def test_a_page_saved_under_the_name_is_never_held_to(tmp_path: Path, server: st
     assert chosen.fetch().digests == {"model": digest(CONTENT, "sha256", tmp_path)}
 
 
+@pytest.mark.parametrize("kind", ["zip", "safetensors", "empty"])
+def test_a_broken_file_is_never_held_to(tmp_path: Path, kind: str) -> None:
+    path, chosen = tmp_path / "net.pt", CardWeights(card(), tmp_path, False)
+    if kind == "safetensors":
+        numpy = pytest.importorskip("safetensors.numpy", reason="safetensors come with torch's")
+        numpy.save_file({"weight": np.zeros(100)}, path)
+    else:  # as torch saves
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("net/data.pkl", CONTENT * 100)
+    whole = path.read_bytes()
+    path.write_bytes(b"" if kind == "empty" else whole[:-100])
+    told = "it is empty" if kind == "empty" else "it is truncated"
+    with pytest.raises(ModelError, match=rf"no file of weights: \({told}.*Remove it"):
+        chosen.fetch()
+    path.write_bytes(whole)
+    assert chosen.fetch().digests == {"model": file_digest(path)}
+
+
+def test_a_text_that_looks_like_safetensors_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_text('{"name":{"of": "a tokenizer"}}')
+    assert (tmp_path / "net.pt").read_bytes()[8:9] == b"{"
+    assert CardWeights(card(), tmp_path, False).fetch().digests
+
+
 def test_a_download_that_leaves_no_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(download._WAYS, "url", lambda *_: None)
     with pytest.raises(ModelError, match="weights 'net': model not found"):
@@ -175,14 +202,32 @@ def test_a_file_that_its_own_library_keeps_is_found(
 
 @pytest.mark.parametrize(
     ("published", "asked_for", "may"),
-    [(True, False, True), (False, False, False), (False, True, True)],
+    [
+        ("sha256", False, True),
+        ("sha512", False, True),
+        ("md5", False, False),
+        ("md5", True, True),
+        ("xxh128", False, False),
+        (None, False, False),
+        (None, True, True),
+    ],
 )
-def test_only_a_published_digest_or_the_user_allows_to_unpickle(
-    tmp_path: Path, published: bool, asked_for: bool, may: bool
+def test_only_a_published_digest_that_none_can_forge_or_the_user_allows_to_unpickle(
+    tmp_path: Path, published: str | None, asked_for: bool, may: bool
 ) -> None:
+    if published == "xxh128":
+        pytest.importorskip("xxhash", reason="xxhash comes with micro-sam")
     (tmp_path / "net.pt").write_bytes(CONTENT)
-    known = digest(CONTENT, "sha256", tmp_path) if published else None
+    known = digest(CONTENT, published, tmp_path) if published else None
     assert CardWeights(card(digest=known), tmp_path, asked_for).fetch().unpickle is may
+
+
+def test_one_file_that_can_be_forged_is_enough_to_forbid_it(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_bytes(CONTENT)
+    made = card(digest=digest(CONTENT, "sha256", tmp_path))
+    forgeable = replace(made.files["model"], digest=digest(CONTENT, "md5", tmp_path))
+    two = replace(made, files={"decoder": forgeable, **made.files})
+    assert not CardWeights(two, tmp_path, False).fetch().unpickle
 
 
 def test_a_damaged_lock_is_one_message(tmp_path: Path) -> None:

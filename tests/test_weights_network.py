@@ -16,11 +16,13 @@ import pytest
 from helpers.weights import CONTENT, card
 from helpers.weights import own_cache as own_cache
 
-from benchmark.errors import ModelError, SkippedError
+from benchmark.errors import ModelError, SkippedError, StoreError
 from models.weights import download, network
 from models.weights.card import Card
 from models.weights.choose import CardWeights
 from models.weights.digests import file_digest
+
+PLACE = network.Door("weights.invalid", 443)
 
 
 def test_without_network_the_obstacle_names_the_one_command() -> None:
@@ -40,19 +42,20 @@ def test_without_network_the_obstacle_names_the_one_command() -> None:
 def test_without_a_token_the_network_is_not_even_asked(
     way: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "reachable", lambda host: pytest.fail("asked the network"))
-    obstacle = CardWeights(card(way=way, gated="https://gate.invalid"), None, False).obstacle()
+    monkeypatch.setattr(download, "reachable", lambda place: pytest.fail("asked the network"))
+    chosen = card("owner/net", way=way, gated="https://gate.invalid")
+    obstacle = CardWeights(chosen, None, False).obstacle()
     assert obstacle is not None and told in obstacle
 
 
 def test_a_host_is_asked_once_per_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(network, "_probe", lambda host: asked.append(host))
+    asked: list[network.Door] = []
+    monkeypatch.setattr(network, "_probe", asked.append)
     monkeypatch.setenv(network.PROBES, str(tmp_path / "probes"))
     for _ in range(3):
         monkeypatch.setattr(network, "_known", {})  # as a new process begins
-        assert not network.reachable("weights.invalid")
-    assert asked == ["weights.invalid"]
+        assert not network.reachable(PLACE)
+    assert asked == [PLACE]
 
 
 def test_the_network_is_waited_for_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +70,7 @@ def test_the_network_is_waited_for_no_longer_than_said(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(network.socket, "create_connection", look_up)
     start = time.monotonic()
-    assert not network.reachable("weights.invalid")
+    assert not network.reachable(PLACE)
     assert time.monotonic() - start < 1
     answered.set()
 
@@ -80,7 +83,44 @@ def test_a_host_that_answers_is_reachable(monkeypatch: pytest.MonkeyPatch) -> No
         return SimpleNamespace(close=lambda: None)
 
     monkeypatch.setattr(network.socket, "create_connection", connect)
-    assert network.reachable("weights.invalid") and asked == [("weights.invalid", 443)]
+    assert network.reachable(PLACE) and asked == [("weights.invalid", 443)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "told", "asked"),
+    [
+        ({}, "weights.invalid", ("weights.invalid", 443)),
+        ({"https_proxy": "http://gate:3128"}, "the proxy gate:3128", ("gate", 3128)),
+        ({"HTTPS_PROXY": "http://me:secret@gate"}, "the proxy gate:80", ("gate", 80)),
+        ({"all_proxy": "gate:3128"}, "the proxy gate:3128", ("gate", 3128)),
+        ({"all_proxy": "socks5h://gate"}, "the proxy gate:1080", ("gate", 1080)),
+        ({"http_proxy": "http://gate:3128"}, "weights.invalid", ("weights.invalid", 443)),
+        (
+            {"https_proxy": "http://gate:3128", "no_proxy": ".invalid"},
+            "weights.invalid",
+            ("weights.invalid", 443),
+        ),
+        ({"https_proxy": "me:secret@gate:x"}, "the proxy gate:x", ("gate:x", 0)),
+    ],
+)
+def test_behind_a_proxy_the_proxy_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    told: str,
+    asked: tuple[str, int],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    places: list[tuple[str, int]] = []
+
+    def connect(place: tuple[str, int], patience: float) -> None:
+        places.append(place)
+        raise OSError("no way")
+
+    monkeypatch.setattr(network.socket, "create_connection", connect)
+    message = str(CardWeights(card(), None, False).obstacle())
+    assert message.startswith(f"{told} can't be reached") and "secret" not in message
+    assert places == [asked]
 
 
 @pytest.fixture
@@ -116,6 +156,23 @@ def test_one_file_of_a_verified_archive_is_unpacked(
     found = CardWeights(deepcell("../../net.pt"), None, False).fetch()
     assert found.paths == {"model": tmp_path / "cache" / "net" / "net.pt"}
     assert found.paths["model"].read_bytes() == CONTENT
+
+
+def test_a_file_that_was_half_unpacked_is_not_there(
+    tmp_path: Path, deepcell: Callable[..., Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = CardWeights(deepcell(), None, False)
+
+    def half(reading: io.BytesIO, writing: io.BytesIO, *_: object) -> None:
+        writing.write(reading.read(3))
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(tarfile, "copyfileobj", half)
+        with pytest.raises(StoreError, match="No space left"):
+            chosen.fetch()
+    assert list((tmp_path / "cache" / "net").iterdir()) == []
+    assert chosen.fetch().paths["model"].read_bytes() == CONTENT
 
 
 def test_another_archive_is_an_error_with_both_digests(deepcell: Callable[..., Card]) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
+from models.weights.digests import unforgeable
 
 # Of torch's long message the part that names what a file asks for.
 _ASKED_FOR = re.compile(r"(?:GLOBAL|class|function|call) ([\w.]+)")
+_ZIP = b"PK\x03\x04"
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head")
 
 
@@ -27,13 +30,14 @@ def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]
         A dictionary as it was saved: tensors, or dictionaries of tensors.
 
     Raises:
-        ModelError: it is no checkpoint (an HTML page, truncated), or it can't be loaded
+        ModelError: it is no checkpoint (an HTML page, empty, truncated), or it can't be loaded
             without executing what is in it.
     """
     key = file or next(iter(weights.paths))
     path = weights.paths[key]
-    if is_html(path):
-        raise _not_loadable(weights, key, "it is an HTML page, such as a login or error page")
+    amiss = damage(path)
+    if amiss:
+        raise _not_loadable(weights, key, amiss)
     try:
         content = _load(path, unpickle=False)
     except pickle.UnpicklingError as error:
@@ -120,16 +124,40 @@ def another_architecture(weights: Weights, key: str, why: str) -> ModelError:
     )
 
 
-def is_html(path: Path) -> bool:
-    """Whether a file is a web page: a login or an error saved under a checkpoint's name."""
+def damage(path: Path) -> str | None:
+    """What is wrong with a file, as far as a look at its ends can tell; None if nothing is.
+
+    Args:
+        path: a checkpoint, or what was saved under the name of one.
+    """
     with path.open("rb") as file:
-        head = file.read(512).lstrip().lower()
-    return head.startswith(_HTML)
+        head = file.read(512)
+    if not head:
+        return "it is empty"
+    if head.lstrip().lower().startswith(_HTML):
+        return "it is an HTML page, such as a login or error page"
+    if head.startswith(_ZIP) and not zipfile.is_zipfile(path):
+        return "it is truncated or damaged, a zip archive without its end"
+    return _damaged_safetensors(path) if _is_safetensors(path) else None
+
+
+def _damaged_safetensors(path: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np"):  # it compares the header with the size, and reads no tensor
+            return None
+    except SafetensorError as error:
+        return f"it is truncated or damaged ({error})"
 
 
 def _not_loadable(weights: Weights, key: str, why: str) -> ModelError:
-    carded = weights.mark in ("verified", "demo")
-    expected = "by its card, as it should be" if carded else "none is published"
+    expected = "none is published"
+    if weights.mark in ("verified", "demo"):
+        whose = "its card" if weights.confirmed else "the first download"
+        expected = f"by {whose}, as it should be"
+        if not unforgeable(weights.digests[key]):
+            expected += ", but another file can be made to have the same"
     return ModelError(
         f"{weights.paths[key]} can't be loaded: {why}. "
         f"(Its digest: {weights.digests[key]}; the expected one: {expected}.)"
@@ -147,10 +175,10 @@ def _load(path: Path, *, unpickle: bool) -> Any:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By its content: eight bytes of length, then the header, which is JSON."""
+    """By its content: eight bytes of length (the last one zero), then the header, which is JSON."""
     with path.open("rb") as file:
         head = file.read(9)
-    return head[8:] == b"{"
+    return head[7:] == b"\0{"
 
 
 def _unpickled(weights: Weights, key: str) -> Any:

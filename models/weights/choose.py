@@ -11,9 +11,10 @@ from pathlib import Path
 from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
 from benchmark.types import Weights, WeightsAbout
+from models.weights import hub
 from models.weights.card import PACKAGED, Card, CardFile, cards
-from models.weights.checkpoint import is_html
-from models.weights.digests import Lock, file_digest, short
+from models.weights.checkpoint import damage
+from models.weights.digests import Lock, file_digest, short, unforgeable
 from models.weights.download import download, obstacle, to_get
 
 CACHE = "BENCHMARK_WEIGHTS"
@@ -100,8 +101,9 @@ class CardWeights:
             raise ModelError(f"weights '{self.card.name}': {', '.join(self._missing())} not found.")
         digests = {key: self._verified(key, path) for key, path in paths.items()}
         weights = self._weights(digests)
-        # By a digest that its publisher gave, a file is known to be safe.
-        return replace(weights, paths=paths, unpickle=self.unpickle or weights.confirmed)
+        # By a digest that nobody can forge, a file is known to be its publisher's.
+        theirs = all(unforgeable(file.digest) for file in self.card.files.values())
+        return replace(weights, paths=paths, unpickle=self.unpickle or theirs)
 
     def _weights(self, digests: Mapping[str, str]) -> Weights:
         card = self.card
@@ -116,12 +118,22 @@ class CardWeights:
         return cache() / self.card.name
 
     def _found(self, file: CardFile) -> Path | None:
-        name = self.card.name
-        folders = [self.folder, self.folder and self.folder / name, self._home, PACKAGED / name]
-        places = [folder / file.name for folder in folders if folder]
+        places = [folder / file.name for folder in self._folders()]
         # A path from the root of the file system, as of a variable, is no longer below home.
         places += [Path.home() / os.path.expandvars(place) for place in file.caches]
         return next((place for place in places if place.is_file()), None)
+
+    def _folders(self) -> list[Path]:
+        card, first = self.card, next(iter(self.card.files.values()))
+        places = [self.folder, self.folder and self.folder / card.name, self._home]
+        if card.way != "hub":
+            return [place for place in (*places, PACKAGED / card.name) if place]
+        # The hub's libraries load a folder: only one that has all of the files will do.
+        places.append(hub.snapshot(first.source, first.name))
+        return [place for place in places if place and self._whole(place)] or [self._home]
+
+    def _whole(self, folder: Path) -> bool:
+        return all((folder / file.name).is_file() for file in self.card.files.values())
 
     def _expected(self, file: CardFile) -> str | None:
         return file.digest or self._lock.get(self.card.name, file.name)
@@ -135,7 +147,7 @@ class CardWeights:
         expected = self._expected(file)
         digest = file_digest(path, (expected or "sha256").partition(":")[0])
         if expected is None:
-            if is_html(path):  # or the lock would hold to it for ever
+            if damage(path):  # or the lock would hold to it for ever
                 raise ModelError(f"{path} is no file of weights: {_nature(path)}{_AGAIN}")
             self._lock.put(self.card.name, file.name, digest)
         elif digest != expected:
@@ -157,8 +169,8 @@ _AGAIN = (
 
 def _nature(path: Path) -> str:
     """What a wrong file looks like, to a person who has to find out why."""
-    kind = "it is an HTML page, such as a login or error page; " if is_html(path) else ""
-    return f"({kind}it has {path.stat().st_size:,} bytes.) "
+    amiss = damage(path)
+    return f"({f'{amiss}; ' if amiss else ''}it has {path.stat().st_size:,} bytes.) "
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from benchmark.errors import ModelError
 from benchmark.files import disk_errors, write_whole
 
 _BLOCK = 1 << 22  # bytes read at a time
+_CRYPTOGRAPHIC = ("sha256", "sha512", "blake2b")
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
@@ -19,7 +19,7 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
     Args:
         path: the file.
-        algorithm: `sha256`, `md5` or `xxh128` (micro-sam's).
+        algorithm: one of hashlib's (`sha256`, `md5`), or `xxh128` (micro-sam's).
 
     Raises:
         ModelError: the file can't be read, or the algorithm is not installed.
@@ -41,8 +41,15 @@ def _new(algorithm: str) -> Any:
         except ImportError as error:
             raise ModelError("digests of this kind (xxh128) need: pip install xxhash.") from error
         return xxhash.xxh128()
-    makers: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5}
-    return makers[algorithm]()
+    return hashlib.new(algorithm)
+
+
+def unforgeable(digest: str | None) -> bool:
+    """Whether nobody can make another file of the same digest on purpose.
+
+    By md5 and xxh128 a file is known to have arrived whole, and no more.
+    """
+    return digest is not None and digest.partition(":")[0] in _CRYPTOGRAPHIC
 
 
 def short(digest: str) -> str:

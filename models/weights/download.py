@@ -7,15 +7,14 @@ import shlex
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlparse
 
 from benchmark.errors import ModelError, SkippedError
-from benchmark.files import disk_errors
+from benchmark.files import disk_errors, temporary_name
+from models.weights import hub
 from models.weights.card import Card, CardFile
-from models.weights.network import PATIENCE, reachable
+from models.weights.network import PATIENCE, door, reachable
 
-HUB = "huggingface.co"
-DEEPCELL = "users.deepcell.org"
+DEEPCELL = "https://users.deepcell.org"
 
 
 def obstacle(card: Card) -> str | None:
@@ -27,9 +26,9 @@ def obstacle(card: Card) -> str | None:
     missing = ask(card) if ask else None
     if missing:
         return missing
-    host = next(iter({_host(card, file) for file in card.files.values()}))
-    if not reachable(host):
-        return f"{host} can't be reached (within {PATIENCE:.0f} s). {_by_hand(card)}"
+    place = door(_address(card))
+    if not reachable(place):
+        return f"{place} can't be reached (within {PATIENCE:.0f} s). {_by_hand(card)}"
     return None
 
 
@@ -83,8 +82,10 @@ def _by_hand(card: Card) -> str:
     return f"Get them from {card.source} (then weights_dir=<their folder>)"
 
 
-def _host(card: Card, file: CardFile) -> str:
-    return {"hub": HUB, "deepcell": DEEPCELL}.get(card.way) or str(urlparse(file.source).hostname)
+def _address(card: Card) -> str:
+    if card.way == "hub":
+        return hub.endpoint()
+    return DEEPCELL if card.way == "deepcell" else next(iter(card.files.values())).source
 
 
 def _incomplete(card: Card) -> str:
@@ -96,10 +97,7 @@ def _incomplete(card: Card) -> str:
 
 
 def _no_hub_token(card: Card) -> str | None:
-    # Where huggingface_hub looks as well; asked without importing it.
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    token = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
-    if card.gated is None or os.environ.get("HF_TOKEN") or token.is_file():
+    if card.gated is None or hub.has_token():
         return None
     return f"access is granted by hand. Ask for it at {card.gated}, then: hf auth login"
 
@@ -128,12 +126,13 @@ def _from_url(card: Card, file: CardFile, folder: Path) -> None:
 
 def _from_hub(card: Card, file: CardFile, folder: Path) -> None:
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError  # httpx's or httpx2's, by its version
 
     try:
         huggingface_hub.hf_hub_download(file.source, file.name, local_dir=folder)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise unavailable(card, str(error).strip().splitlines()[0]) from error
+    except (HTTPError, OSError, RuntimeError) as error:  # the last is hf_xet's, which transfers
+        told = str(error).strip() or repr(error)
+        raise unavailable(card, told.splitlines()[0]) from error
 
 
 def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
@@ -158,8 +157,13 @@ def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
         wanted = [m for m in members if m.isfile() and Path(m.name).name == file.name]
         if not wanted:
             raise ModelError(f"{archive} holds no {file.name}, which '{card.name}' is made of.")
-        wanted[0].name = file.name  # nowhere but into the folder
-        members.extract(wanted[0], folder, filter="data")
+        unfinished = folder / temporary_name(file.name)  # or half a file would be taken for all
+        wanted[0].name = unfinished.name  # nowhere but into the folder
+        try:
+            members.extract(wanted[0], folder, filter="data")
+            unfinished.replace(folder / file.name)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 _WANTING: dict[str, Callable[[Card], str | None]] = {

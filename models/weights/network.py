@@ -7,41 +7,85 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from benchmark.sweep import PROBES
 
 PATIENCE = 3.0  # seconds
 
-_known: dict[str, bool] = {}
+_PORTS = {"http": 80, "https": 443}
+_SOCKS = 1080
 
 
-def reachable(host: str) -> bool:
-    """Whether a connection to the host's HTTPS port can be made.
+class Door(NamedTuple):
+    """Where a connection to a URL begins: at its host, or at the proxy before it.
+
+    Attributes:
+        host: its name.
+        port: 0 where none can be read.
+        proxy: whether it is a proxy.
+    """
+
+    host: str
+    port: int
+    proxy: bool = False
+
+    def __str__(self) -> str:
+        if not self.proxy:
+            return self.host
+        return f"the proxy {self.host}" + (f":{self.port}" if self.port else "")
+
+
+_known: dict[Door, bool] = {}
+
+
+def door(url: str) -> Door:
+    """Where a connection to a URL begins, by the proxies that the system or variables name.
 
     Args:
-        host: its name.
+        url: with scheme and host.
     """
-    if host not in _known:
+    target = urlsplit(url)
+    host, proxies = target.hostname or url, getproxies()
+    proxy = proxies.get(target.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host):
+        return Door(host, target.port or _PORTS.get(target.scheme, 443))
+    try:
+        given = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        return Door(given.hostname or proxy, given.port or _PORTS.get(given.scheme, _SOCKS), True)
+    except ValueError:  # no port, or no address at all
+        return Door(proxy.rpartition("@")[2], 0, True)  # without a password
+
+
+def reachable(place: Door) -> bool:
+    """Whether a connection can be made.
+
+    Args:
+        place: of the URL.
+    """
+    if place not in _known:
         shared = os.environ.get(PROBES)
-        note = Path(shared, host) if shared else None
+        note = Path(shared, f"{place.host}-{place.port}") if shared else None
         if note and note.exists():
-            _known[host] = note.read_text() == "yes"
+            _known[place] = note.read_text() == "yes"
         else:
-            _known[host] = _probe(host)
+            _known[place] = _probe(place)
             if note:
                 # What one job can't write down, the next asks again.
                 with contextlib.suppress(OSError):
                     note.parent.mkdir(parents=True, exist_ok=True)
-                    note.write_text("yes" if _known[host] else "no")
-    return _known[host]
+                    note.write_text("yes" if _known[place] else "no")
+    return _known[place]
 
 
-def _probe(host: str) -> bool:
+def _probe(place: Door) -> bool:
     found: list[bool] = []
 
     def connect() -> None:
         with contextlib.suppress(OSError):
-            socket.create_connection((host, 443), PATIENCE).close()
+            socket.create_connection((place.host, place.port), PATIENCE).close()
             found.append(True)
 
     # In a thread of its own: the look-up of a name knows no time limit.
