@@ -16,7 +16,7 @@ from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
 from benchmark.errors import ModelError, SkippedError, UsageError
-from benchmark.identity import comparable, run_id, run_identity
+from benchmark.identity import comparable, describe_data, run_id, run_identity
 from benchmark.names import safe_name
 from benchmark.protocol import Protocol
 from benchmark.readiness import (
@@ -52,7 +52,7 @@ class Job:
     @cached_property
     def protocol(self) -> Protocol:
         """How predictions are scored."""
-        return Protocol(**self.settings.protocol)
+        return Protocol.of_settings(self.settings.protocol)
 
     @cached_property
     def model_name(self) -> str:
@@ -218,8 +218,8 @@ class Job:
         """
         if library_obstacle(self.adapter):
             besides = ("libraries", "device")
-            for store in RunStore.all(self.runs):
-                stored = (store.describe() or {})["identity"]
+            for store, described in RunStore.readable(self.runs):
+                stored = described["identity"]
                 if comparable(stored, besides) == comparable(self.identity, besides):
                     return store
         return RunStore.locate(self.runs, run_id(self.identity), self._label)
@@ -259,11 +259,7 @@ class Job:
             "model": self.model_name,
             "config": str(self.settings.model["name"]),
             "control": bool(getattr(self.adapter, "control", False)),
-            "data": self.data.name,
-            "split": self.data.split,
-            "samples": len(self.data.entries),
-            "prepared": str(self.data.folder),
-            "data_card": {k: v for k, v in self.settings.data.items() if k not in ("source",)},
+            **describe_data(self.data, self.settings.data),
             "weights": self.weights
             and {
                 "name": self.weights.name,

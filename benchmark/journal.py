@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ class Journal:
 
     Args:
         folder: holds `<writer>.jsonl` files; made by the first append.
+        needed: the keys that a row has to have; one without them is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, needed: Collection[str] = ()) -> None:
         self.folder = folder
+        self._needed = needed
 
     def append(self, writer: str, *rows: dict[str, Any] | str) -> None:
         """Add rows and flush them to the disk, once for all of them.
@@ -75,7 +77,7 @@ class Journal:
                 raise StoreError(f"{path} can't be read: {error.strerror}.") from error
             for number, line in enumerate(lines, start=1):
                 row = _parsed(line)
-                if row is None:
+                if row is None or any(key not in row for key in self._needed):
                     _warn(path, number)
                 else:
                     yield row

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import UsageError
+from benchmark.identity import written
 
 THRESHOLD_GRIDS = {
     # elf's np.arange, float drift included: its "0.75" is 0.7500000000000002, so a pair
@@ -54,7 +55,8 @@ class Protocol:
     """The switches of a protocol; `configs/protocol/*.yaml` sets them and says what each does.
 
     Attributes:
-        name: `paper` or `clean`, or the user's own.
+        name: `paper` or `clean`, or the user's own; `paper (threshold_grid=exact)` where a
+            switch is not that of our YAML.
         threshold_grid: `drifting` (elf's np.arange, the study's) or `exact`.
         both_empty: what an image scores when truth and prediction are both empty:
             `zero` (elf's, the study's) or `exclude` (left out of means, and counted).
@@ -111,6 +113,20 @@ class Protocol:
                     f"protocol.{key} is '{value}'; it must be one of: {', '.join(map(str, valid))}."
                 )
 
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> Protocol:
+        """As configured, with what differs from our YAML of that name in brackets.
+
+        Else its numbers would pass for the study's, and take the place of their report.
+
+        Raises:
+            UsageError: a switch has a value that does not exist.
+        """
+        ours = written("protocol", str(settings["name"]))
+        altered = [f"{key}={_word(v)}" for key, v in settings.items() if ours.get(key, v) != v]
+        name = f"{settings['name']} ({', '.join(altered)})" if altered else settings["name"]
+        return cls(**{**settings, "name": name})
+
     @property
     def thresholds(self) -> tuple[float, ...]:
         """The ten IoU thresholds, 0.50 to 0.95."""
@@ -128,3 +144,14 @@ class Protocol:
     def made(self, switches: Mapping[str, Any]) -> bool:
         """Whether scores made with these switches are scores under this protocol."""
         return dict(switches) == self.switches(switches)
+
+
+def words_of(name: str) -> list[str]:
+    """The words of the command line that choose the protocol of that name."""
+    chosen, _, altered = name.removesuffix(")").partition(" (")
+    return [f"protocol={chosen}", *(f"protocol.{word}" for word in altered.split(", ") if word)]
+
+
+def _word(value: Any) -> str:
+    """A value as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

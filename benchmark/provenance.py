@@ -8,7 +8,8 @@ import os
 import platform
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from benchmark.digest import json_digest
 def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
     """Everything that may shape an attempt's results or its speed, JSON-able.
 
-    Two attempts whose descriptions differ make a run `mixed`.
+    Two attempts that `differ` make a run `mixed`.
     """
+    gpu = gpu_name() if device == "cuda" else None
     return {
         "code": code_revision(),
         "python": platform.python_version(),
@@ -30,8 +32,33 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "device": device,
-        "threads": threads or os.environ.get("OMP_NUM_THREADS"),
+        "threads": _count(threads or os.environ.get("OMP_NUM_THREADS")),
+        **({} if gpu is None else {"gpu": gpu}),
     }
+
+
+def differ(attempts: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether any two attempts do, as `describe_attempt` told of them, now or once.
+
+    Older ones name no GPU, and the threads of the environment as a text: neither is a difference.
+    """
+    plain = [{**told, "threads": _count(told.get("threads"))} for told in attempts]
+    gpus = {told.pop("gpu") for told in plain if "gpu" in told}
+    return len(gpus) > 1 or len({json_digest(told) for told in plain}) > 1
+
+
+def _count(threads: int | str | None) -> int | str | None:
+    """Threads as a number; what OpenMP takes besides (`4,2`) as it is."""
+    text = str(threads).strip()
+    return int(text) if text.isdecimal() else threads
+
+
+def gpu_name() -> str | None:
+    """The GPU's name; None where this process uses none: it is not woken for that."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return str(torch.cuda.get_device_name())
 
 
 def _packages() -> Iterator[tuple[str, str]]:

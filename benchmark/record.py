@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from benchmark.measure import highest
+
+NEEDED = {
+    "records": ("sample", "status", "attempt"),
+    "attempts": ("with",),
+    "scores": (
+        "sample", "prediction", "group", "n_true", "n_predicted", "true_positives", "both_empty",
+        "metrics",
+    ),
+    "objects": ("sample", "prediction"),
+}  # fmt: skip
+"""What a line of each of a run's journals has to tell: one that does not is damaged."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,11 @@ class Record:
     traceback: str | None = None
     cached: dict[str, float] = field(default_factory=dict)
     stage_memory: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> Record:
+        """A line as it was read; what only a newer version tells is passed over."""
+        return cls(**{each.name: row[each.name] for each in fields(cls) if each.name in row})
 
     @property
     def computed_seconds(self) -> float | None:

@@ -29,12 +29,15 @@ from typing import Any
 import tifffile
 
 from benchmark.claim import Claim
-from benchmark.digest import array_digest, json_digest
+from benchmark.console import note
+from benchmark.digest import array_digest
 from benchmark.errors import StoreError
 from benchmark.files import disk_errors, sweep_temporaries, write_whole
+from benchmark.identity import DESCRIBED, read_stored
 from benchmark.journal import Journal
 from benchmark.names import safe_name
-from benchmark.record import Record, latest
+from benchmark.provenance import differ
+from benchmark.record import NEEDED, Record, latest
 from benchmark.shard import WHOLE, Shard
 from benchmark.tiff import tiff_bytes
 from benchmark.types import Labels
@@ -49,8 +52,8 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._records = Journal(path / "records")
-        self._attempts = Journal(path / "attempts")
+        self._records = Journal(path / "records", NEEDED["records"])
+        self._attempts = Journal(path / "attempts", NEEDED["attempts"])
 
     @classmethod
     def locate(cls, runs: Path, run_id: str, label: str) -> RunStore:
@@ -64,18 +67,31 @@ class RunStore:
         """Every run under a folder, by name."""
         return [cls(found.parent) for found in sorted(runs.glob("*/run.json"))]
 
+    @classmethod
+    def readable(cls, runs: Path) -> Iterator[tuple[RunStore, dict[str, Any]]]:
+        """Every run and what it is; a warning names each whose run.json is damaged."""
+        for store in cls.all(runs):
+            try:
+                described = store.describe()
+            except StoreError as error:
+                note(f"warning: {error}")
+            else:
+                if described is not None:  # somebody has just moved it away
+                    yield store, described
+
     def describe(self) -> dict[str, Any] | None:
-        """What the run is, as written when it was begun; None before that.
+        """What the run is, as written when it was begun or last worked on; None before that.
 
         Raises:
             StoreError: run.json is damaged.
         """
         path = self.path / "run.json"
-        return _read_json(path, self.path) if path.exists() else None
+        return read_stored(path, self.path, DESCRIBED) if path.exists() else None
 
     def records(self) -> dict[str, Record]:
         """The record that counts for each sample: the one of the highest attempt."""
-        return {row["sample"]: Record(**row) for row in latest(self._records.rows()).values()}
+        rows = latest(self._records.rows())
+        return {sample: Record.of_row(row) for sample, row in rows.items()}
 
     def completed(self) -> set[str]:
         """Ids of the samples whose prediction is stored."""
@@ -87,7 +103,7 @@ class RunStore:
 
     def is_mixed(self) -> bool:
         """Whether attempts differ in code, packages, machine or threads."""
-        return len({json_digest(attempt["with"]) for attempt in self.attempts()}) > 1
+        return differ(attempt["with"] for attempt in self.attempts())
 
     def prediction(self, record: Record) -> Labels:
         """A stored label image, verified.
@@ -136,14 +152,19 @@ class RunStore:
         current = {sample: record.prediction for sample, record in known.items()}
         return latest(
             row
-            for row in Journal(self.path / kind / key).rows()
+            for row in Journal(self.path / kind / key, NEEDED[kind]).rows()
             if current.get(row["sample"]) == row["prediction"]
         )
 
     def score_bases(self) -> dict[str, dict[str, Any]]:
-        """What the scores under each key depend on; the newest last."""
+        """What the scores under each key depend on; the newest last.
+
+        Raises:
+            StoreError: a basis.json is damaged.
+        """
+        needed = ("labels", "protocol", "metrics", "written")
         found = self.path.glob("scores/*/basis.json")
-        bases = {path.parent.name: _read_json(path, path.parent) for path in found}
+        bases = {path.parent.name: read_stored(path, path.parent, needed) for path in found}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     @contextlib.contextmanager
@@ -160,8 +181,8 @@ class RunStore:
         """Work on the run, or on a shard of it, alone.
 
         Args:
-            description: becomes run.json with the first record; what the run is called and
-                where its data lie may have changed since.
+            description: becomes run.json with the first record; what the run is called, its
+                truth and where its data lie may have changed since.
             attempt: describes what this attempt runs with; asked at the first record.
             shard: the part to work on; others may work on other parts meanwhile.
             wait: wait for another living process instead of giving up.
@@ -184,7 +205,7 @@ class RunStore:
             for folder in folders:
                 Journal(folder).repair(lambda writer: shard.overlaps(Shard.of_writer(writer)))
             if self.describe() not in (None, description):
-                # The same run under another name, or its prepared data lie elsewhere now.
+                # The same run under another name or with another truth, or its data lie elsewhere.
                 write_whole(self.path / "run.json", _described(description))
             yield RunWriter(self, lease, shard, description, attempt)
         finally:
@@ -276,20 +297,3 @@ _WITHDRAWN = "the run stopped while this prediction was being replaced; do it wi
 
 def _described(description: dict[str, Any]) -> bytes:
     return json.dumps(description, indent=1).encode()
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    """A small file that was written whole.
-
-    Raises:
-        StoreError: it is damaged; `folder` has to go with it.
-    """
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict) or not content:
-            raise ValueError("it is not what was written there")
-        return content
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} can't be read ({error}). Move the folder {folder} away and run again."
-        ) from error

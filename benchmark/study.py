@@ -84,9 +84,9 @@ class Study:
         self._timeout = timeout
         self._by_identity: dict[str, list[RunStore]] = {}
         self._by_name: dict[tuple[Any, ...], list[RunStore]] = {}
-        self.stores = RunStore.all(runs)
-        for store in self.stores:
-            described = store.describe() or {}
+        self.stores: list[RunStore] = []
+        for store, described in RunStore.readable(runs):
+            self.stores.append(store)
             key = json_digest(comparable(described["identity"], DEVICE))
             self._by_identity.setdefault(key, []).append(store)
             names = tuple(described[key] for key in ("model", "data", "split"))

@@ -3,11 +3,13 @@
 import json
 import re
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from helpers.runs import do, make_job
 
-from benchmark.provenance import code_revision, describe_attempt
+from benchmark.provenance import code_revision, describe_attempt, differ
 
 
 @pytest.mark.parametrize(("second", "mixed"), [({"threads": 1}, False), ({"threads": 2}, True)])
@@ -68,3 +70,49 @@ def test_a_half_removed_package_is_no_obstacle(tmp_path, monkeypatch):
     described = describe_attempt("cpu", None)
     assert None not in described["packages"]
     json.dumps(described, sort_keys=True)
+
+
+def test_threads_are_a_number_whoever_told_them(monkeypatch):
+    for told, threads in (("1", 1), ("4,2", "4,2")):
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+        assert describe_attempt("cpu", None)["threads"] == threads
+        assert describe_attempt("cpu", 1)["threads"] == 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert describe_attempt("cpu", None)["threads"] is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mixed"),
+    [
+        ({"threads": 1}, {"threads": "1"}, False),  # as it was told once
+        ({"threads": "2"}, {"threads": 1}, True),
+        ({"threads": None}, {"threads": 1}, True),
+        ({"gpu": "A100"}, {"gpu": "A100"}, False),
+        ({"gpu": "A100"}, {"gpu": "H100"}, True),
+        ({"gpu": "A100"}, {}, False),  # before attempts told of it
+        ({"gpu": "A100", "host": "a"}, {"host": "b"}, True),
+    ],
+)
+def test_what_attempts_differ_in(root, first, second, mixed):
+    do(make_job(root, limit=2), attempt=first)
+    do(make_job(root), attempt=second)
+    assert make_job(root).store.is_mixed() is mixed
+
+
+def test_an_old_attempt_between_two_gpus_hides_neither():
+    assert differ([{"gpu": "A100"}, {}, {"gpu": "H100"}])
+
+
+@pytest.mark.parametrize(
+    ("device", "awake", "gpu"), [("cuda", True, "A100"), ("cuda", False, None), ("cpu", True, None)]
+)
+def test_the_gpu_is_named_where_one_is_used_and_never_woken_for_it(monkeypatch, device, awake, gpu):
+    def name():
+        assert awake, "that would have initialised CUDA"
+        return "A100"
+
+    cuda = SimpleNamespace(is_initialized=lambda: awake, get_device_name=name)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert describe_attempt(device, 1).get("gpu") == gpu
+    monkeypatch.delitem(sys.modules, "torch")
+    assert "gpu" not in describe_attempt(device, 1) and "torch" not in sys.modules

@@ -11,6 +11,7 @@ from benchmark.beside import Behind
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry
 from benchmark.errors import DONE, PARTIAL, UsageError
+from benchmark.identity import describe_data
 from benchmark.job import Job
 from benchmark.provenance import describe_attempt
 from benchmark.report.results import load_result
@@ -47,8 +48,10 @@ def perform(job: Job) -> int:
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:
     before = job.store.scores(job.score_key)
+    # It may have been made in another environment; the truth is the one it is scored against now.
+    made = job.store.describe() or job.describe()
     with job.store.writing(
-        job.store.describe() or job.describe(),  # it may have been made in another environment
+        made | describe_data(job.data, job.settings.data),
         partial(describe_attempt, job.device, job.settings.threads),
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,

@@ -7,6 +7,8 @@ from pathlib import Path
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
+from benchmark.names import safe_name
+from benchmark.protocol import words_of
 from benchmark.report.compose import compose
 from benchmark.report.results import RunResult, gather
 from benchmark.report.write import show_report, write_study
@@ -30,9 +32,10 @@ def perform(job: Job) -> int:
         for name, reason in left_out.items():
             note(f"left out: {name}, as {reason}")
     if settings.source is Source.runs and not results:
+        words = " ".join(words_of(job.protocol.name))
         raise UsageError(
             f"no run in {job.runs} is scored under protocol '{job.protocol.name}'. Run something "
-            f"first, or score stored predictions with action=evaluate protocol={job.protocol.name}."
+            f"first, or score stored predictions with action=evaluate {words}."
         )
     published = settings.source is not Source.runs
     tieless = published if settings.tieless is None else settings.tieless
@@ -50,7 +53,7 @@ def perform(job: Job) -> int:
         Source.published: "published",
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
-    folder = Path(settings.results) / "reports" / name
+    folder = Path(settings.results) / "reports" / safe_name(name)
     write_study(report, folder, html=settings.format is not None, private=settings.gallery.private)
     say(f"written to {folder}")
     return DONE

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark.choices import CONFIGS
-from benchmark.console import Steps
+from benchmark.console import Steps, note
+from benchmark.errors import StoreError
+from benchmark.identity import is_altered
 from benchmark.metrics import VERSION, pooled_accuracies
 from benchmark.protocol import Protocol
 from benchmark.record import Record
@@ -131,10 +133,18 @@ class RunResult:
         return f"partial ({done} of {self.expected}{failed})"
 
 
-def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
+def load_result(
+    store: RunStore, key: str, protocol: str, switches: Mapping[str, Any] = MappingProxyType({})
+) -> RunResult | None:
     """The run with the scores under one key; None before the run has begun.
 
     None also for untrained weights, which only tests make: their scores are no result.
+
+    Args:
+        store: the run.
+        key: of the scores.
+        protocol: its name.
+        switches: of the protocol; without them a parameter that follows one passes as unaltered.
 
     Raises:
         StoreError: run.json is damaged.
@@ -174,7 +184,7 @@ def load_result(store: RunStore, key: str, protocol: str) -> RunResult | None:
         images_id=described["identity"]["images"][:6],
         lost=_lost(card, described["split"]),
         config=config,
-        altered=_altered(config, described["identity"]),
+        altered=is_altered(config, described["identity"], switches),
         data_label=str(card.get("title") or ""),
         modality=str(card.get("modality") or ""),
         trained_on=trained_on(weights["name"]) if _carded(weights) else None,
@@ -195,33 +205,6 @@ def _cost(record: Record) -> dict[str, float | None]:
     return {"seconds": record.computed_seconds, **memory, **stages}
 
 
-def _altered(config: str, identity: Mapping[str, Any]) -> bool:
-    """Whether it is another method than the YAML of that name in this repository tells of.
-
-    Weights are told of apart; what follows the protocol does so in the YAML as well.
-    """
-    ours = _yaml(config)
-    if ours.get("_target_") != identity["target"]:
-        return True
-    ran = identity["parameters"]
-    return any(
-        ran.get(name, value) != value
-        for name, value in ours.items()
-        if name not in ("name", "_target_", "weights") and "${" not in str(value)
-    )
-
-
-@cache
-def _yaml(config: str) -> dict[str, Any]:
-    """A model's YAML, as written; empty where there is none of that name."""
-    from omegaconf import OmegaConf
-
-    path = CONFIGS / "model" / f"{config}.yaml"
-    if Path(config).name != config or not path.is_file():
-        return {}
-    return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
-
-
 def _carded(weights: Mapping[str, Any]) -> bool:
     return weights.get("mark") in ("verified", "demo")
 
@@ -233,17 +216,15 @@ def _lost(card: Mapping[str, Any], split: str) -> str:
 
 
 def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
-    """Every run that has scores of the present metrics under a protocol.
-
-    Where a run was scored against several versions of the truth, the newest counts.
-    """
+    """Every run that can be reported under a protocol."""
     return gather(runs, protocol)[0]
 
 
 def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, str]]:
     """Every run that can be reported under a protocol, and why each other can't.
 
-    Where a run was scored against several versions of the truth, the newest counts.
+    Where a run was scored against several versions of the truth, that counts which run.json tells
+    of; in a run.json that names none, as it was written once, the newest.
 
     Returns:
         The results, and folder name -> reason.
@@ -252,26 +233,36 @@ def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, s
     stores = RunStore.all(runs)
     with Steps("reading runs", len(stores)) as steps:
         for store in stores:
-            bases = store.score_bases()
-            keys = [
-                key
-                for key, basis in bases.items()
-                if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
-            ]
-            result = load_result(store, keys[-1], protocol.name) if keys else None
-            if result is not None:
-                results.append(result)
+            try:
+                found = _reported(store, protocol)
+            except StoreError as error:
+                note(f"warning: {error}")
+                found = "a file of it is damaged"
+            if isinstance(found, RunResult):
+                results.append(found)
             else:
-                left_out[store.path.name] = _why(len(bases), len(keys), protocol)
+                left_out[store.path.name] = found
             steps.advance(store.path.name)
     return results, left_out
 
 
-def _why(scored: int, usable: int, protocol: Protocol) -> str:
-    if usable:
-        return "its weights were never trained"
-    if not scored:
+def _reported(store: RunStore, protocol: Protocol) -> RunResult | str:
+    """A run under a protocol, or why there is none."""
+    truth = (store.describe() or {}).get("labels")
+    bases = store.score_bases()
+    made = {
+        key: basis["labels"]
+        for key, basis in bases.items()
+        if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
+    }
+    keys = [key for key, labels in made.items() if truth in (None, labels)]
+    if keys:
+        result = load_result(store, keys[-1], protocol.name, asdict(protocol))
+        return result or "its weights were never trained"
+    if not bases:
         return "nothing of it is scored yet"
+    if made:
+        return "it is scored against other labels than its present ones; do it with action=evaluate"
     return (
         f"it is scored under another protocol or by another version of the metrics, not under "
         f"'{protocol.name}'; action=evaluate scores it anew"

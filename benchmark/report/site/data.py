@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
+from benchmark.protocol import words_of
 from benchmark.report import escape
 from benchmark.report.cells import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
@@ -26,7 +27,7 @@ _SHOWN_METRICS = {
     "recall": "recall at 0.5", "f1": "F1 at 0.5", "pq": "panoptic quality",
     "aji": "aggregated Jaccard index", "mean_matched_iou": "mean IoU of the matched",
 }  # fmt: skip
-_TOLD = ("code", "python", "packages", "system", "processor", "cores", "device", "threads")
+_TOLD = ("code", "python", "packages", "system", "processor", "cores", "device", "gpu", "threads")
 _COUNTS = ("matched", "missed", "spurious", "split", "merged")
 
 
@@ -273,7 +274,7 @@ def command(described: Mapping[str, Any], protocol: str) -> str:
         digest = next(iter(weights.get("digests", {}).values()), "")
         chosen.append(f"weights={f'<file with {digest}>' if own else weights['name']}")
     words = [f"model={described.get('config') or name}", *(f"model.{word}" for word in chosen)]
-    words += [*_data_words(described), f"protocol={protocol}"]
+    words += [*_data_words(described), *words_of(protocol)]
     identity = described["identity"]
     words += [f"seed={identity['seed']}", f"device={identity['device']}"]
     return " ".join(["python -m benchmark", *map(shlex.quote, words)])
