@@ -68,6 +68,36 @@ def test_a_slice_that_is_not_there_is_told(tmp_path, write, suffix):
     assert f"{path}, 'labels', slice 2: can't be read (" in said
 
 
+@EACH
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (numbers(5, 3, 4, 5), "slice 1: 4 x 5 x 5, uint16: more than 4 channels."),
+        (numbers(0, 3, 4, 5), "slice 1: an image is H x W or H x W x C; this one is 4 x 5 x 0"),
+        (numbers(2, 3, 4, 5, dtype="c8"), "slice 1: pixels of type complex64 are not an image."),
+    ],
+    ids=["five channels", "none", "complex"],
+)
+def test_what_is_no_image_in_a_file_is_none_in_a_container(tmp_path, write, suffix, raw, said):
+    path = write(tmp_path / f"a{suffix}", raw=raw, labels=numbers(3, 4, 5))
+    reading = Reading(**KEYS, image_axes="CZYX", label_axes="ZYX")
+    assert f"{path}, 'raw', {said}" in refusal(path, read_pair, path, path, reading, 1)
+
+
+@EACH
+def test_one_channel_is_none_and_true_and_false_are_1_and_0(tmp_path, write, suffix):
+    raw = numbers(1, 3, 4, 5) % 2 == 0
+    path = write(tmp_path / f"a{suffix}", raw=raw, labels=numbers(3, 4, 5))
+    reading = Reading(**KEYS, image_axes="CZYX", label_axes="ZYX")
+    assert_same(read_pair(path, path, reading, 1)[0], raw[0, 1].astype("u1"))
+
+
+def test_what_is_no_image_is_told_with_all_its_keys(tmp_path):
+    path = h5(tmp_path / "a.h5", a=numbers(4, 5, dtype="c8"), labels=numbers(4, 5))
+    said = refusal(path, read_pair, path, path, Reading(["a", "zeros", "a"], "labels"), None)
+    assert f"{path}, 'a, a': pixels of type complex64" in said
+
+
 # Keys
 
 

@@ -63,7 +63,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_text("pixels")
     said = refusal(path, slices, path, Reading("raw", **ZYX))
-    assert f"can't read '{path.suffix}' as a volume" in said
+    assert f"can't read '{path.suffix}' as a volume. Readable are .h5, .hdf5, .hdf, .zarr," in said
 
 
 @pytest.mark.parametrize(("name", "library"), [("a.h5", "h5py"), ("a.zarr", "zarr")])

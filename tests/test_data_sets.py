@@ -160,6 +160,11 @@ def test_clean_keeps_validation_and_test_apart(world):
     test, val = ({raw.files for raw in world.items(split, CLEAN)} for split in ("test", "val"))
     assert test and val and not test & val
     assert {raw.files for raw in world.items("all", CLEAN)} == test | val
+    if "val_images" in composed(world.key)["quirks"]:  # that switch alone is enough
+        alone = "protocol.val_images=apart"
+        data = [world.prepare(split, alone) for split in ("test", "val")]
+        test, val = ({entry.original for entry in each.entries} for each in data)
+        assert test and val and not test & val
 
 
 def test_all_holds_an_image_once_that_is_in_both_splits(world):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from helpers.loaders import IMAGE, archive, request
 from helpers.loaders import loaders as loaders
 from helpers.loaders import server as server
 
+from benchmark.data import fetch as fetching
 from benchmark.data import loader
 from benchmark.data.fetch import fetch
 from benchmark.errors import DataError, SkippedError
@@ -84,6 +86,17 @@ def test_told_not_to_download_it_does_not(loaders, tmp_path, server):
     with pytest.raises(SkippedError, match=r"and data\.download=false"):
         fetch(request(tmp_path, download=False))
     assert not (tmp_path / "root" / "cells").exists()
+
+
+def test_told_not_to_download_a_loader_that_would_all_the_same_can_not(loaders, tmp_path, server):
+    eager = {"loader": "fake_loader.get_eager"}
+    fetch(request(tmp_path, **eager))
+    before = sorted((tmp_path / "root" / "cells").rglob("*"))
+    with pytest.raises(SkippedError, match=r"download=false\. \(.* would download from 127\.0"):
+        fetch(request(tmp_path, calls=[{"split": "val"}], download=False, **eager))
+    assert sorted((tmp_path / "root" / "cells").rglob("*")) == before
+    fetch(request(tmp_path, calls=[{"split": "val"}], **eager))
+    assert (tmp_path / "root" / "cells" / "val.json").is_file()
 
 
 def test_without_network_it_says_where_the_files_belong(loaders, tmp_path):
@@ -155,32 +168,75 @@ CHILD = """
 import sys
 from pathlib import Path
 from benchmark.data.fetch import Request, fetch
-fetch(Request("cells", "fake_loader.get_paths", [{"split": "test"}], Path(sys.argv[1]), "cells",
-              "download", None, True, False))
+fetch(Request("cells", "fake_loader.get_paths", [{"split": sys.argv[2]}], Path(sys.argv[1]),
+              "cells", "download", None, True, False))
 """
 
 
-def test_killed_while_it_unpacks_it_starts_clean(loaders, tmp_path, server, monkeypatch):
+def begin(root, split="test", **options):
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(root), split], **options)
+
+
+def killed_while_it_unpacks(root, split, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "30")
-    root = tmp_path / "root"
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(root)], start_new_session=True)
+    process = begin(root, split, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(root.glob(".fetching-cells-*/test/images/*")) and time.monotonic() < deadline:
+    while not list(root.glob(f"*/{split}/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(root.glob(".fetching-cells-*/test/images/*")) and not (root / "cells").exists()
+    assert list(root.glob(f".fetching-cells-*/{split}/images/*"))
+    assert not (root / "cells" / split).exists()
     monkeypatch.setenv("FAKE_SLEEP", "0")
+
+
+def test_killed_while_it_unpacks_it_starts_clean(loaders, tmp_path, server, monkeypatch):
+    root = tmp_path / "root"
+    killed_while_it_unpacks(root, "test", monkeypatch)
+    assert not (root / "cells").exists()
     ((images, _),) = fetch(request(tmp_path))
     assert images[0].is_file() and not list(root.glob(".fetching-*"))
+
+
+def test_a_second_split_is_not_unpacked_in_place(loaders, tmp_path, server, monkeypatch):
+    fetch(request(tmp_path))
+    put = tmp_path / "root" / "cells" / "val.zip"
+    put.write_bytes(archive())
+    (server / "cells.zip").unlink()
+    killed_while_it_unpacks(tmp_path / "root", "val", monkeypatch)
+    ((images, labels),) = fetch(request(tmp_path, calls=[{"split": "val"}]))
+    assert images[0].read_bytes() == labels[0].read_bytes() == IMAGE
+    assert put.is_file()
+
+
+def test_where_nothing_may_be_unpacked_no_member_is(monkeypatch):
+    for archives in (zipfile.ZipFile, tarfile.TarFile):
+        for method in ("extract", "extractall"):
+            monkeypatch.setattr(archives, method, getattr(archives, method))
+    loader.forbid_unpacking()
+    with (
+        zipfile.ZipFile(io.BytesIO(), "w") as zipped,
+        tarfile.open(fileobj=io.BytesIO(), mode="w") as tar,
+    ):
+        for method in (zipped.extract, zipped.extractall, tar.extract, tar.extractall):
+            with pytest.raises(RuntimeError, match="is not unpacked yet"):
+                method("a")
+
+
+def test_a_file_that_was_cut_off_is_replaced_and_others_stay(tmp_path):
+    for place, content in (("stage", b"whole"), ("target", b"who")):
+        (tmp_path / place / "a").mkdir(parents=True)
+        (tmp_path / place / "a" / "cut").write_bytes(content)
+        (tmp_path / place / "a" / "kept").write_text(place[:5])
+    fetching._move(tmp_path / "stage", tmp_path / "target")
+    assert (tmp_path / "target" / "a" / "cut").read_bytes() == b"whole"
+    assert (tmp_path / "target" / "a" / "kept").read_text() == "targe"
 
 
 @pytest.mark.slow
 def test_two_at_once_download_it_once(loaders, tmp_path, server, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "1")
-    children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "root")]) for _ in range(2)
-    ]
+    children = [begin(tmp_path / "root") for _ in range(2)]
     assert [child.wait(timeout=60) for child in children] == [0, 0]
     assert (tmp_path / "root" / "cells" / "test" / "images" / "a.tif").is_file()
 
@@ -199,7 +255,7 @@ def test_a_loader_that_returns_folders_means_their_files(loaders, tmp_path, monk
 def test_the_loader_of_a_killed_process_ends(loaders, tmp_path, server, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "30")
     root = tmp_path / "root"
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(root)])
+    process = begin(root)
     deadline = time.monotonic() + 60
     while not list(root.glob(".fetching-cells-*/test/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -167,7 +167,8 @@ def test_the_recipe_knows_every_step():
         ({"center_crop": {"shape": [4, 0]}}, r"shape is \[4, 0\]"),
         ({"crop_around_labels": {"shape": [4, -1]}}, r"shape is \[4, -1\]"),
         ({"pad": {"shape": [4, 4, 3]}}, r"shape is \[4, 4, 3\]"),
-        ({"pad": {"shape": 512}}, ".*len"),
+        ({"pad": {"shape": 512}}, r"shape is 512; it must be \[height, width\]"),
+        ({"pad": {"shape": ["a", 4]}}, r"shape is \['a', 4\]; it must be"),
         (
             {"resize": {"shape": [2, 2], "label_resize": "cubic"}},
             "label_resize is 'cubic'; it must be linear or nearest",

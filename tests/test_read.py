@@ -45,7 +45,6 @@ def test_a_tiff_keeps_its_type_however_its_channels_are_laid_out(tmp_path, dtype
         {"bigtiff": True},
         {"imagej": True},
         {"ome": True},
-        {"photometric": "palette", "colormap": np.zeros((3, 65536), "u2")},
     ],
     ids=str,
 )
@@ -54,6 +53,36 @@ def test_every_way_to_store_a_tiff_is_the_same_image(tmp_path, options):
     path = tiff(tmp_path / "a.ome.TIFF", array, **options)
     assert_is(read_image(path), array)
     assert_is(read_labels(path), array)
+
+
+PALETTE = {"photometric": "palette", "colormap": np.zeros((3, 65536), "u2")}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (PALETTE, "its pixels are numbers of colours (a palette, or a LUT). Save it as grey"),
+        ({"photometric": "miniswhite"}, "its pixels are darkness, 0 is white (MINISWHITE"),
+    ],
+    ids=["palette", "miniswhite"],
+)
+def test_numbers_that_are_no_brightness_are_labels_but_no_image(tmp_path, options, said):
+    array = pixels(40, 50, dtype="u2")
+    path = tiff(tmp_path / "a.tif", array, **options)
+    assert said in refusal(read_image, path)
+    assert_is(read_labels(path), array)
+    assert_is(read_image(path, as_stored=True), array)
+
+
+@pytest.mark.parametrize("leading", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (1, 30), (1, 30, 3)])
+def test_a_stack_of_one_page_is_an_image(tmp_path, leading, shape):
+    array = pixels(*shape)
+    options = {"photometric": "rgb" if len(shape) == 3 else "minisblack"}
+    path = tiff(tmp_path / "a.tif", array.reshape((1,) * leading + shape), **options)
+    assert_is(read_image(path), array)
+    if len(shape) == 2:
+        assert_is(read_labels(path), array)
 
 
 def test_channels_stored_one_after_the_other_become_the_last_axis(tmp_path):

@@ -45,6 +45,11 @@ def test_steps_run_one_after_the_other():
         ({}, r"\{\} is no step of the form"),
         ({"tiles": {"rows": 2}}, "step 'tiles': .* 'columns'"),
         ({"tiles": {"rows": 2, "columns": 2, "depth": 2}}, "step 'tiles': .* 'depth'"),
+        (
+            {"tiles": {"rows": 2, "columns": 2}, "when": "false"},
+            "step 'tiles': when is 'false'; it must be true or false",
+        ),
+        ({"tiles": {"rows": 2, "columns": 2}, "when": None}, "step 'tiles': when is None"),
         ({"tiles": None}, "step 'tiles': .* 'rows' and 'columns'"),
         ({"tiles": 2}, "step 'tiles': .*mapping"),
         ({"tiles": {"rows": "two", "columns": 2}}, "step 'tiles': "),

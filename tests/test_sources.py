@@ -1,6 +1,7 @@
 """Sources list the right pairs, and say which file stands in the way where they can't."""
 
 import os
+import re
 import unicodedata
 
 import numpy as np
@@ -42,6 +43,17 @@ def test_images_and_labels_are_paired_by_stem(pairs):
         assert labels[0, 0] == 10 * image[0, 0]
         assert raw.group == raw.name and raw.split == "test"
         assert f"images/{raw.name}.tif" in raw.files and f"labels/{raw.name}" in raw.files
+
+
+def test_one_file_for_an_image_and_its_labels_is_refused(pairs):
+    image = pairs / "images" / "m2_t1.tif"
+    (pairs / "labels" / "m2_t1.tif").unlink()
+    (pairs / "labels" / "m2_t1.tif").symlink_to(image)
+    said = f"name one file: {image} is {pairs / 'labels' / 'm2_t1.tif'}. Give the folder"
+    with pytest.raises(DataError, match=re.escape(said)):
+        folder(pairs).items("test")
+    with pytest.raises(DataError, match=r"data\.labels name one file: .*m1_t10\.tif is"):
+        folder(pairs, labels="images").items("test")
 
 
 def test_a_name_is_the_same_with_its_accents_composed_or_apart(tmp_path):
@@ -160,6 +172,12 @@ def test_folders_are_no_files(tmp_path):
     path = write(tmp_path / "a.tif")
     (tmp_path / "b.tif").mkdir()
     assert find_files("*.tif", str(tmp_path), "w") == [path]
+
+
+@pytest.mark.parametrize("pattern", ["", " "])
+def test_an_empty_pattern_is_no_folder(pairs, pattern):
+    with pytest.raises(UsageError, match=r"data\.images is empty; give a folder or a pattern\."):
+        find_files(pattern, str(pairs / "images"), "data.images")
 
 
 @pytest.mark.parametrize("pattern", ["no", "no/*.tif", "~nobody-of-that-name", "x" * 300, "images"])

@@ -114,12 +114,18 @@ def test_val_goes_on_counting_where_test_ends():
     [
         ({"styles": ["yeast"]}, "no style 'yeast'"),
         ({"size": 10}, "size is 10"),
-        ({"size": "x"}, ""),
     ],
 )
 def test_what_cannot_be_drawn_is_a_slip(changes, said):
     with pytest.raises(UsageError, match=f"data.source: {said}"):
         drawn(**changes).items("test")[0].read()
+
+
+@pytest.mark.parametrize("word", ["per_style", "val_per_style", "size", "seed"])
+def test_what_has_to_be_a_number_is_told_with_its_key(word):
+    said = rf"data\.source\.{word} is 'abc'; it must be a whole number"
+    with pytest.raises(UsageError, match=said):
+        drawn(**{word: "abc"}).items("test")
 
 
 def test_a_new_way_of_drawing_is_another_fingerprint(monkeypatch):

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.data.read import (
     TIFF,
+    as_image,
     errors_logged_by_tifffile,
     read_image,
     read_labels,
@@ -103,7 +104,7 @@ def read_pair(
         DataError: damaged, without the key, or not of the axes that are told.
     """
     if reading.image is None and not reading.sliced:
-        return read_image(image), read_labels(labels, whole_floats=True)
+        return read_image(image, as_stored=True), read_labels(labels, whole_floats=True)
     planes = [
         None if key == EMPTY else _read(image, key, reading.image_axes, index)
         for key in ([reading.image] if isinstance(reading.image, str | None) else reading.image)
@@ -116,7 +117,11 @@ def read_pair(
     except ValueError as error:
         raise DataError(f"{image}: its channels differ in shape ({error}).") from error
     truth = _read(labels, reading.labels, reading.label_axes, index)
-    return pixels, as_labels(truth, f"{labels}{_at(reading.labels, index)}")
+    key = reading.image if isinstance(reading.image, str) else ", ".join(reading.keys)
+    return (
+        as_image(pixels, f"{image}{_at(key, index)}"),
+        as_labels(truth, f"{labels}{_at(reading.labels, index)}"),
+    )
 
 
 def as_labels(values: Any, told: str) -> Labels:
@@ -205,7 +210,10 @@ def _opened(path: Path, changed: int) -> Any:
         return zarr.open_group(str(path), mode="r")
     if suffix in TIFF:
         return TiffVolume(path)
-    raise DataError(f"{path}: can't read '{suffix}' as a volume.")
+    raise DataError(
+        f"{path}: can't read '{suffix}' as a volume. "
+        f"Readable are {', '.join((*HDF5, *ZARR, *TIFF))}."
+    )
 
 
 class TiffVolume:

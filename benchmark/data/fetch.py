@@ -134,7 +134,7 @@ def _moved(files: Sequence[Path], stage: Path, request: Request) -> list[Path]:
 
 
 def _move(stage: Path, target: Path) -> None:
-    """Move what is new; what was there stays."""
+    """Move what is new; what was there stays, but for files of another size: they were cut off."""
     if not target.exists():
         stage.rename(target)
         return
@@ -146,6 +146,8 @@ def _move(stage: Path, target: Path) -> None:
             child.rename(place)
         elif child.is_dir() and place.is_dir():
             _move(child, place)
+        elif child.is_file() and place.is_file() and child.stat().st_size != place.stat().st_size:
+            child.replace(place)
 
 
 def _try(request: Request, path: Path, *, download: bool, reasons: list[str]) -> Found | None:
@@ -172,6 +174,8 @@ def _try(request: Request, path: Path, *, download: bool, reasons: list[str]) ->
 def ask(request: Request, path: Path, download: bool) -> dict[str, Any]:
     """Call the loader in a process of its own; see `benchmark.data.loader`.
 
+    In the data set's own folder nothing is unpacked: half of it would pass for all of it.
+
     Raises:
         DataError: that process was killed.
     """
@@ -185,6 +189,7 @@ def ask(request: Request, path: Path, download: bool) -> dict[str, Any]:
                     "calls": [dict(arguments) for arguments in request.calls],
                     "download": download,
                     "natural_order": request.natural_order,
+                    "unpack": path != request.target,
                 }
             )
         )

@@ -181,6 +181,7 @@ def _shape(shape: Sequence[int]) -> tuple[int, int]:
     Raises:
         ValueError: not two numbers from 1 on.
     """
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"shape is {list(shape)}; it must be [height, width]")
-    return int(shape[0]), int(shape[1])
+    sizes = list(shape) if isinstance(shape, Sequence) else []
+    if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"shape is {sizes or repr(shape)}; it must be [height, width]")
+    return sizes[0], sizes[1]

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import shutil
+import socket
 import sys
 import tarfile
 import warnings
@@ -29,7 +30,8 @@ def main(request: Path, answer: Path) -> None:
 
     Args:
         request: a JSON file: `loader` (dotted name of a function), `path` (the data set's
-            folder), `calls` (keyword arguments of each call), `download`, `natural_order`.
+            folder), `calls` (keyword arguments of each call), `download`, `natural_order`,
+            `unpack` (whether archives may be unpacked there).
         answer: where to write `{"calls": [[images, labels or null], ...]}`, or
             `{"error": type, "message": text}`.
     """
@@ -50,9 +52,14 @@ def call(
     calls: Sequence[Mapping[str, Any]],
     download: bool,
     natural_order: bool = False,
+    unpack: bool = True,
 ) -> list[list[Any]]:
     """The files that each call returns: images (or containers), and labels (or None)."""
     guard_archives()
+    if not unpack:
+        forbid_unpacking()
+    if not download:
+        forbid_downloads()
     # Some loaders replace letters in whole paths ("x" by "y", to get from images to labels):
     # what they get is a bare name, so that the user's own folders stay out of it.
     parent = Path(path).parent
@@ -113,6 +120,27 @@ def _refuse_escape(member: str, archive: Any) -> None:
             f"the archive {archive} has a member '{member}' that would leave its folder: "
             "nothing was unpacked. Is it the file that was published?"
         )
+
+
+def forbid_unpacking() -> None:
+    """Let no archive be unpacked where a killed process would leave half of it."""
+
+    def refuse(archive: Any, *args: Any, **kwargs: Any) -> None:
+        name = archive.filename if isinstance(archive, zipfile.ZipFile) else archive.name
+        raise RuntimeError(f"{name} is not unpacked yet")
+
+    for kind in (zipfile.ZipFile, tarfile.TarFile):
+        for method in ("extract", "extractall"):
+            setattr(kind, method, refuse)
+
+
+def forbid_downloads() -> None:
+    """Let no host be found: some loaders download whether they may or not."""
+
+    def refuse(host: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(f"it is not complete: its loader would download from {host}")
+
+    socket.getaddrinfo = refuse  # type: ignore[assignment]
 
 
 def guard_downloads(util: Any) -> None:

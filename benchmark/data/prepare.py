@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def prepare(
 ) -> PreparedData:
     """The prepared data set; prepared now if it was not before, or if its source changed.
 
-    Once it is prepared, the raw files may be deleted.
+    Once a public data set is prepared, its download may be deleted. The user's own images have to
+    stay: they are looked up each time, so that one that was changed or added is seen.
 
     Args:
         name: the data set's name.
@@ -118,6 +120,9 @@ def _place(
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
     circumstances = getattr(source, "circumstances", ())
     content = {key: value for key, value in parameters.items() if key not in circumstances}
+    if content.get("root"):  # the same folder, however it is spelled
+        # os.path's own, as pathlib's raises where `~` begins no home.
+        content["root"] = str(Path(os.path.expanduser(content["root"])).resolve())  # noqa: PTH111
     key = json_digest([VERSION, content, list(recipe), split])[:16]
     return datasets / safe_name(name) / "prepared", key
 

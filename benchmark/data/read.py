@@ -24,11 +24,13 @@ READABLE = (*TIFF, ".png", *LOSSY)
 MAX_CHANNELS = 4
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, as_stored: bool = False) -> Image:
     """Read an image.
 
     Args:
         path: TIFF (8, 16, 32 bit, float; one page), PNG or JPEG.
+        as_stored: take the numbers of a TIFF for brightness even where it says that they are
+            none, as the readers do that public data sets are used with.
 
     Returns:
         H x W, or H x W x C with C from 2 to 4; dtype as stored.
@@ -36,20 +38,28 @@ def read_image(path: Path) -> Image:
     Raises:
         DataError: missing, damaged, of another format, or not a 2-D image.
     """
-    image = _read(path)
+    return as_image(_read(path, brightness=not as_stored), str(path))
+
+
+def as_image(image: Image, told: str) -> Image:
+    """Pixels as an image, wherever they were stored.
+
+    Raises:
+        DataError: they are none.
+    """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim not in (2, 3) or image.size == 0:
-        raise DataError(f"{path}: an image is H x W or H x W x C; this one is {_shape(image)}.")
+        raise DataError(f"{told}: an image is H x W or H x W x C; this one is {_shape(image)}.")
     if image.ndim == 3 and image.shape[2] > MAX_CHANNELS:
         raise DataError(
-            f"{path}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
+            f"{told}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
             "Keep those that show the cells."
         )
     if image.dtype.kind == "b":
         return image.astype(np.uint8)
     if image.dtype.kind not in "uif":
-        raise DataError(f"{path}: pixels of type {image.dtype} are not an image.")
+        raise DataError(f"{told}: pixels of type {image.dtype} are not an image.")
     return image
 
 
@@ -90,12 +100,12 @@ def read_labels(path: Path, whole_floats: bool = False) -> Labels:
     return labels
 
 
-def _read(path: Path, lossless: bool = False) -> Image:
+def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image:
     suffix = path.suffix.lower()
     if suffix not in READABLE:
         raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
     try:
-        array, is_jpeg = _read_tiff(path) if suffix in TIFF else _read_picture(path)
+        array, is_jpeg = _read_tiff(path, brightness) if suffix in TIFF else _read_picture(path)
     except DataError:
         raise
     except MemoryError as error:
@@ -117,13 +127,15 @@ def short_reason(error: Exception) -> str:
     return said[0] if said else type(error).__name__
 
 
-def _read_tiff(path: Path) -> tuple[Image, bool]:
-    """The array, and whether it was compressed as JPEG."""
+def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
+    """The array, and whether it was compressed as JPEG; refused if it has to be brightness."""
     import tifffile
 
     with errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         shape, axes = series.shape, series.axes
+        while shape[0] == 1 and axes[0] not in "YXS":  # one page is no stack
+            shape, axes = shape[1:], axes[1:]
         size = " x ".join(map(str, shape))
         # A channel-last array saved without saying so: rows pass for pages, channels for columns.
         channels_last = len(shape) == 3 and shape[2] <= MAX_CHANNELS < min(shape[:2])
@@ -137,9 +149,11 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
                 "2-D here: save the slices as files of their own, and channels as one page "
                 "(H x W x C)."
             )
+        if brightness:
+            _refuse_other_numbers(path, series.keyframe)
         refuse_missing_segments(tiff)
         # In this thread: who reads several images at once says how many threads do.
-        array = np.asarray(series.asarray(maxworkers=1))
+        array = np.asarray(series.asarray(maxworkers=1)).reshape(shape)
         if errors:
             raise ValueError(errors[0].getMessage())
         is_jpeg = series.keyframe.compression in (
@@ -148,6 +162,20 @@ def _read_tiff(path: Path) -> tuple[Image, bool]:
         )
     # SYX: channels stored one after the other
     return (np.moveaxis(array, 0, -1) if axes == "SYX" else array), is_jpeg
+
+
+def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
+    """Bright nuclei would be dark ones, and colours any brightness; nothing later would tell."""
+    import tifffile
+
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        what = "its pixels are numbers of colours (a palette, or a LUT)"
+    # Of one bit tifffile says so too, and writes 1 for what is bright.
+    elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1:
+        what = "its pixels are darkness, 0 is white (MINISWHITE, or an inverting LUT)"
+    else:
+        return
+    raise DataError(f"{path}: {what}. Save it as grey values, 0 as black, or as RGB.")
 
 
 @contextlib.contextmanager

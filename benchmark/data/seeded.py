@@ -37,7 +37,7 @@ def seeded_split(
     """
     if min(test, val) < 0 or test + val > 1 + 1e-9:
         raise ValueError(f"test is {test}, val is {val}: shares of the images, 1 in all at most")
-    path = lists / f"split_seed{seed}_val{val:g}_test{test:g}.json"
+    path = list_of(lists, test=test, val=val, seed=seed)
     if path.exists():
         split = _read(path)
         unknown = groups.keys() - {name for names in split.values() for name in names}
@@ -52,6 +52,11 @@ def seeded_split(
         lists.mkdir(parents=True, exist_ok=True)
     write_whole(path, (json.dumps(split, indent=1) + "\n").encode())
     return split
+
+
+def list_of(lists: Path, *, test: float, val: float, seed: int) -> Path:
+    """Where a split is kept."""
+    return lists / f"split_seed{seed}_val{val:g}_test{test:g}.json"
 
 
 def _draw(groups: Mapping[str, str], test: float, val: float, seed: int) -> Split:

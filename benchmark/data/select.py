@@ -6,11 +6,11 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.seeded import seeded_split
+from benchmark.data.seeded import list_of, seeded_split
 from benchmark.data.source import Raw, some
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
@@ -23,10 +23,12 @@ class Place:
     Attributes:
         downloads: the folder of its raw files.
         lists: the folder of its own split lists.
+        used: those that a step went by.
     """
 
     downloads: Path
     lists: Path
+    used: list[Path] = field(default_factory=list)
 
 
 Items = list[Raw]
@@ -158,6 +160,7 @@ def seeded(
         raise ValueError(f"part is '{part}'; it must be val or test")
     groups = {item.name: item.group for item in items}
     chosen = set(seeded_split(groups, place.lists, test=test, val=val, seed=seed)[part])
+    place.used.append(list_of(place.lists, test=test, val=val, seed=seed))
     # The loaders' own random splits, read one after the other, come in a random order.
     return sorted((item for item in items if item.name in chosen), key=lambda item: item.name)
 

@@ -44,7 +44,7 @@ class FolderSource:
         """Pair the files.
 
         Raises:
-            DataError: two files with one stem, a file without its partner.
+            DataError: two files with one stem, a file without its partner, or that is its own.
             UsageError: nothing found; the regular expression is none, or does not match a name.
         """
         only(split, ["test"])
@@ -55,6 +55,12 @@ class FolderSource:
         if alone:
             told = some(f"{path} has no {partner}" for partner, path in alone)
             raise DataError(f"images and labels are paired by file name without suffix: {told}.")
+        same = [f"{images[s]} is {labels[s]}" for s in images if images[s].samefile(labels[s])]
+        if same:
+            raise DataError(
+                f"data.images and data.labels name one file: {some(same)}. "
+                "Give the folder or the pattern of each."
+            )
         return [
             Raw(
                 name=stem,
@@ -145,7 +151,15 @@ class SyntheticSource:
     seed: int
 
     def items(self, split: str) -> list[Raw]:
-        """The images to draw: test first, then val, which goes on counting."""
+        """The images to draw: test first, then val, which goes on counting.
+
+        Raises:
+            UsageError: no such split; what is no whole number.
+        """
+        for word in ("per_style", "val_per_style", "size", "seed"):
+            number = getattr(self, word)
+            if not isinstance(number, int):
+                raise UsageError(f"data.source.{word} is {number!r}; it must be a whole number.")
         wanted = only(split, ["test", "val"])
         everything = [
             Raw(
@@ -193,8 +207,10 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
         word: the command-line word it came from, for the message.
 
     Raises:
-        UsageError: it names no file.
+        UsageError: it names no file, or is empty, which would be a whole folder.
     """
+    if not pattern.strip():
+        raise UsageError(f"{word} is empty; give a folder or a pattern.")
     # os.path's own, as pathlib's raises where `~` begins no home.
     full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
     # Of pathlib again, `exists` raises where a name is too long or a folder closed.

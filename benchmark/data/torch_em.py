@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from benchmark.data.fetch import Found, Request, fetch
 from benchmark.data.pairs import check_pairs
 from benchmark.data.select import Place, select
 from benchmark.data.source import Raw, only
-from benchmark.data.watch import look, watched
+from benchmark.data.watch import contents, look, watched
 from benchmark.digest import json_digest
 from benchmark.errors import DataError, UsageError
 
@@ -46,8 +46,8 @@ class TorchEmSource:
         natural_order: sort the files, which the loader returns as the file system lists them.
     """
 
-    # How the files come here does not change what is in them.
-    circumstances: ClassVar = ("access", "by_hand", "download")
+    # How the files come here does not change what is in them; what a list says is looked at.
+    circumstances: ClassVar = ("access", "by_hand", "download", "lists")
     slow: ClassVar = True  # its loader takes seconds to import
 
     name: str
@@ -65,6 +65,7 @@ class TorchEmSource:
     download: bool = True
     natural_order: bool = False
     _files: list[Path] = field(default_factory=list, init=False, repr=False)
+    _used_lists: list[Path] = field(default_factory=list, init=False, repr=False)
     _answers: dict[str, Found] = field(default_factory=dict, init=False, repr=False)
 
     def items(self, split: str) -> list[Raw]:
@@ -79,7 +80,7 @@ class TorchEmSource:
         """
         has = [part for part in ("test", "val") if self.splits.get(part)]
         parts = only(split, has)
-        self._files, self._answers = [], {}
+        self._files, self._used_lists, self._answers = [], [], {}
         items = [raw for part in parts for raw in self._part(part)]
         once: dict[tuple[str, str], Raw] = {}
         for raw in items:
@@ -91,10 +92,12 @@ class TorchEmSource:
         ]
 
     def fingerprint(self, known: Any = None) -> Any:
-        """What lies where the loader found its files; `known` where these are gone."""
+        """What lies where the loader found its files (`known` where these are gone); the lists."""
         if known is None:
-            return watched(self._files)
-        return look(known)
+            seen, lists = watched(self._files), {path.name for path in self._used_lists}
+        else:
+            seen, lists = look(known), known["lists"]
+        return seen | {"lists": contents(Path(self.lists), lists)}
 
     @property
     def _folder(self) -> Path:
@@ -106,7 +109,7 @@ class TorchEmSource:
         if unknown:
             raise UsageError(f"data.splits.{part} has no '{min(unknown)}': calls, files, take.")
         reading = self._reading()
-        place = Place(self._folder, Path(self.lists))
+        place = Place(self._folder, Path(self.lists), self._used_lists)
         images: list[Raw] = []
         calls = rules.get("calls") or [{}]
         asked = json_digest(calls)  # of both splits mostly the same, and an answer takes seconds
@@ -118,6 +121,10 @@ class TorchEmSource:
         return select(images, rules.get("take") or [], place)
 
     def _reading(self) -> Reading:
+        has = [key.name for key in fields(Reading)]
+        unknown = self.read.keys() - has
+        if unknown:
+            raise UsageError(f"data.read has no '{min(unknown)}': {', '.join(has)}.")
         try:
             return Reading(**self.read)
         except TypeError as error:

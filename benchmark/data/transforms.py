@@ -67,7 +67,8 @@ def parse_step(step: Any, known: Mapping[str, Any], word: str) -> tuple[str, Any
     """A step's name, its arguments, and whether it is to be done.
 
     Raises:
-        UsageError: it is not of the form {name: arguments}, with or without `when`.
+        UsageError: it is not of the form {name: arguments}, with or without `when`, or that is
+            neither true nor false.
     """
     rest = {k: v for k, v in step.items() if k != "when"} if isinstance(step, Mapping) else {}
     if len(rest) != 1 or not known.keys() & rest:
@@ -76,4 +77,7 @@ def parse_step(step: Any, known: Mapping[str, Any], word: str) -> tuple[str, Any
             f"Names: {', '.join(known)}."
         )
     ((name, arguments),) = rest.items()
-    return name, arguments, bool(step.get("when", True))
+    wanted = step.get("when", True)
+    if not isinstance(wanted, bool):  # of a text, even "false" would be true
+        raise UsageError(f"{word}: step '{name}': when is {wanted!r}; it must be true or false.")
+    return name, arguments, wanted

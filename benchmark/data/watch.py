@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,15 @@ def look(known: Any) -> Any:
         except OSError:
             return known
     return {"places": known["places"], "seen": json_digest(seen)}
+
+
+def contents(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """A digest of each file's content, wherever the folder is by now; none of one that is gone."""
+    found = {}
+    for name in names:
+        with suppress(OSError):
+            found[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    return found
 
 
 def _counts(entry: os.DirEntry[str], suffix: str) -> bool:

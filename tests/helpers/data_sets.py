@@ -94,5 +94,6 @@ def loaders_in_this_process(monkeypatch: Any) -> Any:
     with monkeypatch.context() as patches:
         patches.setattr(loader, "guard_archives", lambda: None)
         patches.setattr(loader, "guard_downloads", lambda util: None)
+        patches.setattr(loader, "forbid_downloads", lambda: None)
         patches.setattr(fetch, "ask", ask)
         yield
