@@ -41,18 +41,22 @@ def choose_device(wanted: str, offered: Sequence[str], model: str) -> str:
 def limit_threads(threads: int | None) -> None:
     """Hold numerical libraries that are not yet loaded to so many threads.
 
+    And let torch do on the CPU what it can't on MPS.
+
     Args:
-        threads: None leaves what the environment says; where it says nothing, one core is kept
+        threads: None leaves what the environment says; without OMP_NUM_THREADS, one core is kept
             for what is read and stored beside the model. A library that finds the core of one
             of its threads taken waits for it at every step.
     """
-    if threads is None and "OMP_NUM_THREADS" not in os.environ:
-        threads = max(1, usable_cores() - 1)
     if threads is not None:
         if threads < 1:
             raise UsageError(f"threads is {threads}; it must be 1 or more.")
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    elif "OMP_NUM_THREADS" not in os.environ:
         for variable in _THREAD_VARIABLES:
-            os.environ[variable] = str(threads)
+            os.environ.setdefault(variable, str(max(1, usable_cores() - 1)))
+    # Read once too, by torch; micro_sam sets it as it is imported, which is after torch here.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def usable_cores() -> int:

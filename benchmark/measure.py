@@ -34,9 +34,17 @@ class Peak:
         self._open.append(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             self._border()
+        except RuntimeError:  # of a device that has failed: it would hide the error that says how
+            if error is None:
+                raise
         finally:
             self._open.pop()
         self.memory = highest(self.memory, self.own)
@@ -87,7 +95,7 @@ class Measure:
                 _wait()
                 self.seconds = time.perf_counter() - self._start
         finally:
-            self._peak.__exit__()
+            self._peak.__exit__(kind, error, trace)
             self.memory = self._peak.memory
 
 

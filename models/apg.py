@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.types import Image, Labels, Weights
 from models import prompts as derive
 from models.backbone import Maps
+from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import Patch, cut, merge
 from models.musam import MicroSam
@@ -45,7 +46,7 @@ class APG(MicroSam):
         cache: bytes that embeddings and maps may take on disk; 0 to keep none.
 
     Raises:
-        ValueError: there are no such `prompts`.
+        ValueError: there are no such `prompts`, or `batch_size` is below 1.
 
     Source: `micro_sam.instance_segmentation.AutomaticPromptGenerator`, which it equals.
     """
@@ -84,6 +85,7 @@ class APG(MicroSam):
         }
         if prompts not in ways:
             raise ValueError(f"prompts is '{prompts}': give one of {', '.join(ways)}")
+        check_at_least_one(batch_size=batch_size)
         super().__init__(weights, device, cache)
         self._points = ways[prompts]
         self._min_size = min_size

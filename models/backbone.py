@@ -15,7 +15,7 @@ from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
-from models.common.session import Session
+from models.common.session import Session, is_out_of_memory
 from models.embeddings import Made, key, packed, unpacked
 from models.weights.checkpoint import (
     another_architecture,
@@ -216,6 +216,8 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
         try:
             decoder = architecture.decoder(sam, parameters, device)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise another_architecture(weights, key, str(error)) from error
         confirm_loaded(decoder, parameters, weights, key)
     known_by = {"digests": dict(weights.digests), "architecture": weights.architecture}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
+from models.common.checks import check_at_least_one
 from models.common.images import to_float32
 from models.common.session import Session
 from models.weights import find_weights
@@ -34,6 +35,7 @@ class Cellpose3:
 
     Raises:
         ModelError: the checkpoint is of another architecture, or cellpose loaded another.
+        ValueError: `batch_size` is below 1.
 
     Source: C. Stringer and M. Pachitariu, "Cellpose3: one-click image restoration for improved
     cellular segmentation", Nature Methods 2025, doi:10.1038/s41592-025-02595-5; the package
@@ -63,6 +65,7 @@ class Cellpose3:
         min_size: int = 15,
         batch_size: int = 8,
     ) -> None:
+        check_at_least_one(batch_size=batch_size)
         self._session = session = Session(device)
         self.stages, self.details = session.stages, session.details
         self.stage_memory = session.stage_memory

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
+from models.common.session import is_out_of_memory
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 
@@ -54,14 +55,12 @@ def build_from_path(
     Raises:
         ModelError: it is of another architecture, or cellpose loaded another.
     """
-    import torch
-
     path = str(weights.paths[key])
     try:
         model = build(path)
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, pickle.UnpicklingError) as error:
+        if is_out_of_memory(error):
+            raise
         raise another_architecture(weights, key, str(error)) from error
     if model.pretrained_model != path:
         raise ModelError(f"cellpose loaded {model.pretrained_model} instead of {path}.")

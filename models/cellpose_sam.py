@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
+from models.common.checks import check_at_least_one
 from models.common.images import to_float32
 from models.common.session import Session
 from models.weights import find_weights
@@ -31,6 +32,7 @@ class CellposeSam:
 
     Raises:
         ModelError: the checkpoint is of another architecture, or cellpose loaded another.
+        ValueError: `batch_size` is below 1.
 
     Source: C. Stringer and M. Pachitariu, "Cellpose-SAM: superhuman generalization for
     cellular segmentation", bioRxiv 2025, doi:10.1101/2025.04.28.651001; the package cellpose.
@@ -58,6 +60,7 @@ class CellposeSam:
         bfloat16: bool = True,
         batch_size: int = 8,
     ) -> None:
+        check_at_least_one(batch_size=batch_size)
         self._session = session = Session(device)
         self.stages, self.details = session.stages, session.details
         self.stage_memory = session.stage_memory

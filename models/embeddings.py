@@ -13,6 +13,16 @@ from models.common.cache import Entry
 VERSION = 1
 """Raised when what is made of an image changes on purpose: what was kept of it is left alone."""
 
+_LIBRARIES = (
+    "torch",
+    "micro-sam",
+    "segment-anything",
+    "segment-anything-py",  # the same package, by the name that others distribute it under
+    "torch-em",
+    "torchvision",  # resizes the image,
+    "Pillow",  # as one of its own
+)
+
 
 class Made(NamedTuple):
     """What was made of an image.
@@ -58,7 +68,7 @@ def _made_with(device: str, threads: int) -> dict[str, Any]:
         "hardware": on_gpu.get(device, processor_name)(),
         "threads": threads if device == "cpu" else None,
         "dtype": str(_torch().get_default_dtype()),
-        **library_versions(("torch", "micro-sam", "segment-anything", "torch-em")),
+        **library_versions(_LIBRARIES),
     }
 
 

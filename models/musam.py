@@ -11,6 +11,7 @@ from benchmark.types import Image, Labels, Weights
 from models.architecture import ARCHITECTURES, Architecture
 from models.backbone import open_backbone
 from models.common.cache import open_cache
+from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.session import Session
 from models.weights import find_weights
@@ -61,6 +62,9 @@ class AutomaticMasks(MicroSam):
         batch_size: points at a time; None for upstream's choice.
         cache: bytes that embeddings may take on disk; 0 to keep none.
 
+    Raises:
+        ValueError: `points_per_side` or `batch_size` is below 1.
+
     Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator`, which is called.
     """
 
@@ -78,6 +82,7 @@ class AutomaticMasks(MicroSam):
         batch_size: int | None = None,
         cache: int = 0,
     ) -> None:
+        check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
         super().__init__(weights, device, cache)
         self._points_per_side = points_per_side
         self._batch_size = batch_size or (16 if device == "mps" else 64)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.types import Image, Labels, Weights
+from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import merge
 from models.common.session import Session
@@ -51,7 +52,8 @@ class Sam2:
 
     Raises:
         ModelError: the checkpoint is none, or of another architecture.
-        ValueError: `min_mask_region_area` is asked for where upstream would only warn.
+        ValueError: `points_per_side` or `batch_size` is below 1, or `min_mask_region_area` is
+            asked for where upstream would only warn.
 
     The study set SAM 2 up and never ran it, so there is no published way from its masks to a
     label image. This is the one for the masks of SAM's own generator, by micro-sam: larger
@@ -82,6 +84,7 @@ class Sam2:
         min_mask_region_area: int = 0,
         batch_size: int = 64,
     ) -> None:
+        check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
         self.stage_memory = self._session.stage_memory

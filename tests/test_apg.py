@@ -120,6 +120,12 @@ def test_unknown_prompts_are_refused_by_name(weights):
         SmallAPG(weights, prompts="grid")
 
 
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_batch_below_one_is_refused(weights, value):
+    with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+        SmallAPG(weights, batch_size=value)
+
+
 def test_stages_and_details_are_those_of_the_last_image(weights):
     model = SmallAPG(weights)
     stages, details = model.stages, model.details

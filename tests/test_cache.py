@@ -150,6 +150,37 @@ def test_a_disk_that_fails_is_told_of_once_and_fails_nothing(tmp_path, where, ca
     assert told.count("computed") == 1 and "nothing more is kept" in told
 
 
+def test_memory_that_does_not_suffice_for_one_entry_fails_nothing(cache, capsys, monkeypatch):
+    module._warn.cache_clear()
+    packed, errors = module._packed, [MemoryError(), MemoryError("Unable to allocate 9 GiB")]
+    monkeypatch.setattr(
+        module, "_packed", lambda one: packed(one) if not errors else raise_(errors.pop(0))
+    )
+    for number in range(4):
+        put(cache, KEYS[number], entry(number))
+    assert kept(cache) == set(KEYS[2:4])
+    told = capsys.readouterr().err
+    assert "can't be written (out of memory)" in told and "(Unable to allocate 9 GiB)" in told
+
+
+def raise_(error):
+    raise error
+
+
+def test_a_file_that_another_process_takes_away_while_it_is_written_is_not_kept(
+    cache, capsys, monkeypatch
+):
+    module._warn.cache_clear()
+    replace = module.Path.replace
+    monkeypatch.setattr(module.Path, "replace", lambda old, new: old.unlink() or replace(old, new))
+    put(cache, KEYS[0], entry(0))
+    monkeypatch.undo()
+    assert kept(cache) == set() and taken(cache.folder) == 0
+    put(cache, KEYS[0], entry(0))
+    assert same(cache.get(KEYS[0]), entry(0))
+    assert capsys.readouterr().err == ""
+
+
 WRITER = f"""
 import random, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -180,19 +211,22 @@ def test_processes_share_it_and_may_be_killed_at_any_moment(tmp_path):
         )  # fmt: skip
 
     running = [start(seed) for seed in range(3)]
+    try:
+        for process in running:
+            assert process.stdout.readline() == "ready\n"
+        for turn in range(4):
+            time.sleep(chance.uniform(0.1, 0.4))
+            index = chance.randrange(3)
+            running[index].kill()
+            told = running[index].communicate()[1]
+            assert told == "", "no entry was damaged, and none differed"
+            assert running[index].returncode == -signal.SIGKILL
+            running[index] = start(10 + turn)
+            assert running[index].stdout.readline() == "ready\n"
+    finally:
+        for process in running:
+            process.kill()
     for process in running:
-        assert process.stdout.readline() == "ready\n"
-    for turn in range(4):
-        time.sleep(chance.uniform(0.1, 0.4))
-        index = chance.randrange(3)
-        running[index].kill()
-        told = running[index].communicate()[1]
-        assert told == "", "no entry was damaged, and none differed"
-        assert running[index].returncode == -signal.SIGKILL
-        running[index] = start(10 + turn)
-        assert running[index].stdout.readline() == "ready\n"
-    for process in running:
-        process.kill()
         assert process.communicate()[1] == ""
     assert 0 < taken(folder) <= 1.2 * 10**6
     cache = Cache(folder, 10**6)

@@ -149,3 +149,20 @@ def test_other_architectures(fake, tmp_path, change, why):
     with pytest.raises(ModelError, match=why) as caught:
         Cellpose3(chosen(tmp_path / "changed"))
     assert str(tmp_path / "changed") in str(caught.value)
+
+
+def test_a_device_without_room_is_not_taken_for_another_architecture(monkeypatch, fake, file):
+    for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("MPS backend out of memory")):
+
+        def full(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(fake, "CellposeModel", full)
+        with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded"):
+            Cellpose3(chosen(file))
+
+
+def test_a_batch_below_one_is_refused(fake, file):
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+            Cellpose3(chosen(file), batch_size=value)

@@ -264,3 +264,20 @@ def test_unused_parameters_may_be_missing(path, tmp_path, expected):
 def test_weights_are_marked(weights, path):
     assert weights.mark == "untrained"
     assert CellposeSam.find_weights(os.fspath(path)).fetch().mark == "user"
+
+
+def test_a_device_without_room_is_not_taken_for_another_architecture(monkeypatch, weights):
+    for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("MPS backend out of memory")):
+
+        def full(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(SmallCellposeSam, "_build", full)
+        with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded"):
+            SmallCellposeSam(weights)
+
+
+def test_a_batch_below_one_is_refused(weights):
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+            SmallCellposeSam(weights, batch_size=value)

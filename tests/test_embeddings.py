@@ -1,5 +1,6 @@
 """Embeddings and maps that are kept: the same labels to the bit, and nothing computed twice."""
 
+import importlib.metadata
 from types import SimpleNamespace
 
 import numpy as np
@@ -132,6 +133,27 @@ def test_nothing_is_taken_for_something_else(checkpoint, calls, tmp_path, kind, 
     model = build("ais", weights)
     assert np.array_equal(model.predict(image), expected)
     assert model.cached == {} and calls.encode == 3
+
+
+@pytest.mark.parametrize(
+    "library",
+    ["torch", "torchvision", "pillow", "segment-anything", "segment-anything-py", "micro-sam"],
+)
+def test_an_entry_is_known_by_all_that_makes_it(library, monkeypatch):
+    real = importlib.metadata.version
+    keys = []
+    for changed in (False, True):
+        monkeypatch.setattr(
+            importlib.metadata,
+            "version",
+            lambda name, changed=changed: (
+                "other" if changed and name.lower() == library else real(name)
+            ),
+        )
+        embeddings._made_with.cache_clear()
+        keys.append(embeddings.key("encode", "image", {}, "cpu"))
+    embeddings._made_with.cache_clear()
+    assert keys[0] != keys[1]
 
 
 def test_a_damaged_entry_is_computed_anew(checkpoint, folder, capsys):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark import device
+
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
 from models.common.isolation import Isolation  # noqa: E402
 
@@ -121,3 +123,81 @@ def test_a_real_import_leaves_no_trace() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+def test_what_no_library_changed_is_there_for_other_threads_at_any_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    touched = []
+    for name in ("__setitem__", "__delitem__"):
+        real = getattr(type(os.environ), name)
+
+        def note(self: Any, key: str, *value: str, real: Any = real) -> None:
+            touched.append(key)
+            real(self, key, *value)
+
+        monkeypatch.setattr(type(os.environ), name, note)
+    os.environ["LIBRARY_LESS"] = "outside"
+    isolation = Isolation()
+    with isolation:
+        os.environ["LIBRARY"] = "inside"
+        del os.environ["LIBRARY_LESS"]
+    for _ in range(3):
+        assert os.environ["LIBRARY_LESS"] == "outside" and "LIBRARY" not in os.environ
+        with isolation:
+            assert os.environ["LIBRARY"] == "inside" and "LIBRARY_LESS" not in os.environ
+    del os.environ["LIBRARY_LESS"]
+    assert set(touched) == {"LIBRARY", "LIBRARY_LESS"}
+
+
+# What the environment says, and libraries read as they are loaded
+
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+
+def test_torch_finds_the_fallback_from_mps_and_no_library_takes_it_away() -> None:
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print(os.environ.get("{FALLBACK}"))
+            sys.meta_path.remove(self)
+sys.meta_path.insert(0, Watch())
+from benchmark.device import choose_device, limit_threads
+limit_threads(1)
+choose_device("auto", ["mps", "cpu"], "model")
+from models.common.isolation import Isolation
+isolation = Isolation()
+for _ in range(2):
+    with isolation: print(os.environ["{FALLBACK}"])
+    print(os.environ["{FALLBACK}"])
+"""
+    for said, wanted in ((None, "1"), ("0", "0")):
+        environment = {name: value for name, value in os.environ.items() if name != FALLBACK}
+        environment |= {FALLBACK: said} if said else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        )
+        assert done.stdout.split() == [wanted] * 5, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("threads", "said", "wanted"),
+    [
+        (None, {}, {"OMP": "7", "MKL": "7", "OPENBLAS": "7"}),
+        (None, {"MKL": "3"}, {"OMP": "7", "MKL": "3", "OPENBLAS": "7"}),
+        (None, {"OMP": "2"}, {"OMP": "2", "MKL": None, "OPENBLAS": None}),
+        (4, {"OMP": "2", "MKL": "3"}, {"OMP": "4", "MKL": "4", "OPENBLAS": "4"}),
+    ],
+)
+def test_threads_that_somebody_set_are_left_unless_told_otherwise(
+    threads: int | None,
+    said: dict[str, str],
+    wanted: dict[str, str | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(os, "environ", {f"{name}_NUM_THREADS": n for name, n in said.items()})
+    device.limit_threads(threads)
+    assert {name: os.environ.get(f"{name}_NUM_THREADS") for name in wanted} == wanted

@@ -86,6 +86,21 @@ def test_after_an_error_the_next_is_measured_by_itself():
     assert Peak._open == []
 
 
+def test_a_device_that_failed_does_not_hide_how(monkeypatch):
+    with pytest.raises(ZeroDivisionError), Measure(), Peak():
+        monkeypatch.setattr(measure, "_cuda", lambda: raise_(RuntimeError("CUDA error")))
+        raise ZeroDivisionError
+    assert Peak._open == []
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="CUDA error"), Peak():
+        monkeypatch.setattr(measure, "_cuda", lambda: raise_(RuntimeError("CUDA error")))
+    assert Peak._open == []
+
+
+def raise_(error):
+    raise error
+
+
 def test_seconds_are_those_inside():
     with Measure() as measured:
         time.sleep(0.05)

@@ -108,6 +108,19 @@ def test_what_can_be_chosen_has_the_library_s_defaults(name):
         assert chosen[key] == theirs[key], key
 
 
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("name", ["points_per_side", "batch_size"])
+def test_points_below_one_are_refused_by_name(checkpoint, name, value):
+    weights = SmallMasks.find_weights(str(checkpoint)).fetch()
+    with pytest.raises(ValueError, match=f"^{name} is {value}; it must be 1 or more$"):
+        SmallMasks(weights, **{name: value})
+
+
+def test_no_batch_size_is_the_library_s(checkpoint):
+    weights = SmallMasks.find_weights(str(checkpoint)).fetch()
+    assert SmallMasks(weights, batch_size=None)._batch_size == 64
+
+
 # One backbone
 
 

@@ -19,7 +19,7 @@ from helpers.small_musam import models as models
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models import architecture
+from models import architecture, backbone
 from models.backbone import open_backbone
 
 
@@ -77,6 +77,30 @@ def test_checkpoints_of_another_architecture_are_refused(make, message, tmp_path
     make(tmp_path / "odd.pt")
     with pytest.raises(ModelError, match=f"(?s)another architecture.*{message}"):
         build("apg", tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory")],
+    ids=["cuda", "mps"],
+)
+@pytest.mark.parametrize("place", ["sam", "decoder"])
+def test_a_device_without_room_is_not_taken_for_another_architecture(
+    checkpoint, monkeypatch, error, place
+):
+    def full(*_):
+        raise error
+
+    class Small(SmallAPG):
+        architectures = ARCHITECTURES
+
+    if place == "sam":
+        monkeypatch.setattr(torch.nn.Module, "to", full)
+    else:
+        Small.architectures = {"small": ARCHITECTURES["small"]._replace(decoder=full)}
+    monkeypatch.setattr(backbone, "_backbones", {})
+    with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded: "):
+        Small(SmallAPG.find_weights(str(checkpoint)).fetch())
 
 
 def test_a_folder_of_several_files_is_refused(checkpoint, tmp_path):

@@ -239,6 +239,13 @@ def test_small_regions_are_not_left_to_chance(weights):
         SmallSam2(weights, min_mask_region_area=9)
 
 
+@pytest.mark.parametrize("name", ["points_per_side", "batch_size"])
+def test_points_below_one_are_refused_by_name(weights, name):
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"^{name} is {value}; it must be 1 or more$"):
+            SmallSam2(weights, **{name: value})
+
+
 def test_the_config_says_what_the_class_says():
     from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 

@@ -54,6 +54,37 @@ def test_a_gpu_is_waited_for_at_both_borders_of_a_stage(monkeypatch: pytest.Monk
     assert waited == ["cuda", "cuda"]
 
 
+def broken_device() -> None:
+    raise RuntimeError("CUDA error: told again")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_an_error_in_a_stage_is_the_one_that_is_told(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session("cuda")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    with pytest.raises(kind, match="the first"), session.stage("encode"):
+        monkeypatch.setattr(torch.cuda, "synchronize", broken_device)
+        monkeypatch.setattr(measure.Peak, "_border", lambda _: broken_device())
+        raise kind("the first")
+    assert session.stages["encode"] >= 0 and measure.Peak._open == []
+
+
+def test_a_device_that_fails_unnoticed_is_told_at_a_stage_s_borders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = Session("cuda")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    with pytest.raises(RuntimeError, match="told again"), session.stage("encode"):
+        monkeypatch.setattr(torch.cuda, "synchronize", broken_device)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(measure.Peak, "_border", lambda _: broken_device())
+    with pytest.raises(RuntimeError, match="told again"), session.stage("decode"):
+        raise AssertionError("it begins nothing")
+    assert measure.Peak._open == []
+
+
 def test_only_the_cpu_promises_the_same_result_again() -> None:
     for device, promised in (("cpu", True), ("cuda", False), ("mps", False)):
         session = Session(device)
@@ -103,6 +134,30 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
         Session("cpu").halving(run, 4)
 
 
+def test_a_batch_of_none_is_not_halved_for_ever() -> None:
+    def run(size: int) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(ModelError, match="out of memory"):
+        Session("cpu").halving(run, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("MPS backend out of memory")],
+    ids=["cuda", "mps"],
+)
+def test_a_model_that_does_not_fit_is_one_clear_error(error: RuntimeError) -> None:
+    told = r"out of memory on cpu while the model was loaded: .* memory\. Use device=cpu, or free"
+    with pytest.raises(ModelError, match=told), Session("cpu").loading():
+        raise error
+
+
+def test_other_errors_while_a_model_is_loaded_go_through() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), Session("cpu").loading():
+        raise RuntimeError("shapes differ")
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
 def test_on_a_cpu_freed_memory_is_kept_during_a_prediction_and_given_back_after_it():
     """In a process of its own: the setting is the whole process's."""
@@ -124,3 +179,33 @@ print(kept > 2**26, resident() - before < 2**26)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
+def test_on_a_cpu_a_stage_s_peak_holds_nothing_that_another_freed() -> None:
+    script = """
+import numpy as np
+from models.common.session import Session
+def use(mebibytes):
+    blocks = [np.ones(2**23, np.uint8) for _ in range(mebibytes // 8)]
+    return np.ones(2**10)  # lies above them: they can't go back by themselves
+session = Session("cpu")
+with session.loading():
+    pass
+with session.predicting():
+    with session.stage("large"):
+        kept = [use(400)]
+    with session.stage("small"):
+        pass
+    with session.stage("outer"):
+        with session.stage("inner"):
+            kept.append(use(400))
+    kept.append(use(400))
+    with session.stage("last"):
+        pass
+print(*(peak["host"] >> 20 for peak in session.stage_memory.values()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    large, small, inner, outer, last = map(int, done.stdout.split())
+    assert inner - small > 350 and large - small > 350, done.stdout
+    assert max(small, outer, last) - min(small, outer, last) < 50, done.stdout

@@ -91,18 +91,20 @@ class Cache:
         return self.folder / key[:2] / f"{key}.npz"
 
     def _write(self, path: Path, entry: Entry) -> None:
-        content = _packed(entry)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
+            content = _packed(entry)
             if len(content) > self.size or not self._has_room(len(content)):
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(content)  # not flushed: what a power cut spoils is made anew
-            temporary.replace(path)
-        except OSError as error:
+            with contextlib.suppress(FileNotFoundError):  # another process made room with it
+                temporary.replace(path)
+        except (OSError, MemoryError) as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            _warn(f"cache: {self.folder} can't be written ({error.strerror or error}): {_WITHOUT}")
+            why = getattr(error, "strerror", None) or str(error) or "out of memory"
+            _warn(f"cache: {self.folder} can't be written ({why}): {_WITHOUT}")
 
     def _has_room(self, more: int) -> bool:
         """Whether so many bytes may be written; room is made for them where it is needed."""

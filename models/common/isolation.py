@@ -66,8 +66,12 @@ def _setting(get: str, put: str) -> tuple[Callable[[], Any], Callable[[Any], Non
 
 
 def _set_environment(variables: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
+    # Each that differs, by itself: other threads read the others meanwhile.
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    for name, value in variables.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _hydra_state() -> Any:

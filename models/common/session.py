@@ -44,11 +44,23 @@ class Session:
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """Import a library and build its model in here: no global state leaks out."""
+        """Import a library and build its model in here: no global state leaks out.
+
+        Raises:
+            ModelError: the device has no room for the model.
+        """
         if self.device == "cpu":
             memory.keep()
-        with self._isolation, uncollected():
-            yield
+        try:
+            with self._isolation, uncollected():
+                yield
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"out of memory on {self.device} while the model was loaded: {_told(error)}. "
+                "Use device=cpu, or free the device."
+            ) from error
 
     @contextlib.contextmanager
     def predicting(self) -> Iterator[None]:
@@ -63,24 +75,25 @@ class Session:
             with self._isolation:
                 yield
         finally:
-            if self.device == "cpu":
-                memory.release()
+            self._release()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage; several visits to one stage add up, and the highest peak counts."""
         self._synchronise()
+        self._release()
         peak = Peak()
         try:
             with peak:
                 start = time.perf_counter()
                 try:
                     yield
-                finally:
+                    # Not after an error: a device that failed raises again, and hides the first.
                     self._synchronise()
-                    seconds = time.perf_counter() - start
+                finally:
+                    self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - start
+                    self._release()  # before the stage around this one is measured again
         finally:
-            self.stages[name] = self.stages.get(name, 0.0) + seconds
             self.stage_memory[name] = highest(self.stage_memory.get(name, {}), peak.own)
 
     def timed(self, name: str, function: Callable[..., Result]) -> Callable[..., Result]:
@@ -107,11 +120,11 @@ class Session:
                 result = run(size)
                 break
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                if size == 1:
+                if size <= 1:
                     raise ModelError(
-                        f"out of memory on {self.device} even with a batch of one: {error}. "
+                        f"out of memory on {self.device} even with a batch of one: {_told(error)}. "
                         "Use device=cpu or smaller images."
                     ) from error
             # Not inside `except`: the traceback would keep the failed call's tensors alive.
@@ -128,6 +141,11 @@ class Session:
 
             getattr(torch, self.device).synchronize()
 
+    def _release(self) -> None:
+        """What is free counts to no stage that begins now; a GPU's allocator tells it apart."""
+        if self.device == "cpu":
+            memory.release()
+
     def _free(self) -> None:
         if self.device != "cpu":
             import torch
@@ -135,8 +153,13 @@ class Session:
             getattr(torch, self.device).empty_cache()
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch's says that the device has no memory left."""
     import torch
 
     # MPS has no exception of its own for it.
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def _told(error: Exception) -> str:
+    return str(error).rstrip(".")
