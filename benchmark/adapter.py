@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ def check_parameters(adapter: type, parameters: Mapping[str, Any], model: str) -
     """Compare plain parameters with the annotations of the class, before anything runs.
 
     Raises:
-        UsageError: one is unknown, missing or of the wrong type.
+        UsageError: one is unknown, missing, of the wrong type, or no finite number.
     """
     try:
         accepted = inspect.signature(adapter)
@@ -54,6 +55,8 @@ def check_parameters(adapter: type, parameters: Mapping[str, Any], model: str) -
         if allowed and type(value) not in allowed and not (float in allowed and type(value) is int):
             wanted = " or ".join(_SCALARS.get(kind, "null") for kind in allowed)
             raise UsageError(f"model.{name} is {value!r}; it must be {wanted}.")
+        if isinstance(value, float) and not math.isfinite(value):  # what JSON can't keep
+            raise UsageError(f"model.{name} is {value!r}; it must be a finite number.")
 
 
 def _scalars(hint: Any) -> tuple[type, ...]:

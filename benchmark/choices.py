@@ -23,10 +23,17 @@ def choices(group: str, folders: Sequence[Path] = (CONFIGS,)) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in folders:
         for path in sorted((folder / group).glob("*.yaml")):
-            with path.open(encoding="utf-8") as file:
-                first = file.readline()
+            with path.open(encoding="utf-8", errors="replace") as file:
+                lines = (line for line in file if not line.startswith("# @package"))
+                first = next(lines, "")
             found.setdefault(path.stem, first.lstrip("# ").strip() if first[:1] == "#" else "")
     return dict(sorted(found.items()))
+
+
+def file_of(group: str, name: str, folders: Sequence[Path]) -> Path:
+    """The YAML of a choice; where there is none, the last place that it could have been."""
+    places = [folder / group / f"{name}.yaml" for folder in folders]
+    return next((place for place in places if place.exists()), places[-1])
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -90,7 +90,8 @@ def main() -> int:
     arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
     try:
         _leave_checkout()
-        return _run_hydra(_opened([_quoted(word) for word in arguments]))
+        folders = config_folders(arguments)
+        return _run_hydra(_opened([_quoted(_plain(word, folders)) for word in arguments]))
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
@@ -135,9 +136,30 @@ def _leave_checkout() -> None:
         )
 
 
+def _plain(word: str, folders: Sequence[Path]) -> str:
+    """A word without a needless `+`, after which Hydra would take any key, and do nothing about it.
+
+    Groups beyond ours are chosen by it, and it gives a model what its class has and its YAML not.
+
+    Raises:
+        UsageError: it has no key.
+    """
+    bare = word.lstrip("+")
+    key, equals, _ = bare.partition("=")
+    if equals and not key:
+        raise UsageError(f"'{word}' is no word of the form key=value.")
+    group = re.split("[.@]", key)[0]
+    if group.startswith("hydra") or (group not in GROUPS and choices(group, folders)):
+        return word
+    return word if word.startswith("+model.") else bare
+
+
 def _quoted(word: str) -> str:
     """A word of the command line with its free text quoted for Hydra."""
     key, equals, value = word.partition("=")
+    if equals and key in GROUPS:  # what Hydra takes for a number, say, is no name to it
+        parts = (f"'{part}'" if _NO_NAME.fullmatch(part) else part for part in value.split(","))
+        return f"{key}={','.join(parts)}"
     if not equals or key.lstrip("+") not in FREE_TEXT or value[:1] in ("'", '"'):
         return word
     if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
@@ -147,6 +169,9 @@ def _quoted(word: str) -> str:
     if escaped.endswith("\\"):
         escaped += "\\"
     return f"{key}='{escaped}'"
+
+
+_NO_NAME = re.compile(r"null|true|false|nan|inf|[-+.\d_]+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 def _opened(words: list[str]) -> list[str]:
@@ -171,7 +196,7 @@ def _run_hydra(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark import launcher
-    from benchmark.usage import explain
+    from benchmark.usage import YAMLError, explain
 
     if not CONFIGS.is_dir():
         raise UsageError(
@@ -196,7 +221,7 @@ def _run_hydra(arguments: list[str]) -> int:
     sys.argv[1:] = arguments
     try:
         hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         if asked_for_traceback:
             raise
         complain(explain(error, config_folders(arguments)))
@@ -209,6 +234,7 @@ def _run_hydra(arguments: list[str]) -> int:
 
 def _perform(config: Any) -> int:
     """One job: resolve the configuration and do its action."""
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.data.orphans import end_with_parent
@@ -220,9 +246,15 @@ def _perform(config: Any) -> int:
         end_with_parent(int(os.environ.pop(PARENT)))
 
     limit_threads(config.threads)
-    from benchmark.compose import make_job  # only now: numpy reads the threads once
+    from benchmark.compose import Composer, make_job  # only now: numpy reads the threads once
 
-    job = make_job(config, HydraConfig.get().overrides.task)
+    hydra = HydraConfig.get()
+    words = hydra.overrides.task
+    if any(word.startswith(OPEN) for word in words):  # an experiment that is no sweep after all
+        name = str(hydra.job.config_name)
+        job = Composer(GlobalHydra.instance().config_loader(), name).job(words)
+    else:
+        job = make_job(config, words, hydra.runtime.choices)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
     wait_for_turn(action.imports(job) if hasattr(action, "imports") else ())
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
 from abc import abstractmethod
@@ -22,13 +23,16 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, flag_override
 
-from benchmark.errors import INTERRUPTED, PARTIAL, StoreError
+from benchmark.console import complain
+from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, StoreError
+from benchmark.files import disk_errors
 from benchmark.sweep import PROBES, JobOutcome, JobProcess, summarise
 from benchmark.view import View
 
 if TYPE_CHECKING:
+    from benchmark.job import Job
     from benchmark.plan import Cell
 
 statuses: list[int] = []
@@ -51,7 +55,6 @@ class SweepLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Do what the sweep asks for, and sum it up."""
-        from benchmark.actions import report
         from benchmark.compose import ABOUT_ALL_RUNS, Composer
         from benchmark.plan import cells, settled
         from benchmark.study import Study
@@ -82,8 +85,8 @@ class SweepLauncher(Launcher):
                 outcomes[number] = outcome
                 view.ends(outcome)
         statuses.append(summarise([outcomes[number] for number in sorted(outcomes)]))
-        if config.report and first is not None and INTERRUPTED not in statuses:
-            statuses.append(report.perform(first))
+        if config.report and INTERRUPTED not in statuses:
+            statuses.extend(_reports(found))
         return []
 
     @abstractmethod
@@ -160,6 +163,41 @@ def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Any
     return status.show([study.of_job(job) for job in jobs])
 
 
+def _reports(cells: Sequence[Cell]) -> Iterator[int]:
+    """The report of all runs under each protocol of the sweep; their exit statuses."""
+    from benchmark.actions import report
+
+    jobs: dict[str, Job] = {}
+    for cell in cells:
+        if cell.job is not None:
+            jobs.setdefault(cell.job.protocol.name, cell.job)
+    for job in jobs.values():
+        try:
+            yield report.perform(job)
+        except BenchmarkError as error:  # the next may have something to show
+            complain(str(error))
+            yield error.exit_status
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make a folder for a sweep that no other one has: two may begin in the same second.
+
+    Returns:
+        It; with a number behind its name where that was taken.
+
+    Raises:
+        StoreError: it can't be made.
+    """
+    with disk_errors(wanted):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    raise AssertionError
+
+
 def register() -> None:
     """Make the launchers known to Hydra (`hydra/launcher: processes`, `slurm`), and the sweeper.
 
@@ -194,11 +232,30 @@ def register() -> None:
 def _sweeper() -> Any:
     """Hydra's own sweeper, but it leaves composing to the launcher: a study takes minutes twice.
 
+    And the folder of a sweep is its alone: jobs leave there what came of them, by their numbers.
     Made only now: looking for plugins, Hydra executes the module of its sweeper anew.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     class Sweeper(BasicSweeper):
+        def setup(
+            self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+        ) -> None:
+            from benchmark.compose import expand_places
+
+            with flag_override(config, ["struct", "readonly"], False):
+                expand_places(config)
+                wanted = os.path.expanduser(str(config.hydra.sweep.dir))  # noqa: PTH111
+                folder = new_folder(Path(wanted))
+                config.hydra.sweep.dir = str(folder)
+            try:
+                super().setup(
+                    hydra_context=hydra_context, task_function=task_function, config=config
+                )
+            except BaseException:  # the launcher is mistaken
+                folder.rmdir()
+                raise
+
         def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
             pass
 

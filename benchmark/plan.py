@@ -94,8 +94,11 @@ def settled(cell: Cell, study: Study, any_device: bool) -> JobOutcome | None:
         # Without its prepared data, whose digests it has to fit, a run is known by name alone.
         prepared = job.prepared if state.is_complete else None
         if job.settings.overwrite is Overwrite.missing and prepared and state.store:
+            # Two truths of the same images: the run has to name the one that is asked for now.
+            described = state.store.describe() or {}
+            same_truth = described.get("labels") in (None, prepared.labels_digest())
             here = any_device or state.device == job.device
-            if here and (state.store.path / "report" / "table.csv").exists():
+            if here and same_truth and (state.store.path / "report" / "table.csv").exists():
                 result = load_result(state.store, job.score_key_on(prepared), job.protocol.name)
                 told |= summary_of(result) if result else {}
                 return JobOutcome(cell.words, DONE, None, told | {"state": "done"}, 0.0)

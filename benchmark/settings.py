@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -74,7 +76,7 @@ class ErrorSettings:
             UsageError: it is negative, or neither count nor fraction.
         """
         most = self.max_failures
-        if most < 0 or (most > 1 and most != int(most)):
+        if not math.isfinite(most) or most < 0 or (most > 1 and most != int(most)):
             raise UsageError(
                 f"errors.max_failures is {most}; give a whole number, or a fraction below 1."
             )
@@ -102,6 +104,21 @@ def bytes_of(size: str) -> int:
     if not found:
         raise UsageError(f"cache is '{size}'; it must be off, or a size such as 500MB or 20GB.")
     return int(float(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2].upper()])
+
+
+PLACES = ("results", "datasets", "weights_dir")
+"""Words that name a folder."""
+
+
+def expanded(word: str, place: str) -> str:
+    """A folder with its `~` resolved: a shell does that only where it begins a word.
+
+    Raises:
+        UsageError: it is empty, which would mean the working directory.
+    """
+    if not place.strip():
+        raise UsageError(f"{word}= is empty; give a folder, or leave the word out.")
+    return os.path.expanduser(place)  # noqa: PTH111 - pathlib's raises where `~` begins no home
 
 
 @dataclass

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
+from yaml import YAMLError as YAMLError  # type: ignore[import-untyped]
 
 from benchmark.choices import choices, nearest
 from benchmark.errors import BenchmarkError
@@ -15,7 +16,7 @@ from benchmark.settings import Settings
 
 
 def explain(error: Exception, folders: Sequence[Path]) -> str:
-    """One message for an exception of Hydra or OmegaConf.
+    """One message for an exception of Hydra, OmegaConf or the reader of YAML.
 
     Args:
         error: what was raised while the configuration was composed.
@@ -35,11 +36,22 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
             f"can't read the word '{error.override}': {_first_line(error)}. Values with "
             "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
         )
+    if isinstance(error, YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a YAML"
+        return f"{place}: this is no YAML ({getattr(error, 'problem', None) or error})."
     cause = error.__cause__ or error
     text = f"{error}\n{cause}"
+    several = re.search(r"Ambiguous value for argument '([^=']+)=(.*)'\n", text)
+    if several:
+        key, values = several.groups()
+        return (
+            f"{key}={values} names several: add -m to run each, or quote it if it is one value: "
+            f"\"{key}='{values}'\"."
+        )
     unknown = re.search(r"Key '([^']+)' (?:is )?not in|Could not override '([^']+)'", text)
-    if unknown or "not in 'Settings'" in text:
-        return _unknown_key(error, cause)
+    if unknown:
+        return _of_group(text, folders) or _unknown_key(error, cause, unknown[1] or "?")
     key = getattr(cause, "full_key", None)
     told = _first_line(cause).rstrip(".")
     return f"{key}: {told}." + _nearest_in(told) if key else f"{told}."
@@ -55,18 +67,36 @@ def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
     return f"there is no {group} '{name}'.{nearest(name, valid)} Known are:\n{listed}"
 
 
-def _unknown_key(error: Exception, cause: BaseException) -> str:
+def _of_group(told: str, folders: Sequence[Path]) -> str | None:
+    """What to say of a choice of a group that none is chosen of by itself: an experiment's."""
+    found = re.search(r"use (\+([^=\s]+)=\S+)", told)
+    if found is None or not choices(found[2], folders):
+        return None
+    return f"'{found[2]}' is chosen with a + before it: {found[1]}."
+
+
+def _unknown_key(error: Exception, cause: BaseException, named: str) -> str:
     override = re.search(r"Could not override '([^']+)'", str(error))
-    key = override[1] if override else str(getattr(cause, "full_key", "") or "?")
+    key = override[1] if override else str(getattr(cause, "full_key", "") or named)
     parent = getattr(cause, "parent_node", None)
+    return no_such_key(key, None if parent is None else sorted(map(str, parent)))
+
+
+def no_such_key(key: str, beside: Sequence[str] | None = None) -> str:
+    """What to say of a key that there is not.
+
+    Args:
+        key: it.
+        beside: the keys that there are in its place; of one with a dot.
+    """
     head, _, tail = key.rpartition(".")
-    known = sorted(map(str, parent)) if parent is not None and head else _TOP_LEVEL
+    known = beside if beside is not None and head else TOP_LEVEL
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
     return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
 
 
-_TOP_LEVEL = [field.name for field in fields(Settings)]
+TOP_LEVEL = [field.name for field in fields(Settings)]
 
 
 def _nearest_in(told: str) -> str:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.runs import assert_sound, command, environment, run
+from helpers.runs import SAMPLES, assert_sound, command, environment, run
 
 from benchmark.errors import INTERRUPTED, StoreError
 from benchmark.store import RunStore
@@ -90,6 +90,16 @@ def test_a_killed_jobs_reason_is_no_error_that_it_survived(tmp_path):
     killed = outcome(-signal.SIGSEGV, "error: mended\n3/4 done\n", tmp_path)
     assert killed.state == "killed by SIGSEGV"
     assert killed.reason == "its last line: 3/4 done"
+
+
+def test_a_job_with_failures_that_were_allowed_is_partial_not_failed(tmp_path):
+    words = ("-m", "limit=3", "model=traced,oracle", "errors.max_failures=1")
+    first = run(tmp_path, *words, ODD=f"{SAMPLES[1]}=raise")
+    assert re.search(r"model=traced +│ partial +│.*partial \(2 of 4, 1 failed\)", first.stdout)
+    assert first.returncode == 1 and "1 partial, 1 done" in first.stderr
+    assert f"partial: 1 of 3 samples failed, e.g. '{SAMPLES[1]}': model" in first.stderr
+    again = run(tmp_path, *words, "errors.max_failures=0")
+    assert re.search(r"model=traced +│ failed ", again.stdout), again.stdout
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,10 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     told, _ = again.communicate(timeout=900)
     assert again.returncode == 1 and "Traceback" not in told, told
     found = states(told)
-    assert found.pop(("traced", "tiny_a")) == "failed"
+    assert found.pop(("traced", "tiny_a")) == "partial"  # as many failed as are allowed
     assert set(found.values()) == {"done"} and len(found) == 11
-    assert "11 done, 1 failed" in told
-    reason = f"traced data=tiny_a: failed: 1 of 3 samples failed, e.g. '{RAISES}': model 'traced'"
+    assert "11 done, 1 partial" in told
+    reason = f"traced data=tiny_a: partial: 1 of 3 samples failed, e.g. '{RAISES}': model 'traced'"
     assert reason in told
     assert_all_is_done_once(tmp_path)
     counts = starts(tmp_path)
@@ -75,7 +75,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     third = subprocess.run(
         sweep(tmp_path), env=faulty(tmp_path), cwd=tmp_path, text=True, capture_output=True
     )
-    assert third.returncode == 1 and states(third.stdout)["traced", "tiny_a"] == "failed"
+    assert third.returncode == 1 and states(third.stdout)["traced", "tiny_a"] == "partial"
     assert starts(tmp_path) == counts
     assert_all_is_done_once(tmp_path)
 

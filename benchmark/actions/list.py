@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,24 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.adapter import find_class
-from benchmark.choices import choices, config_folders
-from benchmark.console import note, out, printable
+from benchmark.choices import choices, config_folders, file_of
+from benchmark.console import complain, note, out, printable
 from benchmark.data.torch_em import cache
-from benchmark.errors import DONE, BenchmarkError
+from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.job import Job
 from benchmark.provenance import library_versions
 from benchmark.readiness import choose_weights, library_obstacle
 from benchmark.settings import MISSING, Settings
 from benchmark.types import WeightsAbout
+from benchmark.usage import YAMLError, explain
 
 
 def perform(job: Job) -> int:
     """Print a table of models, and one of data sets and protocols; nothing is imported or asked."""
     models = _table("model", "what it is", "library", "weights", "licence", "device")
-    wanting = []
-    for name, told, content in _entries("model"):
+    wanting: list[str] = []
+    broken: list[str] = []
+    for name, told, content in _entries("model", broken):
         try:
             adapter = find_class(str(content.get("_target_", "")))
             weights = _weights(adapter, content, job.settings)
@@ -47,12 +49,12 @@ def perform(job: Job) -> int:
         wanting += [f"{name}: {what}" for what in needed]
     out.print(models)
     data = _table("data", "what it is", "modality", "licence", "missing to run it")
-    for name, told, content in _entries("data"):
+    for name, told, content in _entries("data", broken):
         about = (str(content.get(key, "unknown")) for key in ("modality", "licence"))
         missing = "; ".join(_to_give(content, "data")) or _to_fetch(name, content)
         _row(data, name, told, *about, missing)
     protocols = _table("protocol", "what it is")
-    for name, told, _ in _entries("protocol"):
+    for name, told, _ in _entries("protocol", broken):
         _row(protocols, name, told)
     out.print(data)
     out.print(protocols)
@@ -60,21 +62,39 @@ def perform(job: Job) -> int:
         note("to run a model:")
         for line in wanting:
             note(f"  {line}")
-    return DONE
+    for fault in broken:
+        complain(fault)
+    return USAGE if broken else DONE
 
 
-def _entries(group: str) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
-    """Each choice of a group: name, description and what its YAML holds."""
+def _entries(group: str, broken: list[str]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    """Each choice of a group: name, description and what its YAML holds.
+
+    Args:
+        group: `model`, `data` or `protocol`.
+        broken: is given what is wrong with those that can't be read.
+    """
     folders = config_folders()
     for name, told in choices(group, folders).items():
-        yield name, told, _content(name, group, folders)
+        try:
+            yield name, told, _content(name, group, folders)
+        except UsageError as error:
+            broken.append(str(error))
 
 
-def _content(name: str, group: str, folders: Iterable[Path]) -> Mapping[str, Any]:
-    """What a choice's YAML holds, and below it what the YAMLs hold that it starts from."""
-    places = (folder / group / f"{name}.yaml" for folder in folders)
-    path = next(place for place in places if place.exists())
-    content: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
+def _content(name: str, group: str, folders: Sequence[Path]) -> Mapping[str, Any]:
+    """What a choice's YAML holds, and below it what the YAMLs hold that it starts from.
+
+    Raises:
+        UsageError: it is no YAML of keys and values.
+    """
+    path = file_of(group, name, folders)
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(explain(error, folders)) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} holds no keys with values; compare it with one of ours.")
     below = [word for word in content.pop("defaults", []) if word != "_self_"]
     under = (_content(word, group, folders) for word in below)
     return {key: value for part in (*under, content) for key, value in part.items()}
