@@ -1,5 +1,6 @@
 """What a sweep settles without a job: what is complete, and what can't run."""
 
+import json
 import re
 import shutil
 
@@ -39,6 +40,15 @@ def test_a_cell_that_is_not_what_was_done_needs_one(root):
     assert outcome(root) is None  # one more sample
     for changes in ({"seed": 1}, {"level": 1.2}, {"protocol": "clean"}, {"overwrite": "all"}):
         assert outcome(root, limit=3, **changes) is None, changes
+
+
+def test_a_complete_run_that_names_another_truth_gets_a_job_that_names_this_one(root):
+    finished(root)
+    path = make_job(root).store.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": "another truth"}))
+    assert outcome(root) is None
+    finished(root)
+    assert outcome(root).status == DONE
 
 
 def test_a_run_whose_report_was_not_drawn_gets_a_job_that_draws_it(root):
