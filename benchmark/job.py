@@ -133,7 +133,12 @@ class Job:
 
     @cached_property
     def data(self) -> PreparedData:
-        """The samples; prepared now where they are not yet."""
+        """The samples; prepared now where they are not yet.
+
+        Raises:
+            UsageError: another word makes no sense, for which nothing shall be prepared.
+        """
+        _ = self.protocol, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
                 **self._data_asked_for,

@@ -108,6 +108,18 @@ def test_a_number_of_failures_that_is_none_is_refused(root, allowed):
         do(make_job(root, max_failures=allowed))
 
 
+@pytest.mark.parametrize("slip", ["errors.max_failures", "protocol.threshold_grid"])
+def test_a_slip_in_another_word_is_told_of_before_anything_is_prepared(tmp_path, slip):
+    job = make_job(tmp_path)
+    if slip.startswith("errors"):
+        job.settings.errors.max_failures = float("nan")
+    else:
+        job.settings.protocol = {**job.settings.protocol, "threshold_grid": "odd"}
+    with pytest.raises(UsageError, match=slip):
+        job.data  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("overwrite", "redone"), [("missing", []), ("errors", [BAD]), ("all", SAMPLES)]
 )
