@@ -133,11 +133,8 @@ class Job:
 
     @cached_property
     def data(self) -> PreparedData:
-        """The samples; prepared now where they are not yet.
-
-        Raises:
-            UsageError: another word makes no sense, for which nothing shall be prepared.
-        """
+        """The samples; prepared now where they are not yet."""
+        # A slip in another word is told of before hours of preparing.
         _ = self.protocol, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
