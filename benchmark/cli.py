@@ -39,7 +39,7 @@ also
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
   model.weights=<name>     weights by their name, or /path/to/file: your own
   weights_dir=<folder>     where files of weights lie that you fetched yourself
-  weights_unsafe=true      load your own checkpoint even if that executes what is in it
+  weights_unsafe=true      load a checkpoint even if that executes what is in it
   results=<folder>         where runs and reports are kept
   source=both              action=report: runs (default) | published: the study's numbers | both
   format=html              action=report: a site too, which opens without a server

@@ -168,9 +168,9 @@ def _reports(cells: Sequence[Cell]) -> Iterator[int]:
     from benchmark.actions import report
 
     jobs: dict[str, Job] = {}
-    for cell in cells:
-        if cell.job is not None:
-            jobs.setdefault(cell.job.protocol.name, cell.job)
+    for job in (cell.job for cell in cells if cell.job is not None):
+        with contextlib.suppress(BenchmarkError):  # a protocol that is none; its own job told so
+            jobs.setdefault(job.protocol.name, job)
     for job in jobs.values():
         try:
             yield report.perform(job)

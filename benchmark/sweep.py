@@ -63,8 +63,6 @@ class JobOutcome:
             return f"killed by {signal.Signals(-self.status).name}"
         if "state" in self.told:
             return str(self.told["state"])
-        if self.status == PARTIAL and _SOME_FAILED.match(self.reason):
-            return "partial"
         return {0: "done", INTERRUPTED: "interrupted"}.get(self.status, "failed")
 
     @property
@@ -268,8 +266,6 @@ def stop(
             process.wait(_GRACE)
 
 
-# What a run says of failures that it was allowed (`benchmark.actions.run`).
-_SOME_FAILED = re.compile(r"\d+ of \d+ samples failed, e\.g\. ")
 LEFT, ENDED, PROGRESS_FILE = "outcome.json", "ended.json", "progress.json"
 # What makes libraries print for terminals; and Hydra print its own tracebacks.
 _FOR_TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "HYDRA_FULL_ERROR")

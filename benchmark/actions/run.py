@@ -85,19 +85,19 @@ def _run(job: Job) -> int:
             note("no table: these weights were never trained")
         # Still under the lease: two processes shall not draw one report.
         if job.shard == WHOLE:
-            _report(job)
+            _report(job, outcome)
         else:
             _report_if_last(job, outcome)
     return DONE if outcome.complete else PARTIAL
 
 
-def _report(job: Job) -> None:
+def _report(job: Job, outcome: Outcome) -> None:
     """Print the table, draw the report, and leave the numbers for a sweep's summary."""
     result = load_result(job.store, job.score_key, job.protocol.name)
     if result is None:
         return
     show([result])
-    leave_outcome(summary_of(result))
+    leave_outcome(summary_of(result) | _state(outcome))
     folder = write_report([result], job.store.path / "report")
     note(f"stored in {job.store.path}, tables and pictures in {folder}")
 
@@ -109,12 +109,14 @@ def _report_if_last(job: Job, outcome: Outcome) -> None:
     untried = {entry.id for entry in wanted} - job.store.records().keys()
     if untried:
         note(f"{part} samples; the table comes with the last shard")
-        leave_outcome({"model": job.model_name, "data": job.data.name, "status": part})
+        leave_outcome(
+            {"model": job.model_name, "data": job.data.name, "status": part} | _state(outcome)
+        )
         return
     lease = Lease(job.store.path / "lease" / "report", job.settings.lease.timeout)
     lease.acquire(wait=True)
     try:
-        _report(job)
+        _report(job, outcome)
     finally:
         lease.release()
 
@@ -127,6 +129,11 @@ def _tell(outcome: Outcome) -> None:
         sample, reason = next(iter(outcome.failed.items()))
         count = f"{len(outcome.failed)} of {outcome.requested} samples failed"
         complain(f"{count}, e.g. '{sample}': {reason}")
+
+
+def _state(outcome: Outcome) -> dict[str, str]:
+    """What a sweep calls a job all of whose failures were allowed; of others it knows by itself."""
+    return {"state": "partial"} if outcome.failed and not outcome.stopped else {}
 
 
 def summary_of(result: RunResult) -> dict[str, str]:
