@@ -1,0 +1,75 @@
+"""The command line in this process: what `python -m benchmark` prints, without a new interpreter.
+
+For messages, tables and exit statuses. A test that is about processes (signals, environment
+variables that libraries read once, what is imported) starts a real one with `helpers.runs.run_process`.
+"""
+
+import contextlib
+import gc
+import io
+import os
+import sys
+from subprocess import CompletedProcess
+from unittest import mock
+
+from benchmark import cli, console
+
+
+def main(root, *words, without=("BENCHMARK_DATA",), **environment):
+    """Run the command line below `root`; results and prepared data stay there.
+
+    Args:
+        root: the working directory.
+        words: of the command line.
+        without: environment variables that are not set meanwhile.
+        environment: environment variables that are set meanwhile.
+
+    Returns:
+        Exit status, standard output and standard error, as of a finished process.
+    """
+    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
+    asks_help = {"--help", "-h"} & set(words)
+    return call([*words, *([] if asks_help else places)], root, without, environment)
+
+
+def call(words, root, without=(), environment=()):
+    """The same, with these words alone."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        _untouched_state(),
+        contextlib.chdir(root),
+        mock.patch.object(sys, "argv", ["benchmark", *words]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(console.out, "_width", 200),  # as for a pipe, also with `pytest -s`
+        mock.patch.object(console.err, "_width", 200),
+    ):
+        for name in without:
+            os.environ.pop(name, None)
+        os.environ.update(environment)
+        try:
+            status = cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+    return CompletedProcess(["benchmark", *words], status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _untouched_state():
+    """What the command line leaves behind in a process, taken back: a process ends after it."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.singleton import Singleton
+
+    from benchmark import launcher
+
+    GlobalHydra.instance().clear()  # importing sam2 initialises it
+    path = list(sys.path)
+    with mock.patch.dict(os.environ), mock.patch.object(launcher, "statuses", []):
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            GlobalHydra.instance().clear()
+            Singleton._instances.pop(HydraConfig, None)
+            gc.unfreeze()
