@@ -8,6 +8,7 @@ import contextlib
 import gc
 import io
 import os
+import subprocess
 import sys
 from subprocess import CompletedProcess
 from unittest import mock
@@ -27,9 +28,22 @@ def main(root, *words, without=("BENCHMARK_DATA",), **environment):
     Returns:
         Exit status, standard output and standard error, as of a finished process.
     """
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
     asks_help = {"--help", "-h"} & set(words)
-    return call([*words, *([] if asks_help else places)], root, without, environment)
+    return call([*words, *([] if asks_help else _places(root))], root, without, environment)
+
+
+def main_process(root, *words, cwd=None, without=("BENCHMARK_DATA",), **environment):
+    """The same as `main` by `python -m benchmark`, in a process of its own."""
+    asks_help = {"--help", "-h"} & set(words)
+    given = {name: value for name, value in os.environ.items() if name not in without}
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *words, *([] if asks_help else _places(root))],
+        env=given | environment, cwd=cwd or root, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def _places(root):
+    return [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
 
 
 def call(words, root, without=(), environment=()):
