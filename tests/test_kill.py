@@ -13,7 +13,15 @@ import time
 from collections import Counter, defaultdict
 
 import pytest
-from helpers.runs import SAMPLES, assert_sound, command, contents, environment, journals, run_process
+from helpers.runs import (
+    SAMPLES,
+    assert_sound,
+    command,
+    contents,
+    environment,
+    journals,
+    run_process,
+)
 
 from benchmark.run import BEHIND
 from benchmark.store import RunStore
