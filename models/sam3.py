@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from benchmark.digest import array_digest
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
@@ -32,23 +30,28 @@ class Sam3:
         device: `cuda`, `mps` (never tried here) or `cpu`.
         prompt: what to look for; of several, the masks come in the order of the prompts.
         threshold: confidence from which a mask counts.
-        mask_threshold: probability above which a pixel belongs to a mask.
+        mask_threshold: probability from 0 to 1 above which a pixel belongs to a mask.
         mask_order: what is seen where masks overlap: with `returned` the later one, as the
             study painted them; with `score` the more confident one (painted from the lowest
             score to the highest; of equals, the later).
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
-        ValueError: no prompt, or an unknown order.
+        ValueError: no prompt, an unknown order, or a `mask_threshold` that is no probability.
 
-    The study used Meta's own package, whose processor this port stands in for. That the two
-    give the same masks in the same order can't be shown here: the weights are gated, and
-    Meta's package runs on CUDA alone. Precision is float32, without autocast.
+    The study used Meta's own package. This is transformers' port of the model, with the masks
+    made as Meta's processor makes them: the mask logits are interpolated to the image's size
+    (bilinear, align_corners=False), and the sigmoid is taken afterwards. transformers'
+    `post_process_instance_segmentation` takes the sigmoid first. Scores and order are compared
+    with transformers, masks with a statement of Meta's order, on small random weights of the
+    real architecture. Not compared with Meta's package itself: the weights are gated, and the
+    package runs on CUDA alone. Precision is float32, without autocast.
 
-    Source: `transformers.Sam3Model`, `Sam3Processor.post_process_instance_segmentation`.
+    Source: `transformers.Sam3Model`; the scores of its processor's
+    `post_process_instance_segmentation`; the masks of `sam3.model.sam3_image_processor`.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: logits, not probabilities, are interpolated
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
@@ -70,10 +73,12 @@ class Sam3:
             raise ValueError(f"prompt is {prompt!r}: give words, or a list of them")
         if mask_order not in _ORDERS:
             raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
+        if not 0 <= mask_threshold <= 1:
+            raise ValueError(f"mask_threshold is {mask_threshold}: give a probability, 0 to 1")
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
         self.stage_memory = self._session.stage_memory
-        self._thresholds = {"threshold": threshold, "mask_threshold": mask_threshold}
+        self._threshold, self._mask_threshold = threshold, mask_threshold
         self._mask_order = mask_order
         with self._session.loading():
             self._model, self._processor = _load(weights)
@@ -114,18 +119,23 @@ class Sam3:
 
     def _masks(self, output: Any, shape: tuple[int, int]) -> Iterator[tuple[float, Mask]]:
         """Score and mask of each object in one image, in the order that the model has them."""
-        for start in range(0, output.pred_logits.shape[1], _AT_ONCE):
-            part = {
-                name: output[name][:, start : start + _AT_ONCE]
-                for name in ("pred_logits", "pred_boxes", "pred_masks")
-            }
-            [found] = self._processor.post_process_instance_segmentation(
-                type(output)(**part, presence_logits=output.presence_logits),
-                target_sizes=[shape],
-                **self._thresholds,
-            )
-            masks = found["masks"].cpu().numpy().astype(np.bool_)
-            yield from zip(found["scores"].tolist(), masks, strict=True)
+        import torch
+
+        scores = output.pred_logits[0].sigmoid()
+        if output.presence_logits is not None:
+            scores = scores * output.presence_logits[0].sigmoid()
+        kept = scores > self._threshold
+        cutoff = torch.logit(torch.tensor(self._mask_threshold, dtype=torch.float64)).item()
+        for some_scores, logits in zip(
+            scores[kept].split(_AT_ONCE), output.pred_masks[0][kept].split(_AT_ONCE), strict=True
+        ):
+            if not len(logits):  # `split` gives one empty part where nothing was kept
+                return
+            at_image_size = torch.nn.functional.interpolate(
+                logits[None], size=shape, mode="bilinear", align_corners=False
+            )[0]
+            masks = (at_image_size > cutoff).cpu().numpy()
+            yield from zip(some_scores.tolist(), masks, strict=True)
 
 
 def _load(weights: Weights) -> tuple[Any, Any]:

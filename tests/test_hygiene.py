@@ -84,13 +84,3 @@ def test_the_engine_knows_no_model_and_no_model_knows_the_engine() -> None:
     for path in (CHECKOUT / "benchmark").rglob("*.py"):
         text = path.read_text()
         assert "from models" not in text and "import models" not in text, path
-
-
-def test_no_module_has_outgrown_its_room() -> None:
-    long = {
-        str(path.relative_to(CHECKOUT)): lines
-        for folder in ("benchmark", "models", "scripts", "tests")
-        for path in (CHECKOUT / folder).rglob("*.py")
-        if (lines := len(path.read_text().splitlines())) > 300
-    }
-    assert long == {}

@@ -18,8 +18,11 @@ from models.common.images import to_rgb8
 from models.sam3 import Sam3, _renamed
 
 
-def directly(folder, image, prompt, **thresholds):
-    """Scores and masks as the library's own example gets them."""
+def directly(folder, image, prompt, threshold=0.5, mask_threshold=0.5):
+    """Scores as transformers gives them, in its order; masks in the order of Meta's processor.
+
+    Of each kept query: interpolate the logits to the image's size, then sigmoid, then compare.
+    """
     from transformers import Sam3Model, Sam3Processor
 
     network = Sam3Model.from_pretrained(folder).eval()
@@ -28,8 +31,54 @@ def directly(folder, image, prompt, **thresholds):
     sizes = inputs.pop("original_sizes").tolist()
     with torch.no_grad():
         outputs = network(**inputs)
-    found = processor.post_process_instance_segmentation(outputs, target_sizes=sizes, **thresholds)
-    return found[0]["scores"].numpy(), found[0]["masks"].numpy()
+    [found] = processor.post_process_instance_segmentation(
+        outputs, threshold=threshold, mask_threshold=mask_threshold, target_sizes=sizes
+    )
+    scores = outputs.pred_logits[0].sigmoid() * outputs.presence_logits[0].sigmoid()
+    kept = [query for query in range(len(scores)) if scores[query] > threshold]
+    assert torch.equal(scores[kept], found["scores"])
+    masks = []
+    for query in kept:
+        logits = outputs.pred_masks[0, query][None, None]
+        resized = torch.nn.functional.interpolate(
+            logits, size=tuple(sizes[0]), mode="bilinear", align_corners=False
+        )
+        masks.append((resized[0, 0].sigmoid() > mask_threshold).numpy())
+    return found["scores"].numpy(), np.array(masks)
+
+
+def test_logits_are_interpolated_before_the_sigmoid(folder):
+    """On steep logits the two orders differ, so that the parity test can tell them apart."""
+    model = build(folder)
+    with torch.no_grad():
+        for name, value in model._model.mask_decoder.named_parameters():
+            if name.startswith("instance_projection"):
+                value *= 30
+    with torch.no_grad():
+        pixels = model._processor(images=Image.fromarray(to_rgb8(GREY)), return_tensors="pt")
+        outputs = model._model(pixel_values=pixels["pixel_values"], **model._texts[0])
+    shape = GREY.shape[:2]
+    [sigmoid_first] = model._processor.post_process_instance_segmentation(
+        outputs, threshold=UNSURE, target_sizes=[shape]
+    )
+    ours = [mask for _, mask in model._masks(outputs, shape)]
+    [logits] = torch.nn.functional.interpolate(
+        outputs.pred_masks, size=shape, mode="bilinear", align_corners=False
+    )
+    assert len(ours) == len(logits) == 20
+    assert np.array_equal(ours, (logits.sigmoid() > 0.5).numpy())
+    assert not np.array_equal(ours, sigmoid_first["masks"].numpy() > 0)
+
+
+@pytest.mark.parametrize(("mask_threshold", "share"), [(0.0, 1.0), (1.0, 0.0)])
+def test_the_ends_of_the_mask_threshold(mask_threshold, share, folder):
+    labels = build(folder, mask_threshold=mask_threshold).predict(GREY)
+    assert (labels > 0).mean() == share
+
+
+def test_a_mask_threshold_that_is_no_probability_is_refused(folder):
+    with pytest.raises(ValueError, match="mask_threshold"):
+        build(folder, mask_threshold=1.5)
 
 
 def painted(masks, shape):
