@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from benchmark.errors import StoreError
 
 TEMPORARY = ".tmp"
+_TEMPORARY_NAME = re.compile(rf"\..+\.([0-9a-f]{{8}})-([0-9]+){re.escape(TEMPORARY)}")
 _FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
 
 
@@ -84,23 +86,46 @@ def temporary_name(name: str) -> str:
 
 
 def sweep_temporaries(folder: Path, below: bool = True) -> None:
-    """Remove what killed writers left behind under temporary names.
+    """Remove files that killed writers left behind under names that `temporary_name` made.
 
     Args:
         folder: where to look.
         below: in the folders below too.
     """
     for stray in folder.rglob(f".*{TEMPORARY}") if below else folder.glob(f".*{TEMPORARY}"):
-        host, _, process = stray.name.split(".")[-2].rpartition("-")
-        # A writer that lives may still be at it: a report is written without a lease, shards
-        # beside each other. Of one on another host only time can tell.
         with contextlib.suppress(FileNotFoundError):
-            if host in ("", _here()):
-                abandoned = not Path("/proc", process).exists()
-            else:
-                abandoned = time.time() - stray.stat().st_mtime > _FORGOTTEN
-            if abandoned:
+            if stray.is_file() and is_abandoned(stray):
                 stray.unlink()
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a path has a name that `temporary_name` made, and its writer has ended.
+
+    A writer that lives may still be at it: shards are written beside each other. Of one on
+    another host only time can tell. Any other name belongs to somebody else.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+    """
+    found = _TEMPORARY_NAME.fullmatch(path.name)
+    if found is None:
+        return False
+    host, process = found.groups()
+    if host != _here():
+        return time.time() - path.stat().st_mtime > _FORGOTTEN
+    return not _runs(int(process))
+
+
+def _runs(process: int) -> bool:
+    if Path("/proc/self").exists():
+        return Path("/proc", str(process)).exists()
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        pass
+    return True
 
 
 def process_namespace() -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ class Lease:
                 write_whole(self._mine, json.dumps(_this_process() | {"released": True}).encode())
         self._mine = None
 
+    @contextlib.contextmanager
+    def held(self, on_wait: Callable[[str], None] = lambda holder: None) -> Iterator[None]:
+        """Hold the lease; wait for another holder first."""
+        self.acquire(wait=True, on_wait=on_wait)
+        try:
+            yield
+        finally:
+            self.release()
+
     @property
     def lost(self) -> bool:
         """Whether another process took over, because it thought this one dead."""
@@ -120,7 +130,7 @@ class Lease:
                 # We judged from an old list of files: somebody has come and stayed since.
                 mine.unlink()
                 return False
-            for old in self.folder.glob("*.json"):
+            for old in _generations(self.folder):
                 if old < mine:
                     old.unlink(missing_ok=True)
             sweep_temporaries(self.folder, below=False)
@@ -194,7 +204,12 @@ def is_released(folder: Path) -> bool:
 
 
 def _current(folder: Path) -> Path | None:
-    return max(folder.glob("*.json"), default=None)
+    return max(_generations(folder), default=None)
+
+
+def _generations(folder: Path) -> Iterator[Path]:
+    """The lease files; whatever else is in the folder is not ours to judge, or to remove."""
+    return (path for path in folder.glob("*.json") if re.fullmatch(r"[0-9]{8,}", path.stem))
 
 
 def _read(lease: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
+from benchmark.lease import Lease
 from benchmark.report.claims import (
     STUDY_PROTOCOL,
     compare_runs,
@@ -22,6 +23,7 @@ from benchmark.report.claims import (
 )
 from benchmark.report.results import RunResult, gather
 from benchmark.report.side_by_side import write_comparison
+from benchmark.report.write import waiting_for_report
 from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
 from benchmark.store import SHORT
 
@@ -48,10 +50,11 @@ def perform(job: Job) -> int:
     told = [*_caveats(a, b), *_told(found), *_study(a, pairs)]
     for line in [*told, *_excluded(found, _LISTED)]:
         say(line)
-    folder = Path(job.settings.results) / "reports" / "compare"
-    folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
+    reports = Path(job.settings.results) / "reports"
+    folder = reports / "compare" / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
     every = [*told, *_excluded(found, len(found.exclusions))]
-    write_comparison(a, b, pairs, found, every, folder)
+    with Lease(reports / ".lease", job.settings.lease.timeout).held(waiting_for_report):
+        write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
     return DONE
 
