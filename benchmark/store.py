@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -204,12 +203,7 @@ class RunStore:
             folders = [self._records.folder, self._attempts.folder]
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
-                Journal(folder).repair(
-                    lambda writer: (
-                        _WRITER.match(writer) is not None
-                        and shard.overlaps(Shard.of_writer(writer))
-                    )
-                )
+                Journal(folder).repair(shard.may_mend)
             if self.describe() not in (None, description):
                 # The same run under another name or with another truth, or its data lie elsewhere.
                 write_whole(self.path / "run.json", _described(description))
@@ -297,7 +291,6 @@ class RunWriter:
             )
 
 
-_WRITER = re.compile(r"(s[0-9]+of[0-9]+-)?[0-9]{8}T[0-9]{6}-")  # what `RunWriter` names files
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
 _WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"
 
