@@ -113,19 +113,7 @@ def is_abandoned(path: Path) -> bool:
     host, process = found.groups()
     if host != _here():
         return time.time() - path.stat().st_mtime > _FORGOTTEN
-    return not _runs(int(process))
-
-
-def _runs(process: int) -> bool:
-    if Path("/proc/self").exists():
-        return Path("/proc", str(process)).exists()
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # somebody else's
-        pass
-    return True
+    return process_start(int(process)) is None
 
 
 def process_namespace() -> str:
@@ -134,6 +122,28 @@ def process_namespace() -> str:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process began, so that a new process with an old number is not mistaken for it.
+
+    Returns:
+        The kernel's start time; "" where the system has no /proc; None for no such process.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name of the program, in brackets, may itself hold spaces and brackets.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except (PermissionError, OverflowError):
+        pass
+    return ""
 
 
 def _here() -> str:

@@ -23,6 +23,7 @@ from benchmark.errors import RunHeldError, StoreError, UsageError
 from benchmark.files import (
     disk_errors,
     process_namespace,
+    process_start,
     sweep_temporaries,
     temporary_name,
     write_whole,
@@ -146,7 +147,7 @@ class Lease:
             return False
         if (holder["host"], holder["pids"]) == (me["host"], me["pids"]):
             same_boot: bool = holder["boot"] == me["boot"]
-            return same_boot and _process_start(holder["pid"]) == holder["start"]
+            return same_boot and process_start(holder["pid"]) == holder["start"]
         return self._age(lease) < self.timeout
 
     def _age(self, lease: Path) -> float:
@@ -226,7 +227,7 @@ def _this_process() -> dict[str, Any]:
         "pids": process_namespace(),
         "boot": _boot_id(),
         "pid": os.getpid(),
-        "start": _process_start(os.getpid()),
+        "start": process_start(os.getpid()),
         "since": time.strftime(SINCE),
     }
 
@@ -236,25 +237,3 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def _process_start(pid: int) -> str | None:
-    """When a process began, so that a new process with an old number is not mistaken for it.
-
-    Returns:
-        The kernel's start time; "" where the system has no /proc; None for no such process.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name of the program, in brackets, may itself hold spaces and brackets.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""

@@ -55,7 +55,7 @@ def other_process():
 
 
 def start_of(pid):
-    return lease_module._process_start(pid)
+    return lease_module.process_start(pid)
 
 
 def test_the_second_is_told_who_holds_the_run_at_once(folder):

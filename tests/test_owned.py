@@ -238,6 +238,16 @@ def test_folders_beside_are_removed_only_where_name_and_marker_are_ours(tmp_path
         assert place.name == target.name and not place.exists()
         assert not (tmp_path / of_nobody).exists()
     assert {path.name for path in tmp_path.iterdir()} == set(theirs)
+    zombie = os.fork()
+    if zombie == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+    of_a_zombie = tmp_path / own.replace(f"-{os.getpid()}.", f"-{zombie}.")
+    fill(of_a_zombie, {"a/b": b""})
+    mark(of_a_zombie)
+    with beside(target):
+        assert not of_a_zombie.exists()
+    os.waitpid(zombie, 0)
     fill(tmp_path / of_nobody, {"thesis.docx": b"", MARKER: b"somebody's cache"})
     with beside(target):
         pass

@@ -12,7 +12,6 @@ from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.lease import Lease
 from benchmark.report.claims import (
     STUDY_PROTOCOL,
     compare_runs,
@@ -23,7 +22,7 @@ from benchmark.report.claims import (
 )
 from benchmark.report.results import RunResult, gather
 from benchmark.report.side_by_side import write_comparison
-from benchmark.report.write import waiting_for_report
+from benchmark.report.write import writing_reports
 from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
 from benchmark.store import SHORT
 
@@ -50,10 +49,10 @@ def perform(job: Job) -> int:
     told = [*_caveats(a, b), *_told(found), *_study(a, pairs)]
     for line in [*told, *_excluded(found, _LISTED)]:
         say(line)
-    reports = Path(job.settings.results) / "reports"
-    folder = reports / "compare" / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
+    folder = Path(job.settings.results) / "reports" / "compare"
+    folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
     every = [*told, *_excluded(found, len(found.exclusions))]
-    with Lease(reports / ".lease", job.settings.lease.timeout).held(waiting_for_report):
+    with writing_reports(job.settings):
         write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
     return DONE

@@ -7,12 +7,11 @@ from pathlib import Path
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.lease import Lease
 from benchmark.names import safe_name
 from benchmark.protocol import words_of
 from benchmark.report.compose import compose
 from benchmark.report.results import RunResult, gather
-from benchmark.report.write import show_report, waiting_for_report, write_study
+from benchmark.report.write import show_report, write_study, writing_reports
 from benchmark.settings import Source
 from benchmark.skips import Skip, read_skips
 
@@ -54,9 +53,8 @@ def perform(job: Job) -> int:
         Source.published: "published",
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
-    reports = Path(settings.results) / "reports"
-    folder = reports / safe_name(name)
-    with Lease(reports / ".lease", settings.lease.timeout).held(waiting_for_report):
+    folder = Path(settings.results) / "reports" / safe_name(name)
+    with writing_reports(settings):
         html, private = settings.format is not None, settings.gallery.private
         write_study(report, folder, html=html, private=private)
     say(f"written to {folder}")

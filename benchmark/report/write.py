@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,12 @@ from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.files import disk_errors, write_whole
+from benchmark.lease import Lease
 from benchmark.owned import replaced
 from benchmark.report import figures, overlays, render, tables
 from benchmark.report.compose import SUMMARY, Report
 from benchmark.report.results import RunResult
+from benchmark.settings import Settings
 from benchmark.store import RunStore
 
 TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
@@ -39,9 +42,10 @@ def show_report(report: Report) -> None:
         out.print()
 
 
-def waiting_for_report(holder: str) -> None:
-    """Say why nothing is written yet."""
-    note(f"waiting for {holder}, which writes a report")
+def writing_reports(settings: Settings) -> AbstractContextManager[None]:
+    """Wait until no other process writes into the folder of reports, and keep others waiting."""
+    lease = Lease(Path(settings.results) / ".lease-reports", settings.lease.timeout)
+    return lease.held(lambda holder: note(f"waiting for {holder}, which writes a report"))
 
 
 def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> Path:
