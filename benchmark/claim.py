@@ -10,6 +10,7 @@ from __future__ import annotations
 import calendar
 import contextlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -137,5 +138,6 @@ def _place(folder: Path, shard: Shard) -> Path:
 def _places(folder: Path) -> Iterator[tuple[Shard, Path]]:
     yield WHOLE, folder
     for place in sorted(folder.glob("*-of-*")):
-        index, _, count = place.name.partition("-of-")
-        yield Shard(int(index), int(count)), place
+        found = re.fullmatch(r"([0-9]+)-of-([0-9]+)", place.name)
+        if found:  # others are not ours to take over
+            yield Shard(int(found[1]), int(found[2])), place

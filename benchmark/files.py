@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from benchmark.errors import StoreError
 
 TEMPORARY = ".tmp"
+_TEMPORARY_NAME = re.compile(rf"\..+\.([0-9a-f]{{8}})-([0-9]+){re.escape(TEMPORARY)}")
 _FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
 
 
@@ -84,23 +86,34 @@ def temporary_name(name: str) -> str:
 
 
 def sweep_temporaries(folder: Path, below: bool = True) -> None:
-    """Remove what killed writers left behind under temporary names.
+    """Remove files that killed writers left behind under names that `temporary_name` made.
 
     Args:
         folder: where to look.
         below: in the folders below too.
     """
     for stray in folder.rglob(f".*{TEMPORARY}") if below else folder.glob(f".*{TEMPORARY}"):
-        host, _, process = stray.name.split(".")[-2].rpartition("-")
-        # A writer that lives may still be at it: a report is written without a lease, shards
-        # beside each other. Of one on another host only time can tell.
         with contextlib.suppress(FileNotFoundError):
-            if host in ("", _here()):
-                abandoned = not Path("/proc", process).exists()
-            else:
-                abandoned = time.time() - stray.stat().st_mtime > _FORGOTTEN
-            if abandoned:
+            if stray.is_file() and is_abandoned(stray):
                 stray.unlink()
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a path has a name that `temporary_name` made, and its writer has ended.
+
+    A writer that lives may still be at it: shards are written beside each other. Of one on
+    another host only time can tell. Any other name belongs to somebody else.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+    """
+    found = _TEMPORARY_NAME.fullmatch(path.name)
+    if found is None:
+        return False
+    host, process = found.groups()
+    if host != _here():
+        return time.time() - path.stat().st_mtime > _FORGOTTEN
+    return process_start(int(process)) is None
 
 
 def process_namespace() -> str:
@@ -109,6 +122,28 @@ def process_namespace() -> str:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process began, so that a new process with an old number is not mistaken for it.
+
+    Returns:
+        The kernel's start time; "" where the system has no /proc; None for no such process.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name of the program, in brackets, may itself hold spaces and brackets.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except (PermissionError, OverflowError):
+        pass
+    return ""
 
 
 def _here() -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmark.errors import RunHeldError, StoreError, UsageError
 from benchmark.files import (
     disk_errors,
     process_namespace,
+    process_start,
     sweep_temporaries,
     temporary_name,
     write_whole,
@@ -95,6 +97,15 @@ class Lease:
                 write_whole(self._mine, json.dumps(_this_process() | {"released": True}).encode())
         self._mine = None
 
+    @contextlib.contextmanager
+    def held(self, on_wait: Callable[[str], None] = lambda holder: None) -> Iterator[None]:
+        """Hold the lease; wait for another holder first."""
+        self.acquire(wait=True, on_wait=on_wait)
+        try:
+            yield
+        finally:
+            self.release()
+
     @property
     def lost(self) -> bool:
         """Whether another process took over, because it thought this one dead."""
@@ -120,7 +131,7 @@ class Lease:
                 # We judged from an old list of files: somebody has come and stayed since.
                 mine.unlink()
                 return False
-            for old in self.folder.glob("*.json"):
+            for old in _generations(self.folder):
                 if old < mine:
                     old.unlink(missing_ok=True)
             sweep_temporaries(self.folder, below=False)
@@ -136,7 +147,7 @@ class Lease:
             return False
         if (holder["host"], holder["pids"]) == (me["host"], me["pids"]):
             same_boot: bool = holder["boot"] == me["boot"]
-            return same_boot and _process_start(holder["pid"]) == holder["start"]
+            return same_boot and process_start(holder["pid"]) == holder["start"]
         return self._age(lease) < self.timeout
 
     def _age(self, lease: Path) -> float:
@@ -194,7 +205,12 @@ def is_released(folder: Path) -> bool:
 
 
 def _current(folder: Path) -> Path | None:
-    return max(folder.glob("*.json"), default=None)
+    return max(_generations(folder), default=None)
+
+
+def _generations(folder: Path) -> Iterator[Path]:
+    """The lease files; whatever else is in the folder is not ours to judge, or to remove."""
+    return (path for path in folder.glob("*.json") if re.fullmatch(r"[0-9]{8,}", path.stem))
 
 
 def _read(lease: Path) -> dict[str, Any] | None:
@@ -211,7 +227,7 @@ def _this_process() -> dict[str, Any]:
         "pids": process_namespace(),
         "boot": _boot_id(),
         "pid": os.getpid(),
-        "start": _process_start(os.getpid()),
+        "start": process_start(os.getpid()),
         "since": time.strftime(SINCE),
     }
 
@@ -221,25 +237,3 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def _process_start(pid: int) -> str | None:
-    """When a process began, so that a new process with an old number is not mistaken for it.
-
-    Returns:
-        The kernel's start time; "" where the system has no /proc; None for no such process.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name of the program, in brackets, may itself hold spaces and brackets.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""

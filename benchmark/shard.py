@@ -34,11 +34,17 @@ class Shard:
             raise UsageError(f"shard is '{text}'; give a part and their number, such as 3/8.")
         return cls(int(found[1]), int(found[2]))
 
-    @classmethod
-    def of_writer(cls, writer: str) -> Shard:
-        """The shard in a writer's name (see `prefix`)."""
-        found = re.match(r"s([0-9]+)of([0-9]+)-", writer)
-        return cls(int(found[1]), int(found[2])) if found else WHOLE
+    def may_mend(self, writer: str) -> bool:
+        """Whether who works on this shard alone writes what a writer of that name wrote.
+
+        Args:
+            writer: the name of a file in a journal (see `prefix`); others than a `RunWriter`
+                makes are somebody's notes.
+        """
+        found = re.match(r"(?:s([0-9]+)of([0-9]+)-)?[0-9]{8}T[0-9]{6}-", writer)
+        if found is None:
+            return False
+        return self.overlaps(Shard(int(found[1]), int(found[2])) if found[1] else WHOLE)
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

@@ -12,9 +12,10 @@ import pytest
 from helpers.adapters import ROOT
 
 from benchmark.errors import UsageError
+from benchmark.files import temporary_name
 from benchmark.settings import bytes_of
 from models.common import cache as module
-from models.common.cache import Cache, Entry, open_cache
+from models.common.cache import OWN, Cache, Entry, open_cache
 
 KEYS = [f"{n:02x}{'0' * 30}" for n in range(256)]
 
@@ -67,7 +68,7 @@ def test_arrays_come_back_to_the_bit_and_in_the_same_order_in_memory(cache, arra
     assert cache.get(KEYS[0]) is None
     put(cache, KEYS[0], what)
     assert same(what, cache.get(KEYS[0]))
-    assert same(what, Cache(cache.folder, 10**6).get(KEYS[0]))
+    assert same(what, Cache(cache.folder.parent, 10**6).get(KEYS[0]))
     assert cache.get(KEYS[1]) is None
 
 
@@ -93,12 +94,69 @@ def test_what_is_larger_than_the_cache_is_not_kept_and_drives_nothing_out(cache)
 
 
 def test_what_killed_writers_left_behind_goes_like_any_other(cache):
-    stray = cache.folder / KEYS[0][:2] / f".{KEYS[0]}.npz.99999.tmp"
-    stray.parent.mkdir(parents=True)
+    put(cache, KEYS[0], entry(0))
+    killed = temporary_name(f"{KEYS[0]}.npz").replace(f"-{os.getpid()}.", "-99999.")
+    stray = cache.folder / KEYS[0][:2] / killed
     stray.write_bytes(bytes(900_000))
     os.utime(stray, (1, 1))
     put(cache, KEYS[1], entry(1, 200_000))
-    assert not stray.exists() and kept(cache) == {KEYS[1]}
+    assert not stray.exists() and KEYS[1] in kept(cache)
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """What others have in the folder that was named for the cache, old and large."""
+    files = [
+        "go/thesis.docx", "00/table.npz", f"00/{KEYS[0]}.npz", f"{OWN}/go/thesis.docx",
+        f"{OWN}/00/notes.txt", f"{OWN}/00/table.npz", f"{OWN}/00/{KEYS[0]}.txt",
+        f"{OWN}/00/{KEYS[1]}.npz", f"{OWN}/00/.{KEYS[0]}.npz.tmp",
+        f"{OWN}/00/.{KEYS[0]}.npz.99999.tmp", f"{OWN}/00/{KEYS[2].upper()}A.npz",
+        f"{OWN}/0/{KEYS[0]}.npz", f"{OWN}/00/{KEYS[0]}/data.npz",
+        f"{OWN}/00/{KEYS[0][:9]}.npz", f"{OWN}/{KEYS[0]}.npz",
+    ]  # fmt: skip
+    place = tmp_path / "cache"
+    put(Cache(place, 10**6), KEYS[255], entry(0))  # the cache's own folder is there
+    for name in files:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(bytes(300_000))
+        os.utime(place / name, (1, 1))
+    return [place / name for name in files]
+
+
+def test_only_files_of_its_own_are_ever_removed(tmp_path, theirs):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{KEYS[3]}.npz").write_bytes(bytes(300_000))
+    (tmp_path / "cache" / OWN / KEYS[3][:2]).symlink_to(elsewhere)
+    cache = Cache(tmp_path / "cache", 10**6)
+    for number in range(10, 30):
+        put(cache, KEYS[number], entry(number, 100_000))
+    assert all(path.exists() for path in theirs) and list(elsewhere.iterdir())
+    own = {KEYS[number] for number in range(10, 30)}
+    assert 8 <= len(kept(cache) & own) < 20, "room is made among its own"
+
+
+def test_a_folder_of_its_name_that_it_did_not_make_is_left_alone_with_one_message(tmp_path, capsys):
+    module._warn.cache_clear()
+    shelf = tmp_path / "cache" / OWN / KEYS[0][:2]
+    shelf.mkdir(parents=True)
+    (shelf / f"{KEYS[0]}.npz").write_bytes(b"somebody's")
+    (shelf.parent / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    cache = Cache(tmp_path / "cache", 10**6)
+    assert cache.get(KEYS[0]) is None
+    for number in range(20):
+        put(cache, KEYS[number], entry(number, 100_000))
+    assert taken(cache.folder) < 100 and (shelf / f"{KEYS[0]}.npz").read_bytes() == b"somebody's"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [OWN]
+    told = capsys.readouterr().err
+    assert told.count("was not made by the cache") == told.count("computed") == 1
+
+
+def test_an_empty_folder_of_its_name_is_used(tmp_path):
+    (tmp_path / OWN).mkdir()
+    cache = Cache(tmp_path, 10**6)
+    put(cache, KEYS[0], entry(0))
+    assert same(cache.get(KEYS[0]), entry(0))
 
 
 def test_a_damaged_entry_is_a_miss_with_a_note_and_is_kept_anew(cache, capsys):
@@ -130,7 +188,7 @@ def test_nothing_in_an_entry_is_executed(cache, tmp_path):
             return os.mkdir, (str(tmp_path / "exploded"),)
 
     path = cache._path(KEYS[0])
-    path.parent.mkdir(parents=True)
+    put(cache, KEYS[0], entry(0))
     np.savez(path, told=np.array([Bomb()], object))
     assert cache.get(KEYS[0]) is None and not (tmp_path / "exploded").exists()
 
@@ -142,7 +200,7 @@ def test_a_disk_that_fails_is_told_of_once_and_fails_nothing(tmp_path, where, ca
     if where == "full":
         monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("D", (), {"free": 5}))
     else:
-        cache.folder.write_text("")
+        cache.folder.parent.write_text("")
     for number in range(3):
         put(cache, KEYS[number], entry(number))
     assert cache.get(KEYS[0]) is None or where == "full"
@@ -175,7 +233,7 @@ def test_a_file_that_another_process_takes_away_while_it_is_written_is_not_kept(
     monkeypatch.setattr(module.Path, "replace", lambda old, new: old.unlink() or replace(old, new))
     put(cache, KEYS[0], entry(0))
     monkeypatch.undo()
-    assert kept(cache) == set() and taken(cache.folder) == 0
+    assert kept(cache) == set() and not list(cache.folder.rglob("*.tmp"))
     put(cache, KEYS[0], entry(0))
     assert same(cache.get(KEYS[0]), entry(0))
     assert capsys.readouterr().err == ""
@@ -230,6 +288,7 @@ def test_processes_share_it_and_may_be_killed_at_any_moment(tmp_path):
         assert process.communicate()[1] == ""
     assert 0 < taken(folder) <= 1.2 * 10**6
     cache = Cache(folder, 10**6)
+    assert not [path.name for path in folder.iterdir() if path.name != OWN]
     found = [(n, cache.get(KEYS[n])) for n in range(40)]
     assert sum(one is not None for _, one in found) > 5
     assert all(one is None or same(entry(n, 50_000), one) for n, one in found)
@@ -239,9 +298,10 @@ def test_where_it_is_and_how_large(tmp_path, monkeypatch):
     monkeypatch.delenv(module.PLACE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert open_cache(0) is None
-    assert open_cache(5).folder == tmp_path / "cell-segmentation-benchmark" / "embeddings"
+    place = tmp_path / "cell-segmentation-benchmark" / "embeddings"
+    assert open_cache(5).folder == place / OWN
     monkeypatch.setenv(module.PLACE, str(tmp_path / "mine"))
-    assert open_cache(5).folder == tmp_path / "mine" and open_cache(5) is open_cache(5)
+    assert open_cache(5).folder == tmp_path / "mine" / OWN and open_cache(5) is open_cache(5)
     sizes = {"off": 0, "0": 0, "500MB": 5 * 10**8, "1.5 gb": 15 * 10**8, "2TB": 2 * 10**12}
     assert {text: bytes_of(text) for text in sizes} == sizes
     for text in ("", "20", "GB", "-1GB", "20 GiB", "on"):

@@ -192,3 +192,12 @@ def test_processes_racing_for_overlapping_shards_never_hold_one_sample_at_once(t
         racer.join(timeout=10)
     assert sum(turns for turns, _ in found) > 20, found
     assert sum(clashes for _, clashes in found) == 0, found
+
+
+def test_folders_that_are_no_shards_are_left_alone(folder):
+    for name in ("notes-of-today", "1-of-many", "1-of-2-of-3"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "0-draft.json").write_text("mine")
+    claimed(folder, Shard(1, 2)).release()
+    claimed(folder, WHOLE).release()
+    assert len(list(folder.glob("*/0-draft.json"))) == 3 and holders(folder, TIMEOUT) == []

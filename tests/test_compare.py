@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.reports import fake
-from helpers.runs import do, drawn, environment, make_job
+from helpers.runs import do, drawn, environment, make_job, tree
 from PIL import Image
 
 from benchmark.actions import compare
@@ -110,14 +110,25 @@ def test_said_again_it_replaces_what_was_there(runs, capsys):
     *_, folder = perform(root, a, b, capsys)
     first = (folder / "samples.csv").read_bytes()
     before = sorted(path.name for path in (folder / "overlays").iterdir())
-    (folder / "overlays" / "old.png").write_bytes(b"")
+    (folder / "overlays" / "mine.png").write_bytes(b"mine")
     sample = before[0].split("_", 3)[3].removesuffix(".png")
     (root / "results" / "runs" / a / "predictions" / f"{sample}.tif").unlink()
     _, told, folder = perform(root, a, b, capsys)
     assert (folder / "samples.csv").read_bytes() == first
     # A deleted prediction costs one picture, and no other.
     assert f"no overlay of '{sample}'" in told.err
-    assert sorted(path.name for path in (folder / "overlays").iterdir()) == before[1:]
+    after = sorted(path.name for path in (folder / "overlays").iterdir())
+    assert after == [*before[1:], "mine.png"]
+
+
+def test_a_comparison_that_fails_leaves_the_one_before(runs, capsys, monkeypatch):
+    root, (a, b) = runs
+    *_, folder = perform(root, a, b, capsys)
+    before = tree(folder)
+    monkeypatch.setattr(side_by_side, "overlay_each", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        perform(root, a, b, capsys)
+    assert tree(folder) == before and [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
 def test_without_the_prepared_data_the_rest_is_written(runs, finished, capsys):

@@ -43,7 +43,7 @@ def test_what_is_missing_is_downloaded_and_the_next_time_found(loaders, tmp_path
     assert "0.00 GB; unpacked and converted about 3 times that" in capfd.readouterr().err
     (server / "cells.zip").unlink()
     assert fetch(request(tmp_path))[0][0] == images
-    assert [p.name for p in (tmp_path / "root").iterdir() if p.name.startswith(".f")] == []
+    assert [p.name for p in (tmp_path / "root").iterdir() if p.name.startswith(".cells")] == []
 
 
 def test_another_split_is_added_to_what_is_there(loaders, tmp_path, server):
@@ -181,11 +181,11 @@ def killed_while_it_unpacks(root, split, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "30")
     process = begin(root, split, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(root.glob(f"*/{split}/images/*")) and time.monotonic() < deadline:
+    while not list(root.glob(f".cells.*/cells/{split}/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(root.glob(f".fetching-cells-*/{split}/images/*"))
+    assert list(root.glob(f".cells.*/cells/{split}/images/*"))
     assert not (root / "cells" / split).exists()
     monkeypatch.setenv("FAKE_SLEEP", "0")
 
@@ -195,7 +195,7 @@ def test_killed_while_it_unpacks_it_starts_clean(loaders, tmp_path, server, monk
     killed_while_it_unpacks(root, "test", monkeypatch)
     assert not (root / "cells").exists()
     ((images, _),) = fetch(request(tmp_path))
-    assert images[0].is_file() and not list(root.glob(".fetching-*"))
+    assert images[0].is_file() and not list(root.glob(".cells.*"))
 
 
 def test_a_second_split_is_not_unpacked_in_place(loaders, tmp_path, server, monkeypatch):
@@ -228,9 +228,38 @@ def test_a_file_that_was_cut_off_is_replaced_and_others_stay(tmp_path):
         (tmp_path / place / "a").mkdir(parents=True)
         (tmp_path / place / "a" / "cut").write_bytes(content)
         (tmp_path / place / "a" / "kept").write_text(place[:5])
-    fetching._move(tmp_path / "stage", tmp_path / "target")
+    fetching._move(tmp_path / "stage", tmp_path / "target", tmp_path / "aside")
     assert (tmp_path / "target" / "a" / "cut").read_bytes() == b"whole"
     assert (tmp_path / "target" / "a" / "kept").read_text() == "targe"
+
+
+def test_what_a_person_has_in_the_folders_of_downloads_is_kept(loaders, tmp_path, server, capsys):
+    root = tmp_path / "root"
+    (root / "cells" / "test").mkdir(parents=True)
+    theirs = [
+        root / ".fetching-cells-notes" / "thesis.docx",
+        root / ".cells.backup.tmp" / "thesis.docx",
+        root / "cells" / "notes.txt",
+    ]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    shared = root / "cells" / "test" / "labels"
+    for turn in (1, 2):  # of another size than the published one: cut off, or a person's own
+        shared.mkdir(exist_ok=True)
+        (shared / "a.tif").write_text(f"corrected by hand {turn}")
+        for image in (shared.parent / "images").glob("*"):
+            image.unlink()
+        fetch(request(tmp_path))
+        assert (shared / "a.tif").read_bytes() == IMAGE
+        aside = root / f".replaced-cells-{turn}"
+        assert (aside / "test/labels/a.tif").read_text() == f"corrected by hand {turn}"
+        assert f"kept in {aside}" in told(capsys)
+    assert [path.read_text() for path in theirs] == ["mine"] * 3
+
+
+def told(capsys):
+    return " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow
@@ -257,7 +286,7 @@ def test_the_loader_of_a_killed_process_ends(loaders, tmp_path, server, monkeypa
     root = tmp_path / "root"
     process = begin(root)
     deadline = time.monotonic() + 60
-    while not list(root.glob(".fetching-cells-*/test/images/*")) and time.monotonic() < deadline:
+    while not list(root.glob(".cells.*/cells/test/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark import journal as journal_module
 from benchmark.errors import StoreError
-from benchmark.files import sweep_temporaries, write_whole
+from benchmark.files import sweep_temporaries, temporary_name, write_whole
 from benchmark.journal import Journal
 
 NOBODY = 2**22 + 1  # Linux gives no process a number this high
@@ -152,8 +152,26 @@ def test_temporaries_of_dead_writers_are_swept_and_those_of_living_ones_left(tmp
     folder = tmp_path / "scores" / "key"
     folder.mkdir(parents=True)
     for pid in (NOBODY, os.getppid()):
-        (folder / f".basis.json.{pid}.tmp").touch()
+        (folder / temporary("basis.json", pid)).touch()
     (folder / "kept.json").write_text(json.dumps({}))
     sweep_temporaries(tmp_path)
     left = {p.name for p in folder.iterdir()}
-    assert left == {f".basis.json.{os.getppid()}.tmp", "kept.json"}
+    assert left == {temporary("basis.json", os.getppid()), "kept.json"}
+
+
+def temporary(name, pid):
+    """The temporary name that another process of this host makes."""
+    return temporary_name(name).replace(f"-{os.getpid()}.", f"-{pid}.")
+
+
+def test_temporaries_of_other_programs_are_no_ones_to_sweep(tmp_path):
+    names = (
+        ".mine.tmp", ".~lock.thesis.odt.tmp", f".thesis.{NOBODY}.tmp", f".thesis.-{NOBODY}.tmp",
+        f".thesis.my-{NOBODY}.tmp", f"thesis.01234567-{NOBODY}.tmp", ".thesis.0123456-1.tmp",
+    )  # fmt: skip
+    for name in names:
+        (tmp_path / name).write_text("years of work")
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / temporary("folder", NOBODY)).mkdir()
+    sweep_temporaries(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {*names, temporary("folder", NOBODY)}

@@ -14,6 +14,7 @@ import pytest
 
 from benchmark import lease as lease_module
 from benchmark.errors import RunHeldError, StoreError, UsageError
+from benchmark.files import temporary_name
 from benchmark.lease import HEARTBEAT, Lease, describe_holder, is_held
 
 TIMEOUT = 300.0
@@ -54,7 +55,7 @@ def other_process():
 
 
 def start_of(pid):
-    return lease_module._process_start(pid)
+    return lease_module.process_start(pid)
 
 
 def test_the_second_is_told_who_holds_the_run_at_once(folder):
@@ -187,10 +188,23 @@ def test_who_judged_from_an_old_list_withdraws(folder, monkeypatch):
 
 def test_temporaries_of_killed_holders_are_swept(folder):
     held_by(folder, released=True)
-    (folder / f".00000001.json.{2**22 + 1}.tmp").touch()
-    (folder / f".now.{2**22 + 1}.tmp").touch()
+    for name in ("00000001.json", "now"):
+        killed = temporary_name(name).replace(f"-{os.getpid()}.", f"-{2**22 + 1}.")
+        (folder / killed).touch()
     acquired(folder).release()
     assert [p.name for p in folder.iterdir()] == ["00000002.json"]
+
+
+def test_files_that_are_no_leases_are_neither_removed_nor_taken_for_one(folder):
+    held_by(folder, released=True)
+    for name in ("0-notes.json", "notes.json", "00000000-copy.json", "7.json"):
+        (folder / name).write_text("mine")
+    acquired(folder).release()
+    acquired(folder).release()
+    assert {p.name for p in folder.iterdir() if p.read_text() == "mine"} == {
+        "0-notes.json", "notes.json", "00000000-copy.json", "7.json",
+    }  # fmt: skip
+    assert (folder / "00000003.json").exists()
 
 
 def test_a_full_disk_leaves_no_half_lease_that_others_would_wait_for(folder, monkeypatch):

@@ -1,8 +1,10 @@
 """Preparation: one image at a time, as it was, and anew when anything changed."""
 
+import dataclasses
 import gc
 import json
 import os
+import shutil
 import sys
 import weakref
 from pathlib import Path
@@ -172,6 +174,21 @@ def test_digests_depend_on_what_they_are_of_alone(datasets):
     assert digests(4, image=image(2))[1] == first[1] != digests(5, labels=labels(2))[1]
     assert digests(6, image=image().astype(">u2"))[0] == digests(7, image=image().astype("<u2"))[0]
     assert all(a != b for a, b in zip(digests(8, name="b"), first, strict=True))
+
+
+def test_folders_of_others_beside_the_prepared_ones_are_kept(datasets, data):
+    changed = dataclasses.replace(LISTED, mark=1)
+    place = make(changed, datasets).folder
+    shutil.rmtree(place)
+    theirs = [place.with_name(f".{place.name}.{word}.tmp") for word in ("backup", "2024.old")]
+    for folder in theirs:
+        folder.mkdir()
+        (folder / "thesis.docx").write_text("years of work")
+    assert make(changed, datasets).folder == place
+    assert all((folder / "thesis.docx").exists() for folder in theirs)
+
+
+LISTED = Listed([("a", image(), labels())])
 
 
 def test_pinned_digests_are_compared(datasets, data):

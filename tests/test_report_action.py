@@ -7,15 +7,17 @@ import subprocess
 import sys
 
 import pytest
-from helpers.runs import SAMPLES, do, make_job
+from helpers.runs import SAMPLES, do, make_job, tree
 
 from benchmark.cli import help_text
 from benchmark.errors import StoreError
 from benchmark.identity import written
+from benchmark.owned import LIST
 from benchmark.protocol import Protocol
+from benchmark.report import figures, overlays
 from benchmark.report.compose import compose
 from benchmark.report.results import gather
-from benchmark.report.write import write_study
+from benchmark.report.write import write_report, write_study
 from benchmark.settings import Source
 from benchmark.skips import Skip
 
@@ -121,6 +123,71 @@ def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path):
     assert "No image has a score here" in page and "published means" not in page
     write_study(report, tmp_path / "out", html=False, private=False)
     assert not (tmp_path / "out" / "site").exists(), "it would be older than the tables"
+
+
+THEIRS = ("tables/mine.xlsx", "figures/final.ai", "overlays/mine.png", "site/index.html", "n.txt")
+
+
+def put_theirs(folder):
+    for name in THEIRS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["with a list", "of an earlier version"])
+def test_a_report_removes_nothing_that_is_not_its_own(root, tmp_path, listed):
+    do(make_job(root))
+    results, _ = gather(root / "results" / "runs", PAPER)
+    folder = tmp_path / "out"
+    write_study(compose(results), folder, html=False, private=False)
+    first = tree(folder)
+    put_theirs(folder)
+    if not listed:
+        (folder / LIST).unlink()
+    write_study(compose(results), folder, html=False, private=False)
+    assert tree(folder) == first | dict.fromkeys(THEIRS, b"mine")
+    with pytest.raises(StoreError, match=r"site/index\.html.* Move them away"):
+        write_study(compose(results), folder, html=True, private=False)
+    assert tree(folder) == first | dict.fromkeys(THEIRS, b"mine")
+    (folder / "site" / "index.html").unlink()
+    write_study(compose(results), folder, html=True, private=False)
+    assert (folder / "site" / "data" / "drawn.html").exists()
+    assert all((folder / name).read_text() == "mine" for name in THEIRS if "site" not in name)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["with a list", "of an earlier version"])
+def test_the_report_of_a_run_removes_nothing_that_is_not_its_own(root, listed):
+    job = make_job(root)
+    do(job)
+    (result,), _ = gather(root / "results" / "runs", PAPER)
+    folder = write_report([result], job.store.path / "report")
+    first = tree(folder)
+    assert len(first) > 4
+    put_theirs(folder)
+    (folder / "overlays" / "mine.tmp").write_text("mine")
+    if not listed:
+        (folder / LIST).unlink()
+    write_report([result], folder)
+    theirs = dict.fromkeys((*THEIRS, "overlays/mine.tmp"), b"mine")
+    assert tree(folder) == first | theirs
+
+
+def test_a_report_that_fails_leaves_the_one_before(root, tmp_path, monkeypatch):
+    job = make_job(root)
+    do(job)
+    (result,), _ = gather(root / "results" / "runs", PAPER)
+    study, run = tmp_path / "reports" / "out", job.store.path / "report"
+    write_study(compose([result]), study, html=True, private=False)
+    write_report([result], run)
+    before = tree(study), tree(run), {path.name for path in run.parent.iterdir()}
+    monkeypatch.setattr(figures, "draw_all", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(overlays, "overlay", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_study(compose([result]), study, html=True, private=False)
+    with pytest.raises(ZeroDivisionError):
+        write_report([result], run)
+    assert (tree(study), tree(run), {path.name for path in run.parent.iterdir()}) == before
+    assert [path.name for path in study.parent.iterdir()] == ["out"]
 
 
 def test_a_run_of_another_protocol_is_left_out_and_named(root):

@@ -30,7 +30,10 @@ def test_shards_overlap_exactly_where_some_item_belongs_to_both():
 )
 def test_a_shard_is_read_as_it_is_written(text, shard):
     assert Shard.parse(text) == shard
-    assert Shard.of_writer(f"{shard.prefix}20260101T000000-s2of3-7") == shard
+    writer = f"{shard.prefix}20260101T000000-s2of3-7"
+    for other in SHARDS:
+        assert other.may_mend(writer) == other.overlaps(shard), other
+        assert not other.may_mend(f"{shard.prefix}notes") and not other.may_mend("20260101")
     assert text is None or str(shard) == text
 
 

@@ -128,6 +128,15 @@ def test_a_line_that_another_shard_is_just_writing_is_left_alone(root):
     assert len(list(Journal(folder).rows())) == len(SAMPLES)
 
 
+def test_lines_of_somebody_in_a_folder_of_records_are_not_cut(root):
+    do(make_job(root))
+    notes = make_job(root).store.path / "records" / "notes.jsonl"
+    notes.write_text('{"sample": "x"}\n{"the last line": "has no end of line"}')
+    before = notes.read_text()
+    assert do(make_job(root)).complete
+    assert notes.read_text() == before
+
+
 def test_what_a_writer_on_another_host_is_just_writing_is_left_alone(root):
     do(make_job(root, shard="1/2"))
     predictions = make_job(root).store.path / "predictions"

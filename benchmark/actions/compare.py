@@ -22,6 +22,7 @@ from benchmark.report.claims import (
 )
 from benchmark.report.results import RunResult, gather
 from benchmark.report.side_by_side import write_comparison
+from benchmark.report.write import writing_reports
 from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
 from benchmark.store import SHORT
 
@@ -51,7 +52,8 @@ def perform(job: Job) -> int:
     folder = Path(job.settings.results) / "reports" / "compare"
     folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
     every = [*told, *_excluded(found, len(found.exclusions))]
-    write_comparison(a, b, pairs, found, every, folder)
+    with writing_reports(job.settings):
+        write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
     return DONE
 

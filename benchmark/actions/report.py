@@ -11,7 +11,7 @@ from benchmark.names import safe_name
 from benchmark.protocol import words_of
 from benchmark.report.compose import compose
 from benchmark.report.results import RunResult, gather
-from benchmark.report.write import show_report, write_study
+from benchmark.report.write import show_report, write_study, writing_reports
 from benchmark.settings import Source
 from benchmark.skips import Skip, read_skips
 
@@ -54,6 +54,8 @@ def perform(job: Job) -> int:
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
     folder = Path(settings.results) / "reports" / safe_name(name)
-    write_study(report, folder, html=settings.format is not None, private=settings.gallery.private)
+    with writing_reports(settings):
+        html, private = settings.format is not None, settings.gallery.private
+        write_study(report, folder, html=html, private=private)
     say(f"written to {folder}")
     return DONE

@@ -113,12 +113,8 @@ def _report_if_last(job: Job, outcome: Outcome) -> None:
             {"model": job.model_name, "data": job.data.name, "status": part} | _state(outcome)
         )
         return
-    lease = Lease(job.store.path / "lease" / "report", job.settings.lease.timeout)
-    lease.acquire(wait=True)
-    try:
+    with Lease(job.store.path / "lease" / "report", job.settings.lease.timeout).held():
         _report(job, outcome)
-    finally:
-        lease.release()
 
 
 def _tell(outcome: Outcome) -> None:

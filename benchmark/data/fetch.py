@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +18,7 @@ from benchmark.console import note
 from benchmark.errors import DataError, SkippedError
 from benchmark.files import disk_errors
 from benchmark.lease import Lease
+from benchmark.owned import beside
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -90,26 +91,22 @@ def fetch(request: Request) -> Found:
 
 def _fetch_beside(request: Request, reasons: list[str]) -> Found:
     download = request.download and _may_download(request.access)
-    # Of a process that was killed; its loader may write on for a moment, in its own folder.
-    for stale in request.root.glob(f".fetching-{request.folder}-*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    stage = request.root / f".fetching-{request.folder}-{os.getpid()}"
     archives = _archives(request.target)
     if not (download or archives):
         raise SkippedError(_by_hand(request, reasons))
-    if archives:
-        # Some loaders take a folder that exists for a complete data set.
-        stage.mkdir()
-        for archive in archives:
-            (stage / archive.name).symlink_to(archive.resolve())
-    try:
+    with beside(request.target) as stage:
+        if archives:
+            # Some loaders take a folder that exists for a complete data set.
+            stage.mkdir()
+            for archive in archives:
+                (stage / archive.name).symlink_to(archive.resolve())
         if download and not archives:
             note(f"fetching {request.name} into {request.target}")
         found = _try(request, stage, download=download, reasons=reasons)
         if not found:
             raise SkippedError(_by_hand(request, reasons))
         with disk_errors(request.target):
-            _move(stage, request.target)
+            _move_in(stage, request)
         return [
             (
                 _moved(images, stage, request),
@@ -117,8 +114,6 @@ def _fetch_beside(request: Request, reasons: list[str]) -> Found:
             )
             for images, labels in found
         ]
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _may_download(access: str) -> bool:
@@ -133,11 +128,29 @@ def _moved(files: Sequence[Path], stage: Path, request: Request) -> list[Path]:
     return [request.target / file.relative_to(stage) for file in files]
 
 
-def _move(stage: Path, target: Path) -> None:
-    """Move what is new; what was there stays, but for files of another size: they were cut off."""
+def _move_in(stage: Path, request: Request) -> None:
+    """Move what is new into the data set's folder, and say which files had to make room."""
+    target = request.target
+    names = (f".replaced-{target.name}-{number}" for number in itertools.count(1))
+    aside = next(place for name in names if not (place := target.with_name(name)).exists())
+    moved = _move(stage, target, aside)
+    if moved:
+        note(
+            f"{target} held {moved} files of another size than the published ones (a "
+            f"download that was cut off?): these were kept in {aside}, which may be removed"
+        )
+
+
+def _move(stage: Path, target: Path, aside: Path) -> int:
+    """Move what is new; what was there stays, but for files of another size: they go aside.
+
+    Returns:
+        How many went aside.
+    """
     if not target.exists():
         stage.rename(target)
-        return
+        return 0
+    moved = 0
     for child in sorted(stage.iterdir()):
         place = target / child.name
         if child.is_symlink():
@@ -145,9 +158,13 @@ def _move(stage: Path, target: Path) -> None:
         if not place.exists():
             child.rename(place)
         elif child.is_dir() and place.is_dir():
-            _move(child, place)
+            moved += _move(child, place, aside / child.name)
         elif child.is_file() and place.is_file() and child.stat().st_size != place.stat().st_size:
-            child.replace(place)
+            aside.mkdir(parents=True, exist_ok=True)
+            place.rename(aside / child.name)
+            child.rename(place)
+            moved += 1
+    return moved
 
 
 def _try(request: Request, path: Path, *, download: bool, reasons: list[str]) -> Found | None:

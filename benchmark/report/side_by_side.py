@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from benchmark.console import Steps, note
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.files import disk_errors, write_whole
+from benchmark.owned import replaced
 from benchmark.report import escape
 from benchmark.report.overlays import overlay_each
 from benchmark.report.results import RunResult
@@ -31,7 +31,7 @@ def write_comparison(
     told: Sequence[str],
     folder: Path,
 ) -> Path:
-    """Write it all; what an earlier comparison of the two left there is replaced.
+    """Write it all; the files of an earlier comparison of the two there are replaced.
 
     Args:
         a: a run.
@@ -45,21 +45,23 @@ def write_comparison(
         The folder.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: it can't be written, or would replace files that are not of a comparison.
     """
     widest = _widest(pairs)
-    with disk_errors(folder), Steps("drawing", len(widest) + 1) as steps:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "samples.csv", _csv(pairs.reset_index(names="sample")))
+    with (
+        replaced(folder, (("", "comparison.md"),)) as place,
+        disk_errors(folder),
+        Steps("drawing", len(widest) + 1) as steps,
+    ):
+        write_whole(place / "samples.csv", _csv(pairs.reset_index(names="sample")))
         exclusions = pd.DataFrame(found.exclusions, columns=["sample", "reason"])
-        write_whole(folder / "exclusions.csv", _csv(exclusions))
-        write_whole(folder / "comparison.md", _page(a, b, told).encode())
-        scatter(pairs, a.method, b.method, f"{a.data}, protocol {a.protocol}", folder / "scatter")
+        write_whole(place / "exclusions.csv", _csv(exclusions))
+        write_whole(place / "comparison.md", _page(a, b, told).encode())
+        scatter(pairs, a.method, b.method, f"{a.data}, protocol {a.protocol}", place / "scatter")
         steps.advance("scatter plot")
-        shutil.rmtree(folder / "overlays", ignore_errors=True)
         data = _prepared(a, b)
         if data is not None and widest:
-            _draw_overlays(a, b, pairs.loc[list(widest)], widest, data, folder, steps)
+            _draw_overlays(a, b, pairs.loc[list(widest)], widest, data, place, steps)
     return folder
 
 

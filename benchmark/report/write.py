@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +12,12 @@ from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.files import disk_errors, write_whole
+from benchmark.lease import Lease
+from benchmark.owned import replaced
 from benchmark.report import figures, overlays, render, tables
 from benchmark.report.compose import SUMMARY, Report
 from benchmark.report.results import RunResult
+from benchmark.settings import Settings
 from benchmark.store import RunStore
 
 TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
@@ -22,6 +25,8 @@ TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
     "table.md": tables.markdown,
     "table.tex": tables.latex,
 }
+_STUDY = (("site/", "site/assets/site.css"), ("", "tables/*.tex"))
+_RUN = (("", "table.tex"),)
 _EACH = 2  # overlays of the worst and of the best samples, per run
 
 
@@ -37,8 +42,14 @@ def show_report(report: Report) -> None:
         out.print()
 
 
+def writing_reports(settings: Settings) -> AbstractContextManager[None]:
+    """Wait until no other process writes into the folder of reports, and keep others waiting."""
+    lease = Lease(Path(settings.results) / ".lease-reports", settings.lease.timeout)
+    return lease.held(lambda holder: note(f"waiting for {holder}, which writes a report"))
+
+
 def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> Path:
-    """Write every table and figure of a report; what an earlier one left there is replaced.
+    """Write every table and figure of a report; the files of an earlier one there are replaced.
 
     Args:
         report: what `compose` made.
@@ -50,47 +61,46 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
         The folder.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: it can't be written, or would replace files that are not of a report.
     """
-    with disk_errors(folder):
-        for name in ("tables", "figures", "overlays", "site"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in TABLES:
-            (folder / name).unlink(missing_ok=True)
-        (folder / "tables").mkdir(parents=True)
-    if report.results:
-        _write_summary(report.results, folder)
-    with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
-        for table in report.tables:
-            for suffix, written in render.FORMATS.items():
-                path = folder / "tables" / f"{table.name}.{suffix}"
-                if table.name != SUMMARY:
-                    path.write_text(written(table), encoding="utf-8")
-            steps.advance(table.name)
-    figures.draw_all(report.cells, report.results, folder / "figures", demo=report.with_demo)
-    if html:
-        from benchmark.report.site import write_site
+    with replaced(folder, _STUDY) as place:
+        with disk_errors(folder):
+            (place / "tables").mkdir()
+        if report.results:
+            _write_summary(report.results, place)
+        with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
+            for table in report.tables:
+                for suffix, written in render.FORMATS.items():
+                    path = place / "tables" / f"{table.name}.{suffix}"
+                    if table.name != SUMMARY:
+                        path.write_text(written(table), encoding="utf-8")
+                steps.advance(table.name)
+        figures.draw_all(report.cells, report.results, place / "figures", demo=report.with_demo)
+        if html:
+            from benchmark.report.site import build_site
 
-        write_site(report.cells, report.results, folder / "site", private=private)
+            build_site(report.cells, report.results, place / "site", private=private)
     return folder
 
 
 def write_report(results: Sequence[RunResult], folder: Path) -> Path:
-    """Write tables, figure and overlays; what an earlier report left there is replaced.
+    """Write tables, figure and overlays; the files of an earlier report there are replaced.
 
     Returns:
         The folder.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: it can't be written, or would replace files that are not of a report.
     """
-    with disk_errors(folder), Steps("drawing", len(results) + 1) as steps:
-        folder.mkdir(parents=True, exist_ok=True)
-        figures.bars(_write_summary(results, folder), folder / "msa")
+    with (
+        replaced(folder, _RUN) as place,
+        disk_errors(folder),
+        Steps("drawing", len(results) + 1) as steps,
+    ):
+        figures.bars(_write_summary(results, place), place / "msa")
         steps.advance("figure")
-        shutil.rmtree(folder / "overlays", ignore_errors=True)
         for result in results:
-            _draw_overlays(result, folder / "overlays")
+            _draw_overlays(result, place / "overlays")
             steps.advance(f"overlays of {result.method} on {result.data}")
     return folder
 
