@@ -13,10 +13,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import StoreError
+from benchmark.names import is_safe
 
 TEMPORARY = ".tmp"
+_LONGEST_NAME = 255  # bytes of a file's name, on the file systems in use
 _TEMPORARY_NAME = re.compile(rf"\..+\.([0-9a-f]{{8}})-([0-9]+){re.escape(TEMPORARY)}")
 _FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
+
+
+def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
+    """The path of what is stored under an id: a file, or a folder, directly in `folder`.
+
+    Ids of samples, runs and cards are read from files that may come from anybody. Every path that is
+    made of one is made here.
+
+    Args:
+        folder: where it lies.
+        identifier: the id; letters, digits, `_`, `-` and `.`, as `names.safe_names` makes them.
+        suffix: what the file's name has after it.
+
+    Raises:
+        StoreError: as a file's name the id would be unsafe, or lead out of the folder.
+    """
+    if not is_safe(identifier, _LONGEST_NAME - len(suffix)):
+        raise StoreError(
+            f"the id {ascii(identifier)[:80]} can't be the name of a file in {folder}: ids have "
+            "letters, digits, '_', '-' and '.' only. Whatever named it is damaged, or not to be "
+            "trusted; remove it."
+        )
+    return folder / f"{identifier}{suffix}"
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.choices import CONFIGS
 from benchmark.digest import json_digest
 from benchmark.errors import StoreError
+from benchmark.files import path_of_id
+from benchmark.names import is_safe
 from benchmark.provenance import library_versions
 from benchmark.types import Weights
 
@@ -122,8 +124,10 @@ def written(group: str, name: str) -> dict[str, Any]:
     """One of our YAMLs, as written; empty where there is none of that name."""
     from omegaconf import OmegaConf
 
-    path = CONFIGS / group / f"{name}.yaml"
-    if Path(name).name != name or not path.is_file():
+    if not is_safe(name):
+        return {}
+    path = path_of_id(CONFIGS / group, name, ".yaml")
+    if not path.is_file():
         return {}
     return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
 

@@ -16,7 +16,8 @@ from typing import Any
 from benchmark.console import note
 from benchmark.digest import canonical_json
 from benchmark.errors import StoreError
-from benchmark.files import disk_errors, sync_folder
+from benchmark.files import disk_errors, path_of_id, sync_folder
+from benchmark.names import is_safe
 
 _BLOCK = 1 << 16  # bytes that are looked at together for the end of a line
 
@@ -43,7 +44,7 @@ class Journal:
         Raises:
             StoreError: it could not be written; the file is as it was before.
         """
-        path = self.folder / f"{writer}.jsonl"
+        path = path_of_id(self.folder, writer, ".jsonl")
         texts = (row if isinstance(row, str) else canonical_json(row) for row in rows)
         lines = "".join(f"{text}\n" for text in texts).encode()
         with disk_errors(path):
@@ -64,8 +65,8 @@ class Journal:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every whole row, file by file in the order of their names.
 
-        A damaged line in the middle of a file is passed over with a warning: the sample
-        it told of counts as not done.
+        A damaged line in the middle of a file is passed over with a warning, and so is one of a
+        sample whose id is no safe name: the sample counts as not done.
 
         Raises:
             StoreError: a file can't be read.
@@ -77,7 +78,11 @@ class Journal:
                 raise StoreError(f"{path} can't be read: {error.strerror}.") from error
             for number, line in enumerate(lines, start=1):
                 row = _parsed(line)
-                if row is None or any(key not in row for key in self._needed):
+                if (
+                    row is None
+                    or any(key not in row for key in self._needed)
+                    or not is_safe(row.get("sample", "none"))
+                ):
                     _warn(path, number)
                 else:
                     yield row

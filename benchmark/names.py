@@ -29,7 +29,7 @@ def safe_names(originals: Iterable[str]) -> dict[str, str]:
         starting with a letter, a digit or `_`, at most 120 bytes, unique even without case.
     """
     names = list(originals)
-    kept = {name for name in names if _is_safe(name)}
+    kept = {name for name in names if is_safe(name)}
     while True:
         safe = {name: name if name in kept else hashed_name(name) for name in names}
         taken = Counter(name.casefold() for name in safe.values())
@@ -44,12 +44,19 @@ def safe_name(original: str) -> str:
     return safe_names([original])[original]
 
 
-def _is_safe(name: str) -> bool:
+def is_safe(name: object, longest: int = MAX_BYTES) -> bool:
+    """Whether a name may become a file's on any system, as every result of `safe_names` may.
+
+    Args:
+        name: what a file of a stranger calls a sample, a run, a card.
+        longest: bytes that it may have.
+    """
     return (
-        re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", name) is not None
+        isinstance(name, str)
+        and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", name) is not None
         and ".." not in name
         and not name.endswith(".")
-        and len(name) <= MAX_BYTES
+        and len(name) <= longest
         and not _RESERVED.match(name)
     )
 

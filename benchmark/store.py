@@ -32,7 +32,7 @@ from benchmark.claim import Claim
 from benchmark.console import note
 from benchmark.digest import array_digest
 from benchmark.errors import StoreError
-from benchmark.files import disk_errors, sweep_temporaries, write_whole
+from benchmark.files import disk_errors, path_of_id, sweep_temporaries, write_whole
 from benchmark.identity import DESCRIBED, read_stored
 from benchmark.journal import Journal
 from benchmark.names import safe_name
@@ -60,7 +60,7 @@ class RunStore:
         """The folder of a run: `<label>-<short id>`, under whatever label it was begun."""
         short = run_id[:SHORT]
         existing = sorted(runs.glob(f"*-{short}"))
-        return cls(existing[0] if existing else runs / f"{safe_name(label)}-{short}")
+        return cls(existing[0] if existing else path_of_id(runs, f"{safe_name(label)}-{short}"))
 
     @classmethod
     def all(cls, runs: Path) -> list[RunStore]:
@@ -111,7 +111,7 @@ class RunStore:
         Raises:
             StoreError: it is missing, unreadable, or not the one that was recorded.
         """
-        path = self.path / "predictions" / f"{record.sample}.tif"
+        path = path_of_id(self.path / "predictions", record.sample, ".tif")
         try:
             labels: Labels = tifffile.imread(path)
         except Exception as error:  # a damaged TIFF raises whatever its decoder happens to
@@ -152,7 +152,7 @@ class RunStore:
         current = {sample: record.prediction for sample, record in known.items()}
         return latest(
             row
-            for row in Journal(self.path / kind / key, NEEDED[kind]).rows()
+            for row in Journal(path_of_id(self.path / kind, key), NEEDED[kind]).rows()
             if current.get(row["sample"]) == row["prediction"]
         )
 
@@ -254,7 +254,7 @@ class RunWriter:
                 # Killed between the next two steps, the old record would vouch for a new file.
                 withdrawn = Record(record.sample, "error", record.attempt, error=_WITHDRAWN)
                 self._store._records.append(self._name, asdict(withdrawn))
-            path = self._store.path / "predictions" / f"{record.sample}.tif"
+            path = path_of_id(self._store.path / "predictions", record.sample, ".tif")
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
 
@@ -273,13 +273,13 @@ class RunWriter:
             StoreError: as `append`.
         """
         self._still_mine()
-        folder = self._store.path / "scores" / key
+        folder = path_of_id(self._store.path / "scores", key)
         if not (folder / "basis.json").exists():
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
-        objects = Journal(self._store.path / "objects" / key)
+        objects = Journal(path_of_id(self._store.path / "objects", key))
         objects.append(self._name, *(line for _, line in scored))
         Journal(folder).append(self._name, *(row for row, _ in scored))
 

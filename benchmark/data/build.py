@@ -20,7 +20,7 @@ from benchmark.data.transforms import apply
 from benchmark.data.workers import WORTH_WORKERS, Workers
 from benchmark.digest import array_digest
 from benchmark.errors import DataError, StoreError
-from benchmark.files import disk_errors, sync_folder, write_synced
+from benchmark.files import disk_errors, path_of_id, sync_folder, write_synced
 from benchmark.names import safe_name, safe_names
 from benchmark.owned import beside
 from benchmark.tiff import tiff_bytes
@@ -189,7 +189,7 @@ def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
 
 def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
     for kind, array in (("images", image), ("labels", labels)):
-        write_synced(folder / kind / f"{sample}.tif", tiff_bytes(array))
+        write_synced(path_of_id(folder / kind, sample, ".tif"), tiff_bytes(array))
     return Entry(
         id=sample,
         original=raw.name,

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.console import Steps, note
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import disk_errors, write_whole
+from benchmark.files import disk_errors, path_of_id, write_whole
 from benchmark.owned import replaced
 from benchmark.report import escape
 from benchmark.report.overlays import overlay_each
@@ -129,7 +129,7 @@ def _draw_overlays(
                 f"{called}, mSA {row[called[0]]:.3f}": store.prediction(records[called][name])
                 for called, store in stores.items()
             }
-            path = folder / "overlays" / f"{names[name]}.png"
+            path = path_of_id(folder / "overlays", names[name], ".png")
             overlay_each(sample.image, sample.labels, predictions, title, path)
         except (BenchmarkError, KeyError) as error:
             note(f"no overlay of '{name}': {error}")

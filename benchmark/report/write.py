@@ -11,8 +11,9 @@ import pandas as pd
 from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import disk_errors, write_whole
+from benchmark.files import disk_errors, path_of_id, write_whole
 from benchmark.lease import Lease
+from benchmark.names import safe_name
 from benchmark.owned import replaced
 from benchmark.report import figures, overlays, render, tables
 from benchmark.report.compose import SUMMARY, Report
@@ -71,7 +72,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
         with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
             for table in report.tables:
                 for suffix, written in render.FORMATS.items():
-                    path = place / "tables" / f"{table.name}.{suffix}"
+                    path = path_of_id(place / "tables", table.name, f".{suffix}")
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
@@ -137,5 +138,5 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             f"{result.method} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
             f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
         )
-        path = folder / f"{result.path.name}_{kind}_{sample_id}.png"
+        path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
         overlays.overlay(sample.image, sample.labels, predicted, title, path)

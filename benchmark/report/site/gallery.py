@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from benchmark.console import Steps
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import write_synced
+from benchmark.files import path_of_id, write_synced
 from benchmark.match import match
 from benchmark.names import safe_names
 from benchmark.record import Record
@@ -138,12 +138,12 @@ def build_gallery(
             gallery.notes.append(f"'{name}' can't be shown: its image is missing or was changed.")
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        size = _write_image(sample, folder / f"{stems[name]}.png")
+        size = _write_image(sample, path_of_id(folder, stems[name], ".png"))
         layers = [_layer(sample, store, records.get(name), size["down"]) for store, records in runs]
         missing |= {place for place, layer in enumerate(layers) if layer is None}
         truth = outlines(sample.labels, size["down"])
         told = {"id": name, "true": truth, "layers": layers}
-        write_synced(folder / f"{stems[name]}.js", script("outlines.take", told))
+        write_synced(path_of_id(folder, stems[name], ".js"), script("outlines.take", told))
         about: dict[str, Any] = {
             "id": name,
             "original": entries[name].original,
