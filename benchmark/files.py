@@ -24,8 +24,8 @@ _FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host
 def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
     """The path of what is stored under an id: a file, or a folder, directly in `folder`.
 
-    Ids of samples, runs and cards are read from files that may come from anybody. Every path that is
-    made of one is made here.
+    Ids of samples, runs and cards are read from files that may come from anybody. Every path that
+    is made of one is made here.
 
     Args:
         folder: where it lies.

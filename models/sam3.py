@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,28 +31,31 @@ class Sam3:
         device: `cuda`, `mps` (never tried here) or `cpu`.
         prompt: what to look for; of several, the masks come in the order of the prompts.
         threshold: confidence from which a mask counts.
-        mask_threshold: probability from 0 to 1 above which a pixel belongs to a mask.
+        mask_threshold: probability, 0 to 1, above which a pixel belongs to a mask.
         mask_order: what is seen where masks overlap: with `returned` the later one, as the
             study painted them; with `score` the more confident one (painted from the lowest
             score to the highest; of equals, the later).
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
-        ValueError: no prompt, an unknown order, or a `mask_threshold` that is no probability.
+        ValueError: no prompt, an unknown order, or a mask threshold that is no probability.
 
-    The study used Meta's own package. This is transformers' port of the model, with the masks
-    made as Meta's processor makes them: the mask logits are interpolated to the image's size
-    (bilinear, align_corners=False), and the sigmoid is taken afterwards. transformers'
-    `post_process_instance_segmentation` takes the sigmoid first. Scores and order are compared
-    with transformers, masks with a statement of Meta's order, on small random weights of the
-    real architecture. Not compared with Meta's package itself: the weights are gated, and the
-    package runs on CUDA alone. Precision is float32, without autocast.
+    The study used Meta's own package; here, transformers' port of the network stands in for it.
+    Masks are made as Meta's processor makes them: the logits are interpolated to the image's
+    size, then compared with the threshold. The port's own processor takes the sigmoid first,
+    which moves the borders. Which masks are kept, their scores and their order are the same
+    in both.
 
-    Source: `transformers.Sam3Model`; the scores of its processor's
-    `post_process_instance_segmentation`; the masks of `sam3.model.sam3_image_processor`.
+    Checked, on small random weights: scores and order against transformers, masks against the
+    steps of Meta's source code. Not checked: that network and masks equal those of Meta's
+    package when it runs, as the weights are gated and the package runs on CUDA only. Precision
+    is float32, without autocast.
+
+    Source: `transformers.Sam3Model`; `Sam3Processor._forward_grounding` of
+    https://github.com/facebookresearch/sam3.
     """
 
-    version: ClassVar[int] = 2  # 2: logits, not probabilities, are interpolated
+    version: ClassVar[int] = 2  # 1: probabilities were interpolated, not logits
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
@@ -78,7 +82,8 @@ class Sam3:
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
         self.stage_memory = self._session.stage_memory
-        self._threshold, self._mask_threshold = threshold, mask_threshold
+        self._threshold = threshold
+        self._mask_logit = _logit(mask_threshold)
         self._mask_order = mask_order
         with self._session.loading():
             self._model, self._processor = _load(weights)
@@ -118,24 +123,29 @@ class Sam3:
                 return paint((mask for _, mask in found), shape)
 
     def _masks(self, output: Any, shape: tuple[int, int]) -> Iterator[tuple[float, Mask]]:
-        """Score and mask of each object in one image, in the order that the model has them."""
-        import torch
+        """Score and mask of each kept object of one image, in the order the model returns them."""
+        from torch.nn.functional import interpolate
 
         scores = output.pred_logits[0].sigmoid()
         if output.presence_logits is not None:
             scores = scores * output.presence_logits[0].sigmoid()
         kept = scores > self._threshold
-        cutoff = torch.logit(torch.tensor(self._mask_threshold, dtype=torch.float64)).item()
-        for some_scores, logits in zip(
-            scores[kept].split(_AT_ONCE), output.pred_masks[0][kept].split(_AT_ONCE), strict=True
-        ):
-            if not len(logits):  # `split` gives one empty part where nothing was kept
-                return
-            at_image_size = torch.nn.functional.interpolate(
-                logits[None], size=shape, mode="bilinear", align_corners=False
-            )[0]
-            masks = (at_image_size > cutoff).cpu().numpy()
-            yield from zip(some_scores.tolist(), masks, strict=True)
+        scores, logits = scores[kept].tolist(), output.pred_masks[0][kept]
+        for start in range(0, len(scores), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            # The logits, not their sigmoid: the two orders give different borders.
+            [resized] = interpolate(
+                logits[None, part], size=shape, mode="bilinear", align_corners=False
+            )
+            masks = (resized > self._mask_logit).cpu().numpy()
+            yield from zip(scores[part], masks, strict=True)
+
+
+def _logit(probability: float) -> float:
+    """The logit whose sigmoid is `probability`; infinite at 0 and 1."""
+    if probability in (0, 1):
+        return math.inf if probability else -math.inf
+    return math.log(probability / (1 - probability))
 
 
 def _load(weights: Weights) -> tuple[Any, Any]:

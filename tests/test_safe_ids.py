@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 
 import pytest
 from helpers import runs
@@ -97,7 +96,7 @@ def test_a_prediction_of_such_a_sample_is_neither_read_nor_written(unsafe, tmp_p
     store = RunStore(tmp_path / "run")
     with pytest.raises(StoreError, match="id"):
         store.prediction(Record(unsafe, "done", 1, prediction="digest"))
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_of_scores_and_a_writer_are_such_names(unsafe, tmp_path):

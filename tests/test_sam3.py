@@ -1,4 +1,4 @@
-"""SAM 3: equal to its library called directly."""
+"""SAM 3: scores and order as transformers gives them, masks as Meta's processor cuts them."""
 
 import inspect
 
@@ -15,70 +15,53 @@ from helpers.small_sam3 import model as model
 from PIL import Image
 
 from models.common.images import to_rgb8
-from models.sam3 import Sam3, _renamed
+from models.sam3 import _AT_ONCE, Sam3, _renamed
 
 
-def directly(folder, image, prompt, threshold=0.5, mask_threshold=0.5):
-    """Scores as transformers gives them, in its order; masks in the order of Meta's processor.
+def processor_of(folder):
+    from transformers import Sam3Processor
 
-    Of each kept query: interpolate the logits to the image's size, then sigmoid, then compare.
-    """
-    from transformers import Sam3Model, Sam3Processor
+    return Sam3Processor.from_pretrained(folder)
+
+
+def raw(folder, image, prompt):
+    """What the library's network returns when it is called as its own example calls it."""
+    from transformers import Sam3Model
 
     network = Sam3Model.from_pretrained(folder).eval()
-    processor = Sam3Processor.from_pretrained(folder)
-    inputs = processor(images=Image.fromarray(to_rgb8(image)), text=prompt, return_tensors="pt")
-    sizes = inputs.pop("original_sizes").tolist()
+    picture = Image.fromarray(to_rgb8(image))
+    inputs = processor_of(folder)(images=picture, text=prompt, return_tensors="pt")
+    inputs.pop("original_sizes")
     with torch.no_grad():
-        outputs = network(**inputs)
-    [found] = processor.post_process_instance_segmentation(
-        outputs, threshold=threshold, mask_threshold=mask_threshold, target_sizes=sizes
+        return network(**inputs)
+
+
+def by_transformers(folder, outputs, shape, **thresholds):
+    """Scores and masks as transformers makes them: the sigmoid, then the interpolation."""
+    [found] = processor_of(folder).post_process_instance_segmentation(
+        outputs, target_sizes=[shape], **thresholds
     )
-    scores = outputs.pred_logits[0].sigmoid() * outputs.presence_logits[0].sigmoid()
-    kept = [query for query in range(len(scores)) if scores[query] > threshold]
-    assert torch.equal(scores[kept], found["scores"])
-    masks = []
-    for query in kept:
-        logits = outputs.pred_masks[0, query][None, None]
-        resized = torch.nn.functional.interpolate(
-            logits, size=tuple(sizes[0]), mode="bilinear", align_corners=False
-        )
-        masks.append((resized[0, 0].sigmoid() > mask_threshold).numpy())
-    return found["scores"].numpy(), np.array(masks)
+    return found["scores"].numpy(), found["masks"].numpy() > 0
 
 
-def test_logits_are_interpolated_before_the_sigmoid(folder):
-    """On steep logits the two orders differ, so that the parity test can tell them apart."""
-    model = build(folder)
-    with torch.no_grad():
-        for name, value in model._model.mask_decoder.named_parameters():
-            if name.startswith("instance_projection"):
-                value *= 30
-    with torch.no_grad():
-        pixels = model._processor(images=Image.fromarray(to_rgb8(GREY)), return_tensors="pt")
-        outputs = model._model(pixel_values=pixels["pixel_values"], **model._texts[0])
-    shape = GREY.shape[:2]
-    [sigmoid_first] = model._processor.post_process_instance_segmentation(
-        outputs, threshold=UNSURE, target_sizes=[shape]
-    )
-    ours = [mask for _, mask in model._masks(outputs, shape)]
-    [logits] = torch.nn.functional.interpolate(
-        outputs.pred_masks, size=shape, mode="bilinear", align_corners=False
-    )
-    assert len(ours) == len(logits) == 20
-    assert np.array_equal(ours, (logits.sigmoid() > 0.5).numpy())
-    assert not np.array_equal(ours, sigmoid_first["masks"].numpy() > 0)
+def by_meta(outputs, shape, threshold=0.5, mask_threshold=0.5):
+    """Scores and masks in the order of Meta's processor: the interpolation, then the sigmoid."""
+    found = []
+    for score, logits in zip(outputs.pred_logits[0], outputs.pred_masks[0], strict=True):
+        score = score.sigmoid()
+        if outputs.presence_logits is not None:
+            score = score * outputs.presence_logits[0, 0].sigmoid()
+        if score > threshold:
+            large = torch.nn.functional.interpolate(
+                logits[None, None], shape, mode="bilinear", align_corners=False
+            )
+            found.append((score.item(), (large.sigmoid() > mask_threshold)[0, 0].numpy()))
+    return [score for score, _ in found], [mask for _, mask in found]
 
 
-@pytest.mark.parametrize(("mask_threshold", "share"), [(0.0, 1.0), (1.0, 0.0)])
-def test_the_ends_of_the_mask_threshold(mask_threshold, share, folder):
-    labels = build(folder, mask_threshold=mask_threshold).predict(GREY)
-    assert (labels > 0).mean() == share
-
-
-def test_a_mask_threshold_that_is_no_probability_is_refused(folder):
-    with pytest.raises(ValueError, match="mask_threshold"):
-        build(folder, mask_threshold=1.5)
+def directly(folder, image, prompt, **thresholds):
+    scores, masks = by_meta(raw(folder, image, prompt), image.shape[:2], **thresholds)
+    return np.array(scores), np.array(masks)
 
 
 def painted(masks, shape):
@@ -91,13 +74,63 @@ def painted(masks, shape):
 
 @pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])
 @pytest.mark.parametrize("thresholds", [(UNSURE, 0.5), (0.24, 0.51)])
-def test_equal_to_upstream(image, thresholds, folder):
+def test_labels_are_those_of_metas_order(image, thresholds, folder):
     named = dict(zip(("threshold", "mask_threshold"), thresholds, strict=True))
     labels = build(folder, **named).predict(image)
     _, masks = directly(folder, image, "cell", **named)
     wanted = painted(masks, image.shape[:2])
     assert len(np.unique(wanted)) > 3, "nothing but background would be equal too easily"
     assert np.array_equal(labels, wanted)
+
+
+def stand_in(count, steepness=8.0, presence=True):
+    """Outputs of a network that is sure of its masks, where the random one never is."""
+    from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
+
+    random = torch.Generator().manual_seed(count)
+    return Sam3ImageSegmentationOutput(
+        pred_logits=torch.randn((1, count), generator=random),
+        pred_boxes=torch.rand((1, count, 4), generator=random),
+        pred_masks=steepness * torch.randn((1, count, 24, 24), generator=random),
+        presence_logits=torch.full((1, 1), 1.5) if presence else None,
+    )
+
+
+# Enlarged, of other proportions, reduced, and one pixel high.
+@pytest.mark.parametrize("shape", [(60, 60), (31, 97), (13, 9), (1, 40)])
+@pytest.mark.parametrize("mask_threshold", [0.2, 0.5, 0.9])
+def test_scores_and_order_are_transformers_and_masks_are_metas(shape, mask_threshold, folder):
+    named = {"threshold": 0.4, "mask_threshold": mask_threshold}
+    outputs = stand_in(70)
+    found = list(build(folder, **named)._masks(outputs, shape))
+    scores, masks = [score for score, _ in found], np.array([mask for _, mask in found])
+    theirs, cut_otherwise = by_transformers(folder, outputs, shape, **named)
+    assert scores == theirs.tolist() and len(set(scores)) == len(scores) > 2 * _AT_ONCE
+    assert np.array_equal(masks, by_meta(outputs, shape, **named)[1])
+    assert not np.array_equal(masks, cut_otherwise), "the two orders can't be told apart here"
+
+
+@pytest.mark.parametrize("count", [1, _AT_ONCE - 1, _AT_ONCE, _AT_ONCE + 1])
+@pytest.mark.parametrize("presence", [True, False])
+def test_any_number_of_masks_with_or_without_a_presence(count, presence, folder):
+    outputs = stand_in(count, presence=presence)
+    found = list(build(folder, threshold=0.0)._masks(outputs, (30, 20)))
+    theirs, _ = by_transformers(folder, outputs, (30, 20), threshold=0.0)
+    assert [score for score, _ in found] == theirs.tolist() and len(found) == count
+    assert np.array_equal([mask for _, mask in found], by_meta(outputs, (30, 20), 0.0)[1])
+
+
+@pytest.mark.parametrize(("mask_threshold", "all_of_it"), [(0, True), (0.0, True), (1, False)])
+def test_the_ends_of_the_mask_threshold_take_every_pixel_or_none(mask_threshold, all_of_it, folder):
+    found = list(build(folder, mask_threshold=mask_threshold)._masks(stand_in(5), (30, 20)))
+    masks = [mask for _, mask in found]
+    assert masks and all(mask.all() if all_of_it else not mask.any() for mask in masks)
+
+
+@pytest.mark.parametrize("mask_threshold", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_mask_threshold_that_is_no_probability_is_refused(mask_threshold, folder):
+    with pytest.raises(ValueError, match="mask_threshold is"):
+        build(folder, mask_threshold=mask_threshold)
 
 
 @pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])

@@ -11,6 +11,7 @@ from rich.text import Text
 from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
+from benchmark.files import path_of_id
 from benchmark.job import Job
 from benchmark.report.claims import (
     STUDY_PROTOCOL,
@@ -50,7 +51,7 @@ def perform(job: Job) -> int:
     for line in [*told, *_excluded(found, _LISTED)]:
         say(line)
     folder = Path(job.settings.results) / "reports" / "compare"
-    folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
+    folder = path_of_id(folder, f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}")
     every = [*told, *_excluded(found, len(found.exclusions))]
     with writing_reports(job.settings):
         write_comparison(a, b, pairs, found, every, folder)

@@ -113,9 +113,9 @@ class Manifest:
                 raise ValueError("it was changed or cut off")
             lines = [json.loads(line) for line in content.splitlines()]
             samples = [line["sample"] for line in lines if "sample" in line]
-            unsafe = next((row["id"] for row in samples if not is_safe(row["id"])), None)
-            if unsafe is not None:
-                raise ValueError(f"{ascii(unsafe)[:80]} is unsafe as the name of a file")
+            unsafe = [row["id"] for row in samples if not is_safe(row["id"])]
+            if unsafe:
+                raise ValueError(f"{ascii(unsafe[0])[:80]} is unsafe as the name of a file")
             return Manifest(
                 [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],

@@ -101,7 +101,12 @@ class TorchEmSource:
 
     @property
     def _folder(self) -> Path:
-        return (Path(self.root).expanduser().absolute() if self.root else cache()) / self.folder
+        inside = Path(self.folder)
+        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
+            raise UsageError(
+                f"data.source.folder is '{self.folder}'; it must be a folder below data.root."
+            )
+        return (Path(self.root).expanduser().absolute() if self.root else cache()) / inside
 
     def _part(self, part: str) -> list[Raw]:
         rules = self.splits[part]
