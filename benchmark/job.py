@@ -16,19 +16,19 @@ from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
 from benchmark.errors import ModelError, SkippedError, UsageError
-from benchmark.identity import comparable, describe_data, run_id, run_identity
-from benchmark.names import safe_name
-from benchmark.protocol import Protocol
 from benchmark.readiness import (
     choose_weights,
     fetch_weights,
-    library_obstacle,
+    missing_libraries,
     weights_of_modality,
 )
-from benchmark.scoring import score_basis, score_key
+from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Settings, bytes_of
-from benchmark.shard import Shard
-from benchmark.store import RunStore
+from benchmark.store.identity import comparable, describe_data, run_id, run_identity
+from benchmark.store.names import safe_name
+from benchmark.store.shard import Shard
+from benchmark.store.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
 Build = Callable[..., Any]
@@ -122,7 +122,7 @@ class Job:
             SkippedError: its library or its weights are missing; with what to do.
         """
         bytes_of(self.settings.cache)  # a slip is told of before anything is done
-        missing = library_obstacle(self.adapter)
+        missing = missing_libraries(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
         choice = self.weights_choice
@@ -218,7 +218,7 @@ class Job:
         Without the model's library only a run made in another environment can be meant: one
         that differs in nothing but what this environment can't know.
         """
-        if library_obstacle(self.adapter):
+        if missing_libraries(self.adapter):
             besides = ("libraries", "device")
             for store, described in RunStore.readable(self.runs):
                 stored = described["identity"]

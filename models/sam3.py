@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark.digest import array_digest
 from benchmark.errors import ModelError
+from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
 from models.common.masks import Mask, paint

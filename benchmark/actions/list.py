@@ -13,15 +13,15 @@ from rich.text import Text
 
 from benchmark.adapter import find_class
 from benchmark.choices import choices, config_folders, file_of
+from benchmark.cli.explain import YAMLError, explain
 from benchmark.console import complain, note, out, printable
-from benchmark.data.torch_em import cache
+from benchmark.data.sources.torch_em import cache
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.job import Job
-from benchmark.provenance import library_versions
-from benchmark.readiness import choose_weights, library_obstacle
+from benchmark.readiness import choose_weights, missing_libraries
 from benchmark.settings import MISSING, Settings
+from benchmark.store.provenance import library_versions
 from benchmark.types import WeightsAbout
-from benchmark.usage import YAMLError, explain
 
 
 def perform(job: Job) -> int:
@@ -37,7 +37,7 @@ def perform(job: Job) -> int:
             wanting.append(f"{name}: {error}")
             _row(models, name, told, "can't be found")
             continue
-        missing = library_obstacle(adapter)
+        missing = missing_libraries(adapter)
         library = "missing" if missing else _installed(adapter)
         states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
         licences = [f"{w.licence}" for w in weights]

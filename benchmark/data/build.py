@@ -15,16 +15,16 @@ import numpy as np
 
 from benchmark.data.geometry import Step
 from benchmark.data.prepared import Entry, LeftOut, Manifest
-from benchmark.data.source import Raw, some
+from benchmark.data.sources.base import Raw, some
 from benchmark.data.transforms import apply
-from benchmark.data.workers import WORTH_WORKERS, Workers
-from benchmark.digest import array_digest
 from benchmark.errors import DataError, StoreError
-from benchmark.files import disk_errors, path_of_id, sync_folder, write_synced
-from benchmark.names import safe_name, safe_names
-from benchmark.owned import beside
-from benchmark.tiff import tiff_bytes
+from benchmark.store.digest import array_digest
+from benchmark.store.files import disk_errors, path_of_id, sync_folder, write_synced
+from benchmark.store.names import safe_name, safe_names
+from benchmark.store.owned import beside
+from benchmark.store.tiff import tiff_bytes
 from benchmark.types import Image, Labels
+from benchmark.workers import WORTH_WORKERS, Workers
 
 CHUNK, SLICES = 16, 64
 """Files, or slices of a volume, that a worker gets at a time."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.read import read_image, read_labels
-from benchmark.digest import array_digest, json_digest
+from benchmark.data.formats.images import read_image, read_labels
 from benchmark.errors import DataError
-from benchmark.files import disk_errors, path_of_id
-from benchmark.names import is_safe
+from benchmark.store.digest import array_digest, json_digest
+from benchmark.store.files import disk_errors, path_of_id
+from benchmark.store.names import is_safe
 from benchmark.types import Image, Labels, Sample
 
 MANIFEST = "manifest.jsonl"

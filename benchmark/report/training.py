@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.choices import CHECKOUT
-from benchmark.files import path_of_id
-from benchmark.names import is_safe
+from benchmark.store.files import path_of_id
+from benchmark.store.names import is_safe
 
 CARDS = CHECKOUT / "models" / "weights" / "cards"
 

@@ -11,20 +11,21 @@ import pandas as pd
 from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import disk_errors, path_of_id, write_whole
-from benchmark.lease import Lease
-from benchmark.names import safe_name
-from benchmark.owned import replaced
-from benchmark.report import figures, overlays, render, tables
-from benchmark.report.compose import SUMMARY, Report
+from benchmark.report import figures, pictures
+from benchmark.report.assemble import SUMMARY, Report
 from benchmark.report.results import RunResult
+from benchmark.report.tables import formats, run_summary
 from benchmark.settings import Settings
-from benchmark.store import RunStore
+from benchmark.store.files import disk_errors, path_of_id, write_whole
+from benchmark.store.lease import Lease
+from benchmark.store.names import safe_name
+from benchmark.store.owned import replaced
+from benchmark.store.store import RunStore
 
 TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
-    "table.csv": tables.csv,
-    "table.md": tables.markdown,
-    "table.tex": tables.latex,
+    "table.csv": run_summary.csv,
+    "table.md": run_summary.markdown,
+    "table.tex": run_summary.latex,
 }
 _STUDY = (("site/", "site/assets/site.css"), ("", "tables/*.tex"))
 _RUN = (("", "table.tex"),)
@@ -33,13 +34,13 @@ _EACH = 2  # overlays of the worst and of the best samples, per run
 
 def show(results: Sequence[RunResult]) -> None:
     """Print the table."""
-    out.print(tables.console(tables.summary(results)))
+    out.print(run_summary.console(run_summary.summary(results)))
 
 
 def show_report(report: Report) -> None:
     """Print the main tables."""
     for table in report.main:
-        out.print(render.console(table))
+        out.print(formats.console(table))
         out.print()
 
 
@@ -71,7 +72,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
             _write_summary(report.results, place)
         with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
             for table in report.tables:
-                for suffix, written in render.FORMATS.items():
+                for suffix, written in formats.FORMATS.items():
                     path = path_of_id(place / "tables", table.name, f".{suffix}")
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
@@ -108,7 +109,7 @@ def write_report(results: Sequence[RunResult], folder: Path) -> Path:
 
 def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
     """The summary's files; its frame."""
-    frame = tables.summary(results)
+    frame = run_summary.summary(results)
     for name, written in TABLES.items():
         write_whole(folder / name, written(frame).encode())
     return frame
@@ -126,7 +127,7 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
     entries = {entry.id: entry for entry in data.entries}
     records = store.records()
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sample_id in overlays.pick(result, _EACH):
+    for kind, sample_id in pictures.worst_and_best(result, _EACH):
         try:
             sample = data.read(entries[sample_id])
             predicted = store.prediction(records[sample_id])
@@ -139,4 +140,4 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
         )
         path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
-        overlays.overlay(sample.image, sample.labels, predicted, title, path)
+        pictures.overlay(sample.image, sample.labels, predicted, title, path)

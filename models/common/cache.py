@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.beside import Behind
+from benchmark.background import BackgroundWorker
 from benchmark.console import note
 from benchmark.errors import StoreError
-from benchmark.files import temporary_name
-from benchmark.owned import beside, is_marked, mark
+from benchmark.store.files import temporary_name
+from benchmark.store.owned import beside, is_marked, mark
 
 PLACE = "BENCHMARK_CACHE"
 """Environment variable: the folder that holds the cache's own; else one in the user's cache."""
@@ -69,7 +69,7 @@ class Cache:
 
     def __init__(self, place: Path, size: int) -> None:
         self.folder, self.size = place / OWN, size
-        self._behind: Behind[None] = Behind(_WAITING)
+        self._behind: BackgroundWorker[None] = BackgroundWorker(_WAITING)
         self._unseen = float("inf")  # bytes written since the last look
 
     def get(self, key: str) -> Entry | None:

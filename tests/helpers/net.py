@@ -74,12 +74,12 @@ def identities(folder: Path) -> dict[str, dict[str, Any]]:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from benchmark import launcher
-    from benchmark.compose import make_job
-    from benchmark.identity import run_id
+    from benchmark.cli import plugin
+    from benchmark.cli.compose import make_job
     from benchmark.settings import Settings
+    from benchmark.store.identity import run_id
 
-    launcher.register()
+    plugin.register()
     ConfigStore.instance().store(name="settings", node=Settings)
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
     GlobalHydra.instance().clear()
@@ -136,14 +136,14 @@ def run_of(model: str, folder: Path) -> Path:
 
 def labels_of(run: Path) -> dict[str, str]:
     """The digest of each sample's stored prediction."""
-    from benchmark.store import RunStore
+    from benchmark.store.store import RunStore
 
     return {sample: str(row.prediction) for sample, row in RunStore(run).records().items()}
 
 
 def scores_of(run: Path) -> dict[str, Any]:
     """Every number of each sample under each stored basis, by the protocol's switches."""
-    from benchmark.store import RunStore
+    from benchmark.store.store import RunStore
 
     store = RunStore(run)
     return {

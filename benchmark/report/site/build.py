@@ -11,11 +11,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.console import Steps
-from benchmark.files import disk_errors, write_synced
-from benchmark.names import safe_names
-from benchmark.owned import replaced
+from benchmark.paper.card import study_card
 from benchmark.report import escape
-from benchmark.report.cells import MODALITIES
+from benchmark.report.frame import MODALITIES
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import (
     data_card,
@@ -27,7 +25,9 @@ from benchmark.report.site.data import (
     spread,
 )
 from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
-from benchmark.report.study_card import study_card
+from benchmark.store.files import disk_errors, write_synced
+from benchmark.store.names import safe_names
+from benchmark.store.owned import replaced
 
 _SITE = (("", "assets/site.css"),)
 _PLOTTING = "plotly.min.js"
@@ -39,7 +39,7 @@ def write_site(
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
     Args:
-        cells: every number to be shown; see `benchmark.report.cells`.
+        cells: every number to be shown; see `benchmark.report.frame`.
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.

@@ -1,0 +1,55 @@
+"""The command that a run's page tells makes the same run."""
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from benchmark.report.site.data import command
+from benchmark.store.store import RunStore
+
+
+def test_the_command_makes_the_same_run(tmp_path):
+    """By the command line, in a process of its own."""
+    words = ["data=nuclei_demo", "model=otsu", "model.sigma=2", "seed=3"]
+    places = [f"results={tmp_path / 'one'}", f"datasets={tmp_path / 'datasets'}"]
+    run = [sys.executable, "-m", "benchmark"]
+    subprocess.run([*run, *words, "limit=1", *places], check=False, capture_output=True)
+    (store,) = RunStore.all(tmp_path / "one" / "runs")
+    told = command(store.describe(), "paper")
+    again = [f"results={tmp_path / 'two'}", places[1], "limit=1"]
+    done = subprocess.run(
+        [sys.executable, *shlex.split(told)[1:], *again],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    (second,) = RunStore.all(tmp_path / "two" / "runs")
+    assert second.describe()["run_id"] == store.describe()["run_id"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data_card", "words"),
+    [
+        ({"loader": "torch_em.x", "root": "/secret"}, ["data=d"]),
+        (
+            {"images": "my cells/*.tif", "labels": "it's/*.tif", "group": "^(a+)", "root": None},
+            ["data=folder", "data.name=d", "data.images='my cells/*.tif'",
+             r"data.labels='it\'s/*.tif'", "data.group='^(a+)'"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_command_is_quoted_for_shell_and_hydra(data_card, words):
+    described = {
+        "model": "apg (min_size=3, weights=user 1a2b)", "config": "apg", "data": "d",
+        "split": "val", "data_card": data_card, "identity": {"seed": 1, "device": "cuda"},
+        "weights": {"name": "user 1a2b", "mark": "user", "digests": {"model": "sha256:1a2b3c"}},
+    }  # fmt: skip
+    text = command(described, "clean")
+    assert "/secret" not in text
+    assert shlex.split(text) == [
+        "python", "-m", "benchmark", "model=apg", "model.min_size=3",
+        "model.weights=<file with sha256:1a2b3c>", *words, "data.split=val", "protocol=clean",
+        "seed=1", "device=cuda",
+    ]  # fmt: skip
