@@ -71,7 +71,8 @@ def refuse_code(config: DictConfig) -> None:
         if name in SPECIAL and key not in CODE_KEYS:
             raise UsageError(
                 f"{key}{_file(key, name, chosen)} is refused: a class is named by "
-                "model._target_ and data.source._target_ alone. Remove the key, or write the value that it stands for."
+                "model._target_ and data.source._target_ alone. Remove the key, or write the "
+                "value that it stands for."
             )
         allowed = _RESOLVERS.get(key) or _RESOLVERS.get(key.partition(".")[0], _ANYWHERE)
         for resolver in _resolvers(value) if isinstance(value, str) and "${" in value else ():
