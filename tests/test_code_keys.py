@@ -136,7 +136,7 @@ def test_code_and_resolvers_are_refused_anywhere_else(key, value):
         ({"experiment/e.yaml": f"# @package _global_\nmodel: {{foo: {EVIL}}}"},
          ["-m", "+experiment=e", "action=status"], "own/experiment/e.yaml"),
         ({}, [f"+model.foo={EVIL.replace(': ', ':').replace(', ', ',')}"], "model.foo._target_"),
-        ({}, ["++data.citation._target_=benchmark.files.write_synced"], "data.citation._target_"),
+        ({}, ["data.recipe=[{a:{_target_:benchmark.files.write_synced}}]"], "data.recipe.0.a._tar"),
         ({}, ["data.source._target_=benchmark.files.write_synced"], "is not a class"),
         ({}, ["data.source._target_=subprocess.check_output"], "is not a class"),
         ({}, ["data=toiam", "data.loader=shutil.rmtree"], "data.loader is 'shutil.rmtree'"),
@@ -147,7 +147,6 @@ def test_code_and_resolvers_are_refused_anywhere_else(key, value):
 def test_no_command_builds_what_a_yaml_nests(tmp_path, yamls, words, said):
     if not any(word.startswith("model=") for word in words):
         words = ["model=otsu", *words]
-    words = [w.replace("++", "+") for w in words]
     done = benchmark(tmp_path, *words, *([] if "-m" in words else ["limit=1"]), yamls=yamls)
     refused(done, tmp_path, said)
 
