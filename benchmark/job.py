@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.adapter import check_parameters, checked_segmenter, find_class
+from benchmark.adapter import check_parameters, checked_segmenter, find_class, is_ours
 from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
-from benchmark.errors import ModelError, SkippedError, UsageError
+from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
 from benchmark.readiness import (
     choose_weights,
     fetch_weights,
@@ -24,7 +24,7 @@ from benchmark.readiness import (
 )
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
-from benchmark.settings import Settings, bytes_of
+from benchmark.settings import Action, Settings, bytes_of
 from benchmark.store.identity import comparable, describe_data, run_id, run_identity
 from benchmark.store.names import safe_name
 from benchmark.store.shard import Shard
@@ -64,18 +64,43 @@ class Job:
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
         words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in _PLACES]
         if "weights" in parameters:
-            words.append(self.weights.name if self.weights else "no weights")
+            words.append(self._weights_word)
         name = str(self.settings.model["name"])
         return f"{name} ({', '.join(words)})" if words else name
+
+    @property
+    def _weights_word(self) -> str:
+        if self.not_imported:  # no run is called so, as weights are named by the adapter
+            return f"weights={self.settings.model.get('weights')}"
+        return self.weights.name if self.weights else "no weights"
+
+    @cached_property
+    def not_imported(self) -> tuple[str, ...]:
+        """Of the model's and the source's `_target_` those that the action must not import."""
+        if self.settings.action not in (Action.status, Action.list, Action.report):
+            return ()
+        source = self.settings.data.get("source")
+        described = (self.settings.model, source if isinstance(source, Mapping) else {})
+        targets = (str(part["_target_"]) for part in described if "_target_" in part)
+        return tuple(target for target in targets if not is_ours(target))
+
+    def _check_import(self, target: str) -> None:
+        if target in self.not_imported:
+            raise NotImportedError(
+                f"{target} is not imported by action={self.settings.action.name}, which runs no "
+                "code from outside this repository."
+            )
 
     @cached_property
     def adapter(self) -> type:
         """The adapter's class; nothing is instantiated for it.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is none of that name, or the action must not import it.
         """
-        return find_class(str(self.settings.model["_target_"]))
+        target = str(self.settings.model["_target_"])
+        self._check_import(target)
+        return find_class(target)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -153,6 +178,7 @@ class Job:
     @property
     def _data_asked_for(self) -> dict[str, Any]:
         config = self.settings.data
+        self._check_import(str(config["source"]["_target_"]))
         return {
             "name": str(config["name"]),
             "source": self.build(config["source"]),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.adapter import find_class
+from benchmark.adapter import find_class, is_ours
 from benchmark.choices import choices, config_folders, file_of
 from benchmark.cli.explain import YAMLError, explain
 from benchmark.console import complain, note, out, printable
@@ -25,13 +25,21 @@ from benchmark.types import WeightsAbout
 
 
 def perform(job: Job) -> int:
-    """Print a table of models, and one of data sets and protocols; nothing is imported or asked."""
+    """Print a table of models, and one of data sets and protocols; nothing is run.
+
+    The classes of others are not imported.
+    """
     models = _table("model", "what it is", "library", "weights", "licence", "device")
     wanting: list[str] = []
     broken: list[str] = []
     for name, told, content in _entries("model", broken):
+        target = str(content.get("_target_", ""))
+        if target and not is_ours(target):
+            wanting.append(f"{name}: not known, as action=list does not import {target}")
+            _row(models, name, told, "not imported")
+            continue
         try:
-            adapter = find_class(str(content.get("_target_", "")))
+            adapter = find_class(target)
             weights = _weights(adapter, content, job.settings)
         except BenchmarkError as error:
             wanting.append(f"{name}: {error}")

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
+from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import TOP_LEVEL, YAMLError, explain, no_such_key
 from benchmark.errors import UsageError
 from benchmark.job import Job
@@ -58,6 +59,7 @@ def _job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
     expand_places(config)
+    refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
     for part, needed in _NEEDED.items():
         # An action about all runs goes without model and data; the state of a sweep does not.
         if config.action not in ABOUT_ALL_RUNS or part == "protocol" or config[part] != {}:
@@ -66,36 +68,31 @@ def _job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
         _ask_for_missing(config)
     plain = (word.lstrip("+") for word in words)
     variant = tuple(word.partition(".")[2] for word in plain if word.startswith("model."))
+    refuse_leaks(config)
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
+    check_loader(settings.data)
     return Job(settings, variant, build)
 
 
 def build(described: Mapping[str, Any], **objects: Any) -> Any:
     """Make the object that a mapping with a `_target_` describes, of objects and its values.
 
+    The values are passed as they are: what is nested in them stays data.
+
     Raises:
         UsageError: there is no such target, or it does not take these values.
     """
-    target = described["_target_"]
+    target = str(described["_target_"])
+    arguments = {k: v for k, v in described.items() if k != "_target_"} | objects
+    factory = find_class(target)
     try:
-        # Partial, since Hydra would take objects among the arguments for configurations.
-        factory = instantiate({**described, "_partial_": True}, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ImportError):
-            told = " ".join(str(error.__cause__).split())
-            raise UsageError(
-                f"the _target_ {target} can't be imported ({told}). It is the dotted name of a "
-                "class in a module that Python finds (PYTHONPATH)."
-            ) from error
-        raise error.__cause__ or error from None
-    try:
-        inspect.signature(factory.func).bind(**{**factory.keywords, **objects})
+        inspect.signature(factory).bind(**arguments)
     except ValueError:  # not to be had of every foreign class
         pass
     except TypeError as error:
         raise UsageError(f"{target}: {error}.") from error
-    return factory(**objects)
+    return factory(**arguments)
 
 
 class Composer:

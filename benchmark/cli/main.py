@@ -53,7 +53,8 @@ also
   -m ... report=true       in the end, the report of all runs
   +experiment=paper        a sweep from configs/experiment/; with action=status: how far it is
   +launcher=slurm          a sweep as jobs of Slurm; hydra.launcher.partition=... and others
-  --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours
+  --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours; they
+                           are code (_target_ names a class to run): use what you trust
 
 exit status: 0 all that was asked for is done; 1 partial, failed or skipped; 2 usage
 """
@@ -196,6 +197,7 @@ def _run_hydra(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark.cli import plugin
+    from benchmark.cli.code_keys import guard_hydra
     from benchmark.cli.explain import YAMLError, explain
 
     if not CONFIGS.is_dir():
@@ -206,6 +208,7 @@ def _run_hydra(arguments: list[str]) -> int:
     ConfigStore.instance().store(name="settings", node=Settings)
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
     plugin.register()
+    guard_hydra()
     finished: list[int] = []
 
     def task(config: Any) -> None:

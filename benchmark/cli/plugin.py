@@ -26,7 +26,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, flag_override
 
-from benchmark.console import complain
+from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, StoreError
 from benchmark.store.files import disk_errors
 from benchmark.sweeps.process import PROBES, JobOutcome, JobProcess, summarise
@@ -163,6 +163,12 @@ def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Any
         return done
     jobs = [composer.job(words) for words in combinations]
     study = StoredRuns(jobs[0].runs, jobs[0].settings.lease.timeout)
+    foreign = sorted({target for job in jobs for target in job.not_imported})
+    if foreign:
+        note(
+            f"not imported: {', '.join(foreign)}; action=status runs no code from outside this "
+            "repository, and finds those runs by their names"
+        )
     return status.show([study.of_job(job) for job in jobs])
 
 

@@ -97,6 +97,7 @@ def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, An
     Args:
         data: the samples.
         config: the data set's configuration; without its source it is the card of the data.
+            Its root is left out: it may come from the environment.
     """
     return {
         "data": data.name,
@@ -104,8 +105,11 @@ def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, An
         "samples": len(data.entries),
         "prepared": str(data.folder),
         "labels": data.labels_digest(),
-        "data_card": {key: value for key, value in config.items() if key != "source"},
+        "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
     }
+
+
+_NOT_STORED = ("source", "root")
 
 
 def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError, SkippedError
 from benchmark.job import Job
 from benchmark.store.digest import json_digest
@@ -110,32 +111,39 @@ class StoredRuns:
         )
 
     def of_job(self, job: Job) -> RunState:
-        """How far what a job asks for is; on whatever device, where it leaves that open."""
+        """How far what a job asks for is; on whatever device, where it leaves that open.
+
+        The runs of a class that the action must not import are found by their names, their
+        parameters and their images.
+        """
         model, data = job.model_name, str(job.settings.data["name"])
         obstacle = None
         try:
-            job.check_ready()
+            if not job.not_imported:
+                job.check_ready()
         except SkippedError as reason:
             obstacle = str(reason)
         try:
             prepared = job.prepared
         except BenchmarkError:
             prepared = None
+        named = self._by_name.get((model, data, str(job.settings.data["split"])), [])
+        if job.not_imported:
+            named = [store for store in named if _may_be(store, job, prepared)]
         if prepared is None:  # perhaps no more
-            found = self._by_name.get((model, data, str(job.settings.data["split"])), [])
-            states = [self.of_run(store) for store in found]
+            states = [self.of_run(store) for store in named]
             return max(
                 states, key=lambda s: s.done, default=RunState(model, data, obstacle=obstacle)
             )
         try:
-            key = json_digest(comparable(job.identity_on(prepared, ""), DEVICE))
+            found = named if job.not_imported else self._alike(job, prepared)
         except BenchmarkError as error:
             return RunState(model, data, len(job.wanted(prepared)), obstacle=obstacle or str(error))
         wanted = {entry.id for entry in job.wanted(prepared)}
         score_key = job.score_key_on(prepared)
         device = job.settings.device.name
         states = []
-        for store in self._by_identity.get(key, []):
+        for store in found:
             whole = self.of_run(store)
             if device in ("auto", whole.device):
                 records = {k: v for k, v in store.records().items() if k in wanted}
@@ -155,6 +163,21 @@ class StoredRuns:
                 )
         begun = max(states, key=lambda state: state.done, default=None)
         return begun or RunState(model, data, len(wanted), obstacle=obstacle)
+
+    def _alike(self, job: Job, prepared: PreparedData) -> list[RunStore]:
+        """The runs that are what a job asks for, on any device."""
+        key = json_digest(comparable(job.identity_on(prepared, ""), DEVICE))
+        return self._by_identity.get(key, [])
+
+
+def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
+    """Whether a run can be a job's, by all that is known without the adapter's class."""
+    ran, asked = (store.describe() or {})["identity"], job.settings
+    same = ran["target"] == asked.model["_target_"] and ran.get("seed") == asked.seed
+    if prepared is not None:
+        same = same and ran["images"] == prepared.images_digest()
+    wanted = {k: v for k, v in asked.model.items() if k not in ("name", "_target_", "weights")}
+    return same and all(ran["parameters"].get(k, v) == v for k, v in wanted.items())
 
 
 def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[RunState]]:

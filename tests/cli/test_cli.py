@@ -109,7 +109,7 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
         (["errors.max_failures=nan"], "errors.max_failures is nan; give a whole number"),
         (["errors.max_failures=inf"], "errors.max_failures is inf; give a whole number"),
         (["model.sigma=nan"], "model.sigma is nan; it must be a finite number"),
-        (["model._target_=models.otsu.Nope"], "models.otsu.Nope, can't be imported"),
+        (["model._target_=models.otsu.Nope"], "models.otsu.Nope can't be imported"),
         (["device=cuda"], "model 'otsu' runs on cpu, not on cuda"),
         (["data.split=vall"], "data.split is 'vall'; it must be one of: test, val, all"),
         (["data.split=val"], "this data set has no split 'val'; it has: test"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.runs import SAMPLES, command, do, environment, make_job, run
 
+from benchmark.actions.status import show
 from benchmark.store import lease as lease_module
 from benchmark.store.record import Record
 from benchmark.store.shard import WHOLE
@@ -124,14 +125,23 @@ def test_the_status_of_a_sweep_is_one_table_over_its_cells_and_starts_nothing(tm
     for row in (
         r"traced-synthetic-\w{12} +│ traced +│ synthetic │ 4 +│ 3 +│ 0 +│ partial",
         r"│ oracle +│ synthetic │ 4 +│ 0 +│ 0 +│ to do",
-        r"│ homeless +│ synthetic │ 4 +│ 0 +│ 0 +│ skipped",
+        r"│ homeless +│ synthetic │ 4 +│ 0 +│ 0 +│ to do",
     ):
         assert re.search(row, finished.stdout), finished.stdout
-    assert "1 partial, 1 skipped, 1 to do" in finished.stdout
-    assert "remaining: " in finished.stdout and "not counted: 1 runs of oracle" in finished.stdout
-    assert "skipped: 1 of homeless: library missing: no-such-library" in finished.stderr
+    assert "1 partial, 2 to do" in finished.stdout
+    assert "remaining: " in finished.stdout and "not counted: 2 runs of homeless, oracle" in (
+        finished.stdout
+    )
+    assert "not imported: helpers.segmenters.Homeless, helpers.segmenters.Traced" in finished.stderr
     assert trace.read_text() == before
     assert not list(tmp_path.glob("results/sweeps/2*"))
+
+
+def test_what_cant_run_is_shown_with_its_reason(capsys):
+    show([RunState("cellsam", "y", 4, obstacle="library missing: x"), RunState("otsu", "y", 4)])
+    shown = capsys.readouterr()
+    assert "1 skipped, 1 to do" in shown.out
+    assert "skipped: 1 of cellsam: library missing: x" in shown.err
 
 
 @pytest.mark.slow
