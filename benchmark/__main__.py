@@ -1,8 +1,8 @@
 """``python -m benchmark``."""
 
-from benchmark.cli import main
-from benchmark.garbage import leave_to_system
+from benchmark.cli.main import main
+from benchmark.garbage_collection import skip_final_collection
 
 status = main()
-leave_to_system()
+skip_final_collection()
 raise SystemExit(status)

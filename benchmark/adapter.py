@@ -13,7 +13,15 @@ from typing import Any
 from benchmark.errors import BenchmarkError, ModelError, UsageError
 from benchmark.types import Segmenter
 
+OURS = ("models.", "benchmark.data.sources.", "benchmark.data.torch_em.")
+"""Where this repository's own adapters and sources are."""
+
 _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def is_ours(target: str) -> bool:
+    """Whether a `_target_` is of this repository; its module is light, and known to be harmless."""
+    return target.startswith(OURS)
 
 
 def find_class(target: str) -> type:
@@ -27,11 +35,11 @@ def find_class(target: str) -> type:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
-            f"the model's _target_, {target}, can't be imported ({error}). It is the dotted "
-            "name of a class in a module that Python finds (PYTHONPATH)."
+            f"the _target_ {target} can't be imported ({error}). It is the dotted name of a "
+            "class in a module that Python finds (PYTHONPATH)."
         ) from error
     if not isinstance(found, type):
-        raise UsageError(f"the model's _target_, {target}, is not a class.")
+        raise UsageError(f"the _target_ {target} is not a class.")
     return found
 
 

@@ -21,6 +21,10 @@ class UsageError(BenchmarkError):
     exit_status = USAGE
 
 
+class NotImportedError(UsageError):
+    """A class from elsewhere, asked for by an action that imports none."""
+
+
 class DataError(BenchmarkError):
     """Images, labels or a manifest are not what they should be."""
 

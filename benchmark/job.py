@@ -10,25 +10,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.adapter import check_parameters, checked_segmenter, find_class
+from benchmark.adapter import check_parameters, checked_segmenter, find_class, is_ours
 from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.device import choose_device
-from benchmark.errors import ModelError, SkippedError, UsageError
-from benchmark.identity import comparable, describe_data, run_id, run_identity
-from benchmark.names import safe_name
-from benchmark.protocol import Protocol
+from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
 from benchmark.readiness import (
     choose_weights,
     fetch_weights,
-    library_obstacle,
+    missing_libraries,
     weights_of_modality,
 )
-from benchmark.scoring import score_basis, score_key
-from benchmark.settings import Settings, bytes_of
-from benchmark.shard import Shard
-from benchmark.store import RunStore
+from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.score import score_basis, score_key
+from benchmark.settings import Action, Settings, bytes_of
+from benchmark.store.identity import comparable, describe_data, run_id, run_identity
+from benchmark.store.names import safe_name
+from benchmark.store.shard import Shard
+from benchmark.store.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
 Build = Callable[..., Any]
@@ -64,18 +64,43 @@ class Job:
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
         words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in _PLACES]
         if "weights" in parameters:
-            words.append(self.weights.name if self.weights else "no weights")
+            words.append(self._weights_word)
         name = str(self.settings.model["name"])
         return f"{name} ({', '.join(words)})" if words else name
+
+    @property
+    def _weights_word(self) -> str:
+        if self.not_imported:  # no run is called so, as weights are named by the adapter
+            return f"weights={self.settings.model.get('weights')}"
+        return self.weights.name if self.weights else "no weights"
+
+    @cached_property
+    def not_imported(self) -> tuple[str, ...]:
+        """Of the model's and the source's `_target_` those that the action must not import."""
+        if self.settings.action not in (Action.status, Action.list, Action.report):
+            return ()
+        source = self.settings.data.get("source")
+        described = (self.settings.model, source if isinstance(source, Mapping) else {})
+        targets = (str(part["_target_"]) for part in described if "_target_" in part)
+        return tuple(target for target in targets if not is_ours(target))
+
+    def _check_import(self, target: str) -> None:
+        if target in self.not_imported:
+            raise NotImportedError(
+                f"{target} is not imported by action={self.settings.action.name}, which runs no "
+                "code from outside this repository."
+            )
 
     @cached_property
     def adapter(self) -> type:
         """The adapter's class; nothing is instantiated for it.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is none of that name, or the action must not import it.
         """
-        return find_class(str(self.settings.model["_target_"]))
+        target = str(self.settings.model["_target_"])
+        self._check_import(target)
+        return find_class(target)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -122,7 +147,7 @@ class Job:
             SkippedError: its library or its weights are missing; with what to do.
         """
         bytes_of(self.settings.cache)  # a slip is told of before anything is done
-        missing = library_obstacle(self.adapter)
+        missing = missing_libraries(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
         choice = self.weights_choice
@@ -153,6 +178,7 @@ class Job:
     @property
     def _data_asked_for(self) -> dict[str, Any]:
         config = self.settings.data
+        self._check_import(str(config["source"]["_target_"]))
         return {
             "name": str(config["name"]),
             "source": self.build(config["source"]),
@@ -218,7 +244,7 @@ class Job:
         Without the model's library only a run made in another environment can be meant: one
         that differs in nothing but what this environment can't know.
         """
-        if library_obstacle(self.adapter):
+        if missing_libraries(self.adapter):
             besides = ("libraries", "device")
             for store, described in RunStore.readable(self.runs):
                 stored = described["identity"]

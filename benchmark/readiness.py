@@ -9,12 +9,12 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from benchmark.errors import SkippedError, UsageError
-from benchmark.provenance import library_versions
 from benchmark.settings import Settings
+from benchmark.store.provenance import library_versions
 from benchmark.types import Weights, WeightsChoice
 
 
-def library_obstacle(adapter: type) -> str | None:
+def missing_libraries(adapter: type) -> str | None:
     """What is missing to import an adapter's libraries, with the line that installs it.
 
     Args:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.data.prepared import Entry, PreparedData, read_verified
-from benchmark.data.workers import WORTH_WORKERS, Workers, default_workers
-from benchmark.match import match
-from benchmark.metrics import score
-from benchmark.protocol import Protocol
-from benchmark.record import Record
-from benchmark.scoring import score_row
-from benchmark.store import RunStore
+from benchmark.scoring.match import match
+from benchmark.scoring.metrics import score
+from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.score import score_row
+from benchmark.store.record import Record
+from benchmark.store.store import RunStore
 from benchmark.types import Labels
+from benchmark.workers import WORTH_WORKERS, Workers, default_workers
 
 Told = TypeVar("Told")
 Scored = tuple[dict[str, Any], str]
@@ -94,7 +94,7 @@ def _score(protocol: Protocol, one: Stored) -> Scored:
 
 
 def _compare_with_elf(protocol: Protocol, one: Stored) -> str | None:
-    from benchmark.reference import elf_numbers
+    from benchmark.scoring.elf import elf_numbers
 
     truth, labels = one.read()
     ours = score(match(truth, labels), protocol)

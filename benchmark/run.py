@@ -1,7 +1,7 @@
 """The loop: for each missing sample read and verify, predict, check, score, store.
 
 The model alone is waited for: the next samples are read, and the last ones scored and stored,
-in a thread each (`benchmark.beside`). What a model returned is checked before it goes on, which
+in a thread each (`benchmark.background`). What a model returned is checked before it goes on, which
 takes a tenth of a millisecond, so that a failure counts before the next sample is begun.
 """
 
@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.beside import Behind, ahead
+from benchmark.background import BackgroundWorker, prefetch
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
-from benchmark.digest import array_digest
 from benchmark.errors import BenchmarkError
-from benchmark.measure import Measure
-from benchmark.protocol import Protocol
-from benchmark.record import Record
-from benchmark.scoring import score_key, score_row
-from benchmark.store import RunStore, RunWriter
+from benchmark.profiling import Measurement
+from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.score import score_key, score_row
+from benchmark.store.digest import array_digest
+from benchmark.store.record import Record
+from benchmark.store.store import RunStore, RunWriter
 from benchmark.types import Labels, Sample, Segmenter, check_labels
 
 AHEAD, BEHIND = 2, 2
@@ -143,8 +143,10 @@ class Runner:
 
         with (
             Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps,
-            closing(ahead(partial(self._read, records, wanted), [*unscored, *todo], AHEAD)) as read,
-            Behind[_Stored](BEHIND) as behind,
+            closing(
+                prefetch(partial(self._read, records, wanted), [*unscored, *todo], AHEAD)
+            ) as read,
+            BackgroundWorker[_Stored](BEHIND) as behind,
         ):
             for entry, given in read:
                 if entry.id not in wanted:
@@ -183,7 +185,7 @@ class Runner:
             attend = getattr(segmenter, "attend", None)
             if attend is not None:
                 attend(sample)
-            with Measure() as measure:
+            with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may use its own array again for the next image

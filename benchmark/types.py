@@ -139,7 +139,7 @@ class Segmenter(Protocol):
     ``cached: dict[str, float]``: of these, the stages whose result was kept from an earlier call,
     with the seconds that fetching it took (``stages`` has those of the computation);
     ``stage_memory: dict[str, dict[str, int]]``: peak memory of each stage in bytes, of ``host``
-    and ``device`` (`benchmark.measure.Peak` tells them); and
+    and ``device`` (`benchmark.profiling.PeakMemory` tells them); and
     ``details: dict``: what else its record shall say (``batch_size``, ...). Libraries are
     imported in the constructor, not at the top (listing models stays quick) and not in
     `predict` (a random generator is seeded before each call only if its library is there).

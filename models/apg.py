@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.types import Image, Labels, Weights
-from models import prompts as derive
 from models.backbone import Maps
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import Patch, cut, merge
 from models.musam import MicroSam
+from models.prompting import points as derive
 
 _STABILITY_OFFSET = 1.0  # in logits, on either side of SAM's threshold
 

@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.digest import array_digest
 from benchmark.errors import ModelError
+from benchmark.store.digest import array_digest
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
 from models.common.session import Session, is_out_of_memory
-from models.embeddings import Made, key, packed, unpacked
+from models.embeddings import Computed, key, packed, unpacked
 from models.weights.checkpoint import (
     another_architecture,
     confirm_loaded,
@@ -50,7 +50,7 @@ class Backbone:
         self.predictor = SamPredictor(sam)
         self.decoder = decoder
         self._known_by = dict(known_by)
-        self._last: dict[str, Made] = {}
+        self._last: dict[str, Computed] = {}
 
     def encode(self, image: RGB, session: Session) -> dict[str, Any]:
         """The image's embedding, which the predictor is set to.
@@ -143,7 +143,7 @@ class Backbone:
             if not entry:
                 return None
             value = unpacked(stage, entry, session.device)
-            made = self._last[stage] = Made(
+            made = self._last[stage] = Computed(
                 digest, value, entry.told["seconds"], entry.told.get("memory", {})
             )
         for one, seconds in made.seconds.items():
@@ -157,7 +157,7 @@ class Backbone:
     def _make(self, stage: str, digest: str, session: Session, make: Callable[[], Any]) -> Any:
         with session.stage(stage):
             value = make()
-        made = self._last[stage] = Made(
+        made = self._last[stage] = Computed(
             digest, value, dict(session.stages), dict(session.stage_memory)
         )
         if session.cache:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from benchmark.digest import json_digest
-from benchmark.provenance import library_versions, processor_name
+from benchmark.store.digest import json_digest
+from benchmark.store.provenance import library_versions, processor_name
 from models.common.cache import Entry
 
 VERSION = 1
@@ -24,7 +24,7 @@ _LIBRARIES = (
 )
 
 
-class Made(NamedTuple):
+class Computed(NamedTuple):
     """What was made of an image.
 
     Attributes:
@@ -72,7 +72,7 @@ def _made_with(device: str, threads: int) -> dict[str, Any]:
     }
 
 
-def packed(stage: str, made: Made) -> Entry:
+def packed(stage: str, made: Computed) -> Entry:
     """What is kept of it."""
     told = {"seconds": made.seconds, "memory": made.memory}
     if stage == "decode":

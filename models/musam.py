@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+from benchmark.console import note
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
 from models.architecture import ARCHITECTURES, Architecture
@@ -48,7 +49,22 @@ class MicroSam:
             )
 
 
-class AutomaticMasks(MicroSam):
+_FORMER_NAMES = {"AutomaticMasks": "AMG", "SamAutomaticMasks": "SamAMG", "InstanceDecoder": "AIS"}
+
+
+def __getattr__(name: str) -> Any:
+    """A class by the name that it had in version 0.1, with a note."""
+    if name not in _FORMER_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    now = _FORMER_NAMES[name]
+    note(
+        f"models.musam.{name} is now models.musam.{now}. The old name works until version 0.3; "
+        "change the _target_ in your YAML."
+    )
+    return globals()[now]
+
+
+class AMG(MicroSam):
     """Automatic mask generation (AMG): a grid of points, a mask or three for each, the best kept.
 
     Args:
@@ -68,6 +84,7 @@ class AutomaticMasks(MicroSam):
     Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator`, which is called.
     """
 
+    identity_target: ClassVar[str] = "models.musam.AutomaticMasks"
     decodes: ClassVar[bool] = False
 
     def __init__(
@@ -125,13 +142,14 @@ class AutomaticMasks(MicroSam):
         return labels
 
 
-class SamAutomaticMasks(AutomaticMasks):
+class SamAMG(AMG):
     """The same with SAM's own weights."""
 
+    identity_target: ClassVar[str] = "models.musam.SamAutomaticMasks"
     find_weights = staticmethod(partial(find_weights, family="sam"))
 
 
-class InstanceDecoder(MicroSam):
+class AIS(MicroSam):
     """Automatic instance segmentation (AIS): a seeded watershed on the decoder's maps.
 
     Args:
@@ -149,6 +167,8 @@ class InstanceDecoder(MicroSam):
     """
 
     execution: ClassVar[tuple[str, ...]] = ()
+
+    identity_target: ClassVar[str] = "models.musam.InstanceDecoder"
 
     def __init__(
         self,

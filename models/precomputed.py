@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark.data.read import read_labels
-from benchmark.data.sources import by_stem, find_files
-from benchmark.digest import array_digest
+from benchmark.data.formats.images import read_labels
+from benchmark.data.sources.folder import by_stem, find_files
 from benchmark.errors import ModelError
-from benchmark.names import hashed_name, safe_names
+from benchmark.store.digest import array_digest
+from benchmark.store.names import hashed_name, safe_names
 from benchmark.types import Image, Labels, Sample
 
 

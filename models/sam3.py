@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from benchmark.digest import array_digest
 from benchmark.errors import ModelError
+from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
@@ -32,23 +31,31 @@ class Sam3:
         device: `cuda`, `mps` (never tried here) or `cpu`.
         prompt: what to look for; of several, the masks come in the order of the prompts.
         threshold: confidence from which a mask counts.
-        mask_threshold: probability above which a pixel belongs to a mask.
+        mask_threshold: probability, 0 to 1, above which a pixel belongs to a mask.
         mask_order: what is seen where masks overlap: with `returned` the later one, as the
             study painted them; with `score` the more confident one (painted from the lowest
             score to the highest; of equals, the later).
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
-        ValueError: no prompt, or an unknown order.
+        ValueError: no prompt, an unknown order, or a mask threshold that is no probability.
 
-    The study used Meta's own package, whose processor this port stands in for. That the two
-    give the same masks in the same order can't be shown here: the weights are gated, and
-    Meta's package runs on CUDA alone. Precision is float32, without autocast.
+    The study used Meta's own package; here, transformers' port of the network stands in for it.
+    Masks are made as Meta's processor makes them: the logits are interpolated to the image's
+    size, then compared with the threshold. The port's own processor takes the sigmoid first,
+    which moves the borders. Which masks are kept, their scores and their order are the same
+    in both.
 
-    Source: `transformers.Sam3Model`, `Sam3Processor.post_process_instance_segmentation`.
+    Checked, on small random weights: scores and order against transformers, masks against the
+    steps of Meta's source code. Not checked: that network and masks equal those of Meta's
+    package when it runs, as the weights are gated and the package runs on CUDA only. Precision
+    is float32, without autocast.
+
+    Source: `transformers.Sam3Model`; `Sam3Processor._forward_grounding` of
+    https://github.com/facebookresearch/sam3.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 1: probabilities were interpolated, not logits
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
@@ -70,10 +77,13 @@ class Sam3:
             raise ValueError(f"prompt is {prompt!r}: give words, or a list of them")
         if mask_order not in _ORDERS:
             raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
+        if not 0 <= mask_threshold <= 1:
+            raise ValueError(f"mask_threshold is {mask_threshold}: give a probability, 0 to 1")
         self._session = Session(device)
         self.stages, self.details = self._session.stages, self._session.details
         self.stage_memory = self._session.stage_memory
-        self._thresholds = {"threshold": threshold, "mask_threshold": mask_threshold}
+        self._threshold = threshold
+        self._mask_logit = _logit(mask_threshold)
         self._mask_order = mask_order
         with self._session.loading():
             self._model, self._processor = _load(weights)
@@ -113,19 +123,29 @@ class Sam3:
                 return paint((mask for _, mask in found), shape)
 
     def _masks(self, output: Any, shape: tuple[int, int]) -> Iterator[tuple[float, Mask]]:
-        """Score and mask of each object in one image, in the order that the model has them."""
-        for start in range(0, output.pred_logits.shape[1], _AT_ONCE):
-            part = {
-                name: output[name][:, start : start + _AT_ONCE]
-                for name in ("pred_logits", "pred_boxes", "pred_masks")
-            }
-            [found] = self._processor.post_process_instance_segmentation(
-                type(output)(**part, presence_logits=output.presence_logits),
-                target_sizes=[shape],
-                **self._thresholds,
+        """Score and mask of each kept object of one image, in the order the model returns them."""
+        from torch.nn.functional import interpolate
+
+        scores = output.pred_logits[0].sigmoid()
+        if output.presence_logits is not None:
+            scores = scores * output.presence_logits[0].sigmoid()
+        kept = scores > self._threshold
+        scores, logits = scores[kept].tolist(), output.pred_masks[0][kept]
+        for start in range(0, len(scores), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            # The logits, not their sigmoid: the two orders give different borders.
+            [resized] = interpolate(
+                logits[None, part], size=shape, mode="bilinear", align_corners=False
             )
-            masks = found["masks"].cpu().numpy().astype(np.bool_)
-            yield from zip(found["scores"].tolist(), masks, strict=True)
+            masks = (resized > self._mask_logit).cpu().numpy()
+            yield from zip(scores[part], masks, strict=True)
+
+
+def _logit(probability: float) -> float:
+    """The logit whose sigmoid is `probability`; infinite at 0 and 1."""
+    if probability in (0, 1):
+        return math.inf if probability else -math.inf
+    return math.log(probability / (1 - probability))
 
 
 def _load(weights: Weights) -> tuple[Any, Any]:

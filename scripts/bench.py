@@ -93,7 +93,7 @@ def _line(figure: Figure) -> str:
 
 def _machine() -> list[str]:
     """What it was measured on, and how busy that was."""
-    from benchmark.provenance import code_revision, processor_name
+    from benchmark.store.provenance import code_revision, processor_name
 
     names = ("numpy", "scipy", "numba", "tifffile", "torch", "micro-sam", "hydra-core")
     revision = code_revision()

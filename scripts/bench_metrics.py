@@ -25,9 +25,9 @@ from elf.evaluation import mean_segmentation_accuracy as elf_accuracy
 from scipy.spatial import cKDTree
 from stardist.matching import matching
 
-from benchmark.match import match
-from benchmark.metrics import mean_segmentation_accuracy, score, true_positives
-from benchmark.protocol import Protocol
+from benchmark.scoring.match import match
+from benchmark.scoring.metrics import mean_segmentation_accuracy, score, true_positives
+from benchmark.scoring.protocol import Protocol
 
 PAPER = Protocol("paper", threshold_grid="drifting", both_empty="zero")
 CASES = ((200, 512, 15), (1000, 512, 15), (5000, 2048, 50))  # objects, size, ratio asked for

@@ -105,7 +105,7 @@ def child(root: str, datasets: str, workers: str) -> None:
     import yaml
 
     from benchmark.data.prepare import prepare
-    from benchmark.data.torch_em import TorchEmSource
+    from benchmark.data.sources.torch_em import TorchEmSource
 
     card = yaml.safe_load((Path(__file__).parent.parent / "configs/data/u20s.yaml").read_text())
     source = TorchEmSource(

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.digest import canonical_json, json_digest
-from benchmark.protocol import Protocol
-from benchmark.report.published import published_cells
-from benchmark.scoring import score_basis, score_key
+from benchmark.paper.published import published_frame
+from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.score import score_basis, score_key
+from benchmark.store.digest import canonical_json, json_digest
 
 PROTOCOL = Protocol("paper", "drifting", "zero")
 STEPS = len(PROTOCOL.thresholds)
@@ -38,7 +38,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
-        sets = published_cells().drop_duplicates("data").head(chosen.sets)
+        sets = published_frame().drop_duplicates("data").head(chosen.sets)
         for data in sets.to_dict("records"):
             for method in range(chosen.methods):
                 write_run(Path(folder), data, f"simulated {method}", chosen, rng)
@@ -63,7 +63,7 @@ def write_run(
     chosen: argparse.Namespace,
     rng: np.random.Generator,
 ) -> None:
-    """One simulated run, as `benchmark.store` lays it out."""
+    """One simulated run, as `benchmark.store.store` lays it out."""
     images = json_digest(data["data"])
     identity = {"target": "simulated", "parameters": {}, "images": images, "model": model}
     run_id = json_digest(identity)

@@ -77,8 +77,8 @@ def _run(
 def _results(folder: Path) -> list[Any]:
     from omegaconf import OmegaConf
 
-    from benchmark.protocol import Protocol
     from benchmark.report.results import load_results
+    from benchmark.scoring.protocol import Protocol
 
     paper = OmegaConf.load(CHECKOUT / "configs" / "protocol" / "paper.yaml")
     found = load_results(folder / "runs", Protocol(**paper))
@@ -89,7 +89,7 @@ def _results(folder: Path) -> list[Any]:
 
 
 def _scores(folder: Path) -> list[str]:
-    from benchmark.report.tables import summary
+    from benchmark.report.tables.run_summary import summary
 
     frame = summary(_results(folder))
     lines = [

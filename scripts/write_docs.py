@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.protocol import METHODS, SCORING, SWITCHES
+from benchmark.scoring.protocol import METHODS, SCORING, SWITCHES
 
 CHECKOUT = Path(__file__).parent.parent
 DOCS = CHECKOUT / "docs"

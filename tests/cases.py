@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from benchmark.protocol import Protocol
+from benchmark.scoring.protocol import Protocol
 
 Labels = NDArray[np.integer]
 Number = Fraction | int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmark.console import Steps, complain, say
 from benchmark.errors import DONE, PARTIAL, BenchmarkError
 from benchmark.job import Job
-from benchmark.store import RunStore
+from benchmark.store.store import RunStore
 
 
 def perform(job: Job) -> int:

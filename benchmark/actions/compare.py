@@ -12,18 +12,20 @@ from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.report.claims import (
+from benchmark.report.comparison import (
     STUDY_PROTOCOL,
     compare_runs,
     counted,
     incomparable,
-    told_interval,
-    told_p,
+    interval_text,
+    p_text,
 )
+from benchmark.report.head_to_head import write_comparison
 from benchmark.report.results import RunResult, gather
-from benchmark.report.side_by_side import write_comparison
+from benchmark.report.write import writing_reports
 from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
-from benchmark.store import SHORT
+from benchmark.store.files import path_of_id
+from benchmark.store.store import SHORT
 
 _SHOWN = 20  # rows on the console; the CSV has them all
 _LISTED = 10  # exclusions on the console, likewise
@@ -49,9 +51,10 @@ def perform(job: Job) -> int:
     for line in [*told, *_excluded(found, _LISTED)]:
         say(line)
     folder = Path(job.settings.results) / "reports" / "compare"
-    folder = folder / f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}"
+    folder = path_of_id(folder, f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}")
     every = [*told, *_excluded(found, len(found.exclusions))]
-    write_comparison(a, b, pairs, found, every, folder)
+    with writing_reports(job.settings):
+        write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
     return DONE
 
@@ -111,11 +114,11 @@ def _told(found: Comparison) -> list[str]:
     lines = [
         f"mean difference {found.difference:+.3f} over {counted(found.samples, 'sample')} that "
         "both have; "
-        f"95 % interval {told_interval(low, high, found.groups)}; a is better on "
+        f"95 % interval {interval_text(low, high, found.groups)}; a is better on "
         f"{found.a_better}, b on {found.b_better}, equal on {found.equal}",
         f"mean difference of {counted(found.groups, 'group')} {found.group_difference:+.3f}; "
-        f"{told_p(found.p, found.groups)} (sign-flip permutation), "
-        f"{told_p(found.p_wilcoxon, found.groups)} (Wilcoxon), two-sided, one comparison alone",
+        f"{p_text(found.p, found.groups)} (sign-flip permutation), "
+        f"{p_text(found.p_wilcoxon, found.groups)} (Wilcoxon), two-sided, one comparison alone",
     ]
     if found.rank_biserial == found.rank_biserial:
         told = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
@@ -134,7 +137,7 @@ def _study(a: RunResult, pairs: pd.DataFrame) -> list[str]:
     theirs = study_test(pairs["difference"])
     if theirs.p != theirs.p:
         return []
-    p = told_p(theirs.p, len(pairs))
+    p = p_text(theirs.p, len(pairs))
     return [f"protocol {a.protocol}: {theirs.better} is better, {p} by {STUDY_TEST}"]
 
 

@@ -7,16 +7,16 @@ from contextlib import closing
 from functools import partial
 from itertools import chain, islice
 
-from benchmark.beside import Behind
+from benchmark.background import BackgroundWorker
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry
 from benchmark.errors import DONE, PARTIAL, UsageError
-from benchmark.identity import describe_data
 from benchmark.job import Job
-from benchmark.provenance import describe_attempt
 from benchmark.report.results import load_result
 from benchmark.report.write import show
 from benchmark.rescore import Scored, differences_from_elf, scored, stored
+from benchmark.store.identity import describe_data
+from benchmark.store.provenance import describe_attempt
 
 BATCH = 16
 """Samples whose scores are written at once; a killed evaluation is simply done again."""
@@ -60,7 +60,7 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         with (
             Steps(f"scoring {job.model_name} on {job.data.name}", len(entries)) as steps,
             closing(scored(samples, job.protocol, job.settings.workers)) as outcomes,
-            Behind[list[Scored]](1) as behind,  # nobody waits for the disk
+            BackgroundWorker[list[Scored]](1) as behind,  # nobody waits for the disk
         ):
 
             def write(some: list[Scored]) -> list[Scored]:

@@ -11,33 +11,41 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.adapter import find_class
+from benchmark.adapter import find_class, is_ours
 from benchmark.choices import choices, config_folders, file_of
+from benchmark.cli.explain import YAMLError, explain
 from benchmark.console import complain, note, out, printable
-from benchmark.data.torch_em import cache
+from benchmark.data.sources.torch_em import cache
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.job import Job
-from benchmark.provenance import library_versions
-from benchmark.readiness import choose_weights, library_obstacle
+from benchmark.readiness import choose_weights, missing_libraries
 from benchmark.settings import MISSING, Settings
+from benchmark.store.provenance import library_versions
 from benchmark.types import WeightsAbout
-from benchmark.usage import YAMLError, explain
 
 
 def perform(job: Job) -> int:
-    """Print a table of models, and one of data sets and protocols; nothing is imported or asked."""
+    """Print a table of models, and one of data sets and protocols; nothing is run.
+
+    The classes of others are not imported.
+    """
     models = _table("model", "what it is", "library", "weights", "licence", "device")
     wanting: list[str] = []
     broken: list[str] = []
     for name, told, content in _entries("model", broken):
+        target = str(content.get("_target_", ""))
+        if target and not is_ours(target):
+            wanting.append(f"{name}: not known, as action=list does not import {target}")
+            _row(models, name, told, "not imported")
+            continue
         try:
-            adapter = find_class(str(content.get("_target_", "")))
+            adapter = find_class(target)
             weights = _weights(adapter, content, job.settings)
         except BenchmarkError as error:
             wanting.append(f"{name}: {error}")
             _row(models, name, told, "can't be found")
             continue
-        missing = library_obstacle(adapter)
+        missing = missing_libraries(adapter)
         library = "missing" if missing else _installed(adapter)
         states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
         licences = [f"{w.licence}" for w in weights]

@@ -7,13 +7,13 @@ from pathlib import Path
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.names import safe_name
-from benchmark.protocol import words_of
-from benchmark.report.compose import compose
+from benchmark.report.assemble import assemble
 from benchmark.report.results import RunResult, gather
-from benchmark.report.write import show_report, write_study
+from benchmark.report.write import show_report, write_study, writing_reports
+from benchmark.scoring.protocol import words_of
 from benchmark.settings import Source
-from benchmark.skips import Skip, read_skips
+from benchmark.store.names import safe_name
+from benchmark.store.skipped import SkippedModel, read_skipped
 
 
 def perform(job: Job) -> int:
@@ -24,11 +24,11 @@ def perform(job: Job) -> int:
     """
     settings = job.settings
     results: list[RunResult] = []
-    skipped: list[Skip] = []
+    skipped: list[SkippedModel] = []
     left_out: dict[str, str] = {}
     if settings.source is not Source.published:
         results, left_out = gather(job.runs, job.protocol)
-        skipped = read_skips(job.runs)
+        skipped = read_skipped(job.runs)
         for name, reason in left_out.items():
             note(f"left out: {name}, as {reason}")
     if settings.source is Source.runs and not results:
@@ -39,7 +39,7 @@ def perform(job: Job) -> int:
         )
     published = settings.source is not Source.runs
     tieless = published if settings.tieless is None else settings.tieless
-    report = compose(
+    report = assemble(
         results,
         skipped,
         left_out,
@@ -54,6 +54,8 @@ def perform(job: Job) -> int:
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
     folder = Path(settings.results) / "reports" / safe_name(name)
-    write_study(report, folder, html=settings.format is not None, private=settings.gallery.private)
+    with writing_reports(settings):
+        html, private = settings.format is not None, settings.gallery.private
+        write_study(report, folder, html=html, private=private)
     say(f"written to {folder}")
     return DONE

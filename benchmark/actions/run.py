@@ -8,14 +8,14 @@ from functools import partial
 from benchmark.console import complain, note
 from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
-from benchmark.lease import Lease
-from benchmark.provenance import describe_attempt
 from benchmark.report.results import RunResult, load_result
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
-from benchmark.shard import WHOLE
-from benchmark.skips import forget_skip, leave_skip_of
-from benchmark.sweep import leave_outcome
+from benchmark.store.lease import Lease
+from benchmark.store.provenance import describe_attempt
+from benchmark.store.shard import WHOLE
+from benchmark.store.skipped import record_skipped_job, remove_skipped
+from benchmark.sweeps.process import leave_outcome
 
 _DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
 
@@ -46,7 +46,7 @@ def perform(job: Job) -> int:
     except SkippedError as reason:
         note(f"skipped: {reason}")
         leave_outcome(told | {"state": "skipped", "reason": str(reason)})
-        leave_skip_of(job, reason)
+        record_skipped_job(job, reason)
         return PARTIAL
     except RunHeldError as reason:
         leave_outcome(told | {"state": "running elsewhere", "reason": str(reason)})
@@ -80,7 +80,7 @@ def _run(job: Job) -> int:
             job.allowed_failures(len(job.requested)),
         )
         _tell(outcome)
-        forget_skip(job.runs, str(settings.model["name"]), job.data.name)
+        remove_skipped(job.runs, str(settings.model["name"]), job.data.name)
         if not trained:
             note("no table: these weights were never trained")
         # Still under the lease: two processes shall not draw one report.
@@ -113,12 +113,8 @@ def _report_if_last(job: Job, outcome: Outcome) -> None:
             {"model": job.model_name, "data": job.data.name, "status": part} | _state(outcome)
         )
         return
-    lease = Lease(job.store.path / "lease" / "report", job.settings.lease.timeout)
-    lease.acquire(wait=True)
-    try:
+    with Lease(job.store.path / "lease" / "report", job.settings.lease.timeout).held():
         _report(job, outcome)
-    finally:
-        lease.release()
 
 
 def _tell(outcome: Outcome) -> None:

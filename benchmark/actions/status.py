@@ -11,19 +11,19 @@ from rich.text import Text
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE
 from benchmark.job import Job
-from benchmark.study import State, Study, remaining_hours
+from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
 
 
 def perform(job: Job) -> int:
     """Print a line for each stored run."""
-    study = Study(job.runs, job.settings.lease.timeout)
+    study = StoredRuns(job.runs, job.settings.lease.timeout)
     if not study.stores:
         note(f"no runs in {job.runs}")
         return DONE
     return show([study.of_run(store) for store in study.stores])
 
 
-def show(states: Sequence[State]) -> int:
+def show(states: Sequence[RunState]) -> int:
     """Print the table, the sums, and the reasons of what was skipped; its exit status."""
     table = Table("run", "model", "data", "samples", "done", "failed", "state")
     for state in states:
@@ -47,7 +47,7 @@ def show(states: Sequence[State]) -> int:
     return DONE
 
 
-def _told(state: State) -> str:
+def _told(state: RunState) -> str:
     """The state, and who works on it."""
     told = [
         f"{holder.who.partition(' (')[0]}, for {_duration(holder.seconds)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -16,15 +15,16 @@ import numpy as np
 
 from benchmark.data.geometry import Step
 from benchmark.data.prepared import Entry, LeftOut, Manifest
-from benchmark.data.source import Raw, some
+from benchmark.data.sources.base import Raw, some
 from benchmark.data.transforms import apply
-from benchmark.data.workers import WORTH_WORKERS, Workers
-from benchmark.digest import array_digest
 from benchmark.errors import DataError, StoreError
-from benchmark.files import disk_errors, sync_folder, write_synced
-from benchmark.names import safe_name, safe_names
-from benchmark.tiff import tiff_bytes
+from benchmark.store.digest import array_digest
+from benchmark.store.files import disk_errors, path_of_id, sync_folder, write_synced
+from benchmark.store.names import safe_name, safe_names
+from benchmark.store.owned import beside
+from benchmark.store.tiff import tiff_bytes
 from benchmark.types import Image, Labels
+from benchmark.workers import WORTH_WORKERS, Workers
 
 CHUNK, SLICES = 16, 64
 """Files, or slices of a volume, that a worker gets at a time."""
@@ -75,14 +75,11 @@ def build(
         DataError: too many unreadable images, or two samples of one id.
         StoreError: the disk is full or read-only, or too small for what is to come.
     """
-    # Its own process id: a killed preparation's workers may still write into theirs.
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    with disk_errors(building):
-        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-            shutil.rmtree(stale, ignore_errors=True)
-        for kind in ("images", "labels"):
-            (building / kind).mkdir(parents=True)
-    try:
+    # A folder of its own process: a killed preparation's workers may still write into theirs.
+    with beside(folder) as building:
+        with disk_errors(folder):
+            for kind in ("images", "labels"):
+                (building / kind).mkdir(parents=True)
         entries: list[Entry] = []
         left_out: list[LeftOut] = []
         # Closed, so that no worker writes on into a folder that is removed.
@@ -104,9 +101,6 @@ def build(
         with disk_errors(folder):
             building.rename(folder)
             sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 def _outcomes(
@@ -195,7 +189,7 @@ def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
 
 def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
     for kind, array in (("images", image), ("labels", labels)):
-        write_synced(folder / kind / f"{sample}.tif", tiff_bytes(array))
+        write_synced(path_of_id(folder / kind, sample, ".tif"), tiff_bytes(array))
     return Entry(
         id=sample,
         original=raw.name,

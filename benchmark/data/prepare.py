@@ -10,12 +10,13 @@ from typing import Any
 from benchmark.console import note
 from benchmark.data.build import build
 from benchmark.data.prepared import PreparedData, read_fingerprint
-from benchmark.data.source import SPLITS, Source
-from benchmark.data.workers import Workers, default_workers
-from benchmark.digest import canonical_json, json_digest
+from benchmark.data.sources.base import SPLITS, Source
 from benchmark.errors import DataError, UsageError
-from benchmark.lease import Lease
-from benchmark.names import safe_name
+from benchmark.store.digest import canonical_json, json_digest
+from benchmark.store.identity import identity_target
+from benchmark.store.lease import Lease
+from benchmark.store.names import safe_name
+from benchmark.workers import Workers, default_workers
 
 VERSION = 3
 """Raised when preparation itself changes what it writes; older folders are then left alone."""
@@ -120,6 +121,8 @@ def _place(
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
     circumstances = getattr(source, "circumstances", ())
     content = {key: value for key, value in parameters.items() if key not in circumstances}
+    if "_target_" in content:
+        content["_target_"] = identity_target(type(source), content["_target_"])
     if content.get("root"):  # the same folder, however it is spelled
         # os.path's own, as pathlib's raises where `~` begins no home.
         content["root"] = str(Path(os.path.expanduser(content["root"])).resolve())  # noqa: PTH111

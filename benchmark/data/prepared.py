@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.read import read_image, read_labels
-from benchmark.digest import array_digest, json_digest
+from benchmark.data.formats.images import read_image, read_labels
 from benchmark.errors import DataError
-from benchmark.files import disk_errors
+from benchmark.store.digest import array_digest, json_digest
+from benchmark.store.files import disk_errors, path_of_id
+from benchmark.store.names import is_safe
 from benchmark.types import Image, Labels, Sample
 
 MANIFEST = "manifest.jsonl"
@@ -112,6 +113,9 @@ class Manifest:
                 raise ValueError("it was changed or cut off")
             lines = [json.loads(line) for line in content.splitlines()]
             samples = [line["sample"] for line in lines if "sample" in line]
+            unsafe = [row["id"] for row in samples if not is_safe(row["id"])]
+            if unsafe:
+                raise ValueError(f"{ascii(unsafe[0])[:80]} is unsafe as the name of a file")
             return Manifest(
                 [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],
@@ -203,7 +207,7 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
     remedy = f"Remove {folder} to have it prepared anew."
     if entry.error is not None:
         raise DataError(f"{told}: {entry.error}")
-    path = folder / kind / f"{entry.id}.tif"
+    path = path_of_id(folder / kind, entry.id, ".tif")
     read, expected = {
         "images": (read_image, entry.image_digest),
         "labels": (read_labels, entry.labels_digest),

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.data.source import some
+from benchmark.data.sources.base import some
 from benchmark.errors import DataError
-from benchmark.files import disk_errors, write_whole
+from benchmark.store.files import disk_errors, write_whole
 
 Split = dict[str, list[str]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.seeded import list_of, seeded_split
-from benchmark.data.source import Raw, some
+from benchmark.data.sources.base import Raw, some
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
 

@@ -14,13 +14,13 @@ import pandas as pd
 
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
-from benchmark.identity import is_altered
-from benchmark.metrics import VERSION, pooled_accuracies
-from benchmark.protocol import Protocol
-from benchmark.record import Record
 from benchmark.report.training import trained_on
+from benchmark.scoring.metrics import VERSION, pooled_accuracies
+from benchmark.scoring.protocol import Protocol
 from benchmark.stats import bootstrap_interval
-from benchmark.store import RunStore
+from benchmark.store.identity import is_altered
+from benchmark.store.record import Record
+from benchmark.store.store import RunStore
 
 
 @dataclass(frozen=True, eq=False)

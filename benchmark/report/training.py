@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.choices import CHECKOUT
+from benchmark.store.files import path_of_id
+from benchmark.store.names import is_safe
 
 CARDS = CHECKOUT / "models" / "weights" / "cards"
 
@@ -21,8 +23,10 @@ def trained_on(weights: str, folder: Path = CARDS) -> frozenset[str] | None:
     """
     from omegaconf import OmegaConf
 
-    path = folder / f"{weights}.yaml"
-    if Path(weights).name != weights or not path.is_file():
+    if not is_safe(weights):
+        return None
+    path = path_of_id(folder, weights, ".yaml")
+    if not path.is_file():
         return None
     written: Any = OmegaConf.to_container(OmegaConf.load(path))
     rows = written.get("trained_on") or ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -11,34 +11,47 @@ import pandas as pd
 from benchmark.console import Steps, note, out
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import disk_errors, write_whole
-from benchmark.report import figures, overlays, render, tables
-from benchmark.report.compose import SUMMARY, Report
+from benchmark.report import figures, pictures
+from benchmark.report.assemble import SUMMARY, Report
 from benchmark.report.results import RunResult
-from benchmark.store import RunStore
+from benchmark.report.tables import formats, run_summary
+from benchmark.settings import Settings
+from benchmark.store.files import disk_errors, path_of_id, write_whole
+from benchmark.store.lease import Lease
+from benchmark.store.names import safe_name
+from benchmark.store.owned import replaced
+from benchmark.store.store import RunStore
 
 TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
-    "table.csv": tables.csv,
-    "table.md": tables.markdown,
-    "table.tex": tables.latex,
+    "table.csv": run_summary.csv,
+    "table.md": run_summary.markdown,
+    "table.tex": run_summary.latex,
 }
+_STUDY = (("site/", "site/assets/site.css"), ("", "tables/*.tex"))
+_RUN = (("", "table.tex"),)
 _EACH = 2  # overlays of the worst and of the best samples, per run
 
 
 def show(results: Sequence[RunResult]) -> None:
     """Print the table."""
-    out.print(tables.console(tables.summary(results)))
+    out.print(run_summary.console(run_summary.summary(results)))
 
 
 def show_report(report: Report) -> None:
     """Print the main tables."""
     for table in report.main:
-        out.print(render.console(table))
+        out.print(formats.console(table))
         out.print()
 
 
+def writing_reports(settings: Settings) -> AbstractContextManager[None]:
+    """Wait until no other process writes into the folder of reports, and keep others waiting."""
+    lease = Lease(Path(settings.results) / ".lease-reports", settings.lease.timeout)
+    return lease.held(lambda holder: note(f"waiting for {holder}, which writes a report"))
+
+
 def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> Path:
-    """Write every table and figure of a report; what an earlier one left there is replaced.
+    """Write every table and figure of a report; the files of an earlier one there are replaced.
 
     Args:
         report: what `compose` made.
@@ -50,54 +63,53 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
         The folder.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: it can't be written, or would replace files that are not of a report.
     """
-    with disk_errors(folder):
-        for name in ("tables", "figures", "overlays", "site"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in TABLES:
-            (folder / name).unlink(missing_ok=True)
-        (folder / "tables").mkdir(parents=True)
-    if report.results:
-        _write_summary(report.results, folder)
-    with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
-        for table in report.tables:
-            for suffix, written in render.FORMATS.items():
-                path = folder / "tables" / f"{table.name}.{suffix}"
-                if table.name != SUMMARY:
-                    path.write_text(written(table), encoding="utf-8")
-            steps.advance(table.name)
-    figures.draw_all(report.cells, report.results, folder / "figures", demo=report.with_demo)
-    if html:
-        from benchmark.report.site import write_site
+    with replaced(folder, _STUDY) as place:
+        with disk_errors(folder):
+            (place / "tables").mkdir()
+        if report.results:
+            _write_summary(report.results, place)
+        with disk_errors(folder), Steps("writing tables", len(report.tables)) as steps:
+            for table in report.tables:
+                for suffix, written in formats.FORMATS.items():
+                    path = path_of_id(place / "tables", table.name, f".{suffix}")
+                    if table.name != SUMMARY:
+                        path.write_text(written(table), encoding="utf-8")
+                steps.advance(table.name)
+        figures.draw_all(report.cells, report.results, place / "figures", demo=report.with_demo)
+        if html:
+            from benchmark.report.site import build_site
 
-        write_site(report.cells, report.results, folder / "site", private=private)
+            build_site(report.cells, report.results, place / "site", private=private)
     return folder
 
 
 def write_report(results: Sequence[RunResult], folder: Path) -> Path:
-    """Write tables, figure and overlays; what an earlier report left there is replaced.
+    """Write tables, figure and overlays; the files of an earlier report there are replaced.
 
     Returns:
         The folder.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: it can't be written, or would replace files that are not of a report.
     """
-    with disk_errors(folder), Steps("drawing", len(results) + 1) as steps:
-        folder.mkdir(parents=True, exist_ok=True)
-        figures.bars(_write_summary(results, folder), folder / "msa")
+    with (
+        replaced(folder, _RUN) as place,
+        disk_errors(folder),
+        Steps("drawing", len(results) + 1) as steps,
+    ):
+        figures.bars(_write_summary(results, place), place / "msa")
         steps.advance("figure")
-        shutil.rmtree(folder / "overlays", ignore_errors=True)
         for result in results:
-            _draw_overlays(result, folder / "overlays")
+            _draw_overlays(result, place / "overlays")
             steps.advance(f"overlays of {result.method} on {result.data}")
     return folder
 
 
 def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
     """The summary's files; its frame."""
-    frame = tables.summary(results)
+    frame = run_summary.summary(results)
     for name, written in TABLES.items():
         write_whole(folder / name, written(frame).encode())
     return frame
@@ -115,7 +127,7 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
     entries = {entry.id: entry for entry in data.entries}
     records = store.records()
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sample_id in overlays.pick(result, _EACH):
+    for kind, sample_id in pictures.worst_and_best(result, _EACH):
         try:
             sample = data.read(entries[sample_id])
             predicted = store.prediction(records[sample_id])
@@ -127,5 +139,5 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             f"{result.method} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
             f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
         )
-        path = folder / f"{result.path.name}_{kind}_{sample_id}.png"
-        overlays.overlay(sample.image, sample.labels, predicted, title, path)
+        path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
+        pictures.overlay(sample.image, sample.labels, predicted, title, path)

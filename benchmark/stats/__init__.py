@@ -4,6 +4,7 @@ Images of one volume, slide or movie are no independent evidence: everything her
 flips or ranks whole groups. Higher scores are better.
 """
 
+from benchmark.paper.significance import STUDY_TEST, StudyTest, study_test
 from benchmark.stats.comparison import WEIGHTS, Comparison, compare, compare_pairs
 from benchmark.stats.effect import rank_biserial, standardised_difference
 from benchmark.stats.families import holm
@@ -16,7 +17,6 @@ from benchmark.stats.ranks import (
     critical_difference,
     friedman,
 )
-from benchmark.stats.study import STUDY_TEST, StudyTest, study_test
 
 __all__ = [
     "FEWEST_FOR_P",

@@ -3,6 +3,9 @@
 An entry is an `.npz` file, whose format has checksums: one that is damaged is a miss. It comes by
 renaming, so that processes may share a cache and be killed; nobody holds a lock. Its time of
 change is that of its last use: the longest unused goes first when room is needed.
+
+All entries are in a marked folder of the cache's own, and nothing is removed but files with names
+of exactly the form that is written there: the user may name a folder that holds other files.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +24,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.beside import Behind
+from benchmark.background import BackgroundWorker
 from benchmark.console import note
+from benchmark.errors import StoreError
+from benchmark.store.files import temporary_name
+from benchmark.store.owned import beside, is_marked, mark
 
 PLACE = "BENCHMARK_CACHE"
-"""Environment variable: the cache's folder; else one in the user's cache."""
+"""Environment variable: the folder that holds the cache's own; else one in the user's cache."""
+
+OWN = "embeddings-v1"
+"""Name of the cache's own folder."""
+
+_NAME = re.compile(r"[0-9a-f]{32,64}\.npz|\.[0-9a-f]{32,64}\.npz\.[0-9a-f]{8}-[0-9]+\.tmp")
+_SHELF = re.compile(r"[0-9a-f]{2}")
 
 _WAITING = 2  # entries that may wait to be written
 _LOOK = 0.01  # of its size: what is written between two looks at what all processes wrote
@@ -46,26 +59,28 @@ class Entry(NamedTuple):
 
 
 class Cache:
-    """Entries in a folder. It may fail in any way a disk can: then nothing is kept, and told.
+    """Entries on disk. It may fail in any way a disk can: then nothing is kept, with a message.
 
     Args:
-        folder: made when it is needed.
+        place: the folder in which the cache's own is made when it is needed.
         size: bytes that the entries may take; written beside each other, processes may exceed it
             by a hundredth each.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.size = folder, size
-        self._behind: Behind[None] = Behind(_WAITING)
+    def __init__(self, place: Path, size: int) -> None:
+        self.folder, self.size = place / OWN, size
+        self._behind: BackgroundWorker[None] = BackgroundWorker(_WAITING)
         self._unseen = float("inf")  # bytes written since the last look
 
     def get(self, key: str) -> Entry | None:
         """An entry; None where there is none, or it is damaged.
 
         Args:
-            key: hexadecimal.
+            key: 32 to 64 hexadecimal digits.
         """
         path = self._path(key)
+        if not is_marked(self.folder):
+            return None
         try:
             entry = _unpacked(path)
         except FileNotFoundError:
@@ -91,8 +106,14 @@ class Cache:
         return self.folder / key[:2] / f"{key}.npz"
 
     def _write(self, path: Path, entry: Entry) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(temporary_name(path.name))
         try:
+            if not self._is_own():
+                _warn(
+                    f"cache: {self.folder} was not made by the cache: {_WITHOUT}. Remove or rename "
+                    f"it, or name another folder by {PLACE}."
+                )
+                return
             content = _packed(entry)
             if len(content) > self.size or not self._has_room(len(content)):
                 return
@@ -100,11 +121,24 @@ class Cache:
             temporary.write_bytes(content)  # not flushed: what a power cut spoils is made anew
             with contextlib.suppress(FileNotFoundError):  # another process made room with it
                 temporary.replace(path)
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, StoreError) as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            why = getattr(error, "strerror", None) or str(error) or "out of memory"
+            cause = error.__cause__ if isinstance(error, StoreError) else error
+            why = getattr(cause, "strerror", None) or str(error) or "out of memory"
             _warn(f"cache: {self.folder} can't be written ({why}): {_WITHOUT}")
+
+    def _is_own(self) -> bool:
+        """Whether the folder is the cache's own; it is made where it is not there."""
+        if is_marked(self.folder):
+            return True
+        if not (self.folder.exists() and any(self.folder.iterdir())):
+            with beside(self.folder) as new:
+                new.mkdir()
+                mark(new)  # before it has its name: other processes never see it unmarked
+                with contextlib.suppress(OSError):  # another process was quicker
+                    new.rename(self.folder)
+        return is_marked(self.folder)
 
     def _has_room(self, more: int) -> bool:
         """Whether so many bytes may be written; room is made for them where it is needed."""
@@ -112,7 +146,6 @@ class Cache:
         if self._unseen > _LOOK * self.size:
             self._make_room(more)
             self._unseen = 0.0
-        self.folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.folder).free < more + _SPARE:
             _warn(f"cache: the disk of {self.folder} is nearly full: {_WITHOUT}")
             return False
@@ -121,9 +154,13 @@ class Cache:
     def _make_room(self, more: int) -> None:
         """Take away the longest unused; what killed writers left behind is among them."""
         found = []
-        for shelf in self.folder.glob("??"):
+        for shelf in self.folder.iterdir():
+            if not _SHELF.fullmatch(shelf.name) or shelf.is_symlink() or not shelf.is_dir():
+                continue
             with contextlib.suppress(FileNotFoundError), os.scandir(shelf) as files:
                 for file in files:
+                    if not _is_entry(file, shelf.name):
+                        continue
                     with contextlib.suppress(FileNotFoundError):  # by another process, just now
                         stat = file.stat()
                         found.append((stat.st_mtime_ns, stat.st_size, file.path))
@@ -136,6 +173,12 @@ class Cache:
                     break
 
 
+def _is_entry(file: os.DirEntry[str], shelf: str) -> bool:
+    """Whether a file has a name that `_write` gives to one on this shelf, temporaries included."""
+    fits = _NAME.fullmatch(file.name) is not None and file.name.lstrip(".").startswith(shelf)
+    return fits and file.is_file(follow_symlinks=False)
+
+
 @functools.cache
 def _warn(text: str) -> None:
     note(text)
@@ -145,8 +188,8 @@ _WITHOUT = "nothing more is kept, and what is not there is computed"
 
 
 @functools.cache
-def _cache(folder: Path, size: int) -> Cache:
-    return Cache(folder, size)
+def _cache(place: Path, size: int) -> Cache:
+    return Cache(place, size)
 
 
 def open_cache(size: int) -> Cache | None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from benchmark.errors import ModelError
-from benchmark.garbage import uncollected
-from benchmark.measure import Peak, highest
+from benchmark.garbage_collection import collection_paused
+from benchmark.profiling import PeakMemory, highest
 from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
@@ -29,8 +29,8 @@ class Session:
             borders; the very dictionary that an adapter shows as its own `stages`.
         cached: stage -> seconds that it took to fetch what the stage made earlier; `stages` then
             has those that it took to make it.
-        stage_memory: stage -> its peak in bytes, as `benchmark.measure.Peak.own`; of one that was
-            fetched that of when it was made.
+        stage_memory: stage -> its peak in bytes, as `benchmark.profiling.PeakMemory.own`; of one
+            that was fetched that of when it was made.
         details: what else a record shall say of the last prediction (`batch_size`, ...).
     """
 
@@ -52,7 +52,7 @@ class Session:
         if self.device == "cpu":
             memory.keep()
         try:
-            with self._isolation, uncollected():
+            with self._isolation, collection_paused():
                 yield
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -82,7 +82,7 @@ class Session:
         """Time a stage; several visits to one stage add up, and the highest peak counts."""
         self._synchronise()
         self._release()
-        peak = Peak()
+        peak = PeakMemory()
         try:
             with peak:
                 start = time.perf_counter()

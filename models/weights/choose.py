@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.digest import json_digest
 from benchmark.errors import ModelError, UsageError
+from benchmark.store.digest import json_digest
 from benchmark.types import Weights, WeightsAbout
 from models.weights import hub
 from models.weights.card import PACKAGED, Card, CardFile, cards

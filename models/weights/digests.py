@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ModelError
-from benchmark.files import disk_errors, write_whole
+from benchmark.store.files import disk_errors, write_whole
 
 _BLOCK = 1 << 22  # bytes read at a time
 _CRYPTOGRAPHIC = ("sha256", "sha512", "blake2b")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.errors import ModelError, SkippedError
-from benchmark.files import disk_errors, temporary_name
+from benchmark.store.files import disk_errors, temporary_name
 from models.weights import hub
 from models.weights.card import Card, CardFile
 from models.weights.network import PATIENCE, door, reachable

@@ -105,7 +105,7 @@ def crowded(scratch: str, least: float, size: int = 1536) -> dict[str, Any]:
     import numpy as np
     from skimage.segmentation import watershed
 
-    from benchmark.tiff import tiff_bytes
+    from benchmark.store.tiff import tiff_bytes
 
     folder = Path(scratch, "crowded")
     for kind in ("images", "labels"):
@@ -192,7 +192,7 @@ def records(scratch: str, rounds: int) -> list[tuple[float, ...]]:
     """Seconds of writing, of reading, and of a bare loop that writes and flushes lines."""
     import os
 
-    from benchmark.record import Record
+    from benchmark.store.record import Record
 
     def made(number: int) -> Record:
         return Record(

@@ -112,7 +112,7 @@ def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn
 
 def _ideal(runs: Path, jobs: int) -> tuple[float, float]:
     """Seconds of the whole, and of what all jobs share, by the records of a sweep."""
-    from benchmark.store import RunStore
+    from benchmark.store.store import RunStore
 
     shared: dict[tuple[str, str], float] = {}
     own = 0.0

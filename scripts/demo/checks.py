@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from demo.scoring import accuracy
 from models.apg import APG
-from models.musam import AutomaticMasks, InstanceDecoder
+from models.musam import AIS, AMG
 
 GRID = 16  # points of mask generation along each side
 MODES: Mapping[str, Callable[..., Any]] = {
-    "ais": InstanceDecoder,
+    "ais": AIS,
     "apg": APG,
-    "amg": AutomaticMasks,
+    "amg": AMG,
 }
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {"amg": {"points_per_side": GRID}}
 

@@ -22,7 +22,7 @@ def draw(results: Sequence[Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     from benchmark.data.prepared import PreparedData
-    from benchmark.store import RunStore
+    from benchmark.store.store import RunStore
 
     figure = Figure(figsize=(4.2 * len(_KINDS) * 2, 3.6 * len(results)), layout="constrained")
     rows = figure.subplots(len(results), 2 * len(_KINDS), squeeze=False)

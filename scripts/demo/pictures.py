@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from benchmark.data.synthetic import draw
+from benchmark.data.sources.synthetic import draw
 from benchmark.errors import UsageError
 from models.common.images import to_rgb8
 

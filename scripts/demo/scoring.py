@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.match import match
-from benchmark.metrics import mean_segmentation_accuracy, true_positives
-from benchmark.protocol import THRESHOLD_GRIDS
+from benchmark.scoring.match import match
+from benchmark.scoring.metrics import mean_segmentation_accuracy, true_positives
+from benchmark.scoring.protocol import THRESHOLD_GRIDS
 
 MODES = ("ais", "apg")
 Labels = NDArray[np.integer]

@@ -1,7 +1,7 @@
 """The command line in this process: what `python -m benchmark` prints, without a new interpreter.
 
-For messages, tables and exit statuses. A test that is about processes (signals, environment
-variables that libraries read once, what is imported) starts a real one with `helpers.runs.run_process`.
+For messages, tables and exit statuses. A test that is about processes (signals, variables that
+libraries read once, what is imported) starts a real one: `main_process`, `runs.run_process`.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ import sys
 from subprocess import CompletedProcess
 from unittest import mock
 
-from benchmark import cli, console
+from benchmark import console
+from benchmark.cli import main as command_line
 
 
 def main(root, *words, without=("BENCHMARK_DATA",), **environment):
@@ -62,7 +63,7 @@ def call(words, root, without=(), environment=()):
             os.environ.pop(name, None)
         os.environ.update(environment)
         try:
-            status = cli.main()
+            status = command_line.main()
         except SystemExit as end:
             status = end.code or 0
     return CompletedProcess(["benchmark", *words], status, out.getvalue(), err.getvalue())
@@ -71,15 +72,22 @@ def call(words, root, without=(), environment=()):
 @contextlib.contextmanager
 def _untouched_state():
     """What the command line leaves behind in a process, taken back: a process ends after it."""
+    from hydra._internal import hydra, logging_config
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.singleton import Singleton
 
-    from benchmark import launcher
+    from benchmark.cli import plugin
 
     GlobalHydra.instance().clear()  # importing sam2 initialises it
     path = list(sys.path)
-    with mock.patch.dict(os.environ), mock.patch.object(launcher, "statuses", []):
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(plugin, "statuses", []),
+        mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
+        # It disables the loggers that there are, of which a new process has none.
+        mock.patch.object(logging_config, "configure_logging"),
+    ):
         try:
             yield
         finally:

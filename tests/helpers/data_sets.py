@@ -15,11 +15,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from benchmark import launcher
 from benchmark.choices import CHECKOUT, CONFIGS
-from benchmark.data import fetch, loader
+from benchmark.cli import plugin
 from benchmark.data.prepare import prepare
 from benchmark.data.prepared import PreparedData
+from benchmark.data.sources import fetch, loader
 from benchmark.settings import Settings
 
 
@@ -41,7 +41,7 @@ def composed(key: str, *words: str) -> dict[str, Any]:
 
 def composed_whole(*words: str) -> dict[str, Any]:
     """A whole configuration, resolved, as the command line's words make it."""
-    launcher.register()
+    plugin.register()
     ConfigStore.instance().store(name="settings", node=Settings)
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
     GlobalHydra.instance().clear()

@@ -14,7 +14,7 @@ import torch
 from demo import crops
 from demo.trainer import Networks
 
-from benchmark.data.synthetic import draw
+from benchmark.data.sources.synthetic import draw
 
 DATA = Path(os.environ.get("BENCHMARK_DATA", "/nowhere"))
 real = pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA is not set")

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.metrics import mean_segmentation_accuracy
+from benchmark.paper.card import PUBLISHED
+from benchmark.paper.published import published_frame
 from benchmark.report import escape
-from benchmark.report.cells import MODALITIES, cells
-from benchmark.report.figures import entries, style
-from benchmark.report.published import published_cells
+from benchmark.report.figures import methods, style
+from benchmark.report.frame import MODALITIES, frame_of_rows
 from benchmark.report.results import RunResult
-from benchmark.report.study_card import PUBLISHED
+from benchmark.scoring.metrics import mean_segmentation_accuracy
 
 
 def cell(method="a", data="d", msa=0.5, **changes):
@@ -38,7 +38,7 @@ def many(methods, sets, seed=0, **changes):
     """Cells of every method on every data set, of three modalities, with random numbers."""
     rng = np.random.default_rng(seed)
     kinds = list(MODALITIES)[:3]
-    return cells(
+    return frame_of_rows(
         [
             cell(
                 method, f"data {j}", round(rng.random(), 3), modality=kinds[j % 3],
@@ -51,7 +51,7 @@ def many(methods, sets, seed=0, **changes):
 
 @pytest.fixture(scope="module")
 def published():
-    return entries.entries(published_cells())
+    return methods.entries(published_frame())
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ SHOWN = {
 
 
 def styles_of(frame):
-    labels = entries.order(frame)
+    labels = methods.order(frame)
     return style.bar_styles(labels), style.line_styles(labels)
 
 

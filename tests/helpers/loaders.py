@@ -10,8 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from benchmark.data.fetch import Request
-from benchmark.tiff import tiff_bytes
+from benchmark.data.sources.fetch import Request
+from benchmark.store.tiff import tiff_bytes
 
 IMAGE = tiff_bytes(np.arange(64, dtype=np.uint8).reshape(8, 8))
 

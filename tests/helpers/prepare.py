@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.data.prepare import prepare
-from benchmark.data.source import Raw
+from benchmark.data.sources.base import Raw
 from benchmark.errors import DataError, UsageError
 
 TILES = [{"tiles": {"rows": 1, "columns": 2}}]

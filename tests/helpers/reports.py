@@ -10,8 +10,8 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from benchmark.report import tables
 from benchmark.report.results import RunResult
+from benchmark.report.tables import run_summary
 
 HOSTILE = [
     "<img src=x>", "a&b_%.tif", "[red]", "$x$", "=1+1", "\x1b[31mred", "a|b\\", "line\nbreak",
@@ -54,7 +54,7 @@ def printed(frame, width=200):
     console = Console(
         width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    console.print(tables.console(frame))
+    console.print(run_summary.console(frame))
     return console.file.getvalue()
 
 

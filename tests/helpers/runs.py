@@ -13,11 +13,11 @@ from pathlib import Path
 
 from helpers.command_line import call
 
-from benchmark.data.read import read_labels
-from benchmark.digest import array_digest
+from benchmark.data.formats.images import read_labels
 from benchmark.job import Job
 from benchmark.run import Runner
 from benchmark.settings import Action, LeaseSettings, Overwrite, Settings
+from benchmark.store.digest import array_digest
 
 HELPERS = Path(__file__).parent
 CACHE = Path(tempfile.mkdtemp(prefix="cache-of-tests-"))  # nobody's own

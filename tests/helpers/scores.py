@@ -2,8 +2,8 @@
 
 from cases import CLEAN
 
-from benchmark.match import match
-from benchmark.metrics import score
+from benchmark.scoring.match import match
+from benchmark.scoring.metrics import score
 
 COUNTS = ("matched", "missed", "spurious", "split", "merged")
 SA_NAMES = [f"sa{percent}" for percent in range(50, 100, 5)]

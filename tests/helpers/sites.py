@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from helpers.runs import PROTOCOLS, drawn, make_job
 
-from benchmark.digest import json_digest
-from benchmark.protocol import Protocol
-from benchmark.report.cells import cells_of_runs
-from benchmark.report.published import published_cells
+from benchmark.paper.published import published_frame
+from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import load_results
 from benchmark.report.site import write_site
+from benchmark.scoring.protocol import Protocol
+from benchmark.store.digest import json_digest
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
 CLOSING = "</script><script>alert(2)</script>"
@@ -67,7 +67,7 @@ def every(results):
 
 @pytest.fixture(scope="session")
 def cells(every):
-    return pd.concat([published_cells(), cells_of_runs(every)], ignore_index=True)
+    return pd.concat([published_frame(), frame_of_runs(every)], ignore_index=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from models.apg import APG
 from models.architecture import Architecture
-from models.musam import AutomaticMasks, InstanceDecoder, SamAutomaticMasks
+from models.musam import AIS, AMG, SamAMG
 from models.weights import find_weights
 
 WIDTH = 32
@@ -90,17 +90,17 @@ def _enliven(sam, unetr):
         unetr.out_conv.bias.copy_(torch.tensor([2.0, -0.5, -0.5]))
 
 
-class SmallSam(SamAutomaticMasks):
+class SmallSam(SamAMG):
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     find_weights = staticmethod(partial(find_weights, family="sam", untrained=True))
 
 
-class SmallMasks(AutomaticMasks):
+class SmallMasks(AMG):
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     find_weights = staticmethod(partial(find_weights, family="musam", untrained=True))
 
 
-class SmallDecoder(InstanceDecoder):
+class SmallDecoder(AIS):
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     find_weights = staticmethod(partial(find_weights, family="musam", untrained=True))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmark.report.cells import DTYPES
+from benchmark.report.frame import DTYPES
 
 
 def row(**changes):

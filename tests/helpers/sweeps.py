@@ -8,7 +8,7 @@ from collections import Counter
 from helpers.runs import HELPERS, assert_sound, environment, journals
 
 from benchmark.data.prepared import PreparedData
-from benchmark.store import RunStore
+from benchmark.store.store import RunStore
 
 MODELS = ("traced", "oracle", "otsu", "empty")
 DATA = {

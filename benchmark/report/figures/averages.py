@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.cells import MODALITIES
-from benchmark.report.figures.entries import matrix
+from benchmark.report.figures.methods import matrix
 from benchmark.report.figures.style import (
     NORMAL,
     PARTIAL,
@@ -21,7 +20,8 @@ from benchmark.report.figures.style import (
     plain_axes,
     written,
 )
-from benchmark.report.study.numbers import averages, mean_ranks, ranks
+from benchmark.report.frame import MODALITIES
+from benchmark.report.tables.numbers import averages, mean_ranks, ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

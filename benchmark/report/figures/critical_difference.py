@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.figures.entries import matrix
+from benchmark.report.figures.methods import matrix
 from benchmark.report.figures.style import (
     NORMAL,
     SMALL,
@@ -19,8 +19,8 @@ from benchmark.report.figures.style import (
     footnote,
     wrapped,
 )
-from benchmark.report.study.numbers import complete_block
-from benchmark.report.table import p_value
+from benchmark.report.tables.numbers import complete_block
+from benchmark.report.tables.table import p_value
 from benchmark.stats import FriedmanResult, friedman
 from benchmark.stats.ranks import FEWEST_DATA_SETS, FEWEST_METHODS
 

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.console import Steps, note
-from benchmark.files import disk_errors
-from benchmark.names import safe_name
-from benchmark.report.cells import COMPLETE
+from benchmark.paper import ablation
 from benchmark.report.figures import (
-    ablation,
     averages,
     critical_difference,
+    head_to_head,
     panels,
     pareto,
     per_data_set,
     thresholds,
-    wins,
 )
-from benchmark.report.figures.entries import comparable, entries, main, order, without_demo
+from benchmark.report.figures.methods import comparable, entries, main, order, without_demo
 from benchmark.report.figures.style import NothingToDrawError, Styles, bar_styles, line_styles, save
+from benchmark.report.frame import COMPLETE
 from benchmark.report.results import RunResult
+from benchmark.store.files import disk_errors
+from benchmark.store.names import safe_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,7 +117,7 @@ def _comparisons(
     drawings: dict[str, Callable[[], Figure]] = {
         "averages": lambda: averages.draw(rows, left_out, styles),
         "ablation": lambda: ablation.draw(variants),
-        "wins": lambda: wins.draw(rows, left_out),
+        "wins": lambda: head_to_head.draw(rows, left_out),
         "critical_difference": lambda: critical_difference.draw(rows, left_out),
     }
     if frame["seconds"].notna().any():

@@ -19,7 +19,7 @@ from benchmark.report.figures.style import (
     wrapped,
 )
 from benchmark.report.results import RunResult
-from benchmark.store import RunStore
+from benchmark.store.store import RunStore
 from benchmark.types import Image, Labels, Sample
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from benchmark.report import overlays
+    from benchmark.report import pictures
 
     chosen = choose(results, seed)
     if not chosen:
@@ -111,7 +111,7 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
             [], [], color=np.divide(colour, 255).tolist(), label=name, linewidth=3,
             linestyle=(0, (1.5, 1)) if name == "predicted" else "-", path_effects=[_edge()],
         )
-        for name, colour in overlays.OUTLINES.items()
+        for name, colour in pictures.OUTLINES.items()
     ]  # fmt: skip
     legend(figure, handles, len("predicted"))
     return figure
@@ -149,9 +149,9 @@ def _picture(image: Image) -> NDArray[np.uint8]:
     """The image at the size of its panel: averaged where it is reduced."""
     from skimage.transform import resize
 
-    from benchmark.report import overlays
+    from benchmark.report import pictures
 
-    shown = overlays.rgb(image)
+    shown = pictures.rgb(image)
     shape = _fitted_shape(shown[..., 0])
     reduced = shape[0] < shown.shape[0]
     small = resize(shown, shape, order=int(reduced), anti_aliasing=reduced, preserve_range=True)
@@ -159,18 +159,18 @@ def _picture(image: Image) -> NDArray[np.uint8]:
 
 
 def _panel(axes: Axes, image: Image, true: Labels, predicted: Labels | None) -> None:
-    from benchmark.report import overlays
+    from benchmark.report import pictures
 
-    picture: Any = (overlays.DIMMED * _picture(image)).astype(np.uint8)
-    outlines = {"true": overlays.outline(_fitted(true), 1, 1)}
+    picture: Any = (pictures.DIMMED * _picture(image)).astype(np.uint8)
+    outlines = {"true": pictures.outline(_fitted(true), 1, 1)}
     if predicted is not None:
-        found = overlays.outline(_fitted(predicted), 1, 1)
+        found = pictures.outline(_fitted(predicted), 1, 1)
         rows, columns = np.indices(found.shape) // 3
         # Broken lines: prints in grey tell them from the truth.
         outlines["predicted"] = found & ((rows + columns) % 2 == 0)
         outlines["both"] = outlines["true"] & found
     for name, mask in outlines.items():
-        picture[mask] = overlays.OUTLINES[name]
+        picture[mask] = pictures.OUTLINES[name]
     axes.imshow(picture, interpolation="none")
 
 

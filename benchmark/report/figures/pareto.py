@@ -18,7 +18,7 @@ from benchmark.report.figures.style import (
     shorten,
     written,
 )
-from benchmark.report.study.numbers import complete_block
+from benchmark.report.tables.numbers import complete_block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

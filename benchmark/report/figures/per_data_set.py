@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.cells import NOT_REPORTED, SKIPPED
-from benchmark.report.figures.entries import marked, order
+from benchmark.report.figures.methods import marked, order
 from benchmark.report.figures.style import (
     IN_DOMAIN,
     NORMAL,
@@ -26,7 +25,8 @@ from benchmark.report.figures.style import (
     shorten,
     written,
 )
-from benchmark.report.tables import data_names
+from benchmark.report.frame import NOT_REPORTED, SKIPPED
+from benchmark.report.tables.run_summary import data_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

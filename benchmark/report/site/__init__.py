@@ -1,5 +1,5 @@
 """Results -> one folder of web pages that needs neither server nor network."""
 
-from benchmark.report.site.build import write_site
+from benchmark.report.site.build import build_site, write_site
 
-__all__ = ["write_site"]
+__all__ = ["build_site", "write_site"]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import importlib.resources
-import os
-import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmark.console import Steps
-from benchmark.errors import StoreError
-from benchmark.files import TEMPORARY, disk_errors, write_synced
-from benchmark.names import safe_names
+from benchmark.paper.card import study_card
 from benchmark.report import escape
-from benchmark.report.cells import MODALITIES
+from benchmark.report.frame import MODALITIES
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import (
     data_card,
@@ -30,9 +25,11 @@ from benchmark.report.site.data import (
     spread,
 )
 from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
-from benchmark.report.study_card import study_card
+from benchmark.store.files import disk_errors, write_synced
+from benchmark.store.names import safe_names
+from benchmark.store.owned import replaced
 
-_MARK = "assets/site.css"  # what tells a report from a folder of someone's files
+_SITE = (("", "assets/site.css"),)
 _PLOTTING = "plotly.min.js"
 
 
@@ -42,7 +39,7 @@ def write_site(
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
     Args:
-        cells: every number to be shown; see `benchmark.report.cells`.
+        cells: every number to be shown; see `benchmark.report.frame`.
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.
@@ -51,8 +48,17 @@ def write_site(
         The path of `index.html`.
 
     Raises:
-        StoreError: it can't be written, or the folder holds something else.
+        StoreError: it can't be written, or would replace files that are not of a site.
     """
+    with replaced(folder, _SITE) as place:
+        build_site(cells, results, place, private=private)
+    return folder / "index.html"
+
+
+def build_site(
+    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+) -> None:
+    """Write the web pages, as `write_site`, into a folder that is empty or not there."""
     names = sorted(set(cells["data"]) | {escape.plain(result.data) for result in results})
     by_data: dict[str, list[RunResult]] = defaultdict(list)
     for result in _best_first(results):
@@ -60,15 +66,15 @@ def write_site(
     pictures = sum(
         min(DOZEN, max(len(result.scores) for result in found)) for found in by_data.values()
     )
-    with _replaced(folder) as place, Steps("building the site", len(names) + pictures) as steps:
-        site = _Site(place, cells, results, names, private)
+    with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
+        folder.mkdir(exist_ok=True)
+        site = _Site(folder, cells, results, names, private)
         site.write_assets()
         for name in names:
             site.write_data(name, by_data[name], steps)
             steps.advance(name)
         site.write_runs(results)
         site.write_index()
-    return folder / "index.html"
 
 
 class _Site:
@@ -213,24 +219,3 @@ class _Site:
 def _best_first(results: Sequence[RunResult]) -> list[RunResult]:
     means: Mapping[str, float] = {r.run_id: float(r.scores["msa"].mean()) for r in results}
     return sorted(results, key=lambda r: (r.control, -means[r.run_id], r.method, r.run_id))
-
-
-@contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
-    """A folder to build in, which takes the place of `folder` when all went well."""
-    occupied = folder.exists() and any(folder.iterdir())
-    if occupied and not (folder / _MARK).exists():
-        raise StoreError(
-            f"{folder} holds something else than a report, and would be replaced. Move it away."
-        )
-    building = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY}")
-    with disk_errors(folder):
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        try:
-            yield building
-            if folder.exists():
-                shutil.rmtree(folder)
-            building.rename(folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)

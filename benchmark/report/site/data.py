@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
-from benchmark.protocol import words_of
 from benchmark.report import escape
-from benchmark.report.cells import MODALITIES, NOT_REPORTED, SKIPPED
+from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
-from benchmark.store import RunStore
+from benchmark.scoring.protocol import words_of
+from benchmark.store.store import RunStore
 
 NO_NUMBER = "n/a"
 
@@ -61,7 +61,7 @@ def rows(cells: pd.DataFrame, pages: Mapping[str, str]) -> list[dict[str, Any]]:
     """The cells as a table shows them, the best of each data set first, controls last.
 
     Args:
-        cells: see `benchmark.report.cells`.
+        cells: see `benchmark.report.frame`.
         pages: run id -> its page; cells of other runs have none.
     """
     ordered = cells.assign(

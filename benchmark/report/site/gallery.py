@@ -14,16 +14,16 @@ from PIL import Image as Pillow
 from benchmark.console import Steps
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.files import write_synced
-from benchmark.match import match
-from benchmark.names import safe_names
-from benchmark.record import Record
-from benchmark.report.overlays import rgb
+from benchmark.report.pictures import rgb
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
-from benchmark.report.site.kinds import kinds
+from benchmark.report.site.object_outcomes import object_outcomes
 from benchmark.report.site.outlines import UNITS, outlines
-from benchmark.store import RunStore
+from benchmark.scoring.match import match
+from benchmark.store.files import path_of_id, write_synced
+from benchmark.store.names import safe_names
+from benchmark.store.record import Record
+from benchmark.store.store import RunStore
 from benchmark.types import Sample
 
 DOZEN, LOT = 12, "drawn by lot"
@@ -57,7 +57,7 @@ class Gallery:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(results: Sequence[RunResult]) -> list[tuple[str, str]]:
+def choose_samples(results: Sequence[RunResult]) -> list[tuple[str, str]]:
     """The samples worth looking at.
 
     The worst, best and median by the mean mSA of the methods, those on which methods differ
@@ -125,7 +125,7 @@ def build_gallery(
             "others ran on another split or on images that were prepared otherwise."
         )
     entries = {entry.id: entry for entry in data.entries}
-    chosen = choose(together)
+    chosen = choose_samples(together)
     stems = safe_names(name for name, _ in chosen)
     stores = [RunStore(result.path) for result in together]
     runs = [(store, store.records()) for store in stores]
@@ -138,12 +138,12 @@ def build_gallery(
             gallery.notes.append(f"'{name}' can't be shown: its image is missing or was changed.")
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        size = _write_image(sample, folder / f"{stems[name]}.png")
+        size = _write_image(sample, path_of_id(folder, stems[name], ".png"))
         layers = [_layer(sample, store, records.get(name), size["down"]) for store, records in runs]
         missing |= {place for place, layer in enumerate(layers) if layer is None}
         truth = outlines(sample.labels, size["down"])
         told = {"id": name, "true": truth, "layers": layers}
-        write_synced(folder / f"{stems[name]}.js", script("outlines.take", told))
+        write_synced(path_of_id(folder, stems[name], ".js"), script("outlines.take", told))
         about: dict[str, Any] = {
             "id": name,
             "original": entries[name].original,
@@ -171,7 +171,7 @@ def _layer(
         predicted = store.prediction(record)
     except BenchmarkError:
         return None
-    true_kinds, own_kinds = kinds(match(sample.labels, predicted))
+    true_kinds, own_kinds = object_outcomes(match(sample.labels, predicted))
     return {"paths": outlines(predicted, down), "kinds": own_kinds, "true_kinds": true_kinds}
 
 

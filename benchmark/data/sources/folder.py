@@ -1,0 +1,255 @@
+"""Sources of images that lie in folders, in a package, or are drawn."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.formats.images import read_image, read_labels
+from benchmark.data.sources.base import Raw, file_times, only, some
+from benchmark.errors import DataError, UsageError
+from benchmark.types import Image, Labels
+
+DRAWING_VERSION = 1
+"""Raised when `benchmark.data.sources.synthetic` draws other pictures from the same seed."""
+
+
+@dataclass
+class FolderSource:
+    """The user's own images and labels, paired by the stem of their file names.
+
+    Args:
+        images: a folder or a glob pattern (`**` looks into folders below).
+        labels: the same for the label images.
+        root: what relative patterns start from; the working directory where not given.
+        group: a regular expression searched in each image's file name; its first bracket
+            (or the whole match) is the group. Not given: every image is its own group.
+    """
+
+    images: str
+    labels: str
+    root: str | None = None
+    group: str | None = None
+
+    def items(self, split: str) -> list[Raw]:
+        """Pair the files.
+
+        Raises:
+            DataError: two files with one stem, a file without its partner, or that is its own.
+            UsageError: nothing found; the regular expression is none, or does not match a name.
+        """
+        only(split, ["test"])
+        images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
+        labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
+        alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
+        alone += [("image", labels[s]) for s in labels.keys() - images.keys()]
+        if alone:
+            told = some(f"{path} has no {partner}" for partner, path in alone)
+            raise DataError(f"images and labels are paired by file name without suffix: {told}.")
+        same = [f"{images[s]} is {labels[s]}" for s in images if images[s].samefile(labels[s])]
+        if same:
+            raise DataError(
+                f"data.images and data.labels name one file: {some(same)}. "
+                "Give the folder or the pattern of each."
+            )
+        return [
+            Raw(
+                name=stem,
+                group=self._group(images[stem]),
+                split="test",
+                files=f"{images[stem]}, {labels[stem]}",
+                read=partial(read_files, images[stem], labels[stem]),
+            )
+            for stem in sorted(images)
+        ]
+
+    def fingerprint(self, known: Any = None) -> Any:
+        """Names, sizes and times of change of all files."""
+        paths = find_files(self.images, self.root, "data.images")
+        return file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
+
+    def _group(self, path: Path) -> str:
+        if self.group is None:
+            return stem_of(path)
+        try:
+            found = re.search(self.group, _as_text(path.name))
+        except re.error as error:
+            raise UsageError(
+                f"data.group='{self.group}' is no regular expression: {error}."
+            ) from error
+        group: str | None = found and found[1 if found.re.groups else 0]
+        if not group:  # nothing would be one group, of all images
+            raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
+        return group
+
+
+@dataclass
+class PackagedNuclei:
+    """The real fluorescence image that stardist packages, with its annotation.
+
+    Data Science Bowl 2018 (Caicedo et al. 2019), 512 x 512, 125 nuclei. It is read as a
+    file of the installed package: importing stardist would cost seconds.
+    """
+
+    def items(self, split: str) -> list[Raw]:
+        """The one image.
+
+        Raises:
+            DataError: stardist is not installed.
+        """
+        only(split, ["test"])
+        image, mask = self._files()
+        return [
+            Raw(
+                name="dsb2018_nuclei",
+                group="dsb2018_nuclei",
+                split="test",
+                files=f"{image}, {mask}",
+                read=partial(read_files, image, mask),
+            )
+        ]
+
+    def fingerprint(self, known: Any = None) -> Any:
+        """Sizes of the two files; what is in them is pinned in the data set's YAML."""
+        return [path.stat().st_size for path in self._files()]
+
+    def _files(self) -> tuple[Path, Path]:
+        spec = importlib.util.find_spec("stardist")
+        for place in (spec and spec.submodule_search_locations) or ():
+            folder = Path(place) / "data" / "images"
+            image, mask = folder / "img2d.tif", folder / "mask2d.tif"
+            if image.is_file() and mask.is_file():
+                return image, mask
+        raise DataError("nuclei_demo is packaged with stardist. Install it: pip install stardist.")
+
+
+@dataclass
+class SyntheticSource:
+    """Drawn images of several styles; see `benchmark.data.sources.synthetic`.
+
+    Args:
+        styles: names of styles.
+        per_style: images of each style in the test split.
+        val_per_style: images of each style in the val split.
+        size: height and width in pixels.
+        seed: image k of a style is the same for the same seed, however many are drawn.
+    """
+
+    styles: list[str]
+    per_style: int
+    val_per_style: int
+    size: int
+    seed: int
+
+    def items(self, split: str) -> list[Raw]:
+        """The images to draw: test first, then val, which goes on counting.
+
+        Raises:
+            UsageError: no such split; what is no whole number.
+        """
+        for word in ("per_style", "val_per_style", "size", "seed"):
+            number = getattr(self, word)
+            if not isinstance(number, int):
+                raise UsageError(f"data.source.{word} is {number!r}; it must be a whole number.")
+        wanted = only(split, ["test", "val"])
+        everything = [
+            Raw(
+                name=f"{style}_{index:03d}",
+                group=f"{style}_{index:03d}",
+                split="test" if index < self.per_style else "val",
+                files=f"drawn, style {style}, number {index}",
+                read=partial(_draw, style, index, self.seed, self.size),
+            )
+            for style in self.styles
+            for index in range(self.per_style + self.val_per_style)
+        ]
+        return [raw for raw in everything if raw.split in wanted]
+
+    def fingerprint(self, known: Any = None) -> Any:
+        """Nothing beyond the parameters, but for the version of the drawing."""
+        return DRAWING_VERSION
+
+
+def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
+    from benchmark.data.sources.synthetic import draw
+
+    try:
+        return draw(style, index, seed, size)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"data.source: {error}.") from error
+
+
+def read_files(image: Path, labels: Path) -> tuple[Image, Labels]:
+    """Read one image and its label image.
+
+    Raises:
+        DataError: one of them can't be read, or is no such thing.
+    """
+    return read_image(image), read_labels(labels)
+
+
+def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
+    """The files that a folder or a glob pattern names, sorted.
+
+    Args:
+        pattern: a folder (all files in it) or a glob pattern. What exists as it is written
+            is no pattern, whatever brackets it holds.
+        root: what a relative pattern starts from; None: the working directory.
+        word: the command-line word it came from, for the message.
+
+    Raises:
+        UsageError: it names no file, or is empty, which would be a whole folder.
+    """
+    if not pattern.strip():
+        raise UsageError(f"{word} is empty; give a folder or a pattern.")
+    # os.path's own, as pathlib's raises where `~` begins no home.
+    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
+    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
+    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
+    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
+    # pathlib's own glob takes no absolute pattern.
+    found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
+    files = sorted(Path(name) for name in found if Path(name).is_file())
+    if not files:
+        where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
+        raise UsageError(f"{word}='{pattern}' names no file (looked from {where}).")
+    return files
+
+
+def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
+    """The files by stem.
+
+    Raises:
+        DataError: two files have the same stem.
+    """
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        found[stem_of(path)].append(path)
+    double = [paths for paths in found.values() if len(paths) > 1]
+    if double:
+        told = some(" and ".join(map(str, paths)) for paths in double)
+        raise DataError(f"{word}: two files with one stem: {told}. Name each sample once.")
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its suffix; `.ome` counts as part of the suffix."""
+    return _as_text(path.stem.removesuffix(".ome"))
+
+
+def _as_text(name: str) -> str:
+    """A file's name as text that can be compared and written everywhere.
+
+    Accents are composed, as some systems store them apart from their letters; bytes that
+    are no text become escapes.
+    """
+    return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()

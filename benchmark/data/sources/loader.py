@@ -1,0 +1,183 @@
+"""A process of its own that calls a loader of torch_em, and answers with the files it found.
+
+torch_em takes seconds and most of a gigabyte to import, and its imports leave traces (Hydra's
+global state, threads): none of that shall stay with the process that runs a model.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import socket
+import sys
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from benchmark.parent import end_with_parent
+
+ROOM = 3
+"""An archive, what is in it, and what a loader converts it to: times the size of a download."""
+
+
+def main(request: Path, answer: Path) -> None:
+    """Read a request, call the loader, write the answer.
+
+    Args:
+        request: a JSON file: `loader` (dotted name of a function), `path` (the data set's
+            folder), `calls` (keyword arguments of each call), `download`, `natural_order`,
+            `unpack` (whether archives may be unpacked there).
+        answer: where to write `{"calls": [[images, labels or null], ...]}`, or
+            `{"error": type, "message": text}`.
+    """
+    end_with_parent(os.getppid())
+    asked = json.loads(request.read_text())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a missing checksum, mostly: the loaders' affair
+            told: dict[str, Any] = {"calls": call(**asked)}
+    except Exception as error:
+        told = {"error": type(error).__name__, "message": str(error)}
+    answer.write_text(json.dumps(told))
+
+
+def call(
+    loader: str,
+    path: str,
+    calls: Sequence[Mapping[str, Any]],
+    download: bool,
+    natural_order: bool = False,
+    unpack: bool = True,
+) -> list[list[Any]]:
+    """The files that each call returns: images (or containers), and labels (or None)."""
+    guard_archives()
+    if not unpack:
+        forbid_unpacking()
+    if not download:
+        forbid_downloads()
+    # Some loaders replace letters in whole paths ("x" by "y", to get from images to labels):
+    # what they get is a bare name, so that the user's own folders stay out of it.
+    parent = Path(path).parent
+    os.chdir(parent)
+    module, _, name = loader.rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+    util = importlib.import_module("torch_em.data.datasets.util")
+    guard_downloads(util)
+    found = []
+    for arguments in calls:
+        returned = function(path=Path(path).name, download=download, **arguments)
+        images, labels = returned if isinstance(returned, tuple) else (returned, None)
+        pair = [_files(images, parent), None if labels is None else _files(labels, parent)]
+        if natural_order:
+            from natsort import natsorted
+
+            pair = [natsorted(files) if files is not None else None for files in pair]
+        found.append(pair)
+    return found
+
+
+def _files(returned: Any, parent: Path) -> list[str]:
+    """A list of files as it is; of a folder, its files in natural order."""
+    from natsort import natsorted
+
+    if isinstance(returned, str):
+        files = natsorted(Path(parent, returned).iterdir())
+        return [str(file) for file in files if file.is_file()]
+    return [str(Path(parent, file)) for file in returned]
+
+
+def guard_archives() -> None:
+    """Refuse archives whose members would land outside of the folder they are unpacked to.
+
+    zipfile would put such a member inside, under another name: what comes of a manipulated
+    archive is not the data set.
+    """
+    unzip, untar = zipfile.ZipFile.extractall, tarfile.TarFile.extractall
+
+    def extract_zip(archive: zipfile.ZipFile, *args: Any, **kwargs: Any) -> None:
+        for member in archive.namelist():
+            _refuse_escape(member, archive.filename)
+        unzip(archive, *args, **kwargs)
+
+    def extract_tar(archive: tarfile.TarFile, *args: Any, **kwargs: Any) -> None:
+        for member in archive.getnames():
+            _refuse_escape(member, archive.name)
+        untar(archive, *args, **{**kwargs, "filter": "data"})
+
+    zipfile.ZipFile.extractall = extract_zip  # type: ignore[assignment]
+    tarfile.TarFile.extractall = extract_tar  # type: ignore[assignment]
+
+
+def _refuse_escape(member: str, archive: Any) -> None:
+    parts = PurePosixPath(member.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[:1]:
+        raise ValueError(
+            f"the archive {archive} has a member '{member}' that would leave its folder: "
+            "nothing was unpacked. Is it the file that was published?"
+        )
+
+
+def forbid_unpacking() -> None:
+    """Let no archive be unpacked where a killed process would leave half of it."""
+
+    def refuse(archive: Any, *args: Any, **kwargs: Any) -> None:
+        name = archive.filename if isinstance(archive, zipfile.ZipFile) else archive.name
+        raise RuntimeError(f"{name} is not unpacked yet")
+
+    for kind in (zipfile.ZipFile, tarfile.TarFile):
+        for method in ("extract", "extractall"):
+            setattr(kind, method, refuse)
+
+
+def forbid_downloads() -> None:
+    """Let no host be found: some loaders download whether they may or not."""
+
+    def refuse(host: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(f"it is not complete: its loader would download from {host}")
+
+    socket.getaddrinfo = refuse  # type: ignore[assignment]
+
+
+def guard_downloads(util: Any) -> None:
+    """Tell how much a download takes, and refuse it before it starts where room is short."""
+    plain = util.download_source
+
+    def checked(path: Any, url: str, download: bool, *args: Any, **kwargs: Any) -> None:
+        if download and not Path(path).exists():
+            _refuse_small_disk(Path(path), url)
+        plain(path, url, download, *args, **kwargs)
+
+    util.download_source = checked
+
+
+def _refuse_small_disk(path: Path, url: str) -> None:
+    import requests
+
+    try:
+        answer = requests.head(url, allow_redirects=True, timeout=30)
+        size = int(answer.headers.get("Content-Length", 0)) if answer.ok else 0
+    except (requests.RequestException, ValueError):
+        return  # what stands in the way will stop the download itself, and say so
+    if not size:
+        return
+    free = shutil.disk_usage(path.parent).free
+    print(
+        f"{url}: {size / 1e9:.2f} GB; unpacked and converted about {ROOM} times that.",
+        file=sys.stderr,
+    )
+    if ROOM * size > free:
+        raise OSError(
+            f"{path.parent} has {free / 1e9:.2f} GB free, and {url} takes {size / 1e9:.2f} GB, "
+            f"unpacked and converted about {ROOM * size / 1e9:.2f} GB. Make room, or choose "
+            "another data.root=<folder>."
+        )
+
+
+if __name__ == "__main__":
+    sys.stdout = sys.stderr  # progress and notes of the loaders
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

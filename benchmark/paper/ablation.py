@@ -1,0 +1,126 @@
+"""APG's variants against each other: where prompts come from, and whether they were tuned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmark.report.eligible import ABLATION
+from benchmark.report.figures.style import (
+    NORMAL,
+    SMALL,
+    NothingToDrawError,
+    footnote,
+    grid,
+    line_styles,
+    plain_axes,
+)
+from benchmark.report.frame import MODALITIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CC, _BD, _CC_TUNED, _BD_TUNED = ABLATION
+CONTRASTS = (
+    (_CC, _BD, "connected components - boundary distance", "default settings"),
+    (_CC_TUNED, _BD_TUNED, "connected components - boundary distance", "grid search"),
+    (_CC_TUNED, _CC, "grid search - default settings", "connected components"),
+    (_BD_TUNED, _BD, "grid search - default settings", "boundary distance"),
+)
+"""First and second configuration, what their difference means, and what they share."""
+
+_ROW = 0.55  # inches
+
+
+def differences(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """MSA of the first less the second configuration, on the data sets that both have.
+
+    Args:
+        rows: what `entries.comparable` returned.
+
+    Returns:
+        By the place in `CONTRASTS`, those that have a data set: columns group, modality and
+        difference.
+    """
+    keyed = rows[rows["key"].isin(ABLATION)]
+    # Of several runs of one configuration (other weights, another device) none is preferred.
+    keyed = keyed.drop_duplicates(["group", "key"], keep=False)
+    table = keyed.pivot(index=["group", "modality"], columns="key", values="msa")
+    table = table.reindex(columns=list(ABLATION))
+    found = {}
+    for place, (first, second, _, _) in enumerate(CONTRASTS):
+        paired = (table[first] - table[second]).dropna()
+        if len(paired):
+            found[place] = paired.rename("difference").reset_index()
+    return found
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """A panel per contrast: a mark per data set, a row per modality, a bar at its mean.
+
+    Args:
+        rows: what `entries.comparable` returned.
+
+    Raises:
+        NothingToDrawError: no data set has both configurations of a contrast.
+    """
+    found = differences(rows)
+    if not found:
+        raise NothingToDrawError("no data set has two variants of APG.")
+    every = pd.concat(found.values())
+    modalities = [name for name in MODALITIES if name in set(every["modality"])]
+    figure, panels = grid(
+        len(found), 4.6, _ROW * len(modalities) + 0.95, "difference in mSA", columns=2
+    )
+    widest = 1.1 * float(every["difference"].abs().max() or 0.1)
+    for axes, (place, paired) in zip(panels, found.items(), strict=True):
+        _panel(axes, paired, modalities, widest)
+        _, _, difference, shared = CONTRASTS[place]
+        axes.set_title(
+            f"{difference}\n{shared}; {told(paired['difference'])}", fontsize=NORMAL, loc="left"
+        )
+    panels[0].set(yticks=range(len(modalities)), ylim=(len(modalities) - 0.5, -0.5))
+    panels[0].set_yticklabels([MODALITIES[name] for name in modalities])
+    footnote(
+        figure,
+        [
+            "A mark is a data set for which both are known, a bar their mean; on the right how "
+            "many data sets lie above, below and at zero."
+        ],
+    )
+    return figure
+
+
+def told(difference: pd.Series[float]) -> str:
+    """Mean, number of data sets, and signs of paired differences."""
+    count = len(difference)
+    return f"mean {difference.mean():+.3f} over {count} data set{'s' * (count != 1)}"
+
+
+def _panel(axes: Axes, paired: pd.DataFrame, modalities: list[str], widest: float) -> None:
+    styles = line_styles(list(MODALITIES))
+    axes.axvline(0, color="black", linewidth=0.8)
+    for place, modality in enumerate(modalities):
+        values = paired.loc[paired["modality"] == modality, "difference"].sort_values()
+        if values.empty:
+            axes.text(0, place, " no common data set", fontsize=SMALL, va="center", style="italic")
+            continue
+        style = styles[modality] | {"linestyle": ""}
+        spread = np.resize([0, 0.14, -0.14], len(values)) if len(values) > 1 else np.zeros(1)
+        axes.plot(
+            values, place + spread, markersize=5.5, markeredgecolor="black",
+            markeredgewidth=0.5, alpha=0.85, **style,
+        )  # fmt: skip
+        axes.plot([values.mean()] * 2, [place - 0.33, place + 0.33], color="black", linewidth=2.2)
+        above, below = int((values > 0).sum()), int((values < 0).sum())
+        equal = len(values) - above - below
+        axes.text(
+            1.02, place, f"{above} above\n{below} below" + f"\n{equal} equal" * bool(equal),
+            fontsize=SMALL, va="center", transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
+    axes.set(xlim=(-widest, widest))
+    plain_axes(axes, "x")
+    axes.tick_params(axis="y", length=0)

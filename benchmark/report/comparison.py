@@ -1,0 +1,281 @@
+"""Runs -> which differences are real: comparisons in families, corrected for their number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.console import Steps
+from benchmark.errors import StoreError
+from benchmark.report import escape
+from benchmark.report.results import RunResult
+from benchmark.stats import (
+    FEWEST_FOR_P,
+    FEWEST_GROUPS,
+    STUDY_TEST,
+    WEIGHTS,
+    Comparison,
+    compare_pairs,
+    holm,
+    pair,
+    study_test,
+)
+from benchmark.store.store import RunStore
+
+COMPARABLE = {
+    "data": "a is a run on data '{a}', b one on '{b}'",
+    "split": "a is a run on split '{a}' of the data, b one on '{b}'",
+    "protocol": "a is scored under protocol '{a}', b under '{b}'",
+    "images_id": "the data set's images were others (a: digest {a}..., b: {b}...)",
+    "score_key": "they were scored against different labels; action=evaluate scores a run anew",
+}
+"""What two runs have to agree in to be compared sample by sample, and what to say if not."""
+
+STUDY_PROTOCOL = "paper"
+"""Only under this protocol the study's own test is shown."""
+
+COLUMNS = [
+    "family", "data", "data_label", "modality", "split", "protocol", "a", "b", "run_a", "run_b",
+    "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
+    "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better", "b_better",
+    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "study_better", "study_p",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonFamily:
+    """One family of comparisons.
+
+    Attributes:
+        family: what it is, for people.
+        frame: one row per comparison, with the columns in `COLUMNS`: as in
+            `benchmark.stats.Comparison` (differences are a - b, NaN where there is no number),
+            `low` and `high` of the 95 % interval, `p_holm` (p corrected within the family), how
+            many samples are `excluded`, each run's status, whether one is `mixed`, and the
+            study's own test, empty unless the protocol is the study's.
+        exclusions: one row per sample left out: data, a, b, sample, reason.
+        left_out: runs and data sets that are in no comparison, each a sentence.
+    """
+
+    family: str
+    frame: pd.DataFrame
+    exclusions: pd.DataFrame
+    left_out: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to stand below its table, in sentences."""
+        return _notes(self)
+
+
+def incomparable(a: RunResult, b: RunResult) -> str | None:
+    """Why two runs can't be compared sample by sample; None if they can."""
+    if a.run_id == b.run_id:
+        return "a and b are the same run"
+    for key, said in COMPARABLE.items():
+        of_a, of_b = getattr(a, key), getattr(b, key)
+        if of_a != of_b:
+            return said.format(a=of_a, b=of_b)
+    return None
+
+
+def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
+    """Two comparable runs, sample by sample: the pairs, and what they say.
+
+    Raises:
+        StoreError: they disagree on a sample's truth all the same.
+    """
+    try:
+        pairs, exclusions = pair(a.scores, b.scores, failed_a=_failures(a), failed_b=_failures(b))
+    except ValueError as error:
+        raise StoreError(
+            f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both anew "
+            "with action=evaluate."
+        ) from error
+    return pairs, compare_pairs(pairs, exclusions)
+
+
+def against_reference(results: Sequence[RunResult], reference: str) -> ComparisonFamily:
+    """One method against each other, on every data set where both have a run: one family.
+
+    Args:
+        results: scored runs; controls are left out.
+        reference: a method, as `RunResult.method` calls it; it is `a` in every comparison.
+    """
+    pairs: list[tuple[RunResult, RunResult]] = []
+    left_out: list[str] = []
+    for runs in _comparable_sets(results, left_out):
+        mine = [run for run in runs if run.method == reference]
+        if len(mine) == 1:
+            pairs += [(mine[0], other) for other in runs if other is not mine[0]]
+        elif runs:
+            how = f"are {len(mine)} runs" if mine else "is no run"
+            left_out.append(f"{runs[0].data}: there {how} of {reference} to compare with.")
+    return _claims(f"{reference} against each other method, over data sets", pairs, left_out)
+
+
+def within(results: Sequence[RunResult], data: str) -> list[ComparisonFamily]:
+    """All pairs of methods on one data set: a family for each set of comparable runs.
+
+    Args:
+        results: scored runs; controls are left out.
+        data: the data set's name.
+    """
+    left_out: list[str] = []
+    sets = _comparable_sets([run for run in results if run.data == data], left_out)
+    alone = [runs[0] for runs in sets if len(runs) == 1]
+    left_out += [f"{r.method} on {data}: no other run is of its images and split." for r in alone]
+    return [
+        _claims(f"all pairs of methods on {data}", list(combinations(runs, 2)), left_out)
+        for runs in sets
+        if len(runs) > 1
+    ]
+
+
+def interval_text(low: float, high: float, groups: int) -> str:
+    """An interval of a difference as text; `n/a (4 groups)` where there is none."""
+    return f"{low:+.3f} to {high:+.3f}" if low == low else _too_few(groups, FEWEST_GROUPS)
+
+
+def p_text(p: float | None, groups: int) -> str:
+    """A p-value as text: `p = 0.0312`, `p < 0.0001`, `p n/a (5 groups)`."""
+    if p is None or p != p:
+        return f"p {_too_few(groups, FEWEST_FOR_P)}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 group`, `4 groups`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _too_few(groups: int, needed: int) -> str:
+    return f"n/a ({counted(groups, 'group')})" if groups < needed else "n/a"
+
+
+def _failures(run: RunResult) -> Mapping[str, str]:
+    """Why samples of a run have no score, where that was an error."""
+    if not run.failed:
+        return {}
+    records = RunStore(run.path).records().values()
+    return {r.sample: str(r.error).partition("\n")[0] for r in records if r.status == "error"}
+
+
+def _comparable_sets(results: Iterable[RunResult], left_out: list[str]) -> list[list[RunResult]]:
+    """Runs that may be compared with each other, set by set; why a run is in none is added."""
+    sets: dict[tuple[Any, ...], list[RunResult]] = {}
+    for run in sorted(results, key=lambda run: (run.data, run.method, run.run_id)):
+        if run.control:
+            left_out.append(f"{run.method} on {run.data}: a control, its score is known.")
+        elif run.scores["msa"].notna().sum() == 0:
+            left_out.append(f"{run.method} on {run.data}: no sample is scored.")
+        else:
+            sets.setdefault(tuple(getattr(run, key) for key in COMPARABLE), []).append(run)
+    return list(sets.values())
+
+
+def _claims(
+    family: str, pairs: Sequence[tuple[RunResult, RunResult]], left_out: Sequence[str]
+) -> ComparisonFamily:
+    rows: list[dict[str, Any]] = []
+    excluded: list[dict[str, str]] = []
+    with Steps("comparing runs", len(pairs)) as steps:
+        names = _names([run for both in pairs for run in both])
+        for a, b in pairs:
+            row, exclusions = _row(a, b, names)
+            rows.append(row | {"family": escape.plain(family)})
+            excluded += exclusions
+            steps.advance(f"{names[a.run_id]} and {names[b.run_id]} on {a.data}")
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame["p_holm"] = holm(frame["p"].astype(float))
+    columns = ["data", "a", "b", "sample", "reason"]
+    return ComparisonFamily(
+        escape.plain(family),
+        frame,
+        pd.DataFrame(excluded, columns=columns),
+        tuple(map(escape.plain, left_out)),
+    )
+
+
+def _names(runs: Sequence[RunResult]) -> dict[str, str]:
+    """Run id -> what tables call it: with its id where two comparable runs share a name."""
+    distinct = {run.run_id: run for run in runs}
+    keys = {
+        run_id: (run.method, *(getattr(run, key) for key in COMPARABLE))
+        for run_id, run in distinct.items()
+    }
+    shared = Counter(keys.values())
+    return {
+        run_id: escape.plain(run.method) + (f" #{run_id[:6]}" if shared[keys[run_id]] > 1 else "")
+        for run_id, run in distinct.items()
+    }
+
+
+def _row(
+    a: RunResult, b: RunResult, names: Mapping[str, str]
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """One comparison as a row, and a row for each sample that it leaves out."""
+    pairs, found = compare_runs(a, b)
+    low, high = found.interval or (np.nan, np.nan)
+    both = {"data": escape.plain(a.data), "a": names[a.run_id], "b": names[b.run_id]}
+    row = asdict(found) | both
+    row |= {
+        "data_label": escape.plain(a.data_label or a.data),
+        "modality": escape.plain(a.modality),
+        "split": escape.plain(a.split),
+        "protocol": escape.plain(a.protocol),
+        "run_a": a.run_id,
+        "run_b": b.run_id,
+        "low": low,
+        "high": high,
+        "p": np.nan if found.p is None else found.p,
+        "p_wilcoxon": np.nan if found.p_wilcoxon is None else found.p_wilcoxon,
+        "weights_disagree": found.weights_disagree,
+        "excluded": len(found.exclusions),
+        "status_a": a.status,
+        "status_b": b.status,
+        "mixed": a.mixed or b.mixed,
+        "study_better": "",
+        "study_p": np.nan,
+    }
+    if a.protocol == STUDY_PROTOCOL and found.samples:
+        theirs = study_test(pairs["difference"])
+        row |= {"study_better": both[theirs.better], "study_p": theirs.p}
+    return row, [
+        both | {"sample": escape.plain(e.sample), "reason": escape.plain(e.reason)}
+        for e in found.exclusions
+    ]
+
+
+def _notes(claims: ComparisonFamily) -> list[str]:
+    frame = claims.frame
+    tested = int(frame["p"].notna().sum())
+    lines = [
+        f"Family: {claims.family}; p corrected by Holm for {counted(tested, 'test')}. Differences "
+        "are a - b, over the samples that both have.",
+        WEIGHTS,
+        f"p: two-sided sign-flip permutation; none with fewer than {FEWEST_FOR_P} groups, and no "
+        f"interval with fewer than {FEWEST_GROUPS}.",
+        "Effect sizes: matched-pairs rank-biserial correlation (from -1 to 1), and the mean "
+        "difference of groups in their standard deviations.",
+    ]
+    if frame["excluded"].any():
+        lines.append(
+            "Failed, unscored and empty samples are left out for both methods alike: "
+            f"{frame['excluded'].sum()} in all, up to {frame['excluded'].max()} per comparison."
+        )
+    if not {*frame["status_a"], *frame["status_b"]} <= {"complete"}:
+        lines.append("partial: over the samples done so far by both.")
+    if frame["weights_disagree"].any():
+        lines.append("Where the two means differ in sign, larger groups favour the other method.")
+    if frame["mixed"].any():
+        lines.append("mixed: a run was made in attempts that differ in code or environment.")
+    if frame["study_p"].notna().any():
+        lines.append(f"p (the study's test): {STUDY_TEST}")
+    return lines

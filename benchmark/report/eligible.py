@@ -1,0 +1,123 @@
+"""Which cells may enter a mean, and why others may not: nothing is averaged in silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED
+
+ABLATION = ("apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search")
+"""Published configurations of one method: the ablation sets them against each other."""
+
+MAIN_OF_ABLATION = "apg_cc"
+"""The one of them that stands for the method wherever methods are compared."""
+
+IMAGES = ["split", "protocol", "images_id"]
+"""Numbers that agree in these are over the same images, scored alike."""
+
+
+@dataclass(frozen=True)
+class Eligible:
+    """Cells that may be averaged and ranked.
+
+    Attributes:
+        cells: of them, at most one for each method and data set; the others are gone.
+        of: how many data sets of each modality there are, whatever their cells hold.
+        methods: all of them, in the order in which they came.
+        silent: methods of which no number at all is reported.
+        notes: what was left out, and why, in sentences.
+    """
+
+    cells: pd.DataFrame
+    of: dict[str, int]
+    methods: tuple[str, ...]
+    silent: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def matrix(self) -> pd.DataFrame:
+        """mSA: a row for each (modality, data), a column for each method, in cells' order."""
+        found = matrix(self.cells)
+        return found[[name for name in self.methods if name in found]]
+
+
+def select_eligible(cells: pd.DataFrame) -> Eligible:
+    """The cells of one source that may be averaged.
+
+    Left out are controls, cells without a number, partial runs, runs on other images than most
+    runs on that data set, and methods that ran on the same images more than once.
+
+    Args:
+        cells: a frame as `benchmark.report.frame` has it, of one source.
+    """
+    shown = cells[~cells["control"]]
+    counts = shown.drop_duplicates("data")["modality"].value_counts()
+    of = {str(modality): int(n) for modality, n in counts.items()}
+    partial = shown["status"].str.startswith("partial")
+    empty = (shown["status"] == COMPLETE) & shown["msa"].isna()
+    kept = shown[(shown["status"] == COMPLETE) & ~empty]
+    other = _on_other_images(kept)
+    alike = kept[~other]
+    twice = alike.duplicated(["method", "data"], keep=False)
+    chosen = alike[~twice]
+    reasons = {
+        "not all images are done": shown[partial],
+        "no image has a score": shown[empty],
+        "other images, split or protocol than most runs on that data set": kept[other],
+        "several runs on the same images": alike[twice],
+    }
+    notes = (_note(rows, reason) for reason, rows in reasons.items() if len(rows))
+    heard = set(shown.loc[shown["status"] != NOT_REPORTED, "method"])
+    methods = tuple(pd.unique(shown["method"]))
+    silent = tuple(name for name in methods if name not in heard)
+    return Eligible(in_order(chosen), of, methods, silent, tuple(notes))
+
+
+def matrix(cells: pd.DataFrame) -> pd.DataFrame:
+    """MSA as (modality, data) x method, each in the order of appearance."""
+    table = cells.pivot(index=["modality", "data"], columns="method", values="msa")
+    rows = pd.MultiIndex.from_frame(cells[["modality", "data"]].drop_duplicates())
+    return table.reindex(index=rows, columns=pd.unique(cells["method"]))
+
+
+def in_order(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells by modality, as tables have them; within one, in the order they came."""
+    place = {modality: i for i, modality in enumerate(MODALITIES)}
+    return cells.sort_values("modality", key=lambda names: names.map(place), kind="stable")
+
+
+def variants(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Which cells are of a variant of APG where APG itself is there too: ranked, it counts once."""
+    variant = cells["key"].isin([key for key in ABLATION if key != MAIN_OF_ABLATION])
+    return variant & bool((cells["key"] == MAIN_OF_ABLATION).any())
+
+
+def modalities(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The modalities that there are, in order, each with its cells."""
+    for modality in MODALITIES:
+        rows = cells[cells["modality"] == modality]
+        if len(rows):
+            yield modality, rows
+
+
+def _on_other_images(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Which cells are not over the images that most methods of the data set are over."""
+    parts = []
+    for _, rows in cells.groupby("data", sort=False):
+        methods = rows.groupby(IMAGES, sort=True)["method"].nunique()
+        most = methods.idxmax()  # of equals the first by name
+        keys = rows[IMAGES].itertuples(index=False, name=None)
+        parts.append(pd.Series([key != most for key in keys], index=rows.index))
+    return pd.concat(parts).reindex(cells.index) if parts else cells["control"]
+
+
+def _note(rows: pd.DataFrame, reason: str) -> str:
+    named = rows["method"] + " on " + rows["data_label"] + rows["run"].map(_run)
+    return f"In no mean or rank, since {reason}: {'; '.join(named.unique())}."
+
+
+def _run(name: str) -> str:
+    return f" ({name})" if name else ""

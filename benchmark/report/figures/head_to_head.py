@@ -1,0 +1,101 @@
+"""Who is better than whom, on how many data sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmark.report.figures.methods import matrix
+from benchmark.report.figures.style import NORMAL, NothingToDrawError, footnote, written
+from benchmark.report.tables.numbers import head_to_head
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CELL = 0.56  # inches
+_LETTER = 0.075
+
+
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Data sets won, lost and tied by each method against each other.
+
+    Args:
+        table: data sets x labels, mSA, NaN where there is none.
+
+    Returns:
+        Indexed by the pair of labels: won, lost, tied (equal numbers), on the data sets that
+        both have.
+    """
+    pairs = [(a, b) for a in table.columns for b in table.columns if a != b]
+    duels = [head_to_head(table, a, b) for a, b in pairs]
+    return pd.DataFrame(
+        {
+            "won": [found.wins for found in duels],
+            "lost": [found.losses for found in duels],
+            "tied": [found.ties for found in duels],
+        },
+        index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]),
+    )
+
+
+def draw(rows: pd.DataFrame, left_out: str) -> Figure:
+    """A heat map of `counts`: the row's method against the column's.
+
+    Args:
+        rows: what `entries.comparable` returned.
+        left_out: a sentence about others.
+
+    Raises:
+        NothingToDrawError: no two methods share a data set.
+    """
+    from matplotlib.figure import Figure
+
+    table = matrix(rows)
+    pairs = counts(table)
+    if not pairs.to_numpy().sum():
+        raise NothingToDrawError(
+            "no two methods have a complete run on the same data set.", left_out
+        )
+    labels = list(table.columns)
+    share = np.full((len(labels), len(labels)), np.nan)
+    texts = {}
+    for pair, row in zip(pairs.index, pairs.to_dict("records"), strict=True):
+        place = labels.index(pair[0]), labels.index(pair[1])
+        sets = sum(row.values())
+        texts[place] = f"{row['won']}-{row['lost']}-{row['tied']}" if sets else "no\ndata"
+        if sets:
+            share[place] = (row["won"] + row["tied"] / 2) / sets
+
+    names = [f"{written(label)}  {number}" for number, label in enumerate(labels, 1)]
+    side = _CELL * len(labels)
+    width = side + _LETTER * max(map(len, names)) + 1.2
+    figure = Figure(figsize=(width, side + 0.4), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (down, across), text in texts.items():
+        value = share[down, across]
+        axes.text(
+            across, down, text, ha="center", va="center",
+            fontsize=7.5 if len(text) < 8 else 6.5, color="white" if value < 0.5 else "black",
+        )  # fmt: skip
+    axes.set_xticks(range(len(labels)), [str(number) for number in range(1, len(labels) + 1)])
+    axes.set_yticks(range(len(labels)), names)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="minor", length=0)
+    bar = figure.colorbar(picture, ax=axes, aspect=14)
+    bar.set_label("share won", fontsize=NORMAL)
+    footnote(
+        figure,
+        [
+            "Data sets won-lost-tied by the row's method against the column's, of those that both "
+            "have; a tie counts half in the colour.",
+            left_out,
+        ],
+    )
+    return figure

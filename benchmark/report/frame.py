@@ -1,0 +1,162 @@
+"""The one frame that tables, figures and the site read: a row is one method on one data set.
+
+Where its number comes from (the published study, or a run on this machine) is a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.errors import StoreError
+from benchmark.paper.card import study_card
+from benchmark.report import escape
+from benchmark.report.results import RunResult
+from benchmark.store.skipped import SkippedModel
+
+MODALITIES = {
+    "label_free_cells": "label-free cells",
+    "fluorescence_cells": "fluorescence cells",
+    "fluorescence_nuclei": "fluorescence nuclei",
+    "histopathology": "histopathology",
+    "organoids": "organoids",
+    "synthetic": "synthetic",
+    "": "other",
+}
+"""Every modality with what people call it, in the order of tables."""
+
+COMPLETE, SKIPPED, NOT_REPORTED = "complete", "skipped", "not reported"
+
+DTYPES = {
+    "source": "object", "method": "object", "key": "object", "data": "object",
+    "data_label": "object", "modality": "object", "msa": "float64", "msa_low": "float64",
+    "msa_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
+    "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
+    "weights": "object", "mark": "object", "mixed": "bool", "control": "bool", "lost": "object",
+    "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
+    "images_id": "object",
+}  # fmt: skip
+"""The columns, in this order.
+
+- `source`: `published` or `runs`; `method`: what tables call it; `key`: the published
+  configuration that it may be set beside, or empty;
+- `data`: the data set's name; `data_label`: as people write it; `modality`: a key of
+  `MODALITIES`, empty where a user's own data has none;
+- `msa`, with its 95 % interval `msa_low` to `msa_high`: NaN where there is no number;
+- `images` and `groups` that the mean is over: NA where unknown;
+- `status`: `complete`, `partial (10 of 197)`, `skipped` (for the `reason`), `not reported`;
+- `in_domain`: whether the weights were trained on data of this set: the authors' flag, or by
+  the weights' card; NA where nobody knows;
+- `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
+  `demo` or empty; `mixed`: made in differing environments; `control`: known beforehand;
+  `lost`: why the study's own images can't be had;
+- `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
+- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest).
+"""
+
+KEY = ["source", "method", "data", "split", "protocol", "run_id"]
+"""What no two rows share."""
+
+
+def frame_of_rows(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame of the right columns and types, checked.
+
+    Raises:
+        StoreError: one run lies in two folders.
+        ValueError: a row is not written as it should be, which is a fault of ours.
+    """
+    frame = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return check_frame(frame)
+
+
+def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, if it is what its readers rely on.
+
+    Raises:
+        StoreError: one run lies in two folders.
+        ValueError: anything else, which is a fault of ours.
+    """
+    wrong = {name for name, dtype in DTYPES.items() if str(frame.get(name, _NONE).dtype) != dtype}
+    if wrong or list(frame.columns) != list(DTYPES):
+        raise ValueError(f"columns of the cells are missing or of another type: {sorted(wrong)}")
+    twice = frame[frame.duplicated(KEY, keep=False)]
+    if len(twice):
+        where = sorted(map(str, twice["run"].unique()))
+        raise StoreError(
+            f"the run {twice['run_id'].iloc[0][:12]} of {twice['method'].iloc[0]} on "
+            f"{twice['data'].iloc[0]} is there more than once ({', '.join(where)}), and would be "
+            "counted twice. Move all but one of these folders away."
+        )
+    without = frame["status"].isin([SKIPPED, NOT_REPORTED])
+    checks = {
+        "source": frame["source"].isin(["published", "runs"]),
+        "modality": frame["modality"].isin(list(MODALITIES)),
+        "status": without | (frame["status"] == COMPLETE) | frame["status"].str.match("partial "),
+        "msa": frame["msa"].isna() | (frame["msa"].between(0, 1) & ~without),
+        "reason": (frame["reason"] != "") == (frame["status"] == SKIPPED),
+        "mark": frame["mark"].isin(["verified", "user", "demo", ""]),
+    }
+    for name, right in checks.items():
+        if not right.all():
+            raise ValueError(f"cells with a wrong {name}:\n{frame[~right].to_string()}")
+    return frame
+
+
+def frame_of_runs(
+    results: Sequence[RunResult], skipped: Sequence[SkippedModel] = ()
+) -> pd.DataFrame:
+    """A cell for each run, and one for each method that was skipped and never ran.
+
+    Raises:
+        StoreError: one run lies in two folders.
+    """
+    ran = {(result.config, result.data) for result in results}
+    left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
+    return frame_of_rows([*map(_cell, results), *map(_skipped_cell, left)])
+
+
+def _cell(result: RunResult) -> dict[str, Any]:
+    numbers = result.numbers
+    return {
+        "source": "runs",
+        **{
+            key: escape.plain(getattr(result, key))
+            for key in ("data", "protocol", "split", "weights", "lost", "images_id")
+        },
+        "method": escape.plain(result.method),
+        "key": "" if result.altered else study_card().key_of(result.config),
+        "data_label": escape.plain(result.data_label or result.data),
+        "modality": result.modality if result.modality in MODALITIES else "",
+        **{key: numbers[key] for key in ("msa", "msa_low", "msa_high", "images", "groups")},
+        "status": result.status,
+        "reason": "",
+        "in_domain": pd.NA if result.in_domain is None else result.in_domain,
+        "mark": result.mark,
+        "mixed": result.mixed,
+        "control": result.control,
+        "seconds": numbers["seconds"],
+        "memory": numbers["memory"],
+        "run": escape.plain(result.path.name),
+        "run_id": result.run_id,
+    }
+
+
+def _skipped_cell(skip: SkippedModel) -> dict[str, Any]:
+    texts = dict.fromkeys((name for name, dtype in DTYPES.items() if dtype == "object"), "")
+    return texts | {
+        "source": "runs",
+        "method": escape.plain(skip.model),
+        "data": escape.plain(skip.data),
+        "data_label": escape.plain(skip.title or skip.data),
+        "modality": skip.modality if skip.modality in MODALITIES else "",
+        "status": SKIPPED,
+        "reason": escape.plain(skip.reason) or "no reason was given",
+        "protocol": escape.plain(skip.protocol),
+        "mixed": False,
+        "control": False,
+    }
+
+
+_NONE = pd.Series(dtype="category")  # of no type that a column has

@@ -1,0 +1,123 @@
+"""Which differences between runs are real, as tables: two families, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.report.comparison import ComparisonFamily, against_reference, counted, within
+from benchmark.report.eligible import Eligible
+from benchmark.report.results import RunResult
+from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, p_value, words
+from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
+
+
+def comparison_tables(results: Sequence[RunResult], chosen: Eligible) -> list[Table]:
+    """Comparisons of one method against each other, of all pairs, and the samples left out.
+
+    Args:
+        results: scored runs.
+        chosen: their cells that may be averaged, for the choice of the reference.
+    """
+    if len({result.method for result in results if not result.control}) < 2:
+        return []
+    method = reference(chosen)
+    families = [within(results, data) for data in sorted({result.data for result in results})]
+    pairs = [claims for family in families for claims in family]
+    made = [] if method is None else [("reference", [against_reference(results, method)])]
+    made += [("pairs", pairs)]
+    tables = [_table(name, claims) for name, claims in made if any(len(c.frame) for c in claims)]
+    exclusions = pd.concat([c.exclusions for _, claims in made for c in claims])
+    if len(exclusions):
+        tables.append(_exclusions(exclusions.drop_duplicates()))
+    return tables
+
+
+def reference(chosen: Eligible) -> str | None:
+    """The method that others are compared with: APG, else the first by name on most data sets.
+
+    Never the best: p-values of a reference picked by its scores would be too small.
+    """
+    cells, matrix = chosen.cells, chosen.matrix
+    apg = pd.unique(cells.loc[cells["key"] == "apg_cc", "method"])
+    if len(apg):
+        return str(apg[0])
+    if matrix.empty:
+        return None
+    return min((-int(matrix[name].count()), str(name)) for name in matrix)[1]
+
+
+_COLUMNS = [
+    Column("data"), Column("a"), Column("b"),
+    *(Column(text, right=True) for text in ("samples", "groups", "mean a", "mean b", "a - b")),
+    *(Column(text, right=True) for text in
+      ("95 % from", "to", "p", "p (Holm)", "p (Wilcoxon)", "rank-biserial", "standardised",
+       "groups' a - b", "left out", "p (the study's test)")),
+]  # fmt: skip
+
+
+def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
+    rows = [
+        _row({str(key): value for key, value in row.items()})
+        for claims in families
+        for row in claims.frame.to_dict("records")
+    ]
+    # Families of one kind say the same, but for their names and counts in the first line.
+    notes = dict.fromkeys(line for claims in families for line in claims.notes[1:])
+    left_out = dict.fromkeys(line for claims in families for line in claims.left_out)
+    heads = [families[0].notes[0]]
+    if len(families) > 1:
+        heads = [f"{len(families)} families: all pairs of methods on one data set each, {_HOLM}."]
+    titles = {
+        "reference": "One method against each other, over the data sets",
+        "pairs": "All pairs of methods within a data set",
+    }
+    return Table(f"tests_{name}", titles[name], _COLUMNS, rows, [*heads, *notes, *left_out])
+
+
+_HOLM = "p corrected by Holm within each; differences are a - b, over the samples that both have"
+
+
+def _row(row: dict[str, Any]) -> list[Cell]:
+    partial = [
+        f"{key[-1]} {row[key].replace('(', '').replace(')', '')}"
+        for key in ("status_a", "status_b")
+        if row[key] != "complete"
+    ]
+    marked = (*partial, *(["mixed"] if row["mixed"] else []))
+    return [
+        words(row["data_label"]),
+        words(row["a"]),
+        words(row["b"]),
+        *(Cell(str(row[key]), row[key]) for key in ("samples", "groups")),
+        *(number(row[key]) for key in ("mean_a", "mean_b")),
+        number(row["difference"], "+.3f", marked),
+        *(
+            number(row[key], "+.3f", missing=_few(row["groups"], FEWEST_GROUPS))
+            for key in ("low", "high")
+        ),
+        *(_p(row[key], row["groups"]) for key in ("p", "p_holm", "p_wilcoxon")),
+        *(number(row[key], "+.2f") for key in ("rank_biserial", "standardised")),
+        number(row["group_difference"], "+.3f"),
+        Cell(str(row["excluded"]), row["excluded"]),
+        p_value(row["study_p"]),
+    ]  # fmt: skip
+
+
+def _p(value: float, groups: int) -> Cell:
+    return Cell(_few(groups, FEWEST_FOR_P), np.nan) if pd.isna(value) else p_value(value)
+
+
+def _few(groups: int, needed: int) -> str:
+    """What stands in the place of a number that takes more groups."""
+    return f"{MISSING} ({counted(groups, 'group')})" if groups < needed else MISSING
+
+
+def _exclusions(frame: pd.DataFrame) -> Table:
+    rows = [[words(str(value)) for value in row] for row in frame.itertuples(index=False)]
+    columns = [Column(str(name)) for name in frame]
+    notes = ["Left out for both methods alike."]
+    return Table("tests_left_out", "Samples left out of comparisons", columns, rows, notes)

@@ -1,0 +1,262 @@
+"""The study's tables, of cells of one source: published numbers, or one's own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from benchmark.paper.card import study_card
+from benchmark.report.eligible import Eligible, modalities, select_eligible
+from benchmark.report.frame import MODALITIES, NOT_REPORTED
+from benchmark.report.tables.numbers import (
+    averages,
+    by_domain,
+    head_to_head,
+    mean_ranks,
+    ranks,
+    ranks_without_ties,
+)
+from benchmark.report.tables.per_data_set import marks_of, per_data_set, protocols
+from benchmark.report.tables.rank_tests import rank_test_table, ranked_methods
+from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+
+DUELS = (("apg_cc", "ais"), ("apg_cc", "cellposesam_cpsam"))
+"""Keys of the published configurations that are set against each other."""
+
+ABLATION = (
+    ("apg_cc", "apg_bd"),
+    ("apg_cc_grid_search", "apg_bd_grid_search"),
+    ("apg_cc", "apg_cc_grid_search"),
+    ("apg_bd", "apg_bd_grid_search"),
+)
+"""Connected components against boundary distance, and default against grid search."""
+
+ALL = "all"
+
+
+def study_tables(cells: pd.DataFrame, prefix: str, *, tieless: bool = False) -> list[Table]:
+    """Every table that the cells of one source allow.
+
+    Args:
+        cells: of one source.
+        prefix: of the names of files.
+        tieless: with the study's own ranks, which break ties.
+    """
+    chosen = select_eligible(cells)
+    made: list[Table | None] = [
+        per_data_set(cells),
+        average_table(chosen, "mean"),
+        average_table(chosen, "median"),
+        rank_table(chosen),
+        rank_table(chosen, study_card().tie_order) if tieless else None,
+        rank_test_table(chosen),
+        head_to_head_table("duels", "APG against AIS and against CellPoseSAM", chosen, DUELS),
+        head_to_head_table(
+            "ablation",
+            "Connected components against boundary distance, default against grid search",
+            chosen,
+            ABLATION,
+        ),
+        domain_table(chosen),
+    ]
+    return [replace(table, name=f"{prefix}_{table.name}") for table in made if table is not None]
+
+
+def average_table(chosen: Eligible, kind: str) -> Table | None:
+    """Mean or median over data sets, a row for each method, a column for each modality.
+
+    None where no cell may be averaged.
+    """
+    if chosen.cells.empty:
+        return None
+    found = averages(chosen.matrix)
+    number_of: dict[Any, float] = found[kind].to_dict()
+    sets_of: dict[Any, int] = found["sets"].to_dict()
+    names = [name for name, _ in modalities(chosen.cells)]
+
+    def cell(modality: str, method: str) -> Cell:
+        if method in chosen.silent:
+            return words(NOT_REPORTED)
+        if (modality, method) not in sets_of:
+            return words(MISSING)
+        sets, of = sets_of[modality, method], chosen.of[modality]
+        short = (f"{sets} of {of}",) if sets < of else ()
+        marked = (*marks_of(chosen.cells, method, modality), *short)
+        return number(number_of[modality, method], marks=marked)
+
+    def may(modality: str, method: str) -> bool:
+        return sets_of.get((modality, method)) == chosen.of[modality]
+
+    methods = [*map(str, chosen.matrix), *chosen.silent]
+    return _by_modality(
+        f"{kind}s",
+        f"{kind.capitalize()} mSA per modality",
+        methods,
+        names,
+        cell,
+        may,
+        notes=[
+            f"{kind.capitalize()} over the data sets that a method has a number for, all alike; "
+            "one that lacks some has their count behind it, and is never marked as best. "
+            f"Data sets: {_sets(chosen, names)}. {protocols(chosen.cells)}.",
+            *chosen.notes,
+        ],
+    )
+
+
+def rank_table(chosen: Eligible, tie_order: Sequence[str] | None = None) -> Table | None:
+    """Mean rank per modality; with an order of ties, as the study ranked.
+
+    Among the published methods those of the study's main figure are ranked.
+    """
+    matrix = ranked_methods(chosen)
+    if matrix.shape[1] < 2:
+        return None
+    by_key = dict(zip(chosen.cells["key"], chosen.cells["method"], strict=True))
+    if tie_order is None:
+        ranked, name, title = ranks(matrix), "ranks", "Mean rank per modality"
+        note = "Equal methods share the mean of their ranks."
+    else:
+        order = [by_key[key] for key in tie_order if key in by_key]
+        ranked, name = ranks_without_ties(matrix, order), "ranks_tieless"
+        title = "Mean rank per modality, as the study gives it"
+        note = (
+            "Of equal methods one is simply first, as the study's sorting left them: ties are "
+            "broken by no merit."
+        )
+    means = mean_ranks(ranked)
+    sets_of: dict[Any, int] = means["sets"].to_dict()
+    names = [name for name, _ in modalities(chosen.cells)]
+
+    def cell(modality: str, method: str) -> Cell:
+        if modality not in sets_of:
+            return words(MISSING)
+        sets, of = sets_of[modality], chosen.of[modality]
+        short = (f"{sets} of {of}",) if sets < of else ()
+        marked = (*marks_of(chosen.cells, method, modality), *short)
+        return number(float(means[method][modality]), ".2f", marked)
+
+    notes = [
+        f"1 is the best of {matrix.shape[1]}, over data sets that all of them have. {note}",
+        *chosen.notes,
+    ]
+    return _by_modality(name, title, list(map(str, matrix)), names, cell, notes=notes, lowest=True)
+
+
+def _by_modality(
+    name: str,
+    title: str,
+    methods: Sequence[str],
+    names: Sequence[str],
+    cell: Callable[[str, str], Cell],
+    may: Callable[[str, str], bool] = lambda modality, method: True,
+    *,
+    notes: Sequence[str],
+    lowest: bool = False,
+) -> Table:
+    """A row for each method, a column for each modality, the best of each column marked."""
+    columns = [
+        placed(
+            [cell(modality, method) for method in methods],
+            [may(modality, method) for method in methods],
+            lowest,
+        )
+        for modality in names
+    ]
+    rows = [[words(method), *(column[i] for column in columns)] for i, method in enumerate(methods)]
+    headings = [Column("method"), *(Column(MODALITIES[modality], right=True) for modality in names)]
+    return Table(name, title, headings, rows, notes)
+
+
+def head_to_head_table(
+    name: str, title: str, chosen: Eligible, pairs: Iterable[tuple[str, str]]
+) -> Table | None:
+    """Wins, losses and the mean difference of pairs of methods; None where there is no pair.
+
+    Args:
+        name: of its files.
+        title: above it.
+        chosen: the cells.
+        pairs: keys of published configurations; every method of that key stands for it.
+    """
+    matrix = chosen.matrix
+    keys = chosen.cells.drop_duplicates(["key", "method"])
+    rows = []
+    for a, b in pairs:
+        for first in keys.loc[keys["key"] == a, "method"]:
+            for second in keys.loc[keys["key"] == b, "method"]:
+                names = [name for name, _ in modalities(chosen.cells)]
+                for modality in [*names, ALL] if len(names) > 1 else names:
+                    rows.append(_head_to_head_row(chosen, matrix, first, second, modality))
+    if not rows:
+        return None
+    columns = [
+        Column("a"), Column("b"), Column("modality"), Column("data sets", right=True),
+        *(Column(text, right=True) for text in
+          ("a wins", "b wins", "equal", "mean a", "mean b", "mean a - b")),
+    ]  # fmt: skip
+    notes = ["Over data sets that both have; equal: the numbers are the same.", *chosen.notes]
+    return Table(name, title, columns, rows, notes)
+
+
+def _head_to_head_row(
+    chosen: Eligible, matrix: pd.DataFrame, a: str, b: str, modality: str
+) -> list[Cell]:
+    some = matrix if modality == ALL else matrix.loc[[modality]]
+    result = head_to_head(some, a, b)
+    of = sum(chosen.of.values()) if modality == ALL else chosen.of[modality]
+    where = None if modality == ALL else modality
+    marked = tuple(dict.fromkeys(m for name in (a, b) for m in marks_of(chosen.cells, name, where)))
+    counts = [Cell(str(n), n) for n in (result.wins, result.losses, result.ties)]
+    return [
+        words(a),
+        words(b),
+        words(MODALITIES.get(modality, ALL)),
+        Cell(f"{result.sets} of {of}", result.sets),
+        *(counts if result.sets else [words(MISSING)] * 3),
+        number(result.mean_a, marks=marks_of(chosen.cells, a, where)),
+        number(result.mean_b, marks=marks_of(chosen.cells, b, where)),
+        number(result.difference, "+.3f", marked),
+    ]
+
+
+def domain_table(chosen: Eligible) -> Table | None:
+    """Data that the weights had seen against data that they had not."""
+    found = by_domain(chosen.cells)
+    if not (found["sets_in"] + found["sets_out"]).any():
+        return None
+    columns = [
+        Column("method"),
+        *(Column(text, right=True) for text in
+          ("in-domain", "data sets in-domain", "out-of-domain", "data sets out-of-domain",
+           "data sets unknown")),
+    ]  # fmt: skip
+    rows = [
+        [
+            words(str(method)),
+            number(row["mean_in"], marks=marks_of(chosen.cells, str(method), None)),
+            Cell(f"{row['sets_in']:.0f}", int(row["sets_in"])),
+            number(row["mean_out"], marks=marks_of(chosen.cells, str(method), None)),
+            Cell(f"{row['sets_out']:.0f}", int(row["sets_out"])),
+            Cell(f"{row['unknown']:.0f}", int(row["unknown"])),
+        ]
+        for method, row in found.iterrows()
+    ]
+    whose = (
+        "by the study's own flags"
+        if (chosen.cells["source"] == "published").all()
+        else "by the weights' cards"
+    )
+    notes = [
+        f"Mean mSA over data sets that a method's weights were trained on, {whose}, and over "
+        "the others. The two are other data sets: their difference is no effect of training.",
+        *chosen.notes,
+    ]
+    return Table("domain", "In-domain and out-of-domain data", columns, rows, notes)
+
+
+def _sets(chosen: Eligible, names: Sequence[str]) -> str:
+    return ", ".join(f"{MODALITIES[name]} {chosen.of[name]}" for name in names)

@@ -1,0 +1,203 @@
+"""Runs -> the summary: a row for each, sorted by data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich.console import Group
+
+from benchmark.report import escape
+from benchmark.report.results import RunResult
+from benchmark.report.tables import formats
+from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+
+COMPARABLE = ["data", "split", "protocol", "images_id"]
+"""Runs that agree in these may be ranked against each other."""
+
+_COLUMNS = [
+    "model", "weights", "weights_mark", *COMPARABLE, "images", "groups", "excluded", "both_empty",
+    "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
+    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "lost", "run", "run_id",
+]  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def summary(results: Sequence[RunResult]) -> pd.DataFrame:
+    """One row per run, sorted by data set (split, protocol), the best mSA first.
+
+    Args:
+        results: scored runs.
+
+    Returns:
+        Columns: model, its weights and their mark; data, split, protocol, images_id; images
+        (that the means are over), their groups, both_empty images and how many of them are excluded
+        from the means; msa and sa50 (means over images) with their intervals (_low, _high),
+        sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
+        image, the first of each process left out); status;
+        mixed; control; lost (why the study's own images can't be had); run (12 characters)
+        and run_id. Undefined numbers are NaN.
+    """
+    frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)
+    return frame.sort_values(
+        [*COMPARABLE, "msa", "model", "run_id"],
+        ascending=[*(True for _ in COMPARABLE), False, True, True],
+        ignore_index=True,
+    )
+
+
+def _row(result: RunResult) -> Row:
+    return {
+        # pandas holds strings as UTF-8 and would stop at a lone surrogate.
+        **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
+        "weights": escape.plain(result.weights),
+        "weights_mark": result.mark,
+        **{name: value for name, value in result.numbers.items() if name in _COLUMNS},
+        "status": result.status,
+        "mixed": result.mixed,
+        "control": result.control,
+        "lost": escape.plain(result.lost),
+        "run": result.run_id[:12],
+        "run_id": result.run_id,
+    }
+
+
+def best(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows hold the best mSA among the complete runs on the same data, controls aside."""
+    complete = frame["msa"].where((frame["status"] == "complete") & ~frame["control"])
+    top = complete.groupby([frame[key] for key in COMPARABLE]).transform("max")
+    return (complete == top).astype(bool)
+
+
+def data_names(frame: pd.DataFrame) -> pd.Series[str]:
+    """The data set of each row, with split and protocol where the table mixes several.
+
+    A split other than test is always told.
+
+    A star says that its images are not those of the published study; where rows of one data
+    set are of different images, the beginning of their digest tells them apart.
+    """
+    names = frame["data"]
+    split, protocol = frame["split"], frame["protocol"]
+    said = (split != "test") | (split.nunique() > 1)
+    names = names.where(~said, names + ", " + split)
+    if protocol.nunique() > 1:
+        names = names + ", " + protocol
+    several = frame.groupby(["data", "split", "protocol"])["images_id"].transform("nunique") > 1
+    names = names.where(~several, names + " #" + frame["images_id"])
+    return names.where(frame["lost"] == "", names + "*")
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """What a reader has to know below the table, in sentences."""
+    lines = [
+        "SA50 = TP / (TP + FP + FN) at an IoU of at least 0.5, which this field often calls "
+        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D.",
+        "Intervals: 95 % bootstrap of the mean over images, resampling whole groups. Scored "
+        f"under protocol {', '.join(sorted(frame['protocol'].unique()))}.",
+    ]
+    for protocol, rows in frame[frame["both_empty"] > 0].groupby("protocol"):
+        policy = "are left out of the means" if rows["excluded"].any() else "score 0"
+        lines.append(
+            f"Protocol {protocol}: images without any object, true or predicted, {policy} "
+            f"(up to {rows['both_empty'].max()} per run)."
+        )
+    if frame["status"].str.startswith("partial").any():
+        lines.append("partial: means over the images done so far; never marked as best.")
+    if frame["weights"].str.len().any():
+        lines.append(
+            "weights: by name where their digest is the one on their card; user: a file of "
+            "one's own, by its digest; digest unconfirmed: nobody publishes one, and the first "
+            "download's is held to."
+        )
+    for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
+        lines.append(f"* {data}: not the published study's own images, as {reason}.")
+    if frame["mixed"].any():
+        lines.append("mixed: made in attempts that differ in code or environment.")
+    return lines
+
+
+def _interval(metric: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+        if pd.isna(low):
+            groups = row["groups"]
+            return f"{MISSING} ({groups} group{'' if groups == 1 else 's'})"
+        return f"{low:.3f} - {high:.3f}"
+
+    return text
+
+
+@dataclass(frozen=True)
+class _Shown:
+    heading: Column
+    cell: Callable[[Row], Cell]
+
+
+def _words(header: str, text: Callable[[Row], str], **how: Any) -> _Shown:
+    return _Shown(Column(header, **how), lambda row: words(text(row)))
+
+
+def _number(header: str, metric: str) -> _Shown:
+    return _Shown(Column(header, right=True, width=5), lambda row: number(row[metric]))
+
+
+_SHOWN = (
+    _words("model", lambda row: row["model"]),
+    _words("weights", lambda row: row["weights"]),
+    _words("data", lambda row: row["shown_data"]),
+    _words("images", lambda row: str(row["images"]), right=True, width=6),
+    _words("groups", lambda row: str(row["groups"]), right=True, width=6),
+    _number("mSA", "msa"),
+    _words("95 % interval", _interval("msa")),
+    _number("SA50", "sa50"),
+    _words("95 % interval", _interval("sa50")),
+    _words("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
+    _words("run", lambda row: row["run"], width=12),
+)
+
+
+def table(frame: pd.DataFrame) -> Table:
+    """The columns for people; those that say something: weights where a model has any."""
+    weighted = bool(frame["weights"].str.len().any())
+    shown = [column for column in _SHOWN if weighted or column.heading.header != "weights"]
+    rows = [
+        {str(key): value for key, value in row.items()}
+        for row in frame.assign(shown_data=data_names(frame)).to_dict("records")
+    ]
+    cells = [[column.cell(row) for column in shown] for row in rows]
+    msa = next(i for i, column in enumerate(shown) if column.heading.header == "mSA")
+    may = (frame["status"] == "complete") & ~frame["control"]
+    for _, where in frame.groupby(COMPARABLE, dropna=False).indices.items():
+        of_data = [cells[i][msa] for i in where]
+        for i, cell in zip(where, placed(of_data, list(may.iloc[where])), strict=True):
+            cells[i][msa] = cell
+    return Table("table", "", [column.heading for column in shown], cells, notes(frame))
+
+
+def console(frame: pd.DataFrame) -> Group:
+    """For the terminal."""
+    return formats.console(table(frame))
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """In GitHub-flavoured Markdown, with its notes."""
+    return formats.markdown(table(frame))
+
+
+def latex(frame: pd.DataFrame) -> str:
+    r"""A `tabular` with its notes, to be \input into a table; needs \usepackage{booktabs}."""
+    return formats.latex(table(frame))
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """Every column at full precision, with the run id in full."""
+    written = frame.drop(columns="run")
+    rows = [
+        [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
+        for row in written.itertuples(index=False)
+    ]
+    return formats.csv(Table("table", "", [Column(str(name)) for name in written], rows))

@@ -1,0 +1,1 @@
+"""Two label images and a protocol -> numbers."""

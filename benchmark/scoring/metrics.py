@@ -1,0 +1,226 @@
+"""Match -> numbers. Pure functions; nothing here has seen a pixel.
+
+Segmentation accuracy SA@t = TP / (TP + FP + FN), where a true and a predicted object
+count as matched if their IoU is at least t; mSA is its mean over ten thresholds from
+0.50 to 0.95 (the metric of the Data Science Bowl 2018, as in elf's
+`mean_segmentation_accuracy`). SA@t is often called AP in this field; it is not average
+precision in the detection sense, which needs scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from benchmark.scoring.match import Match, Objects
+from benchmark.scoring.protocol import Protocol
+
+VERSION = 1
+"""Raised whenever a number below changes its meaning; scores of other versions are made anew."""
+
+_MATCHED = 0.5  # the threshold of precision, recall, F1, PQ and the counts of errors
+
+
+@dataclass(frozen=True)
+class Score:
+    """The numbers of one image.
+
+    Attributes:
+        n_true: annotated objects.
+        n_predicted: predicted objects.
+        true_positives: matched objects at each threshold of the protocol.
+        both_empty: neither the truth nor the prediction has an object.
+        metrics: name -> value; None where it is undefined or excluded by the protocol.
+    """
+
+    n_true: int
+    n_predicted: int
+    true_positives: tuple[int, ...]
+    both_empty: bool
+    metrics: Mapping[str, float | None]
+
+
+def score(match: Match, protocol: Protocol) -> Score:
+    """Everything we report of one image.
+
+    Args:
+        match: the overlap of truth and prediction.
+        protocol: thresholds, and what an image without any object scores.
+
+    Returns:
+        `metrics` holds msa, sa50 ... sa95, precision, recall, f1 (at IoU 0.5), pq, sq, rq,
+        aji, mean_matched_iou, and the counts matched, missed, spurious, split, merged.
+    """
+    n_true, n_predicted = len(match.true), len(match.predicted)
+    tps = true_positives(match, protocol.thresholds)
+    matched, iou_sum = _matched_at_half(match)
+    metrics: dict[str, float | None] = {
+        "msa": mean_segmentation_accuracy(tps, n_true, n_predicted),
+        **{
+            f"sa{round(100 * t)}": segmentation_accuracy(tp, n_true, n_predicted)
+            for t, tp in zip(protocol.thresholds, tps, strict=True)
+        },
+        "precision": ratio(matched, n_predicted),
+        "recall": ratio(matched, n_true),
+        "f1": ratio(2 * matched, n_true + n_predicted),
+        "pq": ratio(2 * iou_sum, n_true + n_predicted),
+        "sq": ratio(iou_sum, matched),
+        "rq": ratio(2 * matched, n_true + n_predicted),
+        "aji": aggregated_jaccard_index(match),
+        "mean_matched_iou": iou_sum / matched if matched else None,
+    }
+    both_empty = n_true == n_predicted == 0
+    if both_empty and protocol.both_empty == "exclude":
+        metrics = dict.fromkeys(metrics)
+    metrics |= {
+        "matched": matched,
+        "missed": n_true - matched,
+        "spurious": n_predicted - matched,
+        "split": _holding_several(match.true_index, match, match.predicted, match.predicted_index),
+        "merged": _holding_several(match.predicted_index, match, match.true, match.true_index),
+    }
+    return Score(n_true, n_predicted, tuple(tps), both_empty, metrics)
+
+
+def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
+    """Matched objects at each IoU threshold, one true object to one prediction.
+
+    A pair with IoU > 0.5 shares more than half of either object, so neither can have
+    another such partner, nor one at exactly 0.5: these pairs only have to be counted.
+    Pairs at exactly 0.5 can compete, and a maximum bipartite matching settles them. The
+    counts equal those of elf's (and stardist's) assignment over all objects.
+
+    Args:
+        match: the overlap.
+        thresholds: IoU thresholds, each in [0.5, 1].
+
+    Returns:
+        One count per threshold.
+
+    Raises:
+        ValueError: a threshold below 0.5, where several partners are possible.
+    """
+    if min(thresholds) < _MATCHED:
+        raise ValueError(f"thresholds start at {_MATCHED}, got {min(thresholds)}")
+    iou = match.iou
+    sure = np.sort(iou[iou > _MATCHED])
+    counts = len(sure) - np.searchsorted(sure, thresholds, side="left")
+    ties = _settle_ties(match, iou)
+    return [
+        int(n) + (ties if t <= _MATCHED else 0) for n, t in zip(counts, thresholds, strict=True)
+    ]
+
+
+def _settle_ties(match: Match, iou: NDArray[np.float64]) -> int:
+    """How many of the pairs at exactly 0.5 can be matched at once."""
+    tie = iou == _MATCHED
+    if not tie.any():
+        return 0
+    graph = csr_array(
+        (np.ones(int(tie.sum()), np.int8), (match.true_index[tie], match.predicted_index[tie])),
+        shape=(len(match.true), len(match.predicted)),
+    )
+    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+
+
+def segmentation_accuracy(tp: int, n_true: int, n_predicted: int) -> float:
+    """SA = TP / (TP + FP + FN); 0 where nothing is matched, so also for two empty images."""
+    return ratio(tp, n_true + n_predicted - tp)
+
+
+def mean_segmentation_accuracy(tps: Sequence[int], n_true: int, n_predicted: int) -> float:
+    """mSA: the mean of SA over the thresholds.
+
+    Summed up by numpy as elf does, so that both are equal to the last bit.
+    """
+    return float(np.mean([segmentation_accuracy(tp, n_true, n_predicted) for tp in tps]))
+
+
+def aggregated_jaccard_index(match: Match) -> float:
+    """AJI of Kumar et al. 2017 (IEEE TMI 36(7), Algorithm 1).
+
+    Each true object joins the prediction of highest IoU (the first of equals, which may
+    serve several); unused predictions and true objects without overlap count in the union.
+
+    Returns:
+        A value in [0, 1]; 0 where there is nothing on either side.
+    """
+    order = np.argsort(-match.iou, kind="stable")
+    _, best = np.unique(match.true_index[order], return_index=True)
+    pair = order[best]
+    joined_predicted = match.predicted_index[pair]
+    intersection = int(match.intersection[pair].sum())
+    union = int(match.true.areas.sum() + match.predicted.areas[joined_predicted].sum())
+    union -= intersection
+    unused = np.ones(len(match.predicted), bool)
+    unused[joined_predicted] = False
+    return ratio(intersection, union + int(match.predicted.areas[unused].sum()))
+
+
+def _matched_at_half(match: Match) -> tuple[int, float]:
+    """How many objects are matched at IoU >= 0.5, and the sum of their IoUs."""
+    iou = match.iou
+    sure = iou[iou > _MATCHED]
+    ties = _settle_ties(match, iou)
+    return len(sure) + ties, float(sure.sum()) + _MATCHED * ties
+
+
+def _holding_several(
+    holder: NDArray[np.intp], match: Match, parts: Objects, part: NDArray[np.intp]
+) -> int:
+    """Objects that hold more than half of each of two or more objects of the other image.
+
+    With the truth as holder these are split objects, with the prediction merged ones. They
+    are counted whether or not the object is also matched.
+    """
+    mostly_inside = 2 * match.intersection > parts.areas[part]
+    return int((np.bincount(holder[mostly_inside]) >= 2).sum())
+
+
+def ratio(part: float, whole: float) -> float:
+    """The quotient of two counts, and 0 where nothing is in it (elf's convention)."""
+    return part / whole if part > 0 else 0.0
+
+
+def pooled_accuracies(scores: Iterable[tuple[Sequence[int], int, int]]) -> list[float]:
+    """SA pooled over a data set: counts are added up over all images, then divided once.
+
+    Large, crowded images weigh more than in the mean over images, which stands beside it.
+
+    Args:
+        scores: for each image (true positives per threshold, n_true, n_predicted).
+
+    Returns:
+        SA at each threshold; empty for no images.
+    """
+    rows = list(scores)
+    n_true = sum(row[1] for row in rows)
+    n_predicted = sum(row[2] for row in rows)
+    totals = (sum(column) for column in zip(*(row[0] for row in rows), strict=True))
+    return [segmentation_accuracy(tp, n_true, n_predicted) for tp in totals]
+
+
+def object_rows(match: Match) -> dict[str, dict[str, list[Any]]]:
+    """Per object: id, area (pixels), best IoU with any object of the other image, border.
+
+    Recall by size and kinds of error need no pixels later. Columns, not rows, to be short
+    as JSON.
+    """
+    best = {"true": np.zeros(len(match.true)), "predicted": np.zeros(len(match.predicted))}
+    np.maximum.at(best["true"], match.true_index, match.iou)
+    np.maximum.at(best["predicted"], match.predicted_index, match.iou)
+    return {
+        side: {
+            "id": objects.ids.tolist(),
+            "area": objects.areas.tolist(),
+            "best_iou": np.round(best[side], 4).tolist(),
+            "border": objects.border.astype(int).tolist(),
+        }
+        for side, objects in (("true", match.true), ("predicted", match.predicted))
+    }

@@ -1,0 +1,177 @@
+"""Writing to disk so that a file is either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.errors import StoreError
+from benchmark.store.names import is_safe
+
+TEMPORARY = ".tmp"
+_LONGEST_NAME = 255  # bytes of a file's name, on the file systems in use
+_TEMPORARY_NAME = re.compile(rf"\..+\.([0-9a-f]{{8}})-([0-9]+){re.escape(TEMPORARY)}")
+_FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
+
+
+def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
+    """The path of what is stored under an id: a file, or a folder, directly in `folder`.
+
+    Ids of samples, runs and cards are read from files that may come from anybody. Every path that
+    is made of one is made here.
+
+    Args:
+        folder: where it lies.
+        identifier: the id; letters, digits, `_`, `-` and `.`, as `names.safe_names` makes them.
+        suffix: what the file's name has after it.
+
+    Raises:
+        StoreError: as a file's name the id would be unsafe, or lead out of the folder.
+    """
+    if not is_safe(identifier, _LONGEST_NAME - len(suffix)):
+        raise StoreError(
+            f"the id {ascii(identifier)[:80]} can't be the name of a file in {folder}: ids have "
+            "letters, digits, '_', '-' and '.' only. Whatever named it is damaged, or not to be "
+            "trusted; remove it."
+        )
+    return folder / f"{identifier}{suffix}"
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a full or read-only disk into one clear message.
+
+    Raises:
+        StoreError: any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"can't write {path}: {error.strerror or error}. What was stored before stays valid; "
+            "make room (or the folder writable) and run the same command again."
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it.
+
+    Raises:
+        StoreError: the disk is full, the folder read-only, ...
+    """
+    temporary = path.with_name(temporary_name(path.name))
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk: for a folder that is renamed once complete.
+
+    Raises:
+        StoreError: the disk is full, the folder read-only, ...
+    """
+    with disk_errors(path), path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder outlast a power cut; does nothing where systems can't."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name that no other process of any host uses; it tells whose it is."""
+    return f".{name}.{_here()}-{os.getpid()}{TEMPORARY}"
+
+
+def sweep_temporaries(folder: Path, below: bool = True) -> None:
+    """Remove files that killed writers left behind under names that `temporary_name` made.
+
+    Args:
+        folder: where to look.
+        below: in the folders below too.
+    """
+    for stray in folder.rglob(f".*{TEMPORARY}") if below else folder.glob(f".*{TEMPORARY}"):
+        with contextlib.suppress(FileNotFoundError):
+            if stray.is_file() and is_abandoned(stray):
+                stray.unlink()
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a path has a name that `temporary_name` made, and its writer has ended.
+
+    A writer that lives may still be at it: shards are written beside each other. Of one on
+    another host only time can tell. Any other name belongs to somebody else.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+    """
+    found = _TEMPORARY_NAME.fullmatch(path.name)
+    if found is None:
+        return False
+    host, process = found.groups()
+    if host != _here():
+        return time.time() - path.stat().st_mtime > _FORGOTTEN
+    return process_start(int(process)) is None
+
+
+def process_namespace() -> str:
+    """Whose process ids these are: containers can share a host's name, but not its numbers."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process began, so that a new process with an old number is not mistaken for it.
+
+    Returns:
+        The kernel's start time; "" where the system has no /proc; None for no such process.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name of the program, in brackets, may itself hold spaces and brackets.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except (PermissionError, OverflowError):
+        pass
+    return ""
+
+
+def _here() -> str:
+    """Eight digits for this host (or container) in names of files."""
+    host = f"{socket.gethostname()} {process_namespace()}"
+    return hashlib.sha256(host.encode()).hexdigest()[:8]

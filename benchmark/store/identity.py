@@ -1,0 +1,182 @@
+"""What a run is: everything that shapes its predictions, and nothing else; and run.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.adapter import find_class
+from benchmark.choices import CONFIGS
+from benchmark.errors import StoreError
+from benchmark.store.digest import json_digest
+from benchmark.store.files import path_of_id
+from benchmark.store.names import is_safe
+from benchmark.store.provenance import library_versions
+from benchmark.types import Weights
+
+if TYPE_CHECKING:
+    from benchmark.data.prepared import PreparedData
+
+DESCRIBED = (
+    "run_id", "model", "control", "data", "split", "samples", "prepared",
+    *(f"identity.{key}" for key in ("target", "parameters", "images", "device")),
+)  # fmt: skip
+"""What a run.json has to tell; what came later (`config`, `labels`) may be missing."""
+
+
+def run_identity(
+    adapter: type,
+    target: str,
+    parameters: Mapping[str, Any],
+    *,
+    images: str,
+    labels: str,
+    device: str,
+    seed: int,
+    weights: Weights | None = None,
+) -> dict[str, Any]:
+    """What the run id is the hash of. Not paths, workers, limits or the code's revision.
+
+    Args:
+        adapter: the adapter's class; see `benchmark.types.Segmenter` for what it may say.
+        target: its dotted name.
+        parameters: its resolved parameters.
+        images: digest of the images.
+        labels: digest of the labels; part of it only for an adapter that sees the truth.
+        device: device type.
+        seed: the run's seed.
+        weights: the expected ones; their digests count, wherever they lie.
+    """
+    replace = getattr(adapter, "identity", None)
+    execution = getattr(adapter, "execution", ())
+    shaping = {name: value for name, value in parameters.items() if name not in execution}
+    if weights is not None:
+        shaping["weights"] = dict(weights.digests)
+    return {
+        "target": identity_target(adapter, target),
+        "parameters": dict(replace(shaping) if replace else shaping),
+        "version": getattr(adapter, "version", 1),
+        "libraries": library_versions(getattr(adapter, "libraries", ())),
+        "images": images,
+        "labels": labels if getattr(adapter, "sees_truth", False) else None,
+        "device": device,
+        "seed": seed,
+    }
+
+
+def identity_target(named: type, target: str) -> str:
+    """The dotted name that a class is known by in identities.
+
+    A class that was moved or renamed keeps, as its `identity_target`, the name that its runs and
+    prepared data are stored under; a subclass does not inherit it.
+
+    Args:
+        named: the class.
+        target: the dotted name that it was found by.
+    """
+    return str(vars(named).get("identity_target", target))
+
+
+def run_id(identity: Mapping[str, Any]) -> str:
+    """The run's name: SHA-256 of its identity, as hexadecimal."""
+    return json_digest(dict(identity))
+
+
+def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
+    """An identity without some of its keys, which can't be known here."""
+    return {key: value for key, value in identity.items() if key not in besides}
+
+
+def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says of the data: it may change between two attempts, the images may not.
+
+    Args:
+        data: the samples.
+        config: the data set's configuration; without its source it is the card of the data.
+            Its root is left out: it may come from the environment.
+    """
+    return {
+        "data": data.name,
+        "split": data.split,
+        "samples": len(data.entries),
+        "prepared": str(data.folder),
+        "labels": data.labels_digest(),
+        "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
+    }
+
+
+_NOT_STORED = ("source", "root")
+
+
+def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
+    """Whether it is another method than the YAML of that name in this repository tells of.
+
+    Weights are told of apart.
+
+    Args:
+        config: the name of the model's YAML.
+        identity: of the run.
+        switches: of the protocol it is reported under, which the YAML may leave a value to.
+    """
+    ours = written("model", config)
+    target = str(ours.get("_target_", ""))
+    if not target or identity_target(find_class(target), target) != identity["target"]:
+        return True
+    ran = identity["parameters"]
+    for name, value in ours.items():
+        follows = _SWITCH.fullmatch(str(value))
+        expected = switches.get(follows[1], ran.get(name)) if follows else value
+        if name not in ("name", "_target_", "weights") and ran.get(name, expected) != expected:
+            return True
+    return False
+
+
+_SWITCH = re.compile(r"\$\{protocol\.(\w+)\}")
+
+
+@cache
+def written(group: str, name: str) -> dict[str, Any]:
+    """One of our YAMLs, as written; empty where there is none of that name."""
+    from omegaconf import OmegaConf
+
+    if not is_safe(name):
+        return {}
+    path = path_of_id(CONFIGS / group, name, ".yaml")
+    if not path.is_file():
+        return {}
+    return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
+
+
+def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, Any]:
+    """A small file of a run that was written whole.
+
+    Args:
+        path: of it.
+        folder: has to go with it where it is damaged.
+        needed: the keys that it has to have; `a.b` for one below another.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+        lacking = [key for key in needed if not _has(content, key)]
+        if lacking:
+            raise ValueError(f"it does not tell {', '.join(lacking)}")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} can't be read ({error}). Move the folder {folder} away and run again."
+        ) from error
+    return dict(content)
+
+
+def _has(content: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return True

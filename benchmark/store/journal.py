@@ -1,0 +1,134 @@
+"""A journal: a folder of JSON lines, to which each writer appends in a file of its own.
+
+Nothing is ever rewritten, so a process killed at any moment can at worst leave its last
+line unfinished. Readers take the union of all files and pass over such a line.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmark.console import note
+from benchmark.errors import StoreError
+from benchmark.store.digest import canonical_json
+from benchmark.store.files import disk_errors, path_of_id, sync_folder
+from benchmark.store.names import is_safe
+
+_BLOCK = 1 << 16  # bytes that are looked at together for the end of a line
+
+
+class Journal:
+    """The rows of one kind in a run.
+
+    Args:
+        folder: holds `<writer>.jsonl` files; made by the first append.
+        needed: the keys that a row has to have; one without them is damaged.
+    """
+
+    def __init__(self, folder: Path, needed: Collection[str] = ()) -> None:
+        self.folder = folder
+        self._needed = needed
+
+    def append(self, writer: str, *rows: dict[str, Any] | str) -> None:
+        """Add rows and flush them to the disk, once for all of them.
+
+        Args:
+            writer: names the file; nobody else may append under the same name.
+            rows: JSON-able, or already a line of canonical JSON.
+
+        Raises:
+            StoreError: it could not be written; the file is as it was before.
+        """
+        path = path_of_id(self.folder, writer, ".jsonl")
+        texts = (row if isinstance(row, str) else canonical_json(row) for row in rows)
+        lines = "".join(f"{text}\n" for text in texts).encode()
+        with disk_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
+            with path.open("ab", buffering=0) as file:
+                before = file.seek(0, os.SEEK_END)
+                try:
+                    if file.write(lines) != len(lines):
+                        raise OSError("the disk took only a part of the lines")
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)
+                    raise
+            if is_new:
+                sync_folder(self.folder)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Every whole row, file by file in the order of their names.
+
+        A damaged line in the middle of a file is passed over with a warning, and so is one of a
+        sample whose id is no safe name: the sample counts as not done.
+
+        Raises:
+            StoreError: a file can't be read.
+        """
+        for path in sorted(self.folder.glob("*.jsonl")):
+            try:
+                *lines, _torn = path.read_bytes().split(b"\n")
+            except OSError as error:
+                raise StoreError(f"{path} can't be read: {error.strerror}.") from error
+            for number, line in enumerate(lines, start=1):
+                row = _parsed(line)
+                if (
+                    row is None
+                    or any(key not in row for key in self._needed)
+                    or not is_safe(row.get("sample", "none"))
+                ):
+                    _warn(path, number)
+                else:
+                    yield row
+
+    def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
+        """Cut off unfinished last lines. Only for the one who alone may write here.
+
+        Args:
+            mine: whether a writer's file is: of the others somebody may be writing one now.
+
+        Raises:
+            StoreError: a file can't be mended.
+        """
+        for path in filter(lambda path: mine(path.stem), self.folder.glob("*.jsonl")):
+            with disk_errors(path):
+                whole = _end_of_lines(path)
+                if whole < path.stat().st_size:
+                    os.truncate(path, whole)
+
+
+def _end_of_lines(path: Path) -> int:
+    """Bytes to the end of the last whole line; from the back, as a file may hold gigabytes."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _BLOCK)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+    return 0
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The row that a line holds; None if it is damaged."""
+    try:
+        row = json.loads(line.decode())  # of bytes, json guesses the encoding each time
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+@functools.cache  # a run reads its journals several times
+def _warn(path: Path, number: int) -> None:
+    note(
+        f"warning: {path}, line {number}, is damaged and was passed over: what it told of "
+        "counts as not done, and the next run does it again"
+    )

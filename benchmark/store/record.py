@@ -1,0 +1,86 @@
+"""One line of a run's journal, and which of several lines counts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from benchmark.profiling import highest
+
+NEEDED = {
+    "records": ("sample", "status", "attempt"),
+    "attempts": ("with",),
+    "scores": (
+        "sample", "prediction", "group", "n_true", "n_predicted", "true_positives", "both_empty",
+        "metrics",
+    ),
+    "objects": ("sample", "prediction"),
+}  # fmt: skip
+"""What a line of each of a run's journals has to tell: one that does not is damaged."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the journal: what became of one sample.
+
+    Attributes:
+        sample: the sample's id.
+        status: `done` or `error`.
+        attempt: 1 for the first try at this sample; the highest counts.
+        prediction: digest of the stored label image (None for an error).
+        seconds: wall time of `predict`.
+        stages: seconds of its stages, where the adapter tells them; of one that was cached those
+            that it took when it was computed.
+        cached: the stages that were cached, with the seconds that fetching took instead.
+        memory: peak of the prediction in bytes: `host`, and `device` where there is one.
+        stage_memory: the same by stage, where the adapter tells it; of one that was cached that of
+            when it was computed.
+        warm_up: the first prediction after the model was loaded; no run-time table counts it.
+        details: what else the adapter tells (`batch_size`, `reproducible`, ...).
+        error: the reason (None for done).
+        traceback: where a model raised it, for its author.
+    """
+
+    sample: str
+    status: str
+    attempt: int
+    prediction: str | None = None
+    seconds: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    warm_up: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    traceback: str | None = None
+    cached: dict[str, float] = field(default_factory=dict)
+    stage_memory: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> Record:
+        """A line as it was read; what only a newer version tells is passed over."""
+        return cls(**{each.name: row[each.name] for each in fields(cls) if each.name in row})
+
+    @property
+    def computed_seconds(self) -> float | None:
+        """What the prediction takes when every stage is computed: for tables of run time."""
+        if self.seconds is None:
+            return None
+        saved = (self.stages[stage] - fetched for stage, fetched in self.cached.items())
+        return self.seconds + sum(saved)
+
+    @property
+    def computed_memory(self) -> dict[str, int]:
+        """The peak of the prediction when every stage is computed."""
+        return functools.reduce(highest, self.stage_memory.values(), self.memory)
+
+
+def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By sample, the row of the highest attempt; of equals the last one read."""
+    latest: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        before = latest.get(row["sample"])
+        if before is None or row.get("attempt", 0) >= before.get("attempt", 0):
+            latest[row["sample"]] = row
+    return latest

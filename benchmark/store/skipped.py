@@ -1,0 +1,90 @@
+"""Models that could not run here: left beside the runs, so that a report can say why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import StoreError
+from benchmark.store.files import disk_errors, write_whole
+from benchmark.store.names import safe_name
+
+if TYPE_CHECKING:
+    from benchmark.job import Job
+
+_SUFFIX = ".skipped.json"
+
+
+@dataclass(frozen=True)
+class SkippedModel:
+    """A model that could not run here on a data set, and why.
+
+    Attributes:
+        model: the name of its YAML.
+        data: the data set's name.
+        title: the data set's name as people write it.
+        modality: of the data set.
+        protocol: the name of the protocol that was asked for.
+        reason: for people.
+    """
+
+    model: str
+    data: str
+    title: str
+    modality: str
+    protocol: str
+    reason: str
+
+
+def record_skipped(runs: Path, skip: SkippedModel) -> None:
+    """Keep it; a later one of the same model and data takes its place.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    with disk_errors(runs):
+        runs.mkdir(parents=True, exist_ok=True)
+    write_whole(_path(runs, skip.model, skip.data), json.dumps(asdict(skip), indent=1).encode())
+
+
+def record_skipped_job(job: Job, reason: object) -> None:
+    """Keep that a job's model could not run here, and why."""
+    data = job.settings.data
+    record_skipped(
+        job.runs,
+        SkippedModel(
+            model=str(job.settings.model["name"]),
+            data=str(data["name"]),
+            title=str(data.get("title") or ""),
+            modality=str(data.get("modality") or ""),
+            protocol=job.protocol.name,
+            reason=str(reason),
+        ),
+    )
+
+
+def remove_skipped(runs: Path, model: str, data: str) -> None:
+    """The model runs here after all."""
+    with disk_errors(runs):
+        _path(runs, model, data).unlink(missing_ok=True)
+
+
+def read_skipped(runs: Path) -> list[SkippedModel]:
+    """All that were left, by name.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    skips = []
+    for path in sorted(runs.glob(f"*{_SUFFIX}")):
+        try:
+            skips.append(SkippedModel(**json.loads(path.read_text())))
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"{path} can't be read ({error}). Remove it.") from error
+    return skips
+
+
+def _path(runs: Path, model: str, data: str) -> Path:
+    return runs / f"{safe_name(f'{model}-{data}')}{_SUFFIX}"

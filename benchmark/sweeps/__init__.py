@@ -1,0 +1,1 @@
+"""Sweeps: many jobs, each in a process of its own."""

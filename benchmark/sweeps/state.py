@@ -1,0 +1,222 @@
+"""How far the runs of a study are, and what remains: read from the disk, nothing is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from benchmark.data.prepared import PreparedData
+from benchmark.errors import BenchmarkError, SkippedError
+from benchmark.job import Job
+from benchmark.store.digest import json_digest
+from benchmark.store.identity import comparable
+from benchmark.store.shard_lease import Holder, holders
+from benchmark.store.store import RunStore
+
+DEVICE = ("device",)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far one run is: one that was begun, or one that a sweep asks for.
+
+    Attributes:
+        model: its name.
+        data: the data set's name.
+        samples: that are asked for; None where the data set was not prepared yet.
+        done: of these, predicted (and, where a sweep asks, scored by its protocol).
+        failed: of these, failed.
+        store: where it is; None before it was begun.
+        holders: who works on it.
+        obstacle: why it can't run here, else None.
+        device: it runs on, or ran on.
+        rate: seconds that its model took per sample; None before the first.
+    """
+
+    model: str
+    data: str
+    samples: int | None = None
+    done: int = 0
+    failed: int = 0
+    store: RunStore | None = None
+    holders: Sequence[Holder] = field(default_factory=tuple)
+    obstacle: str | None = None
+    device: str = ""
+    rate: float | None = None
+
+    @property
+    def word(self) -> str:
+        """`running`, `done`, `failed`, `partial`, `skipped` or `to do`."""
+        if self.holders:
+            return "running"
+        if self.is_complete:
+            return "done"
+        if self.failed:
+            return "failed"
+        if self.obstacle:
+            return "skipped"
+        return "partial" if self.done else "to do"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that was asked for is missing."""
+        return self.samples is not None and self.done >= self.samples
+
+    @property
+    def remaining(self) -> int:
+        """Samples still to do; those that failed are not tried again by themselves."""
+        if self.samples is None or self.word == "skipped":
+            return 0
+        return max(0, self.samples - self.done - self.failed)
+
+
+class StoredRuns:
+    """The stored runs below a folder, found by what they are or by their names.
+
+    Args:
+        runs: the folder of all runs.
+        timeout: seconds of silence after which a process on another host is taken for dead.
+    """
+
+    def __init__(self, runs: Path, timeout: float) -> None:
+        self._timeout = timeout
+        self._by_identity: dict[str, list[RunStore]] = {}
+        self._by_name: dict[tuple[Any, ...], list[RunStore]] = {}
+        self.stores: list[RunStore] = []
+        for store, described in RunStore.readable(runs):
+            self.stores.append(store)
+            key = json_digest(comparable(described["identity"], DEVICE))
+            self._by_identity.setdefault(key, []).append(store)
+            names = tuple(described[key] for key in ("model", "data", "split"))
+            self._by_name.setdefault(names, []).append(store)
+
+    def of_run(self, store: RunStore) -> RunState:
+        """How far a stored run is, of all samples of its data set."""
+        described = store.describe() or {}
+        records = store.records().values()
+        done = [record for record in records if record.status == "done"]
+        return RunState(
+            described["model"],
+            described["data"],
+            described["samples"],
+            len(done),
+            len(records) - len(done),
+            store,
+            holders(store.path / "lease", self._timeout),
+            device=described["identity"]["device"],
+            rate=_rate(done),
+        )
+
+    def of_job(self, job: Job) -> RunState:
+        """How far what a job asks for is; on whatever device, where it leaves that open.
+
+        The runs of a class that the action must not import are found by their names, their
+        parameters and their images.
+        """
+        model, data = job.model_name, str(job.settings.data["name"])
+        obstacle = None
+        try:
+            if not job.not_imported:
+                job.check_ready()
+        except SkippedError as reason:
+            obstacle = str(reason)
+        try:
+            prepared = job.prepared
+        except BenchmarkError:
+            prepared = None
+        named = self._by_name.get((model, data, str(job.settings.data["split"])), [])
+        if job.not_imported:
+            named = [store for store in named if _may_be(store, job, prepared)]
+        if prepared is None:  # perhaps no more
+            states = [self.of_run(store) for store in named]
+            return max(
+                states, key=lambda s: s.done, default=RunState(model, data, obstacle=obstacle)
+            )
+        try:
+            found = named if job.not_imported else self._alike(job, prepared)
+        except BenchmarkError as error:
+            return RunState(model, data, len(job.wanted(prepared)), obstacle=obstacle or str(error))
+        wanted = {entry.id for entry in job.wanted(prepared)}
+        score_key = job.score_key_on(prepared)
+        device = job.settings.device.name
+        states = []
+        for store in found:
+            whole = self.of_run(store)
+            if device in ("auto", whole.device):
+                records = {k: v for k, v in store.records().items() if k in wanted}
+                done = {k for k, v in records.items() if v.status == "done"}
+                states.append(
+                    RunState(
+                        model,
+                        data,
+                        len(wanted),
+                        len(done & store.scores(score_key).keys()),
+                        len(records) - len(done),
+                        store,
+                        whole.holders,
+                        device=whole.device,
+                        rate=whole.rate,
+                    )
+                )
+        begun = max(states, key=lambda state: state.done, default=None)
+        return begun or RunState(model, data, len(wanted), obstacle=obstacle)
+
+    def _alike(self, job: Job, prepared: PreparedData) -> list[RunStore]:
+        """The runs that are what a job asks for, on any device."""
+        key = json_digest(comparable(job.identity_on(prepared, ""), DEVICE))
+        return self._by_identity.get(key, [])
+
+
+def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
+    """Whether a run can be a job's, by all that is known without the adapter's class."""
+    ran, asked = (store.describe() or {})["identity"], job.settings
+    same = ran["target"] == asked.model["_target_"] and ran.get("seed") == asked.seed
+    if prepared is not None:
+        same = same and ran["images"] == prepared.images_digest()
+    wanted = {k: v for k, v in asked.model.items() if k not in ("name", "_target_", "weights")}
+    return same and all(ran["parameters"].get(k, v) == v for k, v in wanted.items())
+
+
+def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[RunState]]:
+    """What remains, by the rates seen so far.
+
+    A run's own rate counts; of one that has none yet, the mean rate of its model on other data
+    (where several devices were used, the fastest).
+
+    Returns:
+        Hours for each device, and the runs of which no rate is known.
+    """
+    states = list(states)
+    seen: dict[str, dict[str, list[float]]] = {}
+    for state in states:
+        if state.rate is not None:
+            of_model = seen.setdefault(state.model.partition(" (")[0], {})
+            of_model.setdefault(state.device, []).append(state.rate)
+    hours: dict[str, float] = {}
+    unknown = []
+    for state in states:
+        if not state.remaining:
+            if state.samples is None and state.word == "to do":
+                unknown.append(state)
+            continue
+        device, rate = state.device, state.rate
+        if rate is None:
+            others = seen.get(state.model.partition(" (")[0], {})
+            means = {name: mean(rates) for name, rates in others.items()}
+            if not means:
+                unknown.append(state)
+                continue
+            device = min(means, key=lambda name: means[name])
+            rate = means[device]
+        hours[device] = hours.get(device, 0.0) + state.remaining * rate / 3600
+    return hours, unknown
+
+
+def _rate(done: Sequence[Any]) -> float | None:
+    """Seconds per prediction; the first after loading counts only where there is no other."""
+    seconds = [record.seconds for record in done if not record.warm_up and record.seconds]
+    seconds = seconds or [record.seconds for record in done if record.seconds]
+    return mean(seconds) if seconds else None

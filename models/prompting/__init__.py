@@ -1,0 +1,1 @@
+"""Sources of prompts for promptable models."""

@@ -1,0 +1,65 @@
+"""Preparation by two processes at once, or by one that is killed: complete or absent."""
+
+import signal
+import subprocess
+import sys
+
+from helpers.prepare import datasets as datasets
+from helpers.prepare import folders, strays
+
+from benchmark.data.prepared import PreparedData
+
+CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+from benchmark.data.prepare import prepare
+from benchmark.data.sources.base import Raw
+
+class Source:
+    def items(self, split):
+        image = np.arange(4096, dtype="u2").reshape(64, 64)
+        return [Raw(f"{n:02d}", "g", "test", "f", lambda: (image, image)) for n in range(40)]
+    def fingerprint(self, known=None):
+        return 0
+
+def say(done, total):
+    print(done, flush=True)
+
+data = prepare("cells", Source(), [], parameters={}, datasets=Path(sys.argv[1]), split="test",
+               allowed_failures=lambda n: 0, on_progress=say, workers=1)
+for entry in data.entries:
+    data.read(entry)
+print("samples", len(data.entries), data.folder)
+"""
+
+
+def child(datasets):
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(datasets)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_killed_at_any_moment_it_leaves_nothing_that_passes_for_prepared(datasets):
+    # 40 is after the last image: of the manifest and the renaming.
+    for moment in (0, 1, 7, 23, 39, 40):
+        process = child(datasets)
+        for line in process.stdout:
+            if int(line) == moment:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for folder in folders(datasets):  # it may have been quicker than the signal
+            assert moment == 40 and len(PreparedData(folder, "cells", "test").entries) == 40
+    done, _ = child(datasets).communicate()
+    assert "samples 40" in done
+    assert len(folders(datasets)) == 1 and strays(datasets) == []
+
+
+def test_two_at_once_prepare_it_once(datasets):
+    both = [child(datasets) for _ in range(2)]
+    told = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert told[0][-1] == told[1][-1] and told[0][-1].startswith("samples 40 ")
+    assert sorted(map(len, told)) == [1, 42], "one prepares, the other waits for it"
+    assert len(folders(datasets)) == 1 and strays(datasets) == []

@@ -1,0 +1,170 @@
+"""Predictions made elsewhere find their images by name, whatever the names are."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from helpers.command_line import main
+
+from benchmark.data.sources.folder import stem_of
+from benchmark.errors import DataError, ModelError, UsageError
+from benchmark.store.names import hashed_name, safe_names
+from benchmark.types import Sample, check_labels
+from models.precomputed import Precomputed
+
+HOSTILE = [
+    "[red]",
+    "a&b_%",
+    "<img src=x>",
+    "A",
+    "a",
+    "CON",
+    "nul.txt",
+    "=1+1",
+    "-rf",
+    "x" * 245,
+    "zélle",
+    "a\nb",
+    "\x1b[31m",
+    "{x}",
+    "a b'\"$(true)",
+    "..x",
+    hashed_name("[red]"),
+    os.fsdecode(b"\xff\xfe"),
+]
+
+
+def write(path, value, shape=(8, 9)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.full(shape, value, np.uint16))
+    return path
+
+
+def ask(model, sample):
+    image = np.zeros((8, 9), np.uint8)
+    model.attend(Sample(sample, image, image, "group"))
+    return model.predict(image)
+
+
+def test_a_prediction_is_found_by_name_not_by_order(tmp_path):
+    for value, name in enumerate(("b", "a", "c"), start=1):
+        write(tmp_path / f"{name}.tif", value)
+    model = Precomputed(str(tmp_path))
+    assert [ask(model, name)[0, 0] for name in ("a", "b", "c", "a")] == [2, 1, 3, 2]
+
+
+def test_hostile_names_are_found_by_what_preparation_made_of_them(tmp_path):
+    for value, name in enumerate(HOSTILE, start=1):
+        write(tmp_path / f"{name}.tif", value)
+    model = Precomputed(str(tmp_path / "*"))
+    hidden = {"..x"}  # a leading dot hides a file from patterns
+    stems = {name: stem_of(Path(f"{name}.tif")) for name in HOSTILE if name not in hidden}
+    safe = safe_names(stems.values())
+    for value, name in enumerate(HOSTILE, start=1):
+        if name not in hidden:
+            assert ask(model, safe[stems[name]])[0, 0] == value
+
+
+def test_neighbours_of_a_prediction_do_not_hide_it(tmp_path):
+    """Names that differ in case get a hash, and the two sides may hold different neighbours."""
+    write(tmp_path / "cell.tif", 1)
+    assert ask(Precomputed(str(tmp_path)), hashed_name("cell"))[0, 0] == 1
+    write(tmp_path / "Cell.tif", 2)
+    both = Precomputed(str(tmp_path))
+    assert [ask(both, name)[0, 0] for name in ("cell", "Cell")] == [1, 2]
+    assert [ask(both, hashed_name(name))[0, 0] for name in ("cell", "Cell")] == [1, 2]
+
+
+def test_a_prediction_may_be_called_by_the_sample_itself(tmp_path):
+    sample = hashed_name("[red]") + "_r0c0"  # a tile's
+    write(tmp_path / f"{sample}.tif", 7)
+    assert ask(Precomputed(str(tmp_path)), sample)[0, 0] == 7
+
+
+def test_a_missing_prediction_is_named_with_the_remedy(tmp_path):
+    write(tmp_path / "a.tif", 1)
+    with pytest.raises(ModelError) as error:
+        ask(Precomputed(str(tmp_path)), "b")
+    assert f"model.predictions='{tmp_path}' has no label image for sample 'b'" in str(error.value)
+    assert "Name it as its image, or b.tif." in str(error.value)
+
+
+def test_no_predictions_and_two_of_one_name_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"model.predictions='.*' names no file"):
+        Precomputed(str(tmp_path / "*.tif"))
+    write(tmp_path / "a.tif", 1)
+    write(tmp_path / "a.tiff", 1)
+    with pytest.raises(DataError, match=r"model.predictions: two files with one stem"):
+        Precomputed(str(tmp_path))
+
+
+def test_a_damaged_prediction_is_named(tmp_path):
+    path = write(tmp_path / "a.tif", 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    model = Precomputed(str(tmp_path))
+    with pytest.raises(DataError, match=r"a.tif: can't be read"):
+        ask(model, "a")
+    with pytest.raises(DataError, match=r"a.tif: can't be read"):
+        Precomputed.identity({"predictions": str(tmp_path)})
+
+
+def test_a_prediction_of_another_shape_comes_as_far_as_the_border(tmp_path):
+    write(tmp_path / "a.tif", 1, shape=(9, 8))
+    image = np.zeros((8, 9), np.uint8)
+    with pytest.raises(ModelError, match=r"'m', sample 'a': predict returned .*\(9, 8\).*8 x 9"):
+        check_labels(ask(Precomputed(str(tmp_path)), "a"), image, model="m", sample="a")
+
+
+def test_the_identity_is_what_is_predicted_not_where_it_lies(tmp_path):
+    def identity(folder):
+        return json.dumps(Precomputed.identity({"predictions": str(tmp_path / folder)}))
+
+    for value, name in enumerate(("a", "b"), start=1):
+        write(tmp_path / "x" / f"{name}.tif", value)
+    first = identity("x")
+    shutil.copytree(tmp_path / "x", tmp_path / "y")
+    assert identity("y") == identity("y/*.tif") == first
+    tifffile.imwrite(  # another file, of the same labels
+        tmp_path / "y" / "b.tiff", np.full((8, 9), 2, np.uint16), compression="zlib"
+    )
+    (tmp_path / "y" / "b.tif").unlink()
+    assert identity("y") == first
+    changed = np.full((8, 9), 2, np.uint16)
+    changed[-1, -1] = 3
+    tifffile.imwrite(tmp_path / "y" / "b.tiff", changed)
+    assert identity("y") != first
+    (tmp_path / "x" / "b.tif").rename(tmp_path / "x" / "c.tif")
+    assert identity("x") != first
+
+
+def run(tmp_path, *words):
+    given = ("data.images=i", "data.labels=l", "model.predictions=p")
+    return main(tmp_path, "model=precomputed", "data=folder", *given, *words)
+
+
+def test_from_end_to_end_hostile_names_score_one_where_predictions_are_the_truth(tmp_path):
+    names = [name for name in HOSTILE if not name.startswith(".")]
+    for value, name in enumerate(names, start=1):
+        labels = np.zeros((32, 32), np.uint32)
+        labels[2 : 4 + value % 7, 3:9] = value
+        labels[14:, 20:] = 2**31 + value
+        for kind in "ilp":
+            (tmp_path / kind).mkdir(exist_ok=True)
+            pixels = labels.astype(np.uint8) if kind == "i" else labels
+            tifffile.imwrite(tmp_path / kind / f"{name}.tif", pixels)
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    (scores,) = (tmp_path / "results" / "runs").glob("*/scores/*/*.jsonl")
+    rows = [json.loads(line) for line in scores.read_text().splitlines()]
+    assert len(rows) == len(names)
+    assert {row["metrics"]["msa"] for row in rows} == {1.0}
+    # A prediction the less: one clear error, and exit status 1.
+    (tmp_path / "p" / "a&b_%.tif").unlink()
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "has no label image for sample 'a_b__-" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,259 @@
+"""The site's files: true to the numbers, harmless whatever a name holds, no image without leave."""
+
+import json
+import re
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.sites import CLOSING, HOSTILE, as_simulated
+from PIL import Image
+
+from benchmark.data.formats.images import read_image
+from benchmark.errors import StoreError
+from benchmark.paper.published import published_frame
+from benchmark.report.frame import frame_of_runs
+from benchmark.report.results import RunResult
+from benchmark.report.site import write_site
+from benchmark.report.site.data import script
+from benchmark.report.site.gallery import choose_samples
+from benchmark.store.owned import LIST
+from benchmark.store.skipped import SkippedModel
+from benchmark.store.store import RunStore
+
+
+def test_no_hostile_name_is_markup_or_a_file_name(site):
+    for path in site.rglob("*"):
+        if path.name == LIST:
+            continue
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", path.name), path
+        if path.suffix == ".html":
+            text = path.read_text(encoding="utf-8")
+            assert "<img src=x" not in text
+            assert "alert(2)</script>" not in text
+        if path.suffix == ".js" and path.parent.name != "assets":
+            assert not re.search("[<>&\u2028\u2029]", path.read_text(encoding="ascii"))
+
+
+def test_script_files_give_back_what_went_in():
+    value = {"a": [CLOSING, HOSTILE, "細胞", "a\u2028b"], "n": [1, 0.5, None, True]}
+    text = script("f", value).decode("ascii")
+    assert json.loads(text.removeprefix("f(").removesuffix(");\n")) == {
+        "a": [CLOSING, HOSTILE, "細胞", "a?b"],
+        "n": value["n"],
+    }
+    assert script("f", {"x": float("nan"), "y": "\ud800"}) == b'f({"x":null,"y":"?"});\n'
+
+
+def test_every_number_of_a_run_leads_to_its_page(site, cells):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    found = set(re.findall(r'href="(runs/[^"]+)"', text))
+    assert len(found) == (cells["source"] == "runs").sum()
+    for page in found:
+        assert (site / page).exists(), page
+    (hostile,) = [page for page in found if page.startswith("runs/_img_src")]
+    run_page = (site / hostile).read_text(encoding="utf-8")
+    for word in ("sigma", "scikit-image", "The method has no weights", "Threads", "mSA"):
+        assert word in run_page, word
+
+
+def test_not_reported_is_never_a_number(site):
+    text = (site / "data" / "segpc.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<tr data-source.*?</tr>", text, re.DOTALL)
+    (sam2,) = [row for row in rows if 'data-method="SAM2"' in row]
+    assert "not reported" in sam2
+    assert "0.000" not in sam2
+    assert 'data-msa=""' in sam2
+    assert 'class="bar"' not in sam2
+
+
+def test_marks_and_reasons_are_in_the_rows(results, tmp_path):
+    skipped = SkippedModel(
+        "sam3", "drawn", "Drawn cells", "synthetic", "paper", f"weights: {HOSTILE}"
+    )
+    marked = [
+        as_simulated(results[0], data="a", mark="demo", weights="demo"),
+        as_simulated(results[0], data="b", mixed=True),
+        as_simulated(results[0], data="c", expected=40),
+        as_simulated(results[0], data="d", lost="nobody has them"),
+    ]
+    cells = frame_of_runs([*results, *marked], [skipped])
+    index = write_site(cells, [*results, *marked], tmp_path / "site", private=False)
+    text = index.read_text(encoding="utf-8")
+    rows = {
+        (row["data-method"], row["data-data"]): html
+        for html in re.findall(r"<tr data-source.*?</tr>", text, re.DOTALL)
+        for row in [dict(re.findall(r'(data-\w+)="([^"]*)"', html))]
+    }
+    assert ">skipped<" in rows["sam3", "drawn"]
+    assert "weights: &lt;img" in rows["sam3", "drawn"]
+    assert 'class="bar"' not in rows["sam3", "drawn"]
+    words = {"a": "demo weights", "b": "mixed", "c": "partial (16 of 40)", "d": "own images"}
+    for name, word in words.items():
+        (html,) = [row for (_, data), row in rows.items() if data == name]
+        assert word in html, name
+    assert "not the published study’s own images, as nobody has them" in text  # noqa: RUF001
+
+
+def without_card(results):
+    """The runs as if their data set's card said nothing of passing images on."""
+    for result in results:
+        path = result.path / "run.json"
+        described = json.loads(path.read_text())
+        described["data_card"].pop("redistribute", None)
+        path.write_text(json.dumps(described))
+
+
+@pytest.fixture
+def own(results, tmp_path):
+    """A copy of the runs to spoil."""
+    copies = []
+    for result in results:
+        shutil.copytree(result.path, tmp_path / "runs" / result.path.name)
+        copies.append(replace(result, path=tmp_path / "runs" / result.path.name))
+    return copies
+
+
+def page_of(results, folder, *, private=False):
+    write_site(frame_of_runs(results), results, folder, private=private)
+    return (folder / "data" / "drawn.html").read_text(encoding="utf-8")
+
+
+def test_images_are_shown_only_where_the_card_says_so(own, tmp_path):
+    assert 'id="gallery"' in page_of(own, tmp_path / "a")
+    without_card(own[:1])  # one run of several is enough
+    text = page_of(own, tmp_path / "b")
+    assert "may not be passed on" in text
+    assert "gallery.private=true" in text
+    assert 'id="gallery"' not in text
+    assert not list((tmp_path / "b").rglob("*.png"))
+    assert "not for redistribution" not in text
+    text = page_of(own, tmp_path / "c", private=True)
+    assert 'id="gallery"' in text
+    assert len(list((tmp_path / "c").rglob("*.png"))) == 12
+    for path in (tmp_path / "c").rglob("*.html"):
+        assert '<p class="stamp" role="note">not for redistribution' in path.read_text("utf-8"), (
+            path
+        )
+
+
+def test_pages_say_what_is_gone(own, tmp_path):
+    for prediction in (own[0].path / "predictions").iterdir():
+        prediction.unlink()
+    text = page_of(own, tmp_path / "a")
+    assert f"Not every prediction of {own[0].method}" in text.replace("&lt;", "<").replace(
+        "&gt;", ">"
+    ).replace("&amp;", "&")
+    assert 'id="gallery"' in text
+    for result in own:
+        path = result.path / "run.json"
+        described = json.loads(path.read_text()) | {"prepared": str(tmp_path / "nowhere")}
+        path.write_text(json.dumps(described))
+    text = page_of(own, tmp_path / "b")
+    assert "prepared images are no longer where they were" in text
+    assert str(tmp_path) not in text
+    for result in own:
+        shutil.rmtree(result.path)
+    text = page_of(own, tmp_path / "c")
+    assert 'id="distributions"' in text
+    run_page = next((tmp_path / "c" / "runs").iterdir()).read_text(encoding="utf-8")
+    assert "is no longer there" in run_page
+
+
+def test_pictures_are_the_images(site, results):
+    described = RunStore(results[0].path).describe()
+    for path in (site / "images" / "drawn").glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.mode == "L"
+            shown = np.asarray(picture).astype(float)
+        image = read_image(Path(described["prepared"], "images", f"{path.stem}.tif"))
+        assert shown.shape == image.shape == (96, 96)
+        assert np.corrcoef(shown.ravel(), image.ravel())[0, 1] > 0.97
+    sizes = [file.stat().st_size for file in (site / "images" / "drawn").glob("*.js")]
+    assert len(sizes) == 12
+    assert max(sizes) < 30_000
+
+
+def test_an_earlier_report_is_replaced_and_nothing_else(results, tmp_path):
+    cells, folder = frame_of_runs(results[:1]), tmp_path / "site"
+    write_site(cells, results[:1], folder, private=False)
+    (folder / "data" / "mine.html").write_text("mine")
+    (page,) = (folder / "runs").iterdir()
+    write_site(cells.iloc[:0], [], folder, private=False)
+    assert not page.exists() and (folder / "index.html").exists()
+    assert (folder / "data" / "mine.html").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "index.html").write_text("years of work")
+    with pytest.raises(StoreError, match="Move them away"):
+        write_site(cells, results[:1], tmp_path / "thesis", private=False)
+    assert (tmp_path / "thesis" / "index.html").read_text() == "years of work"
+
+
+def test_published_alone_needs_no_run(tmp_path):
+    index = write_site(published_frame(), [], tmp_path / "site", private=False)
+    text = index.read_text(encoding="utf-8")
+    assert text.count("<tr data-source") == 36 * 12
+    assert not (tmp_path / "site" / "assets" / "plotly.min.js").exists()
+    assert "neither distributions nor pictures" in (
+        tmp_path / "site" / "data" / "livecell.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_chosen_samples(results):
+    chosen = dict(choose_samples(results))
+    assert len(chosen) == 12
+    scores = pd.DataFrame({r.model: r.scores["msa"] for r in results if not r.control})
+    mean, gap = scores.mean(axis=1), np.ptp(scores.to_numpy(), axis=1)
+    by_kind = {kind: [n for n, why in chosen.items() if why == kind] for kind in chosen.values()}
+    assert (
+        mean[by_kind["worst"]].max()
+        <= mean[[n for n in mean.index if n not in by_kind["worst"]]].min()
+    )
+    assert mean[by_kind["best"]].max() == mean.max()
+    gaps = pd.Series(gap, scores.index)
+    others = [n for n in scores.index if n not in chosen or chosen[n] == "drawn by lot"]
+    assert gaps[by_kind["largest difference"]].min() >= gaps[others].max()
+    assert choose_samples(results) == choose_samples(results[::-1])
+    few = [replace(r, scores=r.scores.head(3)) for r in results]
+    assert len(choose_samples(few)) == 3
+    assert choose_samples([replace(r, scores=r.scores.head(0)) for r in results]) == []
+
+
+# --- large ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_many_runs_take_less_than_a_minute(tmp_path):
+    rng = np.random.default_rng(0)
+    n, results = 500, []
+    for d in range(36):
+        for m in range(8):
+            msa = rng.random(n)
+            scores = pd.DataFrame(
+                {
+                    "group": [f"g{i // 5}" for i in range(n)], "n_true": 20, "n_predicted": 20,
+                    "true_positives": [(9,) * 10] * n, "both_empty": False, "seconds": 0.5,
+                    "msa": msa, "sa50": msa,
+                },
+                index=[f"sample_{i:04d}" for i in range(n)],
+            )  # fmt: skip
+            results.append(
+                RunResult(
+                    f"{d * 8 + m:064x}", tmp_path / f"m{m}-d{d}", f"method {m}", f"data {d}",
+                    "test", "paper", n, 0, False, scores,
+                )
+            )  # fmt: skip
+    cells = frame_of_runs(results)
+    start = time.monotonic()
+    index = write_site(cells, results, tmp_path / "site", private=False)
+    assert time.monotonic() - start < 60
+    assert len(list(index.parent.glob("data/*.html"))) == 36
+    assert len(list(index.parent.glob("runs/*.html"))) == 288
+    sizes = [path.stat().st_size for path in index.parent.glob("data/*.js")]
+    assert max(sizes) < 60_000
+    assert index.stat().st_size < 1_000_000

@@ -1,0 +1,192 @@
+"""SIGKILL at any moment costs the sample in hand and what waits to be stored; Ctrl-C the former.
+
+The systematic version, a kill before every single step on the disk, is in test_store.py.
+"""
+
+import itertools
+import json
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter, defaultdict
+
+import pytest
+from helpers.runs import (
+    SAMPLES,
+    assert_sound,
+    command,
+    contents,
+    environment,
+    journals,
+    run_process,
+)
+
+from benchmark.run import BEHIND
+from benchmark.store.store import RunStore
+
+KILLS = 20
+SECONDS = "0.25"  # per prediction, so that kills fall into every phase
+
+
+def the_run(root):
+    (store,) = RunStore.all(root / "results" / "runs")
+    (key,) = store.score_bases()
+    return store, key
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What an undisturbed run says, and how long it takes."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    start = time.monotonic()
+    finished = run_process(root, SECONDS=SECONDS)
+    assert finished.returncode == 0, finished.stderr
+    seconds = time.monotonic() - start
+    return contents(*the_run(root)), seconds
+
+
+def begin(root, trace, *words, seconds=SECONDS):
+    return subprocess.Popen(
+        command(root, *words), env=environment(SECONDS=seconds, TRACE=str(trace)), cwd=root,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def events(trace):
+    """(event, sample, process) in order."""
+    return [tuple(line.split()) for line in trace.read_text().splitlines()]
+
+
+def assert_nothing_twice(trace, killed):
+    """A sample is predicted again only if its process was killed before it could store it."""
+    starts = [(sample, pid) for event, sample, pid in events(trace) if event == "start"]
+    times, by_process = defaultdict(list), defaultdict(list)
+    for sample, pid in starts:
+        times[sample].append(pid)
+        by_process[pid].append(sample)
+    for sample, pids in times.items():
+        for pid in pids[:-1]:
+            unstored = by_process[pid][-1 - BEHIND :]  # in hand, and waiting to be stored
+            assert int(pid) in killed and sample in unstored, f"{sample} was predicted twice"
+
+
+def phase(root, trace, pid):
+    """How far the run had come when its process was killed."""
+    if len(journals(root, "scores")) == len(SAMPLES):
+        return "reporting"
+    began = any(int(event[2]) == pid for event in events(trace))
+    return "predicting" if began else "starting"
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undisturbed):
+    wanted, seconds = undisturbed
+    chance, seen = random.Random(0), Counter()
+    for folder in itertools.count():
+        root = tmp_path / str(folder)
+        root.mkdir()
+        trace, killed, phases = root / "trace", set(), []
+        trace.touch()
+        while True:
+            process = begin(root, trace)
+            try:
+                # Once killed while it reported, a run has no earlier phase left to be killed in.
+                over = "reporting" in phases or seen.total() == KILLS
+                told, _ = process.communicate(timeout=120 if over else chance.uniform(0, seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                killed.add(process.pid)
+                phases.append(phase(root, trace, process.pid))
+                seen[phases[-1]] += 1
+                continue
+            assert process.returncode == 0, told
+            break
+        store, key = the_run(root)
+        assert_sound(root, store)
+        assert contents(store, key) == wanted
+        assert sorted(row["sample"] for row in journals(root, "records")) == SAMPLES
+        assert_nothing_twice(trace, killed)
+        if seen.total() == KILLS:
+            break
+    assert len(seen) == 3, seen
+
+
+@pytest.mark.slow
+def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, undisturbed):
+    trace = tmp_path / "trace"
+    trace.touch()
+    process = begin(tmp_path, trace, seconds="4")
+    # The third prediction has begun, and the second is stored.
+    wait_for(lambda: len(events(trace)) == 4 and len(journals(tmp_path, "scores")) == 2)
+    process.kill()
+    process.wait()
+    finished = run_process(tmp_path, TRACE=str(trace))
+    assert finished.returncode == 0, finished.stderr
+    store, key = the_run(tmp_path)
+    assert_sound(tmp_path, store)
+    assert contents(store, key) == undisturbed[0]
+    again = [sample for event, sample, _ in events(trace) if event == "start"]
+    assert again == [*SAMPLES[:3], *SAMPLES[2:]]
+
+
+def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undisturbed):
+    trace = tmp_path / "trace"
+    trace.touch()
+    process = begin(tmp_path, trace)
+    wait_for(lambda: len(events(trace)) == 3)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted; what was stored stays valid" in told and "Traceback" not in told
+    store, _ = the_run(tmp_path)
+    assert_sound(tmp_path, store)
+    assert set(store.records()) == set(SAMPLES[:1])
+    assert run_process(tmp_path, TRACE=str(trace)).returncode == 0
+    assert contents(*the_run(tmp_path)) == undisturbed[0]
+    assert_nothing_twice(trace, {process.pid})
+
+
+@pytest.mark.slow
+def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_path, undisturbed):
+    trace = tmp_path / "trace"
+    trace.touch()
+    first = begin(tmp_path, trace, seconds="1.5")
+    wait_for(lambda: len(events(trace)) == 2)
+    waiting = begin(tmp_path, trace, "lease.wait=true")
+    refused = run_process(tmp_path, TRACE=str(trace))
+    assert first.poll() is None  # refused while the first still worked
+    assert refused.returncode == 1
+    assert f"process {first.pid} on host {socket.gethostname()}" in refused.stderr
+    assert "lease.wait=true" in refused.stderr and "Traceback" not in refused.stderr
+    told = waiting.communicate(timeout=60)[0]
+    assert waiting.returncode == 0 and f"waiting for process {first.pid}" in told
+    assert first.wait(timeout=60) == 0
+    # One process alone loaded the model, and predicted each sample once.
+    assert [sample for _, sample, _ in events(trace)] == ["-", *SAMPLES]
+    assert contents(*the_run(tmp_path)) == undisturbed[0]
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_lease_stops_with_a_message_and_stores_nothing_more(tmp_path):
+    trace = tmp_path / "trace"
+    trace.touch()
+    process = begin(tmp_path, trace, seconds="5")
+    wait_for(lambda: len(events(trace)) == 3 and len(journals(tmp_path, "scores")) == 1)
+    (lease,) = tmp_path.glob("results/runs/*/lease/*.json")
+    taken = json.loads(lease.read_text()) | {"host": "elsewhere"}
+    (lease.parent / "00000099.json").write_text(json.dumps(taken))
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "another process took over the run" in told and "Traceback" not in told
+    assert [row["sample"] for row in journals(tmp_path, "records")] == SAMPLES[:1]
+    assert max(path.name for path in lease.parent.iterdir()) == "00000099.json"

@@ -1,0 +1,119 @@
+"""One run and several truths: numbers stand under the name of the truth that they belong to."""
+
+import json
+import shutil
+
+import pytest
+import tifffile
+from helpers.runs import PROTOCOLS, SAMPLES, do, make_job
+
+from benchmark.actions import compare, evaluate
+from benchmark.report.results import gather
+from benchmark.scoring.protocol import Protocol
+
+PAPER = Protocol(**PROTOCOLS["paper"])
+
+
+@pytest.fixture
+def annotated(root):
+    """The drawn images with two annotations: `b` has an object less in every image."""
+    data = make_job(root).data
+    shutil.copytree(data.folder / "images", root / "mine" / "images")
+    for name in ("a", "b"):
+        shutil.copytree(data.folder / "labels", root / "mine" / name)
+    for path in (root / "mine" / "b").iterdir():
+        pixels = tifffile.imread(path)
+        pixels[pixels == pixels.max()] = 0
+        tifffile.imwrite(path, pixels)
+    return root
+
+
+def job_on(root, truth, **changes):
+    """A job on one of the annotations, under a name of its own."""
+    places = {"images": str(root / "mine" / "images"), "labels": str(root / "mine" / truth)}
+    source = {"_target_": "benchmark.data.sources.FolderSource", **places}
+    data = {"name": f"annot_{truth}", "split": "test", "source": source, "recipe": []}
+    return make_job(root, data=data, **changes)
+
+
+def msa(job):
+    return {
+        sample: row["metrics"]["msa"] for sample, row in job.store.scores(job.score_key).items()
+    }
+
+
+def reported(root, protocol=PAPER):
+    """What a report calls the data, where they lie, and each sample's mSA."""
+    ((result,), left_out) = gather(root / "results" / "runs", protocol)
+    assert left_out == {}
+    prepared = json.loads((result.path / "run.json").read_text())["prepared"]
+    return result.data, prepared, result.scores["msa"].to_dict()
+
+
+def test_a_truth_that_is_come_back_to_is_reported_by_its_own_numbers(annotated):
+    jobs = {truth: job_on(annotated, truth) for truth in "ab"}
+    for truth in "abab":
+        job = job_on(annotated, truth)
+        assert do(job).complete
+        assert reported(annotated) == (f"annot_{truth}", str(job.data.folder), msa(job))
+    assert jobs["a"].store.path == jobs["b"].store.path and msa(jobs["a"]) != msa(jobs["b"])
+
+
+def test_what_is_evaluated_against_another_truth_is_reported_under_its_name(annotated):
+    do(job_on(annotated, "a"))
+    for truth in "ba":
+        job = job_on(annotated, truth)
+        evaluate.perform(job)
+        assert reported(annotated) == (f"annot_{truth}", str(job.data.folder), msa(job))
+
+
+def test_an_evaluation_changes_nothing_but_what_is_told_of_the_data(annotated):
+    job = job_on(annotated, "a")
+    do(job)
+    path = job.store.path / "run.json"
+    before = json.loads(path.read_text()) | {"model": "traced elsewhere"}
+    path.write_text(json.dumps(before))
+    evaluate.perform(job_on(annotated, "b"))
+    after = json.loads(path.read_text())
+    told = {key for key in after if after[key] != before[key]}
+    assert told == {"data", "prepared", "labels", "data_card"}
+    assert before["labels"] == job.data.labels_digest() != after["labels"]
+
+
+def test_a_truth_that_nothing_is_scored_against_lends_its_name_to_no_numbers(annotated):
+    do(job_on(annotated, "a"))
+    do(job_on(annotated, "b", protocol="clean"))
+    results, left_out = gather(annotated / "results" / "runs", PAPER)
+    (reason,) = left_out.values()
+    assert results == [] and "against other labels" in reason and "action=evaluate" in reason
+    evaluate.perform(job_on(annotated, "b"))
+    assert reported(annotated)[2] == msa(job_on(annotated, "b"))
+
+
+def test_of_a_run_json_without_the_truth_the_newest_scores_count(annotated):
+    for truth in "ab":
+        do(job_on(annotated, truth))
+    store = job_on(annotated, "a").store
+    described = store.describe()
+    del described["labels"]
+    (store.path / "run.json").write_text(json.dumps(described))
+    for place, truth in enumerate("ab"):  # both may have been written in one second
+        path = store.path / "scores" / job_on(annotated, truth).score_key / "basis.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"written": str(place)}))
+    assert reported(annotated)[2] == msa(job_on(annotated, "b"))
+
+
+def test_two_runs_are_compared_on_the_truth_that_is_come_back_to(annotated, capsys):
+    for truth in "aba":
+        for level in (1.0, 1.3):
+            do(job_on(annotated, truth, level=level))
+    (a, b), _ = gather(annotated / "results" / "runs", PAPER)
+    job = job_on(annotated, "a")
+    job.settings.a, job.settings.b = a.path.name, b.path.name
+    assert compare.perform(job) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    numbers = [msa(job_on(annotated, "a", level=level)) for level in (1.0, 1.3)]
+    differences = [abs(numbers[0][sample] - numbers[1][sample]) for sample in SAMPLES]
+    assert "mSA on annot_a" in told
+    for difference in differences:
+        assert f"{difference:.3f}" in told

@@ -1,0 +1,131 @@
+"""A sweep does every job, whatever becomes of the others, and says what became of each."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from helpers.runs import SAMPLES, assert_sound, command, environment, run
+
+from benchmark.errors import INTERRUPTED, StoreError
+from benchmark.store.store import RunStore
+from benchmark.sweeps.process import OUTCOME, JobOutcome, JobProcess, leave_outcome, summarise
+
+
+def test_every_job_runs_whatever_became_of_those_before_and_the_summary_tells_all(tmp_path):
+    finished = run(tmp_path, "-m", "limit=1", model="killed,raising,mistaken,traced")
+    assert finished.returncode == 1
+    table = finished.stdout
+    fates = {
+        "killed": ("killed by SIGKILL", "often for want of memory; its last line: "),
+        "raising": ("failed", "model 'raising' raised RuntimeError: no luck"),
+        "mistaken": ("failed", "no_such"),
+    }
+    for model, (state, reason) in fates.items():
+        assert re.search(rf"model={model}\b.* {state} ", table)
+        told = re.search(
+            rf"model={model}\b[^\n]*: {state}: ([^\n]*)\n  log: (\S+)", finished.stderr
+        )
+        assert told, finished.stderr
+        assert reason in told[1]
+        assert Path(told[2]).read_text().strip() or model == "killed"
+    assert re.search(r"model=traced\b.* done .*partial \(1 of 4\)", table)
+    assert "Traceback" not in finished.stdout + finished.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_of_good_jobs_ends_with_status_0(tmp_path):
+    finished = run(tmp_path, "-m", "seed=0,1", "limit=1")
+    assert finished.returncode == 0, finished.stderr
+    assert len(re.findall(r"seed=[01] .*done", finished.stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    "whom", [pytest.param("everybody", marks=pytest.mark.slow), "the sweep alone"]
+)
+def test_ctrl_c_in_a_sweep_ends_it_with_status_130_and_a_summary_and_leaves_no_process(
+    tmp_path, whom
+):
+    trace = tmp_path / "trace"
+    trace.touch()
+    sweep = subprocess.Popen(
+        command(tmp_path, "-m", "seed=0,1"), env=environment(SECONDS="2", TRACE=str(trace)),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    while trace.read_text().count("start") < 2:
+        assert sweep.poll() is None
+        time.sleep(0.02)
+    if whom == "everybody":  # as a terminal does it
+        os.killpg(sweep.pid, signal.SIGINT)
+    else:
+        sweep.send_signal(signal.SIGINT)
+    told, _ = sweep.communicate(timeout=20)
+    assert sweep.returncode == 130 and "Traceback" not in told, told
+    assert re.search(r"seed=0 .*interrupted", told) and not re.search(r"seed=1 .*done", told)
+    pids = {line.split()[2] for line in trace.read_text().splitlines()}
+    assert len(pids) == 1 and not Path("/proc", pids.pop()).exists()
+    (store,) = RunStore.all(tmp_path / "results" / "runs")
+    assert_sound(tmp_path, store)
+    assert 1 <= len(store.records()) < 4
+
+
+def outcome(status, log="", folder=Path(), told=None):
+    path = folder / "log.txt"
+    path.write_text(log)
+    return JobOutcome("model=a", status, path, told or {}, 1.0)
+
+
+def test_a_failed_jobs_reason_is_the_last_error_it_printed(tmp_path):
+    log = "error: first\nsomething\nerror: second\nand on\n"
+    assert outcome(1, log, tmp_path).reason == "second"
+    assert outcome(1, "Traceback ...\nKeyError: 'a'\n", tmp_path).reason == "KeyError: 'a'"
+    assert outcome(1, "", tmp_path).reason == "it printed nothing"
+
+
+def test_a_killed_jobs_reason_is_no_error_that_it_survived(tmp_path):
+    killed = outcome(-signal.SIGSEGV, "error: mended\n3/4 done\n", tmp_path)
+    assert killed.state == "killed by SIGSEGV"
+    assert killed.reason == "its last line: 3/4 done"
+
+
+def test_a_job_with_failures_that_were_allowed_is_partial_not_failed(tmp_path):
+    words = ("-m", "limit=3", "model=traced,oracle", "errors.max_failures=1")
+    first = run(tmp_path, *words, ODD=f"{SAMPLES[1]}=raise")
+    assert re.search(r"model=traced +│ partial +│.*partial \(2 of 4, 1 failed\)", first.stdout)
+    assert first.returncode == 1 and "1 partial, 1 done" in first.stderr
+    assert f"partial: 1 of 3 samples failed, e.g. '{SAMPLES[1]}': model" in first.stderr
+    again = run(tmp_path, *words, "errors.max_failures=0")
+    assert re.search(r"model=traced +│ failed ", again.stdout), again.stdout
+
+
+@pytest.mark.parametrize(
+    ("statuses", "whole"), [([0, 0], 0), ([0, 2], 1), ([-9, 0], 1), ([0, 1, INTERRUPTED], 130)]
+)
+def test_the_status_of_the_whole_follows_from_the_jobs(tmp_path, statuses, whole):
+    assert summarise([outcome(status, "", tmp_path) for status in statuses]) == whole
+
+
+def test_what_an_earlier_sweep_left_in_the_folder_is_not_told_again(tmp_path, monkeypatch):
+    (tmp_path / "0").mkdir()
+    monkeypatch.setenv(OUTCOME, str(tmp_path / "0" / "outcome.json"))
+    leave_outcome({"model": "old"})
+    found = JobProcess(["action=nonsense"], "action=nonsense", tmp_path / "0").finish()
+    assert found.status == 2 and found.told == {}
+
+
+def test_an_outcome_is_left_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
+    leave_outcome({"model": "a"})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError):
+        leave_outcome({"model": "b"})
+    assert [p.name for p in tmp_path.iterdir()] == ["outcome.json"]
+    assert (tmp_path / "outcome.json").read_text() == '{"model": "a"}'
