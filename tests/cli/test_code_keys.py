@@ -136,7 +136,7 @@ def test_code_and_resolvers_are_refused_anywhere_else(key, value):
         ({"experiment/e.yaml": f"# @package _global_\nmodel: {{foo: {EVIL}}}"},
          ["-m", "+experiment=e", "action=status"], "own/experiment/e.yaml"),
         ({}, [f"+model.foo={EVIL.replace(': ', ':').replace(', ', ',')}"], "model.foo._target_"),
-        ({}, ["data.recipe=[{a:{_target_:benchmark.store.files.write_synced}}]"], "data.recipe.0.a._tar"),
+        ({}, ["data.recipe=[{a:{_target_:benchmark.store.files.write_synced}}]"], "recipe.0.a"),
         ({}, ["data.source._target_=benchmark.store.files.write_synced"], "is not a class"),
         ({}, ["data.source._target_=subprocess.check_output"], "is not a class"),
         ({}, ["data=toiam", "data.loader=shutil.rmtree"], "data.loader is 'shutil.rmtree'"),
