@@ -16,10 +16,6 @@ Image = NDArray[Any]
 Labels = NDArray[Any]
 
 
-PROBES = "BENCHMARK_PROBES"
-"""Environment variable: the folder in which a sweep's jobs share what they know of the network."""
-
-
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One image with its truth.

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from benchmark.adapter import choose_weights, find_class, is_ours, missing_libraries
 from benchmark.choices import choices, config_folders, file_of, yaml_error_text

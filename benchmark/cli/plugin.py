@@ -28,10 +28,10 @@ from omegaconf import DictConfig, flag_override
 
 from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, StoreError
+from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors
 from benchmark.sweeps.process import JobOutcome, JobProcess, summarise
 from benchmark.sweeps.progress import SweepProgress
-from benchmark.types import PROBES
 
 if TYPE_CHECKING:
     from benchmark.job import Job

@@ -23,9 +23,9 @@ from rich.text import Text
 from benchmark.choices import config_folders
 from benchmark.console import PROGRESS, note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
+from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors, write_whole
 from benchmark.sweeps.warm_start import TURN
-from benchmark.types import PROBES
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""

@@ -27,7 +27,7 @@ NOT_YET = {("stats", "paper")}
 """The paper's own significance test is still offered among the statistics."""
 
 MODELS_MAY_IMPORT = {
-    "types", "errors", "background", "console", "garbage_collection", "profiling", "store",
+    "types", "errors", "background", "console", "garbage_collection", "profiling", "settings", "store",
     "data.formats.images", "data.sources.folder",
 }  # fmt: skip
 
