@@ -36,6 +36,13 @@ def file_of(group: str, name: str, folders: Sequence[Path]) -> Path:
     return next((place for place in places if place.exists()), places[-1])
 
 
+def yaml_error_text(error: Exception) -> str:
+    """What is wrong with a YAML file, and where, as one sentence."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"{mark.name}, line {mark.line + 1}" if mark else "a YAML file"
+    return f"{place}: this is not valid YAML ({getattr(error, 'problem', None) or error})."
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """` Did you mean 'otsu'?`, or nothing where no name is near."""
     near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)

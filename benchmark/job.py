@@ -10,24 +10,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.adapter import check_parameters, checked_segmenter, find_class, is_ours
-from benchmark.console import Steps
-from benchmark.data.prepare import find, prepare
-from benchmark.data.prepared import Entry, PreparedData
-from benchmark.device import choose_device
-from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
-from benchmark.readiness import (
+from benchmark.adapter import (
+    check_parameters,
+    checked_segmenter,
+    choose_device,
     choose_weights,
     fetch_weights,
+    find_class,
+    is_ours,
     missing_libraries,
     weights_of_modality,
 )
+from benchmark.console import Steps
+from benchmark.data.prepare import find, prepare
+from benchmark.data.prepared import Entry, PreparedData, describe_data
+from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
-from benchmark.store.identity import comparable, describe_data, run_id, run_identity
+from benchmark.store.identity import comparable, run_id, run_identity
 from benchmark.store.names import safe_name
 from benchmark.store.shard import Shard
+from benchmark.store.skipped import SkippedModel, record_skipped
 from benchmark.store.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
@@ -297,6 +301,21 @@ class Job:
             },
             "identity": self.identity,
         }
+
+    def record_skipped(self, reason: object) -> None:
+        """Store that the model could not run here on the data set, and why."""
+        data = self.settings.data
+        record_skipped(
+            self.runs,
+            SkippedModel(
+                model=str(self.settings.model["name"]),
+                data=str(data["name"]),
+                title=str(data.get("title") or ""),
+                modality=str(data.get("modality") or ""),
+                protocol=self.protocol.name,
+                reason=str(reason),
+            ),
+        )
 
     def load_model(self) -> Segmenter:
         """Build the segmenter, with its weights fetched and verified.

@@ -80,7 +80,7 @@ def _each(
     if count == 1 or len(predictions) < WORTH_WORKERS:
         yield from map(perform, predictions)
         return
-    crew = Workers(count)
+    crew = Workers(count, __name__)
     try:
         with closing(crew.outcomes(perform, predictions)) as outcomes:
             yield from outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 from collections.abc import Callable, Generator, Sequence
@@ -12,9 +13,9 @@ from contextlib import suppress
 from multiprocessing import get_context
 from typing import TypeVar
 
-from benchmark.device import limit_threads, usable_cores
 from benchmark.errors import StoreError
 from benchmark.parent import end_with_parent
+from benchmark.threads import limit_threads, usable_cores
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -29,11 +30,12 @@ class Workers:
     """Some processes, started when there is work, or before.
 
     Args:
-        count: how many; of one, there is none, and all is done in this process.
+        count: how many.
+        module: imported by each process as it starts: what its tasks need, and is slow to import.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, module: str) -> None:
+        self.count, self._module = count, module
         self._pool: ProcessPoolExecutor | None = None
 
     def start(self) -> None:
@@ -77,18 +79,21 @@ class Workers:
         if self._pool is None:
             # A fork would copy threads' locks, and torch's state.
             self._pool = ProcessPoolExecutor(
-                self.count, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+                self.count,
+                get_context("spawn"),
+                initializer=_begin,
+                initargs=(os.getpid(), self._module),
             )
         return self._pool
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, module: str) -> None:
     """Leave Ctrl-C to the parent, end when it has ended, and import what every task needs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
     limit_threads(1)  # before numpy is loaded: the processes are the threads
     _keep_memory()
-    import benchmark.data.build  # noqa: F401, slow to import
+    importlib.import_module(module)
 
 
 def _keep_memory() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from bench_parts import runs, startup, sweeps
 from bench_parts.common import CHECKOUT, Figure
 
-from benchmark.device import limit_threads, usable_cores
+from benchmark.threads import limit_threads, usable_cores
 
 BASELINE = CHECKOUT / "results" / "baselines" / "bench.txt"
 

@@ -1,7 +1,11 @@
 """Fixtures that several files of tests share."""
 
+import os
 import shutil
 import signal
+
+# Before numpy is loaded: the tests run in parallel, a core each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from helpers.runs import do, make_job
@@ -9,6 +13,15 @@ from helpers.runs import do, make_job
 # A shell starts what it puts in the background deaf to Ctrl-C, and every process below it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="the slow tests and those of Slurm as well")
+
+
+def pytest_configure(config):
+    if not config.getoption("--all") and not config.option.markexpr:
+        config.option.markexpr = "not slow and not slurm"
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,12 @@ from itertools import chain, islice
 
 from benchmark.background import BackgroundWorker
 from benchmark.console import Steps, complain, note, say
-from benchmark.data.prepared import Entry
+from benchmark.data.prepared import Entry, describe_data
 from benchmark.errors import DONE, PARTIAL, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result
 from benchmark.report.write import show
 from benchmark.rescore import Scored, differences_from_elf, scored, stored
-from benchmark.store.identity import describe_data
 from benchmark.store.provenance import describe_attempt
 
 BATCH = 16

@@ -10,15 +10,14 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
+from yaml import YAMLError  # type: ignore[import-untyped]
 
-from benchmark.adapter import find_class, is_ours
-from benchmark.choices import choices, config_folders, file_of
-from benchmark.cli.explain import YAMLError, explain
+from benchmark.adapter import choose_weights, find_class, is_ours, missing_libraries
+from benchmark.choices import choices, config_folders, file_of, yaml_error_text
 from benchmark.console import complain, note, out, printable
 from benchmark.data.sources.torch_em import cache
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.job import Job
-from benchmark.readiness import choose_weights, missing_libraries
 from benchmark.settings import MISSING, Settings
 from benchmark.store.provenance import library_versions
 from benchmark.types import WeightsAbout
@@ -99,8 +98,10 @@ def _content(name: str, group: str, folders: Sequence[Path]) -> Mapping[str, Any
     path = file_of(group, name, folders)
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UsageError(explain(error, folders)) from error
+    except YAMLError as error:
+        raise UsageError(yaml_error_text(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} can't be read: {error}.") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no keys with values; compare it with one of ours.")
     below = [word for word in content.pop("defaults", []) if word != "_self_"]

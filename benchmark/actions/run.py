@@ -8,13 +8,13 @@ from functools import partial
 from benchmark.console import complain, note
 from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
-from benchmark.report.results import RunResult, load_result
+from benchmark.report.results import load_result, summary_of
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
 from benchmark.store.lease import Lease
 from benchmark.store.provenance import describe_attempt
 from benchmark.store.shard import WHOLE
-from benchmark.store.skipped import record_skipped_job, remove_skipped
+from benchmark.store.skipped import remove_skipped
 from benchmark.sweeps.process import leave_outcome
 
 _DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
@@ -46,7 +46,7 @@ def perform(job: Job) -> int:
     except SkippedError as reason:
         note(f"skipped: {reason}")
         leave_outcome(told | {"state": "skipped", "reason": str(reason)})
-        record_skipped_job(job, reason)
+        job.record_skipped(reason)
         return PARTIAL
     except RunHeldError as reason:
         leave_outcome(told | {"state": "running elsewhere", "reason": str(reason)})
@@ -130,10 +130,3 @@ def _tell(outcome: Outcome) -> None:
 def _state(outcome: Outcome) -> dict[str, str]:
     """What a sweep calls a job all of whose failures were allowed; of others it knows by itself."""
     return {"state": "partial"} if outcome.failed and not outcome.stopped else {}
-
-
-def summary_of(result: RunResult) -> dict[str, str]:
-    """What a sweep's summary says of a run."""
-    means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
-    told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
-    return {"model": result.method, "data": result.data, "status": result.status, **told}

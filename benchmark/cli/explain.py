@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException, OverrideParseException
 from yaml import YAMLError as YAMLError  # type: ignore[import-untyped]
 
-from benchmark.choices import choices, nearest
+from benchmark.choices import choices, nearest, yaml_error_text
 from benchmark.errors import BenchmarkError
 from benchmark.settings import Settings
 
@@ -37,9 +37,7 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
             "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
         )
     if isinstance(error, YAMLError):
-        mark = getattr(error, "problem_mark", None)
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a YAML"
-        return f"{place}: this is no YAML ({getattr(error, 'problem', None) or error})."
+        return yaml_error_text(error)
     cause = error.__cause__ or error
     text = f"{error}\n{cause}"
     several = re.search(r"Ambiguous value for argument '([^=']+)=(.*)'\n", text)

@@ -240,10 +240,10 @@ def _perform(config: Any) -> int:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    from benchmark.device import limit_threads
     from benchmark.parent import end_with_parent
     from benchmark.sweeps.process import PARENT
     from benchmark.sweeps.warm_start import wait_for_start
+    from benchmark.threads import limit_threads
 
     if PARENT in os.environ:  # two sweeps, one of them started again, shall not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))

@@ -28,8 +28,9 @@ from omegaconf import DictConfig, flag_override
 
 from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, StoreError
+from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors
-from benchmark.sweeps.process import PROBES, JobOutcome, JobProcess, summarise
+from benchmark.sweeps.process import JobOutcome, JobProcess, summarise
 from benchmark.sweeps.progress import SweepProgress
 
 if TYPE_CHECKING:
@@ -130,6 +131,30 @@ class ProcessLauncher(SweepLauncher):
                 ahead.discard()
 
 
+class SlurmLauncher(SweepLauncher):
+    """Hands the jobs to Slurm and watches them.
+
+    Args:
+        params: of hydra-submitit-launcher's SlurmLauncher.
+
+    Raises:
+        UsageError: it is not installed, there is no such parameter, or its value is invalid.
+    """
+
+    elsewhere = True
+
+    def __init__(self, **params: Any) -> None:
+        from benchmark.sweeps.slurm import SlurmQueue
+
+        self._queue = SlurmQueue(**params)
+
+    def run(
+        self, sweep_jobs: Sequence[SweepJob], folder: Path, view: SweepProgress
+    ) -> Iterator[tuple[int, JobOutcome]]:
+        """Submit what no earlier sweep has in the queue, and watch all until they ended."""
+        return self._queue.run(sweep_jobs, folder, view)
+
+
 def _started(cell: SweepJob, folder: Path) -> JobProcess | StoreError:
     """The process of a job, which waits for its turn; or why there is none."""
     try:
@@ -213,8 +238,6 @@ def register() -> None:
     Hydra instantiates plugins from modules below `hydra_plugins` alone, registered by hand
     or not, so this module gets a second name there.
     """
-    from benchmark.sweeps.slurm import SlurmLauncher
-
     plugins = Plugins.instance()  # looks for installed plugins, before the stand-in is there
     try:
         place = importlib.import_module("hydra_plugins")

@@ -67,7 +67,7 @@ def prepare(
         lease.acquire(
             wait=True, on_wait=lambda holder: note(f"waiting for {holder}, which prepares {name}")
         )
-        crew = Workers(workers or default_workers())
+        crew = Workers(workers or default_workers(), "benchmark.data.build")
         try:
             if getattr(source, "slow", False):
                 crew.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,3 +219,24 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
     if array_digest(array) != expected:
         raise DataError(f"{told}: {path} was changed after preparation. {remedy}")
     return array
+
+
+def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says of the data: it may change between two attempts, the images may not.
+
+    Args:
+        data: the samples.
+        config: the data set's configuration; without its source it is the card of the data.
+            Its root is left out: it may come from the environment.
+    """
+    return {
+        "data": data.name,
+        "split": data.split,
+        "samples": len(data.entries),
+        "prepared": str(data.folder),
+        "labels": data.labels_digest(),
+        "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
+    }
+
+
+_NOT_STORED = ("source", "root")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import DataError
 from benchmark.report import escape
-from benchmark.report.figures import missing_glyphs_allowed
+from benchmark.report.figures.style import missing_glyphs_allowed
 from benchmark.report.results import RunResult
 from benchmark.types import Image, Labels
 

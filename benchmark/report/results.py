@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.adapter import find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import VERSION, pooled_accuracies
 from benchmark.scoring.protocol import Protocol
 from benchmark.stats import bootstrap_interval
-from benchmark.store.identity import is_altered
+from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore
 
@@ -287,3 +289,36 @@ def _numeric(scores: pd.DataFrame) -> pd.DataFrame:
     others = {"group", "true_positives", "both_empty"}
     numbers = [column for column in scores.columns if column not in others]
     return scores.astype(dict.fromkeys(numbers, float))
+
+
+def summary_of(result: RunResult) -> dict[str, str]:
+    """What a sweep's summary says of a run."""
+    means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
+    told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
+    return {"model": result.method, "data": result.data, "status": result.status, **told}
+
+
+def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
+    """Whether it is another method than the YAML of that name in this repository tells of.
+
+    Weights are told of apart.
+
+    Args:
+        config: the name of the model's YAML.
+        identity: of the run.
+        switches: of the protocol it is reported under, which the YAML may leave a value to.
+    """
+    ours = written("model", config)
+    target = str(ours.get("_target_", ""))
+    if not target or identity_target(find_class(target), target) != identity["target"]:
+        return True
+    ran = identity["parameters"]
+    for name, value in ours.items():
+        follows = _SWITCH.fullmatch(str(value))
+        expected = switches.get(follows[1], ran.get(name)) if follows else value
+        if name not in ("name", "_target_", "weights") and ran.get(name, expected) != expected:
+            return True
+    return False
+
+
+_SWITCH = re.compile(r"\$\{protocol\.(\w+)\}")

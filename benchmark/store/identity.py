@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.adapter import find_class
 from benchmark.choices import CONFIGS
 from benchmark.errors import StoreError
 from benchmark.store.digest import json_digest
@@ -17,9 +15,6 @@ from benchmark.store.files import path_of_id
 from benchmark.store.names import is_safe
 from benchmark.store.provenance import library_versions
 from benchmark.types import Weights
-
-if TYPE_CHECKING:
-    from benchmark.data.prepared import PreparedData
 
 DESCRIBED = (
     "run_id", "model", "control", "data", "split", "samples", "prepared",
@@ -89,53 +84,6 @@ def run_id(identity: Mapping[str, Any]) -> str:
 def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
     """An identity without some of its keys, which can't be known here."""
     return {key: value for key, value in identity.items() if key not in besides}
-
-
-def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json says of the data: it may change between two attempts, the images may not.
-
-    Args:
-        data: the samples.
-        config: the data set's configuration; without its source it is the card of the data.
-            Its root is left out: it may come from the environment.
-    """
-    return {
-        "data": data.name,
-        "split": data.split,
-        "samples": len(data.entries),
-        "prepared": str(data.folder),
-        "labels": data.labels_digest(),
-        "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
-    }
-
-
-_NOT_STORED = ("source", "root")
-
-
-def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
-    """Whether it is another method than the YAML of that name in this repository tells of.
-
-    Weights are told of apart.
-
-    Args:
-        config: the name of the model's YAML.
-        identity: of the run.
-        switches: of the protocol it is reported under, which the YAML may leave a value to.
-    """
-    ours = written("model", config)
-    target = str(ours.get("_target_", ""))
-    if not target or identity_target(find_class(target), target) != identity["target"]:
-        return True
-    ran = identity["parameters"]
-    for name, value in ours.items():
-        follows = _SWITCH.fullmatch(str(value))
-        expected = switches.get(follows[1], ran.get(name)) if follows else value
-        if name not in ("name", "_target_", "weights") and ran.get(name, expected) != expected:
-            return True
-    return False
-
-
-_SWITCH = re.compile(r"\$\{protocol\.(\w+)\}")
 
 
 @cache

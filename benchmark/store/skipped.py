@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError
 from benchmark.store.files import disk_errors, write_whole
 from benchmark.store.names import safe_name
-
-if TYPE_CHECKING:
-    from benchmark.job import Job
 
 _SUFFIX = ".skipped.json"
 
@@ -47,22 +43,6 @@ def record_skipped(runs: Path, skip: SkippedModel) -> None:
     with disk_errors(runs):
         runs.mkdir(parents=True, exist_ok=True)
     write_whole(_path(runs, skip.model, skip.data), json.dumps(asdict(skip), indent=1).encode())
-
-
-def record_skipped_job(job: Job, reason: object) -> None:
-    """Keep that a job's model could not run here, and why."""
-    data = job.settings.data
-    record_skipped(
-        job.runs,
-        SkippedModel(
-            model=str(job.settings.model["name"]),
-            data=str(data["name"]),
-            title=str(data.get("title") or ""),
-            modality=str(data.get("modality") or ""),
-            protocol=job.protocol.name,
-            reason=str(reason),
-        ),
-    )
 
 
 def remove_skipped(runs: Path, model: str, data: str) -> None:

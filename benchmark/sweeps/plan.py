@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.actions.run import summary_of
 from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
 from benchmark.job import Job
-from benchmark.report.results import load_result
+from benchmark.report.results import load_result, summary_of
 from benchmark.settings import Action, Overwrite
 from benchmark.store.shard import Shard
-from benchmark.store.skipped import record_skipped_job
 from benchmark.sweeps.process import OPEN, JobOutcome
 from benchmark.sweeps.state import StoredRuns
 
@@ -104,7 +102,7 @@ def settled(cell: SweepJob, study: StoredRuns, any_device: bool) -> JobOutcome |
                 return JobOutcome(cell.words, DONE, None, told | {"state": "done"}, 0.0)
         if state.obstacle and not state.is_complete:
             told |= {"state": "skipped", "reason": state.obstacle}
-            record_skipped_job(job, state.obstacle)
+            job.record_skipped(state.obstacle)
             return JobOutcome(cell.words, PARTIAL, None, told, 0.0)
     except BenchmarkError:
         pass  # told by its own process, with all that belongs to it

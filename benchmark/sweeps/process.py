@@ -23,6 +23,7 @@ from rich.text import Text
 from benchmark.choices import config_folders
 from benchmark.console import PROGRESS, note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
+from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors, write_whole
 from benchmark.sweeps.warm_start import TURN
 
@@ -30,8 +31,6 @@ OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file in which a job leaves what came of it, for the summary."""
 PARENT = "BENCHMARK_PARENT"
 """Environment variable: the process that a job of a sweep ends with."""
-PROBES = "BENCHMARK_PROBES"
-"""Environment variable: the folder in which a sweep's jobs tell each other of the network."""
 
 
 OPEN = "++"

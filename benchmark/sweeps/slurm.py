@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.choices import config_folders
-from benchmark.cli.plugin import SweepLauncher
 from benchmark.console import note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, UsageError
 from benchmark.store.files import write_whole
@@ -81,7 +80,7 @@ class SlurmJob:
             time.sleep(_KILL_WAIT)
 
 
-class SlurmLauncher(SweepLauncher):
+class SlurmQueue:
     """Hands the jobs to Slurm and watches them; Ctrl-C ends the watching, not the jobs.
 
     Args:
@@ -90,8 +89,6 @@ class SlurmLauncher(SweepLauncher):
     Raises:
         UsageError: it is not installed, there is no such parameter, or its value is none.
     """
-
-    elsewhere = True
 
     def __init__(self, **params: Any) -> None:
         try:

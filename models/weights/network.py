@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from benchmark.sweeps.process import PROBES
+from benchmark.settings import PROBES
 
 PATIENCE = 3.0  # seconds
 

@@ -42,7 +42,7 @@ def test_numpy_waits_until_the_number_of_threads_is_set(tmp_path: Path) -> None:
     # OpenBLAS and OpenMP read their variables once, when they are loaded.
     places = f"'results={tmp_path}/r', 'datasets={tmp_path}/d'"
     found = python(
-        "import sys, benchmark.device as device\n"
+        "import sys, benchmark.threads as device\n"
         "was = device.limit_threads\n"
         "def limit(n): print(n, 'numpy' in sys.modules); was(n)\n"
         "device.limit_threads = limit\n"

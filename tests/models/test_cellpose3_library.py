@@ -12,8 +12,8 @@ from helpers.adapters import one_thread as one_thread
 from helpers.adapters import valid_or_refused as valid
 from helpers.small_cellpose3 import SmallCellpose3, chosen, make_checkpoint
 
+from benchmark.adapter import missing_libraries
 from benchmark.errors import ModelError
-from benchmark.readiness import missing_libraries
 from benchmark.store.digest import array_digest
 from models.cellpose3 import Cellpose3
 

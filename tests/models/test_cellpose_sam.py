@@ -9,8 +9,8 @@ import pytest
 from helpers.adapters import GREY, ODD, RGB, child, configured, drawn, process_state
 from helpers.adapters import valid_or_refused as valid
 
+from benchmark.adapter import missing_libraries
 from benchmark.errors import ModelError, UsageError
-from benchmark.readiness import missing_libraries
 from benchmark.store.digest import array_digest
 from models.cellpose_sam import CellposeSam
 

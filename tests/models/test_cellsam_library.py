@@ -16,7 +16,7 @@ from helpers.small_cellsam import (
     small_parts,
 )
 
-from benchmark.readiness import missing_libraries
+from benchmark.adapter import missing_libraries
 from benchmark.store.digest import array_digest
 from models.cellsam import CellSAM
 

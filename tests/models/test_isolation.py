@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import device
+from benchmark import threads as module
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
 from models.common.isolation import Isolation  # noqa: E402
@@ -164,7 +164,8 @@ class Watch:
             print(os.environ.get("{FALLBACK}"))
             sys.meta_path.remove(self)
 sys.meta_path.insert(0, Watch())
-from benchmark.device import choose_device, limit_threads
+from benchmark.adapter import choose_device
+from benchmark.threads import limit_threads
 limit_threads(1)
 choose_device("auto", ["mps", "cpu"], "model")
 from models.common.isolation import Isolation
@@ -197,7 +198,7 @@ def test_threads_that_somebody_set_are_left_unless_told_otherwise(
     wanted: dict[str, str | None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(device, "usable_cores", lambda: 8)
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
     monkeypatch.setattr(os, "environ", {f"{name}_NUM_THREADS": n for name, n in said.items()})
-    device.limit_threads(threads)
+    module.limit_threads(threads)
     assert {name: os.environ.get(f"{name}_NUM_THREADS") for name in wanted} == wanted

@@ -13,7 +13,7 @@ from helpers.adapters import GREY, ODD, RGB, ROOT, child, configured, drawn, val
 from helpers.small_sam2 import ADAPTERS, OPEN, SMALL, SmallSam2
 from helpers.small_sam2 import weights as weights
 
-from benchmark.readiness import missing_libraries
+from benchmark.adapter import missing_libraries
 from models.common.images import to_rgb8
 from models.common.isolation import Isolation
 from models.common.masks import merge

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.reports import printed, run
 
-from benchmark.actions.run import summary_of
 from benchmark.report import figures
+from benchmark.report.results import summary_of
 from benchmark.report.tables import run_summary
 
 

@@ -8,9 +8,8 @@ from benchmark.actions import compare, report
 from benchmark.choices import CONFIGS
 from benchmark.errors import UsageError
 from benchmark.report.comparison import STUDY_PROTOCOL
-from benchmark.report.results import gather
+from benchmark.report.results import gather, is_altered
 from benchmark.scoring.protocol import Protocol, words_of
-from benchmark.store.identity import is_altered
 
 
 def ours(name):

@@ -1,10 +1,8 @@
-"""Which device a model runs on, and with how many threads."""
+"""How many threads numerical libraries take."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from collections.abc import Sequence
 
 from benchmark.errors import UsageError
 
@@ -16,26 +14,6 @@ _THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-
-
-def choose_device(wanted: str, offered: Sequence[str], model: str) -> str:
-    """The device type to run on.
-
-    Args:
-        wanted: `auto`, `cpu`, `cuda` or `mps`.
-        offered: where the model can run, best first.
-        model: its name, for the message.
-
-    Raises:
-        UsageError: the model can't run there, or the machine has no such device.
-    """
-    if wanted == "auto":
-        return next((device for device in offered if _is_there(device)), "cpu")
-    if wanted not in offered:
-        raise UsageError(f"model '{model}' runs on {', '.join(offered)}, not on {wanted}.")
-    if not _is_there(wanted):
-        raise UsageError(f"device={wanted}: this machine (or its torch) has no such device.")
-    return wanted
 
 
 def limit_threads(threads: int | None) -> None:
@@ -64,14 +42,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _is_there(device: str) -> bool:
-    if device == "cpu":
-        return True
-    if importlib.util.find_spec("torch") is None:
-        return False
-    import torch
-
-    available = torch.cuda.is_available if device == "cuda" else torch.backends.mps.is_available
-    return bool(available())
