@@ -65,11 +65,14 @@ def runs(folder: Path) -> None:
 
 def tables(folder: Path) -> None:
     """All tables of reports, and the names of all files of one."""
-    _write("tables_published.json", net.tables_of(folder / "published", "published"))
-    for source in ("both", "runs"):
-        results = net.stored_runs(folder / source)
-        _write(f"tables_{source}.json", net.tables_of(results, source))
-    _write("report_files.json", net.files_of(net.stored_runs(folder / "files")))
+    reports = {
+        "published": net.report_of(folder / "published", "source=published"),
+        "both": net.report_of(net.stored_runs(folder / "both"), "source=both"),
+        "runs": net.report_of(net.stored_runs(folder / "runs"), "source=runs", "format=html"),
+    }
+    for source, report in reports.items():
+        _write(f"tables_{source}.json", net.tables_of(report))
+    _write("report_files.json", net.files_of(reports["runs"]))
 
 
 PARTS: tuple[Callable[[Path], None], ...] = (identities, predictions, runs, tables)

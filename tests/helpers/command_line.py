@@ -79,19 +79,20 @@ def _untouched_state():
 
     from benchmark.cli import plugin
 
-    GlobalHydra.instance().clear()  # importing sam2 initialises it
+    hydras = GlobalHydra.instance()
     path = list(sys.path)
     with (
         mock.patch.dict(os.environ),
+        mock.patch.dict(Singleton._instances),
+        mock.patch.object(hydras, "hydra", None),  # importing sam2 leaves one there
         mock.patch.object(plugin, "statuses", []),
         mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
         # It disables the loggers that there are, of which a new process has none.
         mock.patch.object(logging_config, "configure_logging"),
     ):
+        Singleton._instances.pop(HydraConfig, None)
         try:
             yield
         finally:
             sys.path[:] = path
-            GlobalHydra.instance().clear()
-            Singleton._instances.pop(HydraConfig, None)
             gc.unfreeze()

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 import tifffile
+from helpers.command_line import call
 
 from benchmark.choices import CHECKOUT, CONFIGS
 
@@ -40,10 +38,7 @@ LIBRARIES = {
 
 def command(*words: str, cwd: Path = CHECKOUT) -> str:
     """What the command line prints for these words; it has to succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *words], cwd=cwd, capture_output=True, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-    )  # fmt: skip
+    done = call(words, cwd, environment={"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -159,10 +154,15 @@ def stored_runs(folder: Path) -> Path:
     return folder / "results"
 
 
-def tables_of(results: Path, source: str) -> dict[str, str]:
-    """Every table of a report, by its file."""
-    command("action=report", f"source={source}", f"results={results}")
+def report_of(results: Path, *words: str) -> Path:
+    """Write a report; its folder."""
+    command("action=report", *words, f"results={results}")
     [report] = [path for path in (results / "reports").iterdir() if path.is_dir()]
+    return report
+
+
+def tables_of(report: Path) -> dict[str, str]:
+    """Every table of a report, by its file."""
     return {
         path.relative_to(report).as_posix(): path.read_text()
         for path in sorted(report.rglob("*"))
@@ -170,10 +170,8 @@ def tables_of(results: Path, source: str) -> dict[str, str]:
     }
 
 
-def files_of(results: Path) -> list[str]:
-    """Every file of a report of runs with its site, by name."""
-    command("action=report", "format=html", f"results={results}")
-    [report] = [path for path in (results / "reports").iterdir() if path.is_dir()]
+def files_of(report: Path) -> list[str]:
+    """Every file of a report, by name."""
     return sorted(
         path.relative_to(report).as_posix()
         for path in report.rglob("*")

@@ -24,14 +24,32 @@ def test_labels_and_scores(model, tmp_path):
     assert json.loads(json.dumps(net.scores_of(run))) == wanted["scores"]
 
 
-@pytest.mark.parametrize("source", ["published", "both", "runs"])
-def test_tables(source, tmp_path):
-    results = tmp_path if source == "published" else net.stored_runs(tmp_path)
-    found, wanted = net.tables_of(results, source), written(f"tables_{source}.json")
+@pytest.fixture(scope="module")
+def of_runs(tmp_path_factory):
+    """The report of the stored runs, with its site."""
+    results = net.stored_runs(tmp_path_factory.mktemp("of_runs"))
+    return net.report_of(results, "source=runs", "format=html")
+
+
+def assert_tables(report, name):
+    found, wanted = net.tables_of(report), written(name)
     assert found.keys() == wanted.keys()
-    for name in wanted:
-        assert found[name] == wanted[name], name
+    for table in wanted:
+        assert found[table] == wanted[table], table
 
 
-def test_files_of_a_report(tmp_path):
-    assert net.files_of(net.stored_runs(tmp_path)) == written("report_files.json")
+def test_tables_of_published_numbers(published):
+    assert_tables(published[0], "tables_published.json")
+
+
+def test_tables_of_runs(of_runs):
+    assert_tables(of_runs, "tables_runs.json")
+
+
+def test_tables_of_both(tmp_path, without_figures):
+    report = net.report_of(net.stored_runs(tmp_path), "source=both")
+    assert_tables(report, "tables_both.json")
+
+
+def test_files_of_a_report(of_runs):
+    assert net.files_of(of_runs) == written("report_files.json")
