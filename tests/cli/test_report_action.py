@@ -251,7 +251,7 @@ def test_a_parameter_makes_it_another_method(root, monkeypatch):
         ({"_target_": "models.controls.Empty"}, True),
         ({}, True),
     ):
-        monkeypatch.setattr("benchmark.store.identity.written", lambda *_, yaml=yaml: yaml)
+        monkeypatch.setattr("benchmark.report.results.written", lambda *_, yaml=yaml: yaml)
         assert gather(job.runs, PAPER)[0][0].altered == altered, yaml
 
 

@@ -42,9 +42,9 @@ def pids(monkeypatch):
     started = []
     real = rescore.Workers
 
-    def counted(count):
+    def counted(count, module):
         started.append(count)
-        return real(count)
+        return real(count, module)
 
     monkeypatch.setattr(rescore, "Workers", counted)
     return started
