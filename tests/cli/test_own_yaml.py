@@ -48,7 +48,7 @@ def benchmark(root, *words):
         (["model=text"], "own/model/text.yaml lacks name and _target_;"),
         (
             ["model=broken"],
-            "own/model/broken.yaml, line 2: this is not valid YAML (expected ',' or ']'",
+            "own/model/broken.yaml, line 2: this is not valid YAML",
         ),
         (["data=unsourced"], "own/data/unsourced.yaml lacks split and source;"),
         (["data=untargeted"], "own/data/untargeted.yaml lacks source._target_;"),

@@ -27,8 +27,8 @@ NOT_YET = {("stats", "paper")}
 """The paper's own significance test is still offered among the statistics."""
 
 MODELS_MAY_IMPORT = {
-    "types", "errors", "background", "console", "garbage_collection", "profiling", "settings", "store",
-    "data.formats.images", "data.sources.folder",
+    "types", "errors", "settings", "background", "console", "garbage_collection", "profiling",
+    "store", "data.formats.images", "data.sources.folder",
 }  # fmt: skip
 
 

@@ -134,9 +134,8 @@ def test_a_training_starts_from_weights_of_another(collection, tmp_path):
     states = output.read_weights(path)
     smaller = {name: value[:1] for name, value in states["decoder_state"].items()}
     for other, told in (({}, "Missing key"), (smaller, "size mismatch")):
-        with pytest.raises(UsageError, match=f"^.*of another network: {told}.*$") as error:
+        with pytest.raises(UsageError, match=f"^.*of another network: {told}.*$"):
             second.begin(states | {"decoder_state": other})
-        assert len(str(error.value)) < 300
     (tmp_path / "other").write_bytes(b"no weights")
     with pytest.raises(UsageError, match="other holds no demo weights to start from"):
         output.read_weights(tmp_path / "other")
