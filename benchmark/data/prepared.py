@@ -14,7 +14,7 @@ from benchmark.data.formats.images import read_image, read_labels
 from benchmark.errors import DataError
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id
-from benchmark.store.names import is_safe
+from benchmark.store.names import doubles, is_safe
 from benchmark.types import Image, Labels, Sample
 
 MANIFEST = "manifest.jsonl"
@@ -116,6 +116,9 @@ class Manifest:
             unsafe = [row["id"] for row in samples if not is_safe(row["id"])]
             if unsafe:
                 raise ValueError(f"{ascii(unsafe[0])[:80]} is unsafe as the name of a file")
+            double = doubles(row["id"] for row in samples)
+            if double:
+                raise ValueError(f"several samples have the id {double[0]}")
             return Manifest(
                 [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],

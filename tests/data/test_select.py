@@ -162,6 +162,15 @@ def test_a_list_that_is_missing_is_named(tmp_path):
         chosen("abc", LISTED, place=Place(downloads=tmp_path, lists=tmp_path))
 
 
+@pytest.mark.parametrize("file", ["../list.json", "/etc/list.json", "sub/../../list.json", "", 7])
+def test_a_list_lies_in_the_download(file, tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps({"images": [{"file_name": "a.tif"}]}))
+    place = Place(downloads=tmp_path / "cells", lists=tmp_path)
+    place.downloads.mkdir()
+    with pytest.raises(UsageError, match="ordered_by"):
+        chosen("abc", {"ordered_by": LISTED["ordered_by"] | {"file": file}}, place=place)
+
+
 # Volumes
 
 
