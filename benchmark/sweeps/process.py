@@ -193,6 +193,8 @@ class JobProcess:
             on_end(status)
             # Something that the job left behind may hold the pipe open for ever.
             reader.join(timeout=5)
+            if process.stdout is not None and not reader.is_alive():
+                process.stdout.close()
             told = json.loads(left.read_text()) if left.exists() else {}
         self._close()
         outcome = JobOutcome(self._words, status, log, told, time.monotonic() - start)

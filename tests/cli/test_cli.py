@@ -1,44 +1,49 @@
-"""The command line as a person meets it: in a process of its own, from any folder."""
+"""The command line as a person meets it, from any folder."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.command_line import main, main_process
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Run:
-    """Runs `python -m benchmark` in a folder that is not the checkout; results stay there too."""
+    """Runs the command line in a folder that is not the checkout; results stay there too."""
 
-    def run(*words: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        places = [f"results={tmp_path / 'results'}", f"datasets={tmp_path / 'datasets'}"]
-        options = {"--help", "-h"} & set(words)
-        if not any(word.startswith("model=") for word in words) and not options:
-            words = ("model=otsu", *words)  # the default loads torch
-        return subprocess.run(
-            [sys.executable, "-m", "benchmark", *words, *([] if options else places)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            env={k: v for k, v in os.environ.items() if k != "BENCHMARK_DATA"},
-        )
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return main(tmp_path, *_with_model(words))
 
     return run
 
 
-def test_otsu_scores_the_real_image_and_names_its_run(benchmark: Run, tmp_path: Path) -> None:
-    done = benchmark()
+@pytest.fixture
+def process(tmp_path: Path) -> Run:
+    """The same by `python -m benchmark`, in a process of its own."""
+
+    def run(*words: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        return main_process(tmp_path, *_with_model(words), cwd=cwd)
+
+    return run
+
+
+def _with_model(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, with a model: the default loads torch."""
+    named = any(word.startswith("model=") or word in ("--help", "-h") for word in words)
+    return words if named else ("model=otsu", *words)
+
+
+def test_otsu_scores_the_real_image_and_names_its_run(process: Run, tmp_path: Path) -> None:
+    done = process()
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "results" / "runs").iterdir()
     table = (run / "report" / "table.csv").read_text().splitlines()
@@ -136,6 +141,13 @@ def test_a_slip_gets_one_clear_message(benchmark: Run, words: list[str], said: s
     assert "Traceback" not in done.stderr and "HYDRA_FULL_ERROR" not in done.stderr
 
 
+def test_a_slip_ends_the_process_with_status_2_and_one_message(process: Run) -> None:
+    done = process("model=otsuu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and "Did you mean 'otsu'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_slip_leaves_no_run_behind(benchmark: Run, tmp_path: Path) -> None:
     benchmark("model.sigma=-1")
     assert "no runs" in benchmark("action=status").stderr
@@ -220,7 +232,7 @@ def test_another_protocol_scores_stored_predictions_without_the_model(
 
 @pytest.mark.slow
 def test_a_model_outside_the_repository_needs_a_file_and_a_yaml(
-    benchmark: Run, tmp_path: Path
+    process: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n"
@@ -232,30 +244,30 @@ def test_a_model_outside_the_repository_needs_a_file_and_a_yaml(
     (tmp_path / "own" / "model" / "mine.yaml").write_text(
         "# A model of mine\nname: mine\n_target_: mine.Mine\nlevel: 3\n"
     )
-    assert "A model of mine" in benchmark("--config-dir", "own", "--help").stdout
-    done = benchmark("--config-dir", "own", "model=mine", "model.level=40", "limit=1")
+    assert "A model of mine" in process("--config-dir", "own", "--help").stdout
+    done = process("--config-dir", "own", "model=mine", "model.level=40", "limit=1")
     assert done.returncode == 0, done.stderr
     assert "mine (level=40)" in done.stdout
-    sweep = benchmark("--config-dir", "own", "-m", "model=mine,empty", "limit=1")
+    sweep = process("--config-dir", "own", "-m", "model=mine,empty", "limit=1")
     assert sweep.returncode == 0, sweep.stderr
 
 
-def test_output_to_a_pipe_has_no_control_characters(benchmark: Run) -> None:
-    done = benchmark("-m", "model=empty,otsu", "limit=1")
+def test_output_to_a_pipe_has_no_control_characters(process: Run) -> None:
+    done = process("-m", "model=empty,otsu", "limit=1")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", done.stdout + done.stderr)
 
 
-def test_a_checkout_beside_the_installed_one_is_refused(benchmark: Run, tmp_path: Path) -> None:
+def test_a_checkout_beside_the_installed_one_is_refused(process: Run, tmp_path: Path) -> None:
     """Its worker processes would import the installed one, and mix two versions."""
     checkout = Path(__file__).parents[2]
     other = tmp_path / "other"
     for name in ("benchmark", "models", "configs"):
         shutil.copytree(checkout / name, other / name, ignore=shutil.ignore_patterns("packaged"))
-    done = benchmark("action=list", cwd=other)
+    done = process("action=list", cwd=other)
     assert done.returncode == 2 and not done.stdout
     (line,) = done.stderr.splitlines()
     assert line == (
         f"error: this is the checkout {other}, but the environment has {checkout} installed, which "
         f"worker processes would import. Say first: pip install -e {other}"
     )
-    assert benchmark("action=list", cwd=checkout).returncode == 0
+    assert process("action=list", cwd=checkout).returncode == 0

@@ -2,10 +2,11 @@
 
 import json
 import re
-import subprocess
 import sys
+from unittest import mock
 
 import pytest
+from helpers.command_line import main
 from helpers.data_sets import composed_whole, public_data_sets
 from helpers.runs import do, environment, make_job
 from omegaconf import OmegaConf
@@ -45,13 +46,10 @@ def benchmark(root, *words, yamls=None, **more):
     (root / "modules" / "mine.py").write_text(MODULE)
     flags = [word for word in words if word == "-m"]
     words = [word for word in words if word != "-m"]
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
-    found = environment(COLUMNS="200", HF_TOKEN=SECRET, **more)
+    found = environment(HF_TOKEN=SECRET, **more)
     found["PYTHONPATH"] += f":{root / 'modules'}"
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *flags, "--config-dir", "own", *words, *places],
-        env=found, cwd=root, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    with mock.patch.object(sys, "path", [*sys.path, str(root / "modules")]):
+        return main(root, *flags, "--config-dir", "own", *words, without=(), **found)
 
 
 def refused(done, root, *said):

@@ -4,13 +4,12 @@ import csv
 import os
 import re
 import shutil
-import subprocess
-import sys
 import xml.etree.ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.command_line import main
 from helpers.reports import fake
 from helpers.runs import do, drawn, environment, make_job, tree
 from PIL import Image
@@ -186,11 +185,7 @@ def test_the_studys_test_is_shown_under_its_protocol_alone(runs, capsys):
 @pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA names no folder")
 def test_on_real_images_by_the_command_line(tmp_path):
     def benchmark(*words):
-        folders = [f"results={tmp_path / 'results'}", f"datasets={tmp_path / 'datasets'}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmark", *words, *folders],
-            env=environment(), capture_output=True, text=True, timeout=500, cwd=tmp_path,
-        )  # fmt: skip
+        done = main(tmp_path, *words, **environment(), without=())
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

@@ -1,10 +1,9 @@
 """Slips in one's own YAMLs are told with their file, and cost a sweep no other job."""
 
 import re
-import subprocess
-import sys
 
 import pytest
+from helpers.command_line import main
 from helpers.runs import environment
 
 OTSU = "_target_: models.otsu.OtsuWatershed"
@@ -33,11 +32,7 @@ def benchmark(root, *words):
         path.write_text(text)
     flags = [word for word in words if word == "-m"]
     words = [word for word in words if word != "-m"]
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *flags, "--config-dir", "own", *words, *places],
-        env=environment(COLUMNS="200"), cwd=root, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    return main(root, *flags, "--config-dir", "own", *words, **environment())
 
 
 @pytest.mark.parametrize(

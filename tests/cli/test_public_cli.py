@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers.command_line import main
 from helpers.runs import environment
 
 from benchmark.data.formats.images import read_image, read_labels
@@ -26,13 +27,9 @@ needs_images = pytest.mark.skipif(
 
 def benchmark(root, *words, **more):
     """Run the command line below `root`, with nobody's caches, keys or data."""
-    given = environment(HOME=str(root / "home"), COLUMNS="200", **more)
+    given = environment(HOME=str(root / "home"), **more)
     given.pop("BENCHMARK_DATA", None)
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *words, *places],
-        env=given, cwd=root, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    return main(root, *words, **given)
 
 
 def manifests(root, name):

@@ -3,10 +3,9 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
+from helpers.command_line import main
 from helpers.runs import SAMPLES, do, make_job, tree
 
 from benchmark.cli.main import help_text
@@ -24,16 +23,10 @@ from benchmark.store.skipped import SkippedModel
 PAPER = Protocol("paper", "drifting", "zero")
 
 
-def benchmark(root, *words):
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
-    command = [sys.executable, "-m", "benchmark", *words, *places]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
-    done = benchmark(root, "action=report", "source=published")
+    done = main(root, "action=report", "source=published")
     assert done.returncode == 0, done.stderr
     return root, done
 
@@ -58,9 +51,9 @@ def test_the_published_tables_come_by_one_command(published):
 
 
 def test_without_a_run_or_with_a_slip_there_is_one_message(tmp_path):
-    empty = benchmark(tmp_path, "action=report")
+    empty = main(tmp_path, "action=report")
     assert empty.returncode == 2 and "no run in" in empty.stderr
-    assert benchmark(tmp_path, "action=report", "source=publishd").returncode == 2
+    assert main(tmp_path, "action=report", "source=publishd").returncode == 2
 
 
 @pytest.mark.slow
@@ -69,9 +62,9 @@ def test_real_runs_beside_the_study(tmp_path):
     words = ["data.split=all", "data.download=false", "limit=6"]
     for data in ("u20s", "usiigaci"):
         for model in ("otsu", "oracle"):
-            done = benchmark(tmp_path, f"model={model}", f"data={data}", *words)
+            done = main(tmp_path, f"model={model}", f"data={data}", *words, without=())
             assert done.returncode == 0, done.stderr
-    done = benchmark(tmp_path, "action=report", "source=both")
+    done = main(tmp_path, "action=report", "source=both", without=())
     assert done.returncode == 0, done.stderr
     report = tmp_path / "results" / "reports" / "paper-and-published"
     beside = (report / "tables" / "beside.md").read_text()

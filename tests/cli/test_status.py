@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers.runs import SAMPLES, command, do, environment, make_job, run
+from helpers.command_line import main
+from helpers.runs import SAMPLES, do, environment, make_job, run
 
 from benchmark.actions.status import show
 from benchmark.store import lease as lease_module
@@ -146,12 +145,8 @@ def test_what_cant_run_is_shown_with_its_reason(capsys):
 
 @pytest.mark.slow
 def test_the_whole_study_is_one_table_with_pathosam_for_histopathology(tmp_path):
-    finished = subprocess.run(
-        [sys.executable, "-m", "benchmark", "+experiment=paper", "action=status",
-         f"results={tmp_path / 'results'}", f"datasets={tmp_path / 'datasets'}"],
-        env=environment(BENCHMARK_WEIGHTS=str(tmp_path / "none")), capture_output=True, text=True,
-        cwd=tmp_path, timeout=300,
-    )  # fmt: skip
+    nowhere = environment(BENCHMARK_WEIGHTS=str(tmp_path / "none"))
+    finished = main(tmp_path, "+experiment=paper", "action=status", **nowhere)
     assert finished.returncode == 0, finished.stderr
     rows = [re.split(" *│ *", line)[2:4] for line in finished.stdout.splitlines() if "│" in line]
     published = CHECKOUT / "tests" / "study" / "protocols.csv"
@@ -160,12 +155,8 @@ def test_the_whole_study_is_one_table_with_pathosam_for_histopathology(tmp_path)
 
 
 def test_an_experiment_chooses_and_the_command_line_chooses_otherwise(tmp_path):
-    words = [word for word in command(tmp_path, "action=status") if not word.startswith("data")]
-    words = [word for word in words if not word.startswith("model=")]
-    finished = subprocess.run(
-        [*words, "+experiment=demo", "model=oracle,otsu"], env=environment(), text=True,
-        capture_output=True, timeout=120, cwd=tmp_path,
-    )  # fmt: skip
+    words = ("action=status", "+experiment=demo", "model=oracle,otsu")
+    finished = main(tmp_path, *words, **environment())
     assert finished.returncode == 0, finished.stderr
     rows = [re.split(" *│ *", line)[2:4] for line in finished.stdout.splitlines() if "│" in line]
     assert rows == [

@@ -1,4 +1,4 @@
-"""Small runs for tests: in this process, or by the command line in one of its own."""
+"""Small runs for tests: in this process, or in one of their own."""
 
 import atexit
 import importlib
@@ -10,6 +10,8 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+
+from helpers.command_line import call
 
 from benchmark.data.formats.images import read_labels
 from benchmark.job import Job
@@ -74,17 +76,22 @@ def do(job, attempt=None):
         return runner.run(job.requested, settings.overwrite.name, allowed)
 
 
-def command(root, *words, model="traced"):
-    """The command line of a small run below `root`."""
+def arguments(root, *words, model="traced"):
+    """The words on the command line of a small run below `root`."""
     source = drawn()["source"]
     multirun = ["-m"] if "-m" in words else []  # before all overrides, or argparse is confused
     words = tuple(word for word in words if word != "-m")
     return [
-        sys.executable, "-m", "benchmark", *multirun, "--config-dir", str(HELPERS / "configs"),
+        *multirun, "--config-dir", str(HELPERS / "configs"),
         f"model={model}", "data=synthetic", f"data.source.styles=[{','.join(STYLES)}]",
         *(f"data.source.{key}={source[key]}" for key in ("per_style", "val_per_style", "size")),
         f"results={root / 'results'}", f"datasets={root / 'datasets'}", *words,
     ]  # fmt: skip
+
+
+def command(root, *words, model="traced"):
+    """The command line of a small run below `root`, for a process of its own."""
+    return [sys.executable, "-m", "benchmark", *arguments(root, *words, model=model)]
 
 
 def environment(**more):
@@ -96,7 +103,12 @@ def environment(**more):
 
 
 def run(root, *words, model="traced", **more):
-    """Run the command line to its end."""
+    """Run the command line to its end, in this process."""
+    return call(arguments(root, *words, model=model), root, environment=environment(**more))
+
+
+def run_process(root, *words, model="traced", **more):
+    """Run the command line to its end, in a process of its own."""
     return subprocess.run(
         command(root, *words, model=model), env=environment(**more), capture_output=True,
         text=True, timeout=600, cwd=root,

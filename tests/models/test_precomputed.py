@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from helpers.command_line import main
 
 from benchmark.data.sources.folder import stem_of
 from benchmark.errors import DataError, ModelError, UsageError
@@ -143,17 +142,8 @@ def test_the_identity_is_what_is_predicted_not_where_it_lies(tmp_path):
 
 
 def run(tmp_path, *words):
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmark", "model=precomputed", "data=folder"),
-            *("data.images=i", "data.labels=l", "model.predictions=p", *words),
-            *(f"results={tmp_path}/results", f"datasets={tmp_path}/datasets"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={k: v for k, v in os.environ.items() if k != "BENCHMARK_DATA"},
-    )
+    given = ("data.images=i", "data.labels=l", "model.predictions=p")
+    return main(tmp_path, "model=precomputed", "data=folder", *given, *words)
 
 
 def test_from_end_to_end_hostile_names_score_one_where_predictions_are_the_truth(tmp_path):

@@ -13,7 +13,15 @@ import time
 from collections import Counter, defaultdict
 
 import pytest
-from helpers.runs import SAMPLES, assert_sound, command, contents, environment, journals, run
+from helpers.runs import (
+    SAMPLES,
+    assert_sound,
+    command,
+    contents,
+    environment,
+    journals,
+    run_process,
+)
 
 from benchmark.run import BEHIND
 from benchmark.store.store import RunStore
@@ -33,7 +41,7 @@ def undisturbed(tmp_path_factory):
     """What an undisturbed run says, and how long it takes."""
     root = tmp_path_factory.mktemp("undisturbed")
     start = time.monotonic()
-    finished = run(root, SECONDS=SECONDS)
+    finished = run_process(root, SECONDS=SECONDS)
     assert finished.returncode == 0, finished.stderr
     seconds = time.monotonic() - start
     return contents(*the_run(root)), seconds
@@ -122,7 +130,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
     wait_for(lambda: len(events(trace)) == 4 and len(journals(tmp_path, "scores")) == 2)
     process.kill()
     process.wait()
-    finished = run(tmp_path, TRACE=str(trace))
+    finished = run_process(tmp_path, TRACE=str(trace))
     assert finished.returncode == 0, finished.stderr
     store, key = the_run(tmp_path)
     assert_sound(tmp_path, store)
@@ -143,7 +151,7 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
     store, _ = the_run(tmp_path)
     assert_sound(tmp_path, store)
     assert set(store.records()) == set(SAMPLES[:1])
-    assert run(tmp_path, TRACE=str(trace)).returncode == 0
+    assert run_process(tmp_path, TRACE=str(trace)).returncode == 0
     assert contents(*the_run(tmp_path)) == undisturbed[0]
     assert_nothing_twice(trace, {process.pid})
 
@@ -155,7 +163,7 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
     first = begin(tmp_path, trace, seconds="1.5")
     wait_for(lambda: len(events(trace)) == 2)
     waiting = begin(tmp_path, trace, "lease.wait=true")
-    refused = run(tmp_path, TRACE=str(trace))
+    refused = run_process(tmp_path, TRACE=str(trace))
     assert first.poll() is None  # refused while the first still worked
     assert refused.returncode == 1
     assert f"process {first.pid} on host {socket.gethostname()}" in refused.stderr

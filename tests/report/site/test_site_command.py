@@ -1,30 +1,26 @@
 """The command that a run's page tells makes the same run."""
 
 import shlex
-import subprocess
-import sys
 
 import pytest
+from helpers.command_line import call
 
 from benchmark.report.site.data import command
 from benchmark.store.store import RunStore
 
 
 def test_the_command_makes_the_same_run(tmp_path):
-    """By the command line, in a process of its own."""
     words = ["data=nuclei_demo", "model=otsu", "model.sigma=2", "seed=3"]
     places = [f"results={tmp_path / 'one'}", f"datasets={tmp_path / 'datasets'}"]
-    run = [sys.executable, "-m", "benchmark"]
-    subprocess.run([*run, *words, "limit=1", *places], check=False, capture_output=True)
+    done = call([*words, "limit=1", *places], tmp_path)
+    assert done.returncode == 0, done.stderr
     (store,) = RunStore.all(tmp_path / "one" / "runs")
     told = command(store.describe(), "paper")
     again = [f"results={tmp_path / 'two'}", places[1], "limit=1"]
-    done = subprocess.run(
-        [sys.executable, *shlex.split(told)[1:], *again],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    start, words = ["python", "-m", "benchmark"], shlex.split(told)
+    assert words[:3] == start
+    done = call([*words[3:], *again], tmp_path)
+    assert done.returncode == 0, done.stderr
     (second,) = RunStore.all(tmp_path / "two" / "runs")
     assert second.describe()["run_id"] == store.describe()["run_id"], done.stderr
 

@@ -1,0 +1,97 @@
+"""The command line in this process: what `python -m benchmark` prints, without a new interpreter.
+
+For messages, tables and exit statuses. A test that is about processes (signals, variables that
+libraries read once, what is imported) starts a real one: `main_process`, `runs.run_process`.
+"""
+
+import contextlib
+import gc
+import io
+import os
+import subprocess
+import sys
+from subprocess import CompletedProcess
+from unittest import mock
+
+from benchmark import console
+from benchmark.cli import main as command_line
+
+
+def main(root, *words, without=("BENCHMARK_DATA",), **environment):
+    """Run the command line below `root`; results and prepared data stay there.
+
+    Args:
+        root: the working directory.
+        words: of the command line.
+        without: environment variables that are not set meanwhile.
+        environment: environment variables that are set meanwhile.
+
+    Returns:
+        Exit status, standard output and standard error, as of a finished process.
+    """
+    asks_help = {"--help", "-h"} & set(words)
+    return call([*words, *([] if asks_help else _places(root))], root, without, environment)
+
+
+def main_process(root, *words, cwd=None, without=("BENCHMARK_DATA",), **environment):
+    """The same as `main` by `python -m benchmark`, in a process of its own."""
+    asks_help = {"--help", "-h"} & set(words)
+    given = {name: value for name, value in os.environ.items() if name not in without}
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *words, *([] if asks_help else _places(root))],
+        env=given | environment, cwd=cwd or root, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def _places(root):
+    return [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
+
+
+def call(words, root, without=(), environment=()):
+    """The same, with these words alone."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        _untouched_state(),
+        contextlib.chdir(root),
+        mock.patch.object(sys, "argv", ["benchmark", *words]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(console.out, "_width", 200),  # as for a pipe, also with `pytest -s`
+        mock.patch.object(console.err, "_width", 200),
+    ):
+        for name in without:
+            os.environ.pop(name, None)
+        os.environ.update(environment)
+        try:
+            status = command_line.main()
+        except SystemExit as end:
+            status = end.code or 0
+    return CompletedProcess(["benchmark", *words], status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _untouched_state():
+    """What the command line leaves behind in a process, taken back: a process ends after it."""
+    from hydra._internal import hydra, logging_config
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.singleton import Singleton
+
+    from benchmark.cli import plugin
+
+    GlobalHydra.instance().clear()  # importing sam2 initialises it
+    path = list(sys.path)
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(plugin, "statuses", []),
+        mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
+        # It disables the loggers that there are, of which a new process has none.
+        mock.patch.object(logging_config, "configure_logging"),
+    ):
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            GlobalHydra.instance().clear()
+            Singleton._instances.pop(HydraConfig, None)
+            gc.unfreeze()
