@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -160,3 +160,7 @@ class Settings:
     b: str | None = None
     results: str = MISSING
     datasets: str = MISSING
+
+
+TOP_LEVEL = [entry.name for entry in fields(Settings)]
+"""The keys of the configuration, without those below them."""

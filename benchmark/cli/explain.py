@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -12,7 +11,7 @@ from yaml import YAMLError as YAMLError  # type: ignore[import-untyped]
 
 from benchmark.choices import choices, nearest
 from benchmark.errors import BenchmarkError
-from benchmark.settings import Settings
+from benchmark.settings import TOP_LEVEL
 
 
 def explain(error: Exception, folders: Sequence[Path]) -> str:
@@ -94,9 +93,6 @@ def no_such_key(key: str, beside: Sequence[str] | None = None) -> str:
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
     return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
-
-
-TOP_LEVEL = [field.name for field in fields(Settings)]
 
 
 def _nearest_in(told: str) -> str:

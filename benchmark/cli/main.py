@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark import __version__
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
+from benchmark.cli.flags import split
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.settings import Action, Settings
@@ -87,12 +89,16 @@ def main() -> int:
     if {"-h", "--help"} & set(arguments):
         say(help_text(config_folders(arguments)))
         return DONE
-    # Hydra's parser stumbles over a flag between words.
-    arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
+    if "--version" in arguments:
+        say(f"cell-segmentation-benchmark {__version__}")
+        return DONE
     try:
         _leave_checkout()
         folders = config_folders(arguments)
-        return _run_hydra(_opened([_quoted(_plain(word, folders)) for word in arguments]))
+        flags, overrides = split(arguments, folders)
+        return _run_hydra(
+            [*flags, *_opened([_quoted(_plain(word, folders)) for word in overrides])]
+        )
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
