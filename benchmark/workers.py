@@ -10,10 +10,12 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from benchmark.device import limit_threads, usable_cores
 from benchmark.errors import StoreError
+from benchmark.import_path import import_from, last_place
 from benchmark.parent import end_with_parent
 
 Task = TypeVar("Task")
@@ -77,15 +79,19 @@ class Workers:
         if self._pool is None:
             # A fork would copy threads' locks, and torch's state.
             self._pool = ProcessPoolExecutor(
-                self.count, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+                self.count,
+                get_context("spawn"),
+                initializer=_begin,
+                initargs=(os.getpid(), last_place()),
             )
         return self._pool
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, folder: Path | None) -> None:
     """Leave Ctrl-C to the parent, end when it has ended, and import what every task needs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
+    import_from(folder)
     limit_threads(1)  # before numpy is loaded: the processes are the threads
     _keep_memory()
     import benchmark.data.build  # noqa: F401, slow to import

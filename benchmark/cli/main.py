@@ -14,6 +14,7 @@ from typing import Any
 from benchmark import __version__
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
 from benchmark.cli.flags import split
+from benchmark.import_path import put_working_directory_last
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.settings import Action, Settings
@@ -93,7 +94,8 @@ def main() -> int:
         say(f"cell-segmentation-benchmark {__version__}")
         return DONE
     try:
-        _leave_checkout()
+        put_working_directory_last()
+        _check_installed()
         folders = config_folders(arguments)
         flags, overrides = split(arguments, folders)
         return _run_hydra(
@@ -121,25 +123,19 @@ def help_text(folders: Sequence[Path]) -> str:
     return "\n".join([*lines, KEYS_TEXT])
 
 
-def _leave_checkout() -> None:
-    """Take the checkout off the module path once our packages are located.
-
-    `python -m` puts the working directory there, and in the checkout its folder `datasets`
-    would pass for Hugging Face's package of that name. Processes that this one starts import what
-    the environment has installed.
+def _check_installed() -> None:
+    """Make sure that worker processes import this checkout; they import what is installed.
 
     Raises:
-        UsageError: that is not this checkout; results would come from two versions of the code.
+        UsageError: another one is installed; results would come from two versions of the code.
     """
-    importlib.import_module("models")
-    sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != CHECKOUT]
     specs = (finder.find_spec("benchmark", None) for finder in sys.meta_path)
     installed = next((Path(spec.origin).resolve() for spec in specs if spec and spec.origin), None)
     if installed != CHECKOUT / "benchmark" / "__init__.py":
         found = f"has {installed.parent.parent}" if installed else "has none"
         raise UsageError(
             f"this is the checkout {CHECKOUT}, but the environment {found} installed, which worker "
-            f"processes would import. Say first: pip install -e {shlex.quote(str(CHECKOUT))}"
+            f"processes would import. Run first: pip install -e {shlex.quote(str(CHECKOUT))}"
         )
 
 

@@ -142,7 +142,8 @@ class JobProcess:
             (folder / old).unlink(missing_ok=True)
         if config_dirs is None:
             config_dirs = [str(own) for own in config_folders()[:-1]]
-        command = [sys.executable, "-m", "benchmark"]
+        # -P: the working directory is not searched for our packages.
+        command = [sys.executable, "-P", "-m", "benchmark"]
         command += [word for own in config_dirs for word in ("--config-dir", own)]
         environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
         environment |= {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}

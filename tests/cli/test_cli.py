@@ -254,8 +254,5 @@ def test_a_checkout_beside_the_installed_one_is_refused(benchmark: Run, tmp_path
     done = benchmark("action=list", cwd=other)
     assert done.returncode == 2 and not done.stdout
     (line,) = done.stderr.splitlines()
-    assert line == (
-        f"error: this is the checkout {other}, but the environment has {checkout} installed, which "
-        f"worker processes would import. Say first: pip install -e {other}"
-    )
+    assert str(checkout) in line and line.endswith(f"pip install -e {other}")
     assert benchmark("action=list", cwd=checkout).returncode == 0
