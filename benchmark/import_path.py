@@ -53,7 +53,7 @@ def import_from(folder: Path | None) -> None:
     """Search a folder after all other places; None: no folder."""
     sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, LastPlace)]
     if folder is not None:
-        sys.meta_path.append(LastPlace(folder))  # type: ignore[arg-type]
+        sys.meta_path.append(LastPlace(folder))
 
 
 def _import_models() -> None:

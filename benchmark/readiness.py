@@ -1,4 +1,4 @@
-"""What a model needs before it can run: its library, told by metadata, and its weights."""
+"""What a model needs before it can run: its library, found by metadata, and its weights."""
 
 from __future__ import annotations
 

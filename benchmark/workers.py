@@ -100,7 +100,7 @@ def _begin(parent: int, folder: Path | None) -> None:
 def _keep_memory() -> None:
     """Let glibc's malloc keep what is freed: the next image's arrays are as large.
 
-    Left alone, it returns the memory of each image's arrays and takes it anew for the next one,
+    Left alone, it returns the memory of each image's arrays and requests it again for the next one,
     page by page, which takes the kernel longer than it looks. Elsewhere nothing is done.
     """
     with suppress(OSError, AttributeError, TypeError):

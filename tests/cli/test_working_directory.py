@@ -53,7 +53,7 @@ def write_adapter(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "."])
-@pytest.mark.parametrize("trap", ["models.py", "models/__init__.py", "datasets/__init__.py"])
+@pytest.mark.parametrize("trap", ["models.py", "models/__init__.py"])
 def test_a_package_of_our_name_in_the_working_directory_is_not_imported(
     tmp_path: Path, trap: str, path: str
 ) -> None:
