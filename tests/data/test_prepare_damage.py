@@ -78,7 +78,7 @@ def test_a_disk_that_refuses_is_one_clear_error(datasets):
 
 
 def assert_told(error, data, path, *words):
-    for word in ("data 'cells', sample 'b'", str(path), f"Remove {data.folder} to have it", *words):
+    for word in ("data 'cells', sample 'b'", str(path), f"Remove {data.folder} ", *words):
         assert word in str(error.value)
 
 

@@ -187,7 +187,7 @@ def test_a_pattern_that_names_nothing_says_where_it_looked(tmp_path, pattern):
         find_files(pattern, str(tmp_path), "data.images")
     told = f"data.images='{pattern}' matches no file (relative to data.root={tmp_path})"
     assert told in str(error.value)
-    with pytest.raises(UsageError, match="looked from the working directory, /"):
+    with pytest.raises(UsageError, match="relative to the working directory, /"):
         find_files("no*such", None, "data.images")
 
 
