@@ -126,7 +126,7 @@ class Manifest:
             )
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise DataError(
-                f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+                f"{path} can't be read ({error}). Remove {folder} to prepare it again."
             ) from error
 
 
@@ -142,7 +142,7 @@ def read_fingerprint(folder: Path) -> Any:
             return json.loads(file.readline())["source"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+            f"{path} can't be read ({error}). Remove {folder} to prepare it again."
         ) from error
 
 
@@ -207,7 +207,7 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
         DataError: it could not be prepared, or its file is missing or was changed.
     """
     told = f"data '{name}', sample '{entry.id}'"
-    remedy = f"Remove {folder} to have it prepared anew."
+    remedy = f"Remove {folder} to prepare it again."
     if entry.error is not None:
         raise DataError(f"{told}: {entry.error}")
     path = path_of_id(folder / kind, entry.id, ".tif")

@@ -52,7 +52,7 @@ def skip(items: Items, place: Place, count: int) -> Items:
 
 def _number(count: int) -> int:
     if count < 0:
-        raise ValueError(f"{count} is no number of images")
+        raise ValueError(f"{count} is not a valid number of images")
     return count
 
 

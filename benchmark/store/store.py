@@ -256,7 +256,7 @@ class RunWriter:
         """
         self._still_mine()
         if self._attempt is not None:
-            # Only now: a run whose model can't even be built shall not come to be.
+            # Only now: a run whose model can't even be built must not be created.
             if self._store.describe() is None:
                 write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(

@@ -67,7 +67,7 @@ def test_a_run_never_imports_stardist_or_torch(tmp_path: Path) -> None:
 def test_the_folder_datasets_does_not_pass_for_hugging_faces_package() -> None:
     look = "print(importlib.util.find_spec('datasets') is None)"
     before = "import sys, importlib.util; sys.path.insert(0, '')\n"
-    leave = "from benchmark.cli.main import _leave_checkout; _leave_checkout()\n"
+    leave = "from benchmark.import_path import put_working_directory_last as leave; leave()\n"
     # The first line shows the trap that the second one is out of.
     assert python(f"{before}{look}") == "False"
     assert python(f"{before}{leave}{look}") == "True"

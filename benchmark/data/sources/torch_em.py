@@ -212,9 +212,9 @@ class TorchEmSource:
             below = path.relative_to(self._folder).as_posix()
             found = re.search(self.group, below + slice_name)
         except re.error as error:
-            raise UsageError(f"data.group='{self.group}' is no regular expression: {error}.") from (
-                error
-            )
+            raise UsageError(
+                f"data.group='{self.group}' is not a valid regular expression: {error}."
+            ) from error
         return (found and found[1 if found.re.groups else 0]) or self._name(path)
 
 
