@@ -81,7 +81,7 @@ def _scalars(hint: Any) -> tuple[type, ...]:
 
 
 def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
-    """What an adapter's class builds, with its faults told for people.
+    """What an adapter's class builds, with its errors explained for people.
 
     Raises:
         BenchmarkError: it can't be built, or has no `predict`.

@@ -57,7 +57,7 @@ def config_folders(arguments: Sequence[str] | None = None) -> list[Path]:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     own = [after for word, after in itertools.pairwise(words) if word in _CONFIG_DIR]
-    own += [word.partition("=")[2] for word in words if word.startswith("--config-dir=")]
+    own += [after for word, _, after in (w.partition("=") for w in words) if word in _CONFIG_DIR]
     return [*(Path(folder) for folder in own), CONFIGS]
 
 

@@ -16,7 +16,7 @@ class BenchmarkError(Exception):
 
 
 class UsageError(BenchmarkError):
-    """The command was written wrongly: an unknown name, a wrong type, a missing word."""
+    """The command is invalid: an unknown name, a wrong type, a missing override."""
 
     exit_status = USAGE
 
@@ -30,7 +30,7 @@ class DataError(BenchmarkError):
 
 
 class ModelError(BenchmarkError):
-    """A model can't be built, or returned what no label image is."""
+    """A model can't be built, or returned an invalid label image."""
 
 
 class SkippedError(BenchmarkError):

@@ -19,7 +19,7 @@ class PeakMemory:
 
     Attributes:
         own: highest memory in bytes while this was the innermost: `host` is the whole process
-            (of its lifetime where the system can't begin anew), `device` what torch held on CUDA.
+            (of its lifetime where the system can't reset it), `device` what torch held on CUDA.
         memory: the same, with what stood inside.
     """
 
@@ -52,7 +52,7 @@ class PeakMemory:
             self._open[-1].memory = highest(self._open[-1].memory, self.memory)
 
     def _border(self) -> None:
-        """Give the innermost what memory came to since the last border, and begin anew."""
+        """Give the innermost what memory came to since the last border, and start again."""
         cuda = _cuda()
         if self._open:
             now = {"host": _host_peak()}

@@ -1,11 +1,11 @@
-"""What can be said on the command line, with its types: the schema of `configs/config.yaml`."""
+"""The options of the command line with their types: the schema of `configs/config.yaml`."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -22,11 +22,11 @@ class Action(Enum):
     """What to do."""
 
     run = "segment, score and store what is missing; print the table (default)"
-    evaluate = "score the stored predictions again, without a model; reference=elf checks them"
+    evaluate = "rescore the stored predictions, without a model; reference=elf checks them"
     report = "tables, figures and pages: of all stored runs, of the study's numbers, or of both"
-    compare = "two runs side by side, sample by sample: a=<run> b=<run>"
-    list = "what can be chosen, and what is missing to run it"
-    status = "which runs are complete, partial, failed, or being worked on; what remains"
+    compare = "compare two runs sample by sample: a=<run> b=<run>"
+    list = "models, data sets and protocols, and what is missing to run them"
+    status = "which runs are complete, partial, failed or running; what remains"
     check = "verify the prepared data, the model's weights and every stored prediction"
 
 
@@ -100,7 +100,7 @@ def bytes_of(size: str) -> int:
     """Bytes of a text such as "20GB" (20 * 10^9) or "off" (0).
 
     Raises:
-        UsageError: it is no such text.
+        UsageError: it is not of this form.
     """
     if size.lower() in ("off", "0", "false"):
         return 0
@@ -121,7 +121,7 @@ def expanded(word: str, place: str) -> str:
         UsageError: it is empty, which would mean the working directory.
     """
     if not place.strip():
-        raise UsageError(f"{word}= is empty; give a folder, or leave the word out.")
+        raise UsageError(f"{word}= is empty; give a folder, or omit the override.")
     return os.path.expanduser(place)  # noqa: PTH111 - pathlib's raises where `~` begins no home
 
 
@@ -164,3 +164,7 @@ class Settings:
     b: str | None = None
     results: str = MISSING
     datasets: str = MISSING
+
+
+TOP_LEVEL = [entry.name for entry in fields(Settings)]
+"""The keys of the configuration, without those below them."""

@@ -11,9 +11,11 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from benchmark.errors import StoreError
+from benchmark.import_path import import_from, last_place
 from benchmark.parent import end_with_parent
 from benchmark.threads import limit_threads, usable_cores
 
@@ -82,15 +84,16 @@ class Workers:
                 self.count,
                 get_context("spawn"),
                 initializer=_begin,
-                initargs=(os.getpid(), self._module),
+                initargs=(os.getpid(), self._module, last_place()),
             )
         return self._pool
 
 
-def _begin(parent: int, module: str) -> None:
+def _begin(parent: int, module: str, folder: Path | None) -> None:
     """Leave Ctrl-C to the parent, end when it has ended, and import what every task needs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
+    import_from(folder)
     limit_threads(1)  # before numpy is loaded: the processes are the threads
     _keep_memory()
     importlib.import_module(module)
@@ -99,7 +102,7 @@ def _begin(parent: int, module: str) -> None:
 def _keep_memory() -> None:
     """Let glibc's malloc keep what is freed: the next image's arrays are as large.
 
-    Left alone, it returns the memory of each image's arrays and takes it anew for the next one,
+    Left alone, it returns the memory of each image's arrays and requests it again for the next one,
     page by page, which takes the kernel longer than it looks. Elsewhere nothing is done.
     """
     with suppress(OSError, AttributeError, TypeError):

@@ -1,85 +1,60 @@
-"""Write `tests/net`: run ids, labels, scores and tables, as this version of the code makes them.
+"""Write the reference results in tests/net/ again, which tests/test_net.py compares with.
 
-    python scripts/write_net.py identities   (or predictions, runs, tables; all where none is named)
+    python scripts/write_net.py [identities | predictions | reports ...]
 
-The tests compare with these files; rewrite them only where something changes on purpose, and say in
-the commit what does.
+Write them only where results change on purpose, and name the change in the commit. The stored
+runs in tests/net/runs are never written again: they show that runs of then can still be read.
+All of it takes about three minutes; the networks need the extra `models`.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import argparse
 import sys
 import tempfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from helpers import net
 
 
-def _write(name: str, content: Any) -> None:
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
-    (net.NET / name).write_text(f"{text}\n", encoding="utf-8")
+def write_identities(folder: Path) -> None:
+    """Write the identity and the run id of every model."""
+    (net.NET / "identities.json").write_text(net.text(net.identities(folder)))
 
 
-def identities(folder: Path) -> None:
-    """Run ids and identities of every model's YAML."""
-    _write("identities.json", net.identities(folder))
+def write_predictions(folder: Path) -> None:
+    """Write label digests and scores of the classical and of the demo models."""
+    for model in (*net.CLASSICAL, *net.DEMO):
+        found = net.predictions(folder / model, model)
+        if model in net.DEMO:
+            found["environment"] = net.environment()
+        (net.NET / "predictions").mkdir(exist_ok=True)
+        (net.NET / "predictions" / f"{model}.json").write_text(net.text(found))
 
 
-def predictions(folder: Path) -> None:
-    """Digests of labels, and scores, of every model that runs without a download."""
-    runs = {model: net.run_of(model, folder) for model in (*net.FAST, *net.SLOW)}
-    found = {m: {"labels": net.labels_of(r), "scores": net.scores_of(r)} for m, r in runs.items()}
-    _write("predictions.json", found)
+def write_reports(folder: Path) -> None:
+    """Write the tables and the names of the files of every report."""
+    for name in net.REPORTS:
+        net.write_folder(net.NET / "reports" / name, net.report(folder / name, name))
 
 
-def runs(folder: Path) -> None:
-    """An archive of stored runs, without what tells of the machine."""
-    for model in (*net.FAST, *net.SLOW):
-        net.run_of(model, folder)
-    net.command(
-        "model=otsu",
-        "data=synthetic",
-        "limit=4",
-        f"results={folder}/results",
-        f"datasets={folder}/datasets",
-    )
-    with zipfile.ZipFile(net.NET / "runs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted((folder / "results" / "runs").rglob("*")):
-            inside = path.relative_to(folder).as_posix()
-            if path.is_dir() or "/report/" in inside or "/lease/" in inside:
-                continue
-            content = path.read_bytes()
-            if path.suffix in (".json", ".jsonl"):
-                text = content.decode().replace(str(folder), "/somewhere")
-                text = re.sub(r'("host(?:name)?": ?)"[^"]*"', r'\1"somebody"', text)
-                content = text.encode()
-            archive.writestr(zipfile.ZipInfo(inside, (2026, 1, 1, 0, 0, 0)), content)
+PARTS = {
+    "identities": write_identities,
+    "predictions": write_predictions,
+    "reports": write_reports,
+}
 
 
-def tables(folder: Path) -> None:
-    """All tables of reports, and the names of all files of one."""
-    reports = {
-        "published": net.report_of(folder / "published", "source=published"),
-        "both": net.report_of(net.stored_runs(folder / "both"), "source=both"),
-        "runs": net.report_of(net.stored_runs(folder / "runs"), "source=runs", "format=html"),
-    }
-    for source, report in reports.items():
-        _write(f"tables_{source}.json", net.tables_of(report))
-    _write("report_files.json", net.files_of(reports["runs"]))
+def main() -> None:
+    """Write the parts that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    for name in parser.parse_args().parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            PARTS[name](Path(folder) / name)
 
-
-PARTS: tuple[Callable[[Path], None], ...] = (identities, predictions, runs, tables)
 
 if __name__ == "__main__":
-    for part in PARTS:
-        if part.__name__ in sys.argv[1:] or not sys.argv[1:]:
-            with tempfile.TemporaryDirectory() as place:
-                part(Path(place))
-            print(f"{part.__name__}: written")
+    main()

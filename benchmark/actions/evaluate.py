@@ -36,7 +36,7 @@ def perform(job: Job) -> int:
     if not entries:
         raise UsageError(
             f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
-            f"{job.runs}. Run it first, with the same words and action=run."
+            f"{job.runs}. Run it first, with the same overrides and action=run."
         )
     equal = _compare_with_elf(job, entries) if job.settings.reference else _rescore(job, entries)
     missing = len(job.requested) - len(entries)

@@ -16,10 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
-from benchmark.cli.explain import TOP_LEVEL, YAMLError, explain, no_such_key
+from benchmark.cli.explain import YAMLError, explain, no_such_key
 from benchmark.errors import UsageError
 from benchmark.job import Job
-from benchmark.settings import MISSING, PLACES, Action, Settings, expanded
+from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, expanded
 from benchmark.sweeps.process import OPEN, OUTCOME
 
 ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)

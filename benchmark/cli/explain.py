@@ -1,10 +1,9 @@
-"""What Hydra and OmegaConf say of a wrong command, in one clear message."""
+"""Explain errors that Hydra and OmegaConf raise for an invalid command, in one message."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -12,7 +11,7 @@ from yaml import YAMLError as YAMLError  # type: ignore[import-untyped]
 
 from benchmark.choices import choices, nearest, yaml_error_text
 from benchmark.errors import BenchmarkError
-from benchmark.settings import Settings
+from benchmark.settings import TOP_LEVEL
 
 
 def explain(error: Exception, folders: Sequence[Path]) -> str:
@@ -23,7 +22,7 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
         folders: the configuration folders in use.
     """
     below: BaseException | None = error
-    while below is not None:  # a plug-in of ours may have said it already
+    while below is not None:  # a plug-in of ours may have explained it already
         if isinstance(below, BenchmarkError):
             return str(below)
         below = below.__cause__
@@ -31,9 +30,9 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
         return _unknown_choice(str(error.missing_cfg_file), folders) or str(error)
     if isinstance(error, OverrideParseException):
         if "=" not in str(error.override):
-            return f"'{error.override}' is no word of the form key=value."
+            return f"'{error.override}' is not of the form key=value."
         return (
-            f"can't read the word '{error.override}': {_first_line(error)}. Values with "
+            f"can't parse the override '{error.override}': {_first_line(error)}. Values with "
             "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
         )
     if isinstance(error, YAMLError):
@@ -44,8 +43,8 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
     if several:
         key, values = several.groups()
         return (
-            f"{key}={values} names several: add -m to run each, or quote it if it is one value: "
-            f"\"{key}='{values}'\"."
+            f"{key}={values} has several values: add -m to run each, or quote it if it is one "
+            f"value: \"{key}='{values}'\"."
         )
     unknown = re.search(r"Key '([^']+)' (?:is )?not in|Could not override '([^']+)'", text)
     if unknown:
@@ -62,15 +61,15 @@ def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
         return None
     width = max(map(len, valid))
     listed = "\n".join(f"  {known:<{width}}  {told}" for known, told in valid.items())
-    return f"there is no {group} '{name}'.{nearest(name, valid)} Known are:\n{listed}"
+    return f"there is no {group} '{name}'.{nearest(name, valid)} Valid names:\n{listed}"
 
 
 def _of_group(told: str, folders: Sequence[Path]) -> str | None:
-    """What to say of a choice of a group that none is chosen of by itself: an experiment's."""
+    """The message for a group that has no default, such as `experiment`."""
     found = re.search(r"use (\+([^=\s]+)=\S+)", told)
     if found is None or not choices(found[2], folders):
         return None
-    return f"'{found[2]}' is chosen with a + before it: {found[1]}."
+    return f"'{found[2]}' is selected with a leading +: {found[1]}."
 
 
 def _unknown_key(error: Exception, cause: BaseException, named: str) -> str:
@@ -81,20 +80,17 @@ def _unknown_key(error: Exception, cause: BaseException, named: str) -> str:
 
 
 def no_such_key(key: str, beside: Sequence[str] | None = None) -> str:
-    """What to say of a key that there is not.
+    """The message for a key that does not exist.
 
     Args:
-        key: it.
-        beside: the keys that there are in its place; of one with a dot.
+        key: the unknown key.
+        beside: the valid keys of its group, for a key with a dot.
     """
     head, _, tail = key.rpartition(".")
     known = beside if beside is not None and head else TOP_LEVEL
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
     return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
-
-
-TOP_LEVEL = [field.name for field in fields(Settings)]
 
 
 def _nearest_in(told: str) -> str:

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark import __version__
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
+from benchmark.cli.flags import split
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
+from benchmark.import_path import put_working_directory_last
 from benchmark.settings import Action, Settings
 from benchmark.sweeps.process import OPEN
 
@@ -21,42 +24,44 @@ USAGE_TEXT = """\
 python -m benchmark [model=<name>] [data=<name>] [action=<name>] [<key>=<value> ...]
 
 Segments the images of a data set with a model, scores every image, stores every
-result, and prints a table. Said again, it goes on where it stopped.
+result, and prints a table. Running it again resumes where it stopped.
 """
 KEYS_TEXT = """\
-also
+options (flags may stand anywhere)
   limit=3                  the first 3 samples only
-  overwrite=missing        do samples never tried (default) | errors: also failed ones | all
+  overwrite=missing        run samples not tried before (default) | errors: also failed ones | all
   errors.max_failures=0    samples that may fail: a number, or a fraction such as 0.1
   device=auto              auto | cpu | cuda | mps
-  threads=4  seed=0        threads of numerical libraries (all cores but one where not
-                           given); seed of every prediction
-  workers=2                processes that prepare data, or score again; one per core
-                           where not given
-  cache=20GB               what embeddings may take on disk, for models that keep them | off
+  threads=4  seed=0        threads of numerical libraries (default: all cores but
+                           one); seed of every prediction
+  workers=2                processes that prepare or rescore data (default: one per
+                           core)
+  cache=20GB               disk space for stored embeddings, for models that store them | off
   data.split=test          test | val | all
-  data.root=<folder>       where public data sets lie, or are downloaded to
+  data.root=<folder>       folder of public data sets, existing or to be downloaded
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
-  model.weights=<name>     weights by their name, or /path/to/file: your own
-  weights_dir=<folder>     where files of weights lie that you fetched yourself
-  weights_unsafe=true      load a checkpoint even if that executes what is in it
-  results=<folder>         where runs and reports are kept
+  model.weights=<name>     name of published weights, or /path/to/file
+  weights_dir=<folder>     folder of weights that you downloaded yourself
+  weights_unsafe=true      load a checkpoint even if that executes code in it
+  results=<folder>         folder of runs and reports
   source=both              action=report: runs (default) | published: the study's numbers | both
-  format=html              action=report: a site too, which opens without a server
-  gallery.private=true     with images that may not be redistributed; the site is stamped
-  with_demo=true           set runs of demonstration weights beside published numbers
-  tieless=true             ranks as the study gave them, which break ties
+  format=html              action=report: also a site, which opens without a server
+  gallery.private=true     also show images that may not be redistributed; marks the site
+  with_demo=true           compare runs of demonstration weights with published numbers
+  tieless=true             ranks as in the study, which breaks ties
   lease.wait=true          wait while another process works on the same run
-  shard=3/8                every eighth sample, from the third; other jobs do the others
+  shard=3/8                every eighth sample, from the third; other jobs run the rest
   -m model=a,b data=x,y    every combination, each in a process of its own
   -m ... shards=8          each of them split over 8 jobs
-  -m ... report=true       in the end, the report of all runs
-  +experiment=paper        a sweep from configs/experiment/; with action=status: how far it is
-  +launcher=slurm          a sweep as jobs of Slurm; hydra.launcher.partition=... and others
-  --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml beside ours; they
-                           are code (_target_ names a class to run): use what you trust
+  -m ... report=true       at the end, the report of all runs
+  +experiment=paper        a sweep from configs/experiment/; with action=status: its progress
+  +launcher=slurm          a sweep as Slurm jobs; options: hydra.launcher.partition=..., ...
+  --version                the version of this benchmark
+  --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml in addition to
+                           ours; they are code (_target_ names a class to run): use
+                           only what you trust
 
-exit status: 0 all that was asked for is done; 1 partial, failed or skipped; 2 usage
+exit status: 0 everything requested is done; 1 partial, failed or skipped; 2 usage
 """
 
 # Values of these are taken as they are: patterns and regular expressions are full of
@@ -87,17 +92,22 @@ def main() -> int:
     if {"-h", "--help"} & set(arguments):
         say(help_text(config_folders(arguments)))
         return DONE
-    # Hydra's parser stumbles over a flag between words.
-    arguments.sort(key=lambda word: word not in ("-m", "--multirun"))
+    if "--version" in arguments:
+        say(f"cell-segmentation-benchmark {__version__}")
+        return DONE
     try:
-        _leave_checkout()
+        put_working_directory_last()
+        _check_installed()
         folders = config_folders(arguments)
-        return _run_hydra(_opened([_quoted(_plain(word, folders)) for word in arguments]))
+        flags, overrides = split(arguments, folders)
+        return _run_hydra(
+            [*flags, *_opened([_quoted(_plain(word, folders)) for word in overrides])]
+        )
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        note("interrupted; what was stored stays valid, and the same command goes on from there")
+        note("interrupted; stored results stay valid, and running the same command again resumes")
         return INTERRUPTED
 
 
@@ -115,32 +125,27 @@ def help_text(folders: Sequence[Path]) -> str:
     return "\n".join([*lines, KEYS_TEXT])
 
 
-def _leave_checkout() -> None:
-    """Take the checkout off the module path once our packages are located.
-
-    `python -m` puts the working directory there, and in the checkout its folder `datasets`
-    would pass for Hugging Face's package of that name. Processes that this one starts import what
-    the environment has installed.
+def _check_installed() -> None:
+    """Make sure that worker processes import this checkout; they import what is installed.
 
     Raises:
-        UsageError: that is not this checkout; results would come from two versions of the code.
+        UsageError: another one is installed; results would come from two versions of the code.
     """
-    importlib.import_module("models")
-    sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != CHECKOUT]
     specs = (finder.find_spec("benchmark", None) for finder in sys.meta_path)
     installed = next((Path(spec.origin).resolve() for spec in specs if spec and spec.origin), None)
     if installed != CHECKOUT / "benchmark" / "__init__.py":
         found = f"has {installed.parent.parent}" if installed else "has none"
         raise UsageError(
             f"this is the checkout {CHECKOUT}, but the environment {found} installed, which worker "
-            f"processes would import. Say first: pip install -e {shlex.quote(str(CHECKOUT))}"
+            f"processes would import. Run first: pip install -e {shlex.quote(str(CHECKOUT))}"
         )
 
 
 def _plain(word: str, folders: Sequence[Path]) -> str:
-    """A word without a needless `+`, after which Hydra would take any key, and do nothing about it.
+    """An override without a needless `+`.
 
-    Groups beyond ours are chosen by it, and it gives a model what its class has and its YAML not.
+    Hydra would accept any key after a `+`, and do nothing with it. Groups other than ours are
+    selected by it, and it gives a model a parameter that its class has and its YAML lacks.
 
     Raises:
         UsageError: it has no key.
@@ -148,7 +153,7 @@ def _plain(word: str, folders: Sequence[Path]) -> str:
     bare = word.lstrip("+")
     key, equals, _ = bare.partition("=")
     if equals and not key:
-        raise UsageError(f"'{word}' is no word of the form key=value.")
+        raise UsageError(f"'{word}' is not of the form key=value.")
     group = re.split("[.@]", key)[0]
     if group.startswith("hydra") or (group not in GROUPS and choices(group, folders)):
         return word
@@ -156,7 +161,7 @@ def _plain(word: str, folders: Sequence[Path]) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word of the command line with its free text quoted for Hydra."""
+    """An override with its free text quoted for Hydra."""
     key, equals, value = word.partition("=")
     if equals and key in GROUPS:  # what Hydra takes for a number, say, is no name to it
         parts = (f"'{part}'" if _NO_NAME.fullmatch(part) else part for part in value.split(","))
@@ -245,7 +250,7 @@ def _perform(config: Any) -> int:
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
-    if PARENT in os.environ:  # two sweeps, one of them started again, shall not share a GPU
+    if PARENT in os.environ:  # two sweeps, one of them started again, must not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
 
     limit_threads(config.threads)
@@ -263,6 +268,6 @@ def _perform(config: Any) -> int:
     try:
         status: int = action.perform(job)
     except MemoryError:
-        complain("out of memory; what was stored stays valid")
+        complain("out of memory; stored results stay valid")
         return PARTIAL
     return status

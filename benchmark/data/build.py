@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from benchmark.data.transforms import apply
 from benchmark.errors import DataError, StoreError
 from benchmark.store.digest import array_digest
 from benchmark.store.files import disk_errors, path_of_id, sync_folder, write_synced
-from benchmark.store.names import safe_name, safe_names
+from benchmark.store.names import doubles, safe_name, safe_names
 from benchmark.store.owned import beside
 from benchmark.store.tiff import tiff_bytes
 from benchmark.types import Image, Labels
@@ -91,8 +90,7 @@ def build(
         _refuse_failures(name, entries, looked_at, allowed_failures(looked_at))
         if not entries:
             raise DataError(f"data '{name}': its source and recipe leave no sample.")
-        taken = Counter(entry.id.casefold() for entry in entries)
-        double = [key for key, count in taken.items() if count > 1]
+        double = doubles(entry.id for entry in entries)
         if double:
             raise DataError(
                 f"data '{name}': its recipe makes two samples of one id: {some(double)}."

@@ -14,7 +14,7 @@ from benchmark.data.formats.images import read_image, read_labels
 from benchmark.errors import DataError
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id
-from benchmark.store.names import is_safe
+from benchmark.store.names import doubles, is_safe
 from benchmark.types import Image, Labels, Sample
 
 MANIFEST = "manifest.jsonl"
@@ -116,6 +116,9 @@ class Manifest:
             unsafe = [row["id"] for row in samples if not is_safe(row["id"])]
             if unsafe:
                 raise ValueError(f"{ascii(unsafe[0])[:80]} is unsafe as the name of a file")
+            double = doubles(row["id"] for row in samples)
+            if double:
+                raise ValueError(f"several samples have the id {double[0]}")
             return Manifest(
                 [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],
@@ -123,7 +126,7 @@ class Manifest:
             )
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise DataError(
-                f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+                f"{path} can't be read ({error}). Remove {folder} to prepare it again."
             ) from error
 
 
@@ -139,7 +142,7 @@ def read_fingerprint(folder: Path) -> Any:
             return json.loads(file.readline())["source"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path} can't be read ({error}). Remove {folder} to have it prepared anew."
+            f"{path} can't be read ({error}). Remove {folder} to prepare it again."
         ) from error
 
 
@@ -204,7 +207,7 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
         DataError: it could not be prepared, or its file is missing or was changed.
     """
     told = f"data '{name}', sample '{entry.id}'"
-    remedy = f"Remove {folder} to have it prepared anew."
+    remedy = f"Remove {folder} to prepare it again."
     if entry.error is not None:
         raise DataError(f"{told}: {entry.error}")
     path = path_of_id(folder / kind, entry.id, ".tif")

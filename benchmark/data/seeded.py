@@ -81,4 +81,4 @@ def _read(path: Path) -> Split:
             raise TypeError("not all are names")
         return split
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} can't be read ({error!r}). Remove it to split anew.") from error
+        raise DataError(f"{path} can't be read ({error!r}). Remove it to split again.") from error

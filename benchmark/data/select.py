@@ -14,6 +14,7 @@ from benchmark.data.seeded import list_of, seeded_split
 from benchmark.data.sources.base import Raw, some
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
+from benchmark.store.files import inside
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def skip(items: Items, place: Place, count: int) -> Items:
 
 def _number(count: int) -> int:
     if count < 0:
-        raise ValueError(f"{count} is no number of images")
+        raise ValueError(f"{count} is not a valid number of images")
     return count
 
 
@@ -116,9 +117,10 @@ def ordered_by(items: Items, place: Place, file: str, list: str, key: str) -> It
         key: what in each of its elements is a file name.
 
     Raises:
+        ValueError: the file is not named below that folder.
         DataError: the file has no such list.
     """
-    path = place.downloads / file
+    path = place.downloads / inside(file, "the data set's folder")
     try:
         names = [Path(element[key]).stem for element in json.loads(path.read_text())[list]]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -73,8 +73,7 @@ def parse_step(step: Any, known: Mapping[str, Any], word: str) -> tuple[str, Any
     rest = {k: v for k, v in step.items() if k != "when"} if isinstance(step, Mapping) else {}
     if len(rest) != 1 or not known.keys() & rest:
         raise UsageError(
-            f"{word}: {step!r} is no step of the form {{name: arguments}}. "
-            f"Names: {', '.join(known)}."
+            f"{word}: {step!r} is not of the form {{name: arguments}}. Names: {', '.join(known)}."
         )
     ((name, arguments),) = rest.items()
     wanted = step.get("when", True)

@@ -112,7 +112,7 @@ def match(true: Labels, predicted: Labels) -> Match:
     true_objects, true_of_pair = _objects(true_id, pixels, true)
     predicted_objects, predicted_of_pair = _objects(predicted_id, pixels, predicted)
     both = np.flatnonzero((true_id != 0) & (predicted_id != 0))
-    # A fixed order: sums and "the first of equals" shall not depend on how ids are hashed.
+    # A fixed order: sums and "the first of equals" must not depend on how ids are hashed.
     rank = true_of_pair[both] * len(predicted_objects) + predicted_of_pair[both]
     both = both[np.argsort(rank)]
     return Match(

@@ -33,7 +33,7 @@ def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
         suffix: what the file's name has after it.
 
     Raises:
-        StoreError: as a file's name the id would be unsafe, or lead out of the folder.
+        StoreError: as a file's name the id would be unsafe, or a link there leads elsewhere.
     """
     if not is_safe(identifier, _LONGEST_NAME - len(suffix)):
         raise StoreError(
@@ -41,7 +41,41 @@ def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
             "letters, digits, '_', '-' and '.' only. Whatever named it is damaged, or not to be "
             "trusted; remove it."
         )
-    return folder / f"{identifier}{suffix}"
+    path = folder / f"{identifier}{suffix}"
+    refuse_link_out(path, folder)
+    return path
+
+
+def inside(path: str, folder: str) -> Path:
+    """A path of a configuration that has to lie below a folder, as a relative path.
+
+    Args:
+        path: as written.
+        folder: what a message calls the folder.
+
+    Raises:
+        ValueError: it leads out of that folder, or is the folder itself.
+    """
+    below = Path(path)
+    if below.is_absolute() or ".." in below.parts or not below.parts or "\0" in path:
+        raise ValueError(f"{path!a} is not a path below {folder}")
+    return below
+
+
+def refuse_link_out(path: Path, folder: Path) -> None:
+    """Refuse a link that leads out of a folder; the folder itself may be one, to another disk.
+
+    Raises:
+        StoreError: `path` is such a link.
+    """
+    if path.is_symlink():
+        # Not `resolve`, which raises where links go round in a circle.
+        target, home = (Path(os.path.realpath(place)) for place in (path, folder))
+        if not target.is_relative_to(home):
+            raise StoreError(
+                f"{path} is a link to {target}, out of {folder}. Nothing is read or written there: "
+                "put what it should hold in its place, or remove the link."
+            )
 
 
 @contextlib.contextmanager

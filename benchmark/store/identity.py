@@ -22,6 +22,8 @@ DESCRIBED = (
 )  # fmt: skip
 """What a run.json has to tell; what came later (`config`, `labels`) may be missing."""
 
+_TEXTS = ("run_id", "model", "data", "split", "prepared")
+
 
 def run_identity(
     adapter: type,
@@ -115,6 +117,9 @@ def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, 
         lacking = [key for key in needed if not _has(content, key)]
         if lacking:
             raise ValueError(f"it does not tell {', '.join(lacking)}")
+        odd = [key for key in _TEXTS if key in needed and not isinstance(content[key], str)]
+        if odd:
+            raise ValueError(f"not a text: {', '.join(odd)}")
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} can't be read ({error}). Move the folder {folder} away and run again."

@@ -129,6 +129,6 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 @functools.cache  # a run reads its journals several times
 def _warn(path: Path, number: int) -> None:
     note(
-        f"warning: {path}, line {number}, is damaged and was passed over: what it told of "
+        f"warning: {path}, line {number}, is damaged and was skipped: what it recorded of "
         "counts as not done, and the next run does it again"
     )

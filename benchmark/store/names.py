@@ -44,6 +44,12 @@ def safe_name(original: str) -> str:
     return safe_names([original])[original]
 
 
+def doubles(names: Iterable[str]) -> list[str]:
+    """Names that stand there several times, in lower case: some file systems know no case."""
+    taken = Counter(name.casefold() for name in names)
+    return [name for name, count in taken.items() if count > 1]
+
+
 def is_safe(name: object, longest: int = MAX_BYTES) -> bool:
     """Whether a name may become a file's on any system, as every result of `safe_names` may.
 

@@ -31,10 +31,16 @@ import tifffile
 from benchmark.console import note
 from benchmark.errors import StoreError
 from benchmark.store.digest import array_digest
-from benchmark.store.files import disk_errors, path_of_id, sweep_temporaries, write_whole
+from benchmark.store.files import (
+    disk_errors,
+    path_of_id,
+    refuse_link_out,
+    sweep_temporaries,
+    write_whole,
+)
 from benchmark.store.identity import DESCRIBED, read_stored
 from benchmark.store.journal import Journal
-from benchmark.store.names import safe_name
+from benchmark.store.names import is_safe, safe_name
 from benchmark.store.provenance import differ
 from benchmark.store.record import NEEDED, Record, latest
 from benchmark.store.shard import WHOLE, Shard
@@ -164,7 +170,9 @@ class RunStore:
         """
         needed = ("labels", "protocol", "metrics", "written")
         found = self.path.glob("scores/*/basis.json")
-        bases = {path.parent.name: read_stored(path, path.parent, needed) for path in found}
+        # A folder of another name, `... copy` say, is somebody else's.
+        ours = (path for path in found if is_safe(path.parent.name))
+        bases = {path.parent.name: read_stored(path, path.parent, needed) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     @contextlib.contextmanager
@@ -191,8 +199,9 @@ class RunStore:
 
         Raises:
             RunHeldError: another process works on it, or on a part that overlaps.
-            StoreError: the folder can't be written, or run.json is damaged.
+            StoreError: the folder can't be written, run.json is damaged, or a link leads out of it.
         """
+        self._refuse_links_out()
         self.describe()  # a damaged run is refused before anything is worked out for it
         lease = ShardLease(self.path / "lease", shard, timeout)
         lease.acquire(wait, on_wait)
@@ -210,6 +219,12 @@ class RunStore:
             yield RunWriter(self, lease, shard, description, attempt)
         finally:
             lease.release()
+
+    def _refuse_links_out(self) -> None:
+        """Refuse folders and journals that are links: what is written there is not the run's."""
+        for place, folders, files in os.walk(self.path):
+            for name in (*folders, *(file for file in files if file.endswith(".jsonl"))):
+                refuse_link_out(Path(place, name), self.path)
 
 
 class RunWriter:
@@ -241,7 +256,7 @@ class RunWriter:
         """
         self._still_mine()
         if self._attempt is not None:
-            # Only now: a run whose model can't even be built shall not come to be.
+            # Only now: a run whose model can't even be built must not be created.
             if self._store.describe() is None:
                 write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(

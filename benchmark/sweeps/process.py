@@ -34,7 +34,7 @@ PARENT = "BENCHMARK_PARENT"
 
 
 OPEN = "++"
-"""Before a word of a sweep: a parameter that not every model (data set) in it has."""
+"""Before an override of a sweep: a parameter that not every model (data set) in it has."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class JobOutcome:
         log = self.log
         lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
         if self.status < 0:
-            hint = "often for want of memory; " if self.status == -signal.SIGKILL else ""
+            hint = "often because memory ran out; " if self.status == -signal.SIGKILL else ""
             return f"{hint}its last line: {(lines or ['it printed nothing'])[-1]}"
         errors = [line for line in lines if line.startswith("error: ")]
         return (errors or lines[-1:] or ["it printed nothing"])[-1].removeprefix("error: ")
@@ -141,7 +141,8 @@ class JobProcess:
             (folder / old).unlink(missing_ok=True)
         if config_dirs is None:
             config_dirs = [str(own) for own in config_folders()[:-1]]
-        command = [sys.executable, "-m", "benchmark"]
+        # -P: the working directory is not searched for our packages.
+        command = [sys.executable, "-P", "-m", "benchmark"]
         command += [word for own in config_dirs for word in ("--config-dir", own)]
         environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
         environment |= {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
@@ -232,7 +233,7 @@ def _write_plain(source: IO[bytes], log: IO[str]) -> None:
         # Progress bars of libraries go back to the beginning of their line, or colour it.
         shown = [part for part in line.rstrip(b"\r\n").split(b"\r") if part] or [b""]
         text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", shown[-1].decode(errors="replace"))
-        with contextlib.suppress(OSError, ValueError):  # a full disk: the job shall not wait for us
+        with contextlib.suppress(OSError, ValueError):  # a full disk: the job must not wait for us
             log.write(printable(text.expandtabs()) + "\n")
             log.flush()
 

@@ -44,7 +44,7 @@ class SlurmJob:
     """What Slurm runs: one job of the sweep, in a process below this one.
 
     When its time is nearly up, or another job takes its place, submitit calls `checkpoint` and
-    puts it back in the queue; there it begins anew, and goes on where it stopped.
+    puts it back in the queue; there it starts again and resumes.
     """
 
     overrides: Sequence[str]
@@ -75,7 +75,7 @@ class SlurmJob:
         return submitit.helpers.DelayedSubmission(again)
 
     def _wait_for_the_end(self, status: int) -> None:
-        """Slurm ends a job by SIGTERM, then SIGKILL; and perhaps it begins anew after that."""
+        """Slurm ends a job by SIGTERM, then SIGKILL; and may start it again after that."""
         if status == -signal.SIGTERM:
             time.sleep(_KILL_WAIT)
 
@@ -155,7 +155,7 @@ class SlurmQueue:
             ]
             return [job.job_id for job in executor.submit_array(jobs)]
         except (RuntimeError, ValueError, submitit.core.utils.FailedJobError) as error:
-            raise BenchmarkError(f"Slurm did not take the jobs: {error}") from error
+            raise BenchmarkError(f"Slurm refused the jobs: {error}") from error
 
 
 def _watch(
@@ -190,11 +190,11 @@ def _watch(
     except KeyboardInterrupt:
         ids = " ".join(watched)
         note(
-            "the jobs go on without being watched; the same command watches them again, and "
-            f"'scancel {ids}' ends them"
+            "the jobs continue without being watched; running the same command watches them "
+            f"again, and 'scancel {ids}' ends them"
         )
         for cell, place in watched.values():
-            told = {"state": "with Slurm", "reason": "no more watched"}
+            told = {"state": "with Slurm", "reason": "no longer watched"}
             yield cell.number, JobOutcome(cell.words, INTERRUPTED, place / "log.txt", told, 0.0)
 
 
@@ -205,7 +205,7 @@ def _gone(cell: SweepJob, place: Path, job: str) -> JobOutcome:
     last = f"its last line: {lines[-1]}" if lines else "it printed nothing"
     told = {
         "state": "killed",
-        "reason": f"Slurm's job {job} ended without a word (cancelled, out of memory, or out of "
+        "reason": f"Slurm's job {job} ended without a message (cancelled, out of memory, or out of "
         f"time more often than hydra.launcher.max_num_timeout); {last}",
     }
     return JobOutcome(cell.words, PARTIAL, log, told, 0.0)

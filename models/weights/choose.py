@@ -51,7 +51,7 @@ def find_weights(
     raise UsageError(
         f"model.weights='{chosen}' is neither a file nor the name of weights for this model."
         + (f" Did you mean '{near[0]}'?" if near else "")
-        + f" Known are: {', '.join(known)}."
+        + f" Valid names: {', '.join(known)}."
     )
 
 

@@ -61,7 +61,7 @@ def test_the_folder_datasets_does_not_pass_for_hugging_faces_package() -> None:
         "import sys, importlib.util; sys.path.insert(0, '')\n"
         "def look(): print(importlib.util.find_spec('datasets') is None)\n"
         "look()\n"  # the trap that the next line is out of
-        "from benchmark.cli.main import _leave_checkout; _leave_checkout()\n"
+        "from benchmark.import_path import put_working_directory_last as leave; leave()\n"
         "look()\n"
         "import benchmark.job, models.otsu; print('found')"
     )

@@ -116,7 +116,7 @@ def test_folders_that_a_loader_left_empty_do_not_pass_for_the_data(loaders, tmp_
     assert images[0].is_file()
 
 
-@pytest.mark.parametrize("member", ["../x", "images/../../x", "/tmp/x", "..\\x"])
+@pytest.mark.parametrize("member", ["../x", "images/../../x", "/tmp/x", "..\\x", "C:x", "c:\\x"])
 def test_an_archive_whose_member_would_escape_is_refused(loaders, tmp_path, server, member):
     (server / "cells.zip").write_bytes(archive(["images/a.tif", member]))
     with pytest.raises(DataError) as error:
@@ -134,6 +134,29 @@ def test_a_tar_archive_whose_member_would_escape_is_refused(loaders, tmp_path):
     with pytest.raises(DataError, match=r"cells\.tar\.gz has a member '\.\./x'"):
         fetch(request(tmp_path, loader="fake_loader.get_tar", calls=[{}]))
     assert not (tmp_path / "root" / "x").exists()
+
+
+@pytest.mark.parametrize("unpack", ["extract", "extractall"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE], ids=["symbolic", "hard"])
+@pytest.mark.parametrize("target", ["../private", "/etc/passwd"])
+def test_a_link_in_a_tar_archive_does_not_lead_out(unpack, kind, target, tmp_path):
+    """In a process of its own, as the guard stays for good."""
+    (tmp_path / "private").write_text("secret")
+    (tmp_path / "cells").mkdir()
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = kind, target
+    with tarfile.open(tmp_path / "cells.tar", "w") as tar:
+        tar.addfile(link)
+    way = "tar.extract('link', 'cells')" if unpack == "extract" else "tar.extractall('cells')"
+    code = (
+        "import tarfile\nfrom benchmark.data.sources import loader\nloader.guard_archives()\n"
+        f"with tarfile.open('cells.tar') as tar: {way}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode and "link" in done.stderr.splitlines()[-1]
+    assert list((tmp_path / "cells").iterdir()) == []
 
 
 def test_a_disk_too_small_is_told_before_the_download(loaders, tmp_path, monkeypatch):

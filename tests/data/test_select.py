@@ -162,6 +162,15 @@ def test_a_list_that_is_missing_is_named(tmp_path):
         chosen("abc", LISTED, place=Place(downloads=tmp_path, lists=tmp_path))
 
 
+@pytest.mark.parametrize("file", ["../list.json", "/etc/list.json", "sub/../../list.json", "", 7])
+def test_a_list_lies_in_the_download(file, tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps({"images": [{"file_name": "a.tif"}]}))
+    place = Place(downloads=tmp_path / "cells", lists=tmp_path)
+    place.downloads.mkdir()
+    with pytest.raises(UsageError, match="ordered_by"):
+        chosen("abc", {"ordered_by": LISTED["ordered_by"] | {"file": file}}, place=place)
+
+
 # Volumes
 
 
@@ -217,11 +226,11 @@ def test_a_seeded_split_shares_out_the_list_in_the_order_of_names(tmp_path):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ({"middle": 3}, r"\{'middle': 3\} is no step .* Names: first, last, skip, limit"),
-        ("first", "'first' is no step of the form"),
-        ({"first": 1, "skip": 2}, ".*is no step of the form"),
+        ({"middle": 3}, r"\{'middle': 3\} is .* Names: first, last, skip, limit"),
+        ("first", "'first'"),
+        ({"first": 1, "skip": 2}, ".*'skip'"),
         ({"first": "two"}, "step 'first': "),
-        ({"skip": -1}, "step 'skip': -1 is no number of images"),
+        ({"skip": -1}, "step 'skip': -1 "),
         ({"last": "two"}, "step 'last': "),
         ({"skip": [1]}, "step 'skip': "),
         ({"limit": 3}, "step 'limit': .*mapping"),

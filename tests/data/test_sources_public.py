@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -135,3 +136,28 @@ def test_usiigacis_movie_and_the_set_that_is_its_first_frame_are_one_group(tmp_p
     )
     assert movie == one and len({movie, ten, "set10-raw"}) == 2
     assert val == "set1-raw"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "{root}/evil", "a/../../evil", "..", ".", "", "a\0b"]
+)
+def test_no_name_of_a_data_set_has_its_lists_written_elsewhere(name, cells):
+    """The command line makes `lists` of the folder of all data sets and the name."""
+    name = name.format(root=cells)
+    before = sorted(cells.rglob("*"))
+    lists = os.path.join(cells / "a" / "datasets", name)  # noqa: PTH118
+    source = TorchEmSource(
+        name, "loader", "cells", SEEDED, read={}, lists=lists, root=str(cells / "root")
+    )
+    with pytest.raises(UsageError, match=r"data\.name"):
+        source.items("test")
+    assert sorted(cells.rglob("*")) == before
+
+
+def test_a_name_with_a_folder_in_it_keeps_its_lists_there(cells):
+    source = TorchEmSource(
+        "mine/cells", "loader", "cells", SEEDED, read={}, lists=str(cells / "lists" / "mine/cells"),
+        root=str(cells / "root"),
+    )  # fmt: skip
+    assert len(source.items("test")) == 2
+    assert [path.suffix for path in (cells / "lists" / "mine" / "cells").iterdir()] == [".json"]

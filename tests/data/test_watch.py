@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.sources.file_changes import look, watched
+from benchmark.data.sources.file_changes import contents, look, watched
 
 
 @pytest.fixture
@@ -226,3 +226,12 @@ def test_a_link_to_nothing_does_not_hide_what_changes_beside_it(files):
     known = watched(files)
     files[0].write_text("changed")
     assert changed(known)
+
+
+@pytest.mark.parametrize("name", ["../secret.json", "/etc/passwd", "..", "a/../../secret.json", 7])
+def test_a_list_that_a_manifest_names_elsewhere_is_not_read(name, tmp_path):
+    """A prepared folder may come from anybody, and `/dev/zero` would not end."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "secret.json").write_text("{}")
+    (tmp_path / "lists" / "split.json").write_text("{}")
+    assert contents(tmp_path / "lists", [name, "split.json"]).keys() == {"split.json"}

@@ -78,14 +78,14 @@ def test_a_file_that_goes_bad_after_preparation_is_its_samples_error(root, damag
     assert outcome.done == 3 and set(outcome.failed) == {BAD}
     assert started(root) == [s for s in SAMPLES if s != BAD]
     error = job.store.records()[BAD].error
-    assert str(path) in error and f"sample '{BAD}'" in error and "prepared anew" in error
+    assert str(path) in error and f"sample '{BAD}'" in error and "Remove" in error
 
 
 def test_a_truth_that_goes_bad_keeps_the_others_from_no_score(root):
     do(make_job(root))
     (make_job(root).data.folder / "labels" / f"{SAMPLES[0]}.tif").unlink()
     outcome = do(make_job(root, protocol="clean", max_failures=1))
-    assert outcome.done == 3 and "prepared anew" in outcome.failed[SAMPLES[0]]
+    assert outcome.done == 3 and "Remove" in outcome.failed[SAMPLES[0]]
     assert make_job(root).store.records()[SAMPLES[0]].status == "done"
 
 

@@ -19,7 +19,7 @@ FLOORS = (
     {"data"},
     {"store"},
     {"stats", "workers", "profiling", "background"},
-    {"choices", "console", "garbage_collection", "parent", "settings", "threads"},
+    {"choices", "console", "garbage_collection", "import_path", "parent", "settings", "threads"},
     {"types"},
     {"errors"},
 )

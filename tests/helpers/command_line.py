@@ -10,10 +10,12 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
 
 from benchmark import console
+from benchmark.choices import CHECKOUT
 from benchmark.cli import main as command_line
 
 
@@ -52,6 +54,7 @@ def call(words, root, without=(), environment=()):
     out, err = io.StringIO(), io.StringIO()
     with (
         _untouched_state(),
+        _forgotten_modules(root),
         contextlib.chdir(root),
         mock.patch.object(sys, "argv", ["benchmark", *words]),
         contextlib.redirect_stdout(out),
@@ -80,7 +83,7 @@ def _untouched_state():
     from benchmark.cli import plugin
 
     hydras = GlobalHydra.instance()
-    path = list(sys.path)
+    path, finders = list(sys.path), list(sys.meta_path)
     with (
         mock.patch.dict(os.environ),
         mock.patch.dict(Singleton._instances),
@@ -94,5 +97,15 @@ def _untouched_state():
         try:
             yield
         finally:
-            sys.path[:] = path
+            sys.path[:], sys.meta_path[:] = path, finders
             gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _forgotten_modules(root):
+    """A user's modules, found in the working directory, are not there for the next test."""
+    yield
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if root != CHECKOUT and file and Path(file).is_relative_to(root):
+            del sys.modules[name]

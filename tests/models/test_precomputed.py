@@ -94,7 +94,7 @@ def test_a_missing_prediction_is_named_with_the_remedy(tmp_path):
 
 
 def test_no_predictions_and_two_of_one_name_are_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"model.predictions='.*' names no file"):
+    with pytest.raises(UsageError, match=r"model.predictions='.*'"):
         Precomputed(str(tmp_path / "*.tif"))
     write(tmp_path / "a.tif", 1)
     write(tmp_path / "a.tiff", 1)

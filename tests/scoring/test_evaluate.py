@@ -42,9 +42,9 @@ def pids(monkeypatch):
     started = []
     real = rescore.Workers
 
-    def counted(count):
+    def counted(count, module):
         started.append(count)
-        return real(count)
+        return real(count, module)
 
     monkeypatch.setattr(rescore, "Workers", counted)
     return started
@@ -78,7 +78,7 @@ def test_a_truth_or_prediction_that_went_bad_is_told_of_from_any_process(done, w
     path = job.data.folder / "labels" / f"{job.data.entries[2].id}.tif"
     content = path.read_bytes()
     path.unlink()
-    with pytest.raises(DataError, match="prepared anew"):
+    with pytest.raises(DataError, match="Remove"):
         score_again(done, workers)
     path.write_bytes(content)
     (job.store.path / "predictions" / path.name).unlink()

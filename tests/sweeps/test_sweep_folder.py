@@ -82,7 +82,7 @@ def test_an_interpolated_place_follows(monkeypatch):
 def test_an_empty_place_is_refused(tmp_path, word, more):
     done = run(tmp_path, *more, f"{word}=")
     assert done.returncode == 2
-    assert done.stderr == f"error: {word}= is empty; give a folder, or leave the word out.\n"
+    assert done.stderr.startswith(f"error: {word}= is empty") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

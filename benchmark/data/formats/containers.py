@@ -135,7 +135,7 @@ def as_labels(values: Any, told: str) -> Labels:
     """
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and np.array_equal(values, np.trunc(values))):
-            raise DataError(f"{told}: labels are {values.dtype}, and not whole numbers.")
+            raise DataError(f"{told}: labels are {values.dtype}, not whole numbers.")
         values = values.astype(np.int64)
     if values.dtype.kind not in "ui":
         raise DataError(f"{told}: labels are {values.dtype}, not integers.")

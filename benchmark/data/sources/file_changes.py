@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import StoreError
 from benchmark.store.digest import json_digest
+from benchmark.store.files import path_of_id
 
 FOLDERS = "/"
 """In place of a suffix: the names of a folder's folders."""
@@ -45,11 +47,14 @@ def look(known: Any) -> Any:
 
 
 def contents(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """A digest of each file's content, wherever the folder is by now; none of one that is gone."""
+    """A digest of each file's content, wherever the folder is by now.
+
+    None of a file that is gone, or that lies elsewhere: a manifest may name whatever it likes.
+    """
     found = {}
     for name in names:
-        with suppress(OSError):
-            found[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        with suppress(OSError, StoreError):
+            found[name] = hashlib.sha256(path_of_id(folder, name).read_bytes()).hexdigest()
     return found
 
 

@@ -84,7 +84,7 @@ class FolderSource:
             found = re.search(self.group, _as_text(path.name))
         except re.error as error:
             raise UsageError(
-                f"data.group='{self.group}' is no regular expression: {error}."
+                f"data.group='{self.group}' is not a valid regular expression: {error}."
             ) from error
         group: str | None = found and found[1 if found.re.groups else 0]
         if not group:  # nothing would be one group, of all images
@@ -221,7 +221,7 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     files = sorted(Path(name) for name in found if Path(name).is_file())
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
-        raise UsageError(f"{word}='{pattern}' names no file (looked from {where}).")
+        raise UsageError(f"{word}='{pattern}' matches no file (relative to {where}).")
     return files
 
 

@@ -16,7 +16,7 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from benchmark.parent import end_with_parent
@@ -111,11 +111,13 @@ def guard_archives() -> None:
 
     zipfile.ZipFile.extractall = extract_zip  # type: ignore[assignment]
     tarfile.TarFile.extractall = extract_tar  # type: ignore[assignment]
+    # For single members. The filter refuses links, too, that lead out of the folder.
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
 
 
 def _refuse_escape(member: str, archive: Any) -> None:
-    parts = PurePosixPath(member.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[:1]:
+    path = PureWindowsPath(member)  # takes both separators, and knows drives
+    if path.anchor or ".." in path.parts:
         raise ValueError(
             f"the archive {archive} has a member '{member}' that would leave its folder: "
             "nothing was unpacked. Is it the file that was published?"

@@ -19,6 +19,7 @@ from benchmark.data.sources.file_changes import contents, look, watched
 from benchmark.data.sources.pairs import check_pairs
 from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import json_digest
+from benchmark.store.files import inside
 
 
 @dataclass
@@ -99,16 +100,18 @@ class TorchEmSource:
             seen, lists = watched(self._files), {path.name for path in self._used_lists}
         else:
             seen, lists = look(known), known["lists"]
-        return seen | {"lists": contents(Path(self.lists), lists)}
+        return seen | {"lists": contents(self._lists, lists)}
 
     @property
     def _folder(self) -> Path:
-        inside = Path(self.folder)
-        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
-            raise UsageError(
-                f"data.source.folder is '{self.folder}'; it must be a folder below data.root."
-            )
-        return (Path(self.root).expanduser().absolute() if self.root else cache()) / inside
+        below = _inside("source.folder", self.folder, "data.root")
+        return (Path(self.root).expanduser().absolute() if self.root else cache()) / below
+
+    @property
+    def _lists(self) -> Path:
+        # The YAML makes it of the folder of all data sets and the name.
+        _inside("name", self.name, "the folder of all data sets, where its split lists are kept")
+        return Path(self.lists)
 
     def _part(self, part: str) -> list[Raw]:
         rules = self.splits[part]
@@ -116,7 +119,7 @@ class TorchEmSource:
         if unknown:
             raise UsageError(f"data.splits.{part} has no '{min(unknown)}': calls, files, take.")
         reading = self._reading()
-        place = Place(self._folder, Path(self.lists), self._used_lists)
+        place = Place(self._folder, self._lists, self._used_lists)
         images: list[Raw] = []
         calls = rules.get("calls") or [{}]
         asked = json_digest(calls)  # of both splits mostly the same, and an answer takes seconds
@@ -209,10 +212,17 @@ class TorchEmSource:
             below = path.relative_to(self._folder).as_posix()
             found = re.search(self.group, below + slice_name)
         except re.error as error:
-            raise UsageError(f"data.group='{self.group}' is no regular expression: {error}.") from (
-                error
-            )
+            raise UsageError(
+                f"data.group='{self.group}' is not a valid regular expression: {error}."
+            ) from error
         return (found and found[1 if found.re.groups else 0]) or self._name(path)
+
+
+def _inside(key: str, path: str, folder: str) -> Path:
+    try:
+        return inside(path, folder)
+    except ValueError as error:
+        raise UsageError(f"data.{key}: {error}.") from error
 
 
 def cache() -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TOLD_APART = 4  # greys, in bars that lie side by side
+
+
+@dataclass(frozen=True)
+class FigureInput:
+    """What a figure is drawn from.
+
+    Attributes:
+        frame: the rows, with `label` and `group` (see `benchmark.report.figures.methods`).
+        results: the runs among them.
+        styles: label -> how its bars look.
+        lines: label -> how its lines look.
+        demo: whether runs of demonstration weights are set beside published numbers.
+    """
+
+    frame: pd.DataFrame
+    results: Sequence[RunResult]
+    styles: Styles
+    lines: Styles
+    demo: bool = False
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The rows that are runs on this machine."""
+        return self.frame[self.frame["source"] == "runs"]
+
+    @property
+    def methods(self) -> tuple[pd.DataFrame, str]:
+        """The rows that may be compared, without variants, and a sentence about the others."""
+        return comparable(main(self.frame))
 
 
 def draw_all(
@@ -63,7 +93,8 @@ def draw_all(
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in drawings.items():
             try:
-                paths += save(draw(), folder / name)
+                figure = draw()
+                paths += [] if figure is None else save(figure, folder / name)
             except NothingToDrawError as error:
                 missing.setdefault(str(error), []).append(name)
             steps.advance(name)
@@ -74,27 +105,18 @@ def draw_all(
 
 def _drawings(
     cells: pd.DataFrame, results: Sequence[RunResult], demo: bool, seed: int
-) -> dict[str, Callable[[], Figure]]:
+) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
     labels = order(frame)
-    styles, lines = bar_styles(labels), line_styles(labels)
-    shown, left_out = (frame, "") if demo else without_demo(frame)
-    drawings: dict[str, Callable[[], Figure]] = {
-        "msa_per_data_set": lambda: per_data_set.draw(
-            shown, styles, left_out, numbered=len(labels) > _TOLD_APART
-        ),
-    }
+    every = FigureInput(frame, results, bar_styles(labels), line_styles(labels), demo)
+    drawings = _bound(FIGURES, every)
     several = frame["source"].nunique() > 1
     for source, rows in frame.groupby("source"):
         # What was published and what ran here is never ranked or averaged together.
         end = f"_{source}" if several else ""
-        drawings |= {
-            f"{name}{end}": draw for name, draw in _comparisons(rows, styles, lines).items()
-        }
-    runs = frame[frame["source"] == "runs"]
-    if len(runs):
-        drawings["thresholds"] = lambda: thresholds.draw(results, runs, lines)
+        drawings |= _bound(FIGURES_OF_SOURCE, replace(every, frame=rows), end)
+    runs = every.runs
     by_id = {result.run_id: result for result in results}
     pictured = runs[runs["run_id"].isin(list(by_id)) & ~runs["control"]]
     for group, rows in pictured.groupby("group", sort=False):
@@ -108,18 +130,41 @@ def _drawings(
     return drawings
 
 
-def _comparisons(
-    frame: pd.DataFrame, styles: Styles, lines: Styles
-) -> dict[str, Callable[[], Figure]]:
-    """What compares the methods of one source."""
-    rows, left_out = comparable(main(frame))
-    variants, _ = comparable(frame)
-    drawings: dict[str, Callable[[], Figure]] = {
-        "averages": lambda: averages.draw(rows, left_out, styles),
-        "ablation": lambda: ablation.draw(variants),
-        "wins": lambda: head_to_head.draw(rows, left_out),
-        "critical_difference": lambda: critical_difference.draw(rows, left_out),
-    }
-    if frame["seconds"].notna().any():
-        drawings["accuracy_and_time"] = lambda: pareto.draw(rows, left_out, lines)
-    return drawings
+def _bound(
+    registry: Mapping[str, Callable[[FigureInput], Figure | None]],
+    given: FigureInput,
+    end: str = "",
+) -> dict[str, Callable[[], Figure | None]]:
+    return {f"{name}{end}": partial(draw, given) for name, draw in registry.items()}
+
+
+def _per_data_set(given: FigureInput) -> Figure:
+    rows, left_out = (given.frame, "") if given.demo else without_demo(given.frame)
+    numbered = len(given.styles) > _TOLD_APART
+    return per_data_set.draw(rows, given.styles, left_out, numbered=numbered)
+
+
+def _thresholds(given: FigureInput) -> Figure | None:
+    runs = given.runs
+    return thresholds.draw(given.results, runs, given.lines) if len(runs) else None
+
+
+def _accuracy_and_time(given: FigureInput) -> Figure | None:
+    timed = given.frame["seconds"].notna().any()
+    return pareto.draw(*given.methods, given.lines) if timed else None
+
+
+FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
+    "msa_per_data_set": _per_data_set,
+    "thresholds": _thresholds,
+}
+"""The registry of figures of a whole report: file name -> what draws it; None leaves it out."""
+
+FIGURES_OF_SOURCE: dict[str, Callable[[FigureInput], Figure | None]] = {
+    "averages": lambda given: averages.draw(*given.methods, given.styles),
+    "ablation": lambda given: ablation.draw(comparable(given.frame)[0]),
+    "wins": lambda given: head_to_head.draw(*given.methods),
+    "critical_difference": lambda given: critical_difference.draw(*given.methods),
+    "accuracy_and_time": _accuracy_and_time,
+}
+"""The registry of figures that compare methods: drawn for each source of numbers by itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -37,32 +37,34 @@ ABLATION = (
 ALL = "all"
 
 
+@dataclass(frozen=True)
+class TableInput:
+    """What a table over data sets is made of.
+
+    Attributes:
+        cells: every cell of one source (a frame as `benchmark.report.frame` has it).
+        chosen: those of them that may be averaged and ranked.
+        tieless: whether the study's own ranks, which break ties, are wanted.
+    """
+
+    cells: pd.DataFrame
+    chosen: Eligible
+    tieless: bool = False
+
+
 def study_tables(cells: pd.DataFrame, prefix: str, *, tieless: bool = False) -> list[Table]:
-    """Every table that the cells of one source allow.
+    """Make every table in `TABLES` that the cells of one source allow.
 
     Args:
         cells: of one source.
         prefix: of the names of files.
         tieless: with the study's own ranks, which break ties.
     """
-    chosen = select_eligible(cells)
-    made: list[Table | None] = [
-        per_data_set(cells),
-        average_table(chosen, "mean"),
-        average_table(chosen, "median"),
-        rank_table(chosen),
-        rank_table(chosen, study_card().tie_order) if tieless else None,
-        rank_test_table(chosen),
-        head_to_head_table("duels", "APG against AIS and against CellPoseSAM", chosen, DUELS),
-        head_to_head_table(
-            "ablation",
-            "Connected components against boundary distance, default against grid search",
-            chosen,
-            ABLATION,
-        ),
-        domain_table(chosen),
+    given = TableInput(cells, select_eligible(cells), tieless)
+    made = {name: make(given) for name, make in TABLES.items()}
+    return [
+        replace(table, name=f"{prefix}_{name}") for name, table in made.items() if table is not None
     ]
-    return [replace(table, name=f"{prefix}_{table.name}") for table in made if table is not None]
 
 
 def average_table(chosen: Eligible, kind: str) -> Table | None:
@@ -260,3 +262,29 @@ def domain_table(chosen: Eligible) -> Table | None:
 
 def _sets(chosen: Eligible, names: Sequence[str]) -> str:
     return ", ".join(f"{MODALITIES[name]} {chosen.of[name]}" for name in names)
+
+
+TABLES: dict[str, Callable[[TableInput], Table | None]] = {
+    "per_data_set": lambda given: per_data_set(given.cells),
+    "means": lambda given: average_table(given.chosen, "mean"),
+    "medians": lambda given: average_table(given.chosen, "median"),
+    "ranks": lambda given: rank_table(given.chosen),
+    "ranks_tieless": lambda given: (
+        rank_table(given.chosen, study_card().tie_order) if given.tieless else None
+    ),
+    "rank_tests": lambda given: rank_test_table(given.chosen),
+    "duels": lambda given: head_to_head_table(
+        "duels", "APG against AIS and against CellPoseSAM", given.chosen, DUELS
+    ),
+    "ablation": lambda given: head_to_head_table(
+        "ablation",
+        "Connected components against boundary distance, default against grid search",
+        given.chosen,
+        ABLATION,
+    ),
+    "domain": lambda given: domain_table(given.chosen),
+}
+"""The registry of tables over data sets, in the order of a report.
+
+The key ends the name of the table's files; None is returned where the cells allow no such table.
+"""

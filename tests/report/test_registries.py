@@ -1,0 +1,32 @@
+"""A table and a figure are added by one file and one line in a registry."""
+
+from matplotlib.figure import Figure
+
+from benchmark.report.assemble import assemble
+from benchmark.report.figures import draw
+from benchmark.report.tables import over_data_sets
+from benchmark.report.tables.table import Column, Table, number
+from benchmark.report.write import write_study
+
+
+def highest(given):
+    return Table("", "Highest", [Column("highest")], [[number(given.cells["msa"].max())]], [])
+
+
+def points(given):
+    figure = Figure()
+    figure.subplots().plot(given.frame["msa"])
+    return figure
+
+
+def test_a_table_and_a_figure_by_one_line_each(tmp_path, monkeypatch):
+    monkeypatch.setitem(over_data_sets.TABLES, "highest", highest)
+    monkeypatch.setattr(draw, "FIGURES", {"points": points, "nothing": lambda given: None})
+    monkeypatch.setattr(draw, "FIGURES_OF_SOURCE", {"points_each": points})
+    report = assemble([], published=True)
+    folder = write_study(report, tmp_path / "report", html=False, private=False)
+    largest = report.cells["msa"].max()
+    written = (folder / "tables" / "published_highest.csv").read_text(encoding="utf-8")
+    assert float(written.splitlines()[1]) == largest
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
+    assert drawn == {"points", "points_each"}, "and a drawing that returns None leaves no file"
