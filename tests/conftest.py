@@ -42,6 +42,12 @@ def published(tmp_path_factory):
     return root / "results" / "reports" / "published", done
 
 
+@pytest.fixture(autouse=True)
+def low_resolution(monkeypatch):
+    """Figures are drawn with few pixels; where bytes are compared, it is in other processes."""
+    monkeypatch.setattr("benchmark.report.figures.style._DPI", 40)
+
+
 @pytest.fixture
 def without_figures(monkeypatch):
     """A report is written without its figures, which take most of the time."""
