@@ -72,3 +72,10 @@ def dsb(root, number):
         tifffile.imwrite(root / f"dsb/train/images/{index:064x}.tif", (grey >> 4).astype(np.uint8))
         tifffile.imwrite(root / f"dsb/train/masks/{index:064x}.tif", labels)
     return root
+
+
+def predictor_of(networks):
+    """Segment Anything's own predictor with these networks."""
+    from segment_anything import SamPredictor
+
+    return SamPredictor(networks.sam)

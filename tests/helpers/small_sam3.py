@@ -1,5 +1,6 @@
 """SAM 3 in small: the real code on random weights, 0.3 million of them."""
 
+import importlib.util
 import string
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,13 @@ import pytest
 from models.common.session import Session
 from models.sam3 import Sam3
 from models.weights import find_weights
+
+_FOUND = importlib.util.find_spec("transformers")
+_PLACES = [] if _FOUND is None else _FOUND.submodule_search_locations
+needs_sam3 = pytest.mark.skipif(
+    not any(Path(place, "models", "sam3").is_dir() for place in _PLACES),
+    reason="transformers with SAM 3 is not installed",
+)
 
 _LAYERS = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
 SMALL = {

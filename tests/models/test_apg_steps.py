@@ -7,10 +7,6 @@ from helpers.adapters import one_thread as one_thread
 from helpers.small_musam import IMAGES, SmallAPG, study_boundary_prompts
 from helpers.small_musam import checkpoint as checkpoint
 from helpers.small_musam import weights as weights
-from micro_sam import util
-from micro_sam._vendored import batched_mask_to_box
-from micro_sam.inference import batched_inference
-from micro_sam.instance_segmentation import _derive_point_prompts, _get_centers
 from scipy.ndimage import gaussian_filter
 
 from models.apg import iou, prompted, suppress
@@ -25,6 +21,13 @@ HALVES = {
 
 
 # Prompts
+
+
+@pytest.fixture(scope="module")
+def library():
+    from micro_sam import instance_segmentation
+
+    return instance_segmentation
 
 
 def maps(shape, seed, sigma=6):
@@ -42,13 +45,13 @@ SHAPES = [(60, 70), (1, 40), (40, 1), (300, 700), (1100, 90), (530, 1060)]
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("sigma", [2, 6, 30])
-def test_component_prompts_equal_micro_sam(shape, sigma):
+def test_component_prompts_equal_micro_sam(library, shape, sigma):
     numbers = []
     for seed in range(3):
         given = maps(shape, seed, sigma)
         for thresholds in (HALVES, dict(zip(HALVES, (0.4, 0.6, 0.7), strict=True))):
             found = of_components(*given, **thresholds)
-            expected = _derive_point_prompts(*given, **thresholds)
+            expected = library._derive_point_prompts(*given, **thresholds)
             if expected is None:
                 assert found.shape == (0, 2)
             else:
@@ -57,17 +60,17 @@ def test_component_prompts_equal_micro_sam(shape, sigma):
     assert max(numbers) >= (1 if min(shape) == 1 or sigma == 30 else 5), numbers
 
 
-def test_values_at_a_threshold_count_as_micro_sam_counts_them():
+def test_values_at_a_threshold_count_as_micro_sam_counts_them(library):
     given = np.full((3, 30, 30), 0.5, np.float32)
     given[1:, 5:9, 5:9] = 0.25
     given[0, 20:, 20:] = 0.25
     given[1:, 21:25, 21:25] = 0.25
     found = of_components(*given, **HALVES)
-    assert np.array_equal(found[:, None], _derive_point_prompts(*given, **HALVES)["points"])
+    assert np.array_equal(found[:, None], library._derive_point_prompts(*given, **HALVES)["points"])
     assert found.tolist() == [[6, 6]], "not where equal to a distance's, but where to foreground's"
 
 
-def test_the_innermost_point_of_odd_parts():
+def test_the_innermost_point_of_odd_parts(library):
     parts = np.zeros((20, 30), np.uint32)
     parts[0, 3:9] = 1  # on the border alone
     parts[5:12, 5:14] = 2
@@ -75,7 +78,7 @@ def test_the_innermost_point_of_odd_parts():
     parts[15:20, 20:30] = 4  # in the corner
     parts[15:18, 2:5], parts[16, 3] = 5, 6  # one within the other
     assert innermost(parts).tolist() == [[3, 0], [8, 8], [17, 8], [21, 16], [2, 15], [3, 16]]
-    assert np.array_equal(innermost(parts)[:, ::-1], _get_centers(parts))
+    assert np.array_equal(innermost(parts)[:, ::-1], library._get_centers(parts))
     assert innermost(parts * 0).shape == (0, 2)
 
 
@@ -101,6 +104,8 @@ def test_masks_and_their_scores_equal_micro_sam(weights):
     model.predict(IMAGES["rgb"])
     predictor = model._backbone.predictor
     points = np.random.default_rng(0).integers(0, 110, (11, 2))
+    from micro_sam.inference import batched_inference
+
     expected = batched_inference(
         predictor, None, 4, points=points[:, None], point_labels=np.ones((11, 1)),
         return_instance_segmentation=False,
@@ -139,6 +144,9 @@ def drawn(seed, shape=(48, 64), number=40):
 
 @pytest.mark.parametrize("threshold", [0.9, 0.7, 0.5, 0.05, 0.0, 1.0])
 def test_suppression_equals_micro_sam(threshold):
+    from micro_sam import util
+    from micro_sam._vendored import batched_mask_to_box
+
     dropped = 0
     for seed in range(8):
         masks = drawn(seed)

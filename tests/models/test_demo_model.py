@@ -8,10 +8,9 @@ import torch
 from demo import output
 from demo.crops import CELL, SIDE
 from demo.losses import prompted
-from helpers.demo_model import image, same
+from helpers.demo_model import image, predictor_of, same
 from helpers.demo_model import networks as networks
 from helpers.demo_model import one_thread as one_thread
-from segment_anything import SamPredictor
 
 from models.apg import APG
 from models.backbone import open_backbone
@@ -20,7 +19,7 @@ from models.demo.encoder import OFFSET, WIDTH
 
 @pytest.mark.parametrize("shape", [(60, 90), (130, 70), (64, 64)])
 def test_micro_sam_finds_what_it_expects(networks, shape):
-    predictor = SamPredictor(networks.sam)
+    predictor = predictor_of(networks)
     predictor.set_image(np.repeat(image(shape)[..., None], 3, axis=2))
     assert predictor.features.shape == (1, WIDTH, 64, 64)
     maps = networks.decoder(predictor.features, predictor.input_size, predictor.original_size)
@@ -84,7 +83,7 @@ def test_a_window_s_prompts_are_those_of_the_frame(networks):
     points = torch.tensor([[300.0, 200.0], [700.0, 900.0]])
     code = networks.sam.prompt_encoder.get_dense_pe()
     logits, ious = prompted(networks.sam, code, embedding, points, torch.zeros(2))
-    predictor = SamPredictor(networks.sam)
+    predictor = predictor_of(networks)
     predictor.features, predictor.is_image_set = embedding, True
     predictor.input_size = predictor.original_size = (SIDE, SIDE)
     for several in (False, True):

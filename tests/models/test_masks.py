@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from micro_sam.util import mask_data_to_segmentation
 from skimage.measure import label
 
 from models.common.masks import Patch, connected_parts, cut, merge, paint
@@ -24,6 +23,8 @@ def drawn(shape, seed, number=12):
 
 
 def upstream(masks, shape, exclusive, min_size, drop_largest):
+    from micro_sam.util import mask_data_to_segmentation
+
     described = [{"segmentation": mask, "area": int(mask.sum())} for mask in masks]
     return mask_data_to_segmentation(
         described, shape=shape, min_object_size=min_size, with_background=drop_largest,

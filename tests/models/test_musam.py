@@ -23,11 +23,6 @@ from helpers.small_musam import (
 )
 from helpers.small_musam import checkpoint as checkpoint
 from helpers.small_musam import models as models
-from micro_sam.instance_segmentation import (
-    AutomaticMaskGenerator,
-    AutomaticPromptGenerator,
-    InstanceSegmentationWithDecoder,
-)
 from omegaconf import OmegaConf
 
 from models import backbone
@@ -79,12 +74,19 @@ def test_ais_equals_micro_sam(checkpoint, image, changed, monkeypatch):
     assert np.array_equal(model.predict(IMAGES[image]), expected)
 
 
-UPSTREAM = {
-    SamAMG: (AutomaticMaskGenerator.__init__, AutomaticMaskGenerator.generate),
-    AMG: (AutomaticMaskGenerator.__init__, AutomaticMaskGenerator.generate),
-    AIS: (InstanceSegmentationWithDecoder.generate,),
-    APG: (AutomaticPromptGenerator.generate,),
-}
+def upstream():
+    """The functions of micro-sam that have an adapter's parameters."""
+    from micro_sam import instance_segmentation as library
+
+    amg = library.AutomaticMaskGenerator
+    return {
+        SamAMG: (amg.__init__, amg.generate),
+        AMG: (amg.__init__, amg.generate),
+        AIS: (library.InstanceSegmentationWithDecoder.generate,),
+        APG: (library.AutomaticPromptGenerator.generate,),
+    }
+
+
 OURS = {"prompts", "min_distance", "threshold_abs", "batch_size"}  # of the last, APG alone has one
 
 
@@ -98,7 +100,7 @@ def test_what_can_be_chosen_has_the_library_s_defaults(name):
     defaults = {key: p.default for key, p in inspect.signature(adapter).parameters.items()}
     theirs = {
         key: parameter.default
-        for function in UPSTREAM[adapter]
+        for function in upstream()[adapter]
         for key, parameter in inspect.signature(function).parameters.items()
     }
     if name == "apg_boundary":

@@ -4,18 +4,17 @@ import inspect
 
 import numpy as np
 import pytest
-
-pytest.importorskip("transformers.models.sam3")
-
 import torch
 from helpers.adapters import GREY, ODD, RGB, configured, drawn, valid_or_refused
-from helpers.small_sam3 import UNSURE, build
+from helpers.small_sam3 import UNSURE, build, needs_sam3
 from helpers.small_sam3 import folder as folder
 from helpers.small_sam3 import model as model
 from PIL import Image
 
 from models.common.images import to_rgb8
 from models.sam3 import _AT_ONCE, Sam3, _renamed
+
+pytestmark = needs_sam3
 
 
 def processor_of(folder):

@@ -6,18 +6,17 @@ import socket
 
 import numpy as np
 import pytest
-
-pytest.importorskip("transformers.models.sam3")
-
 import torch
 from helpers.adapters import GREY
-from helpers.small_sam3 import UNSURE, SmallSam3, build
+from helpers.small_sam3 import UNSURE, SmallSam3, build, needs_sam3
 from helpers.small_sam3 import folder as folder
 from helpers.small_sam3 import model as model
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
 from models.weights.card import cards
+
+pytestmark = needs_sam3
 
 
 @pytest.fixture

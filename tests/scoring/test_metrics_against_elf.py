@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES, CLEAN, PAPER, label_pairs, predictions_from, repeatable
-from elf.evaluation.matching import mean_segmentation_accuracy as elf_accuracy
 from hypothesis import given
 from pytest import approx
 from skimage.io import imread
-from stardist.matching import matching as stardist_matching
 
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import score
@@ -33,6 +31,8 @@ REAL = {
 
 
 def assert_equals_elf(true, predicted):
+    from elf.evaluation.matching import mean_segmentation_accuracy as elf_accuracy
+
     ours = score(match(true, predicted), PAPER).metrics
     mean, accuracies = elf_accuracy(predicted, true, return_accuracies=True)
     assert [ours[name] for name in SA_NAMES] == accuracies
@@ -42,6 +42,8 @@ def assert_equals_elf(true, predicted):
 def assert_equals_stardist(true, predicted):
     """Its IoUs are float32, which no threshold of the exact grid comes close enough to notice."""
     ours = score(match(true, predicted), CLEAN)
+    from stardist.matching import matching as stardist_matching
+
     theirs = stardist_matching(true, predicted, thresh=CLEAN.thresholds)
     assert ours.true_positives == tuple(one.tp for one in theirs)
     if ours.both_empty:

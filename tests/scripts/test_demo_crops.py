@@ -6,11 +6,10 @@ import torch
 from demo.crops import CELL, POOL, SIDE, Shape, crop
 from demo.pictures import picture
 from demo.targets import truth
-from helpers.demo_model import NeverMirrored, image
+from helpers.demo_model import NeverMirrored, image, predictor_of
 from helpers.demo_model import networks as networks
 from helpers.demo_model import one_thread as one_thread
 from helpers.demo_model import plain as plain
-from segment_anything import SamPredictor
 from torch.nn import functional
 
 from benchmark.data.sources.synthetic import draw
@@ -26,7 +25,7 @@ def test_a_frame_is_what_the_encoder_sees_of_an_image(networks, plain, shape, mo
     grey[0, :2] = 0, 255
     one = picture(grey, np.zeros(shape, np.uint8))
     found = crop(one, Shape(SIDE, 1, 1), NeverMirrored(0))
-    predictor = SamPredictor(networks.sam)
+    predictor = predictor_of(networks)
     predictor.set_image(np.repeat(one.grey[..., None], 3, axis=2))
     scaled = predictor.transform.apply_image(np.repeat(one.grey[..., None], 3, axis=2))
     frame = networks.sam.preprocess(torch.tensor(scaled).permute(2, 0, 1)[None].float())
