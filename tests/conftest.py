@@ -8,6 +8,7 @@ import signal
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from helpers.command_line import main
 from helpers.runs import do, make_job
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and every process below it.
@@ -30,6 +31,27 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("prepared")
     do(make_job(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The report on the published numbers, written once: its folder, and what was printed."""
+    root = tmp_path_factory.mktemp("published")
+    done = main(root, "action=report", "source=published")
+    assert done.returncode == 0, done.stderr
+    return root / "results" / "reports" / "published", done
+
+
+@pytest.fixture(autouse=True)
+def low_resolution(monkeypatch):
+    """Figures are drawn with few pixels; where bytes are compared, it is in other processes."""
+    monkeypatch.setattr("benchmark.report.figures.style._DPI", 40)
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """A report is written without its figures, which take most of the time."""
+    monkeypatch.setattr("benchmark.report.figures.draw_all", lambda *_, **__: [])
 
 
 @pytest.fixture

@@ -23,22 +23,14 @@ from benchmark.store.skipped import SkippedModel
 PAPER = Protocol("paper", "drifting", "zero")
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    root = tmp_path_factory.mktemp("published")
-    done = main(root, "action=report", "source=published")
-    assert done.returncode == 0, done.stderr
-    return root, done
-
-
 def test_the_published_tables_come_by_one_command(published):
-    root, done = published
+    report, done = published
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "APG 0.541 0.344 0.518 0.398" in lines
     assert "CellPoseSAM 0.544 0.363 0.483 0.418" in lines
     assert "CellPoseSAM 1.33 1.67 3.11 1.89" in lines and "APG 2.11 2.89 1.67 2.33" in lines
     assert "CellPoseSAM 1.33 1.67 3.00 1.89" in lines  # averaged ties beside them
-    tables = root / "results" / "reports" / "published" / "tables"
+    tables = report / "tables"
     names = {path.stem for path in tables.iterdir()}
     topics = ("per_data_set", "means", "medians", "ranks", "ranks_tieless", "duels", "ablation")
     assert names >= {f"published_{topic}" for topic in (*topics, "domain")}
@@ -47,7 +39,7 @@ def test_the_published_tables_come_by_one_command(published):
             assert (tables / f"{name}.{suffix}").stat().st_size > 100
     per_data = (tables / "published_per_data_set.csv").read_text()
     assert per_data.count("not reported") == 19 + 36
-    assert len(list((tables.parent / "figures").glob("*.pdf"))) >= 3
+    assert len(list((report / "figures").glob("*.pdf"))) >= 3
 
 
 def test_without_a_run_or_with_a_slip_there_is_one_message(tmp_path):
@@ -101,7 +93,7 @@ def test_a_whole_run_is_averaged_and_a_deleted_record_makes_it_partial(root):
     assert line[2].marks == ("3 of 4",) and line[2].place == 0
 
 
-def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path):
+def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path, without_figures):
     do(make_job(root))
     results, left_out = gather(root / "results" / "runs", PAPER)
     skips = [

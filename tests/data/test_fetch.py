@@ -203,7 +203,7 @@ def begin(root, split="test", **options):
 def killed_while_it_unpacks(root, split, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "30")
     process = begin(root, split, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(root.glob(f".cells.*/cells/{split}/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -289,7 +289,7 @@ def told(capsys):
 def test_two_at_once_download_it_once(loaders, tmp_path, server, monkeypatch):
     monkeypatch.setenv("FAKE_SLEEP", "1")
     children = [begin(tmp_path / "root") for _ in range(2)]
-    assert [child.wait(timeout=60) for child in children] == [0, 0]
+    assert [child.wait(timeout=600) for child in children] == [0, 0]
     assert (tmp_path / "root" / "cells" / "test" / "images" / "a.tif").is_file()
 
 
@@ -308,7 +308,7 @@ def test_the_loader_of_a_killed_process_ends(loaders, tmp_path, server, monkeypa
     monkeypatch.setenv("FAKE_SLEEP", "30")
     root = tmp_path / "root"
     process = begin(root)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(root.glob(".cells.*/cells/test/images/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

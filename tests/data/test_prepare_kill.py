@@ -58,7 +58,7 @@ def test_killed_at_any_moment_it_leaves_nothing_that_passes_for_prepared(dataset
 
 def test_two_at_once_prepare_it_once(datasets):
     both = [child(datasets) for _ in range(2)]
-    told = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    told = [process.communicate(timeout=600)[0].splitlines() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert told[0][-1] == told[1][-1] and told[0][-1].startswith("samples 40 ")
     assert sorted(map(len, told)) == [1, 42], "one prepares, the other waits for it"

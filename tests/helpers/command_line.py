@@ -10,10 +10,12 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
 
 from benchmark import console
+from benchmark.choices import CHECKOUT
 from benchmark.cli import main as command_line
 
 
@@ -52,6 +54,7 @@ def call(words, root, without=(), environment=()):
     out, err = io.StringIO(), io.StringIO()
     with (
         _untouched_state(),
+        _forgotten_modules(root),
         contextlib.chdir(root),
         mock.patch.object(sys, "argv", ["benchmark", *words]),
         contextlib.redirect_stdout(out),
@@ -79,19 +82,30 @@ def _untouched_state():
 
     from benchmark.cli import plugin
 
-    GlobalHydra.instance().clear()  # importing sam2 initialises it
-    path = list(sys.path)
+    hydras = GlobalHydra.instance()
+    path, finders = list(sys.path), list(sys.meta_path)
     with (
         mock.patch.dict(os.environ),
+        mock.patch.dict(Singleton._instances),
+        mock.patch.object(hydras, "hydra", None),  # importing sam2 leaves one there
         mock.patch.object(plugin, "statuses", []),
         mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
         # It disables the loggers that there are, of which a new process has none.
         mock.patch.object(logging_config, "configure_logging"),
     ):
+        Singleton._instances.pop(HydraConfig, None)
         try:
             yield
         finally:
-            sys.path[:] = path
-            GlobalHydra.instance().clear()
-            Singleton._instances.pop(HydraConfig, None)
+            sys.path[:], sys.meta_path[:] = path, finders
             gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _forgotten_modules(root):
+    """A user's modules, found in the working directory, are not there for the next test."""
+    yield
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if root != CHECKOUT and file and Path(file).is_relative_to(root):
+            del sys.modules[name]

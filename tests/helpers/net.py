@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.metadata
-import io
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from unittest import mock
 
 import numpy as np
 import tifffile
+from helpers import command_line
 
 CHECKOUT = Path(__file__).parent.parent.parent
 NET = CHECKOUT / "tests" / "net"
@@ -49,20 +49,10 @@ ONLY = {"both_with_demo": ("beside", "agreement")}
 
 
 def call(*words: str) -> None:
-    """Run a command line in this process, whose state is restored."""
-    from benchmark.cli import main as cli
-
-    arguments, said = [*sys.argv[:1], *words], io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", arguments),
-        mock.patch.object(sys, "path", list(sys.path)),
-        mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}),
-        mock.patch("matplotlib.figure.Figure.savefig", _no_picture),
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
-    ):
-        status = cli.main()
-    assert status == 0, f"{' '.join(words)}\n{said.getvalue()}"
+    """Run a command line in this process, without drawing."""
+    with mock.patch("matplotlib.figure.Figure.savefig", _no_picture):
+        done = command_line.call(words, CHECKOUT, environment={"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
 
 
 def call_apart(*words: str) -> None:

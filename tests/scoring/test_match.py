@@ -236,10 +236,10 @@ true = np.zeros((4096, 4096), np.int32)
 true[:4000, :4000] = cells.repeat(25, axis=0).repeat(32, axis=1)
 predicted = np.roll(true, 8, axis=1)  # each overlaps itself by 24 of 32 columns: IoU 24 / 40
 
-start = time.perf_counter()
+start = time.process_time()
 overlap = match(true, predicted)
 result, rows = score(overlap, clean), object_rows(overlap)
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 
 # ru_maxrss would count the parent's pages as well if we were forked from a large one.
 status = open("/proc/self/status").read() if sys.platform == "linux" else ""
@@ -255,7 +255,7 @@ def test_20_000_objects_take_seconds_and_less_than_a_gibibyte():
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     *tps, rows, seconds, mebibytes = done.stdout.split()

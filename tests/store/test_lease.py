@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from helpers.sweeps import wait_for
 
 from benchmark.errors import RunHeldError, StoreError, UsageError
 from benchmark.store import lease as lease_module
@@ -58,12 +59,11 @@ def start_of(pid):
     return lease_module.process_start(pid)
 
 
-def test_the_second_is_told_who_holds_the_run_at_once(folder):
+def test_the_second_is_told_who_holds_the_run_at_once(folder, monkeypatch):
     lease = acquired(folder)
-    start = time.monotonic()
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
     with pytest.raises(RunHeldError) as caught:
         acquired(folder)
-    assert time.monotonic() - start < 0.3
     told = str(caught.value)
     assert f"process {os.getpid()} on host {socket.gethostname()}" in told
     assert str(folder.parent) in told and "lease.wait=true" in told
@@ -138,17 +138,16 @@ def test_silence_is_measured_by_the_file_systems_clock_not_ours(folder, monkeypa
 
 def test_the_holder_gives_signs_of_life(folder, monkeypatch):
     monkeypatch.setattr(lease_module, "HEARTBEAT", 0.05)
+    threads = set(threading.enumerate())
     lease = acquired(folder, timeout=1)
     path = folder / "00000001.json"
     silent_for(path, OLD)
     before = path.stat().st_mtime
-    time.sleep(0.3)
-    assert path.stat().st_mtime > before + OLD / 2
+    wait_for(lambda: path.stat().st_mtime > before + OLD / 2)
+    (heart,) = set(threading.enumerate()) - threads
     lease.release()
-    silent_for(path, OLD)
-    before = path.stat().st_mtime
-    time.sleep(0.2)
-    assert path.stat().st_mtime == before  # the heart of a released lease stands still
+    heart.join(60)
+    assert not heart.is_alive()  # the heart of a released lease stands still
 
 
 def test_a_lease_not_yet_written_is_waited_for_and_its_holder_named(folder):
@@ -264,9 +263,9 @@ def test_eight_processes_racing_for_one_lease_never_hold_it_at_once(tmp_path):
     for racer in racers:
         racer.start()
     started.set()
-    found = [result.get(timeout=60) for _ in racers]
+    found = [result.get(timeout=600) for _ in racers]
     for racer in racers:
-        racer.join(timeout=10)
+        racer.join(timeout=600)
     assert found == [(12, 0)] * 8
     assert [p.name for p in (tmp_path / "lease").glob("*.json")] == ["00000096.json"]
 

@@ -67,6 +67,7 @@ def _count_steps(root, die_at, pipe):
     sys.addaudithook(look)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_any_of_its_steps_is_finished_by_the_next(prepared, root, tmp_path):
     runs, limit = root / "results", 2
     do(make_job(prepared, limit=limit))

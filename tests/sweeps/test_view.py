@@ -141,7 +141,7 @@ def test_on_a_real_terminal_a_sweep_draws_one_table_and_leaves_only_the_summary(
     )  # fmt: skip
     os.close(follower)
     shown = b""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while time.monotonic() < until:
         try:
             shown += os.read(leader, 65536)

@@ -228,7 +228,7 @@ def test_chosen_samples(results):
 
 
 @pytest.mark.slow
-def test_many_runs_take_less_than_a_minute(tmp_path):
+def test_many_runs_take_less_than_a_minute_of_a_core(tmp_path):
     rng = np.random.default_rng(0)
     n, results = 500, []
     for d in range(36):
@@ -249,9 +249,9 @@ def test_many_runs_take_less_than_a_minute(tmp_path):
                 )
             )  # fmt: skip
     cells = frame_of_runs(results)
-    start = time.monotonic()
+    start = time.process_time()
     index = write_site(cells, results, tmp_path / "site", private=False)
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
     assert len(list(index.parent.glob("data/*.html"))) == 36
     assert len(list(index.parent.glob("runs/*.html"))) == 288
     sizes = [path.stat().st_size for path in index.parent.glob("data/*.js")]
