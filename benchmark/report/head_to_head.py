@@ -12,7 +12,7 @@ from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.report import escape
 from benchmark.report.figures.scatter import scatter
-from benchmark.report.pictures import overlay_each
+from benchmark.report.pictures import overlay_each, prepared_of
 from benchmark.report.results import RunResult
 from benchmark.stats import Comparison
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -98,9 +98,8 @@ def _page(a: RunResult, b: RunResult, told: Sequence[str]) -> str:
 def _prepared(a: RunResult, b: RunResult) -> PreparedData | None:
     """The data set's images, where either run's are still there."""
     for run in (a, b):
-        described = RunStore(run.path).describe() or {}
         try:
-            return PreparedData(Path(described["prepared"]), run.data, run.split)
+            return prepared_of(run)
         except BenchmarkError as error:
             reason = error
     note(f"no overlays: {reason}")

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.prepared import PreparedData
 from benchmark.errors import DataError
 from benchmark.report import escape
 from benchmark.report.figures.style import missing_glyphs_allowed
 from benchmark.report.results import RunResult
+from benchmark.store.store import RunStore
 from benchmark.types import Image, Labels
 
 # Safe for the colour-blind, and seen on black, on grey and on stained tissue alike (drawn
@@ -38,6 +40,23 @@ _MARGIN, _LINE = 12, 18  # pixels
 _DPI = 100
 _FONT_SIZE = 9
 _CHARACTER = 7.6  # pixels that a letter of this size takes, generously
+
+
+def prepared_of(result: RunResult) -> PreparedData:
+    """The prepared data that a run was predicted on, from where the run last found it.
+
+    Raises:
+        BenchmarkError: it is not there any more, or holds other images than the run's.
+    """
+    described = RunStore(result.path).describe() or {}
+    if "prepared" not in described:
+        raise DataError(f"{result.path} does not say where its prepared data lie")
+    data = PreparedData(Path(described["prepared"]), result.data, result.split)
+    if data.images_digest() != described["identity"]["images"]:
+        raise DataError(
+            f"{data.folder} holds other images than those that {result.path.name} was predicted on"
+        )
+    return data
 
 
 def worst_and_best(result: RunResult, n: int) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.console import Steps, note, out
-from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.report import figures, pictures
 from benchmark.report.assemble import SUMMARY, Report
@@ -118,9 +117,8 @@ def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
 def _draw_overlays(result: RunResult, folder: Path) -> None:
     """Pictures of the run's worst and best samples, where the prepared data is still there."""
     store = RunStore(result.path)
-    described = store.describe() or {}
     try:
-        data = PreparedData(Path(described["prepared"]), result.data, result.split)
+        data = pictures.prepared_of(result)
     except BenchmarkError as error:
         note(f"no overlays of {result.path.name}: {error}")
         return

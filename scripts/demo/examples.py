@@ -21,15 +21,14 @@ def draw(results: Sequence[Any], path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    from benchmark.data.prepared import PreparedData
+    from benchmark.report.pictures import prepared_of
     from benchmark.store.store import RunStore
 
     figure = Figure(figsize=(4.2 * len(_KINDS) * 2, 3.6 * len(results)), layout="constrained")
     rows = figure.subplots(len(results), 2 * len(_KINDS), squeeze=False)
     for axes, result in zip(rows, results, strict=True):
         store = RunStore(result.path)
-        described = store.describe() or {}
-        data = PreparedData(Path(described["prepared"]), result.data, result.split)
+        data = prepared_of(result)
         entries, records = {entry.id: entry for entry in data.entries}, store.records()
         ranked = result.scores["msa"].dropna().sort_values()
         for place, (kind, share) in enumerate(_KINDS.items()):

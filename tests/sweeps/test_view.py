@@ -113,7 +113,7 @@ def test_a_log_has_no_control_characters_whatever_a_library_prints(tmp_path, mon
     start = subprocess.Popen
 
     def noisy(command, **how):
-        assert command[:3] == [sys.executable, "-m", "benchmark"]
+        assert command[0] == sys.executable and command[-4:-2] == ["-m", "benchmark"]
         assert "FORCE_COLOR" not in how["env"]
         return start([sys.executable, str(script)], **how)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.report.figures.style import (
     NORMAL,
@@ -118,8 +116,9 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
 
 
 def _samples(result: RunResult, wanted: Sequence[str]) -> dict[str, Sample]:
-    described = RunStore(result.path).describe() or {}
-    data = PreparedData(Path(described["prepared"]), result.data, result.split)
+    from benchmark.report import pictures
+
+    data = pictures.prepared_of(result)
     entries = {entry.id: entry for entry in data.entries}
     return {name: data.read(entries[name]) for name in wanted}
 

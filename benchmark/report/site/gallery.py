@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image as Pillow
 from benchmark.console import Steps
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError
-from benchmark.report.pictures import rgb
+from benchmark.report.pictures import prepared_of, rgb
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
 from benchmark.report.site.object_outcomes import object_outcomes
@@ -205,15 +206,8 @@ def _of_same_images(results: Sequence[RunResult]) -> list[RunResult]:
 def _find_data(results: Sequence[RunResult]) -> PreparedData | None:
     """The prepared data of the runs, wherever one of them last found it."""
     for result in results:
-        described = _described(result)
-        if "prepared" not in described:
-            continue
-        try:
-            data = PreparedData(Path(described["prepared"]), result.data, result.split)
-        except BenchmarkError:
-            continue
-        if data.images_digest() == described["identity"]["images"]:
-            return data
+        with suppress(BenchmarkError):
+            return prepared_of(result)
     return None
 
 
