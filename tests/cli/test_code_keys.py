@@ -149,7 +149,7 @@ def test_no_command_builds_what_a_yaml_nests(tmp_path, yamls, words, said):
     refused(done, tmp_path, said)
 
 
-def test_looking_imports_no_class_from_elsewhere(tmp_path, without_figures):
+def test_looking_imports_no_class_from_elsewhere(tmp_path, blank_pictures):
     yamls = {"model/mine.yaml": MODEL, "data/theirs.yaml": SOURCE}
     for words in (
         ["-m", "model=mine", "data=theirs", "action=status"],

@@ -93,7 +93,7 @@ def test_a_whole_run_is_averaged_and_a_deleted_record_makes_it_partial(root):
     assert line[2].marks == ("3 of 4",) and line[2].place == 0
 
 
-def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path, without_figures):
+def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path, blank_pictures):
     do(make_job(root))
     results, left_out = gather(root / "results" / "runs", PAPER)
     skips = [
@@ -121,7 +121,7 @@ def put_theirs(folder):
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["with a list", "of an earlier version"])
-def test_a_report_removes_nothing_that_is_not_its_own(root, tmp_path, listed):
+def test_a_report_removes_nothing_that_is_not_its_own(root, tmp_path, listed, blank_pictures):
     do(make_job(root))
     results, _ = gather(root / "results" / "runs", PAPER)
     folder = tmp_path / "out"
@@ -142,7 +142,7 @@ def test_a_report_removes_nothing_that_is_not_its_own(root, tmp_path, listed):
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["with a list", "of an earlier version"])
-def test_the_report_of_a_run_removes_nothing_that_is_not_its_own(root, listed):
+def test_the_report_of_a_run_removes_nothing_that_is_not_its_own(root, listed, blank_pictures):
     job = make_job(root)
     do(job)
     (result,), _ = gather(root / "results" / "runs", PAPER)
@@ -158,7 +158,7 @@ def test_the_report_of_a_run_removes_nothing_that_is_not_its_own(root, listed):
     assert tree(folder) == first | theirs
 
 
-def test_a_report_that_fails_leaves_the_one_before(root, tmp_path, monkeypatch):
+def test_a_report_that_fails_leaves_the_one_before(root, tmp_path, monkeypatch, blank_pictures):
     job = make_job(root)
     do(job)
     (result,), _ = gather(root / "results" / "runs", PAPER)

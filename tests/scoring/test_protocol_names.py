@@ -62,7 +62,7 @@ def test_a_name_is_no_part_of_a_scores_key(root):
     assert renamed.score_key == plain.score_key
 
 
-def test_its_report_leaves_the_one_of_the_study_alone(root, capsys):
+def test_its_report_leaves_the_one_of_the_study_alone(root, capsys, blank_pictures):
     for job in (make_job(root), altered_job(root)):
         do(job)
         job.settings.tieless = None

@@ -92,7 +92,7 @@ def test_a_tilde_that_is_no_home_is_a_name():
         expanded("results", " ")
 
 
-def test_the_report_of_a_sweep_is_drawn_under_each_of_its_protocols(tmp_path):
+def test_the_report_of_a_sweep_is_drawn_under_each_of_its_protocols(tmp_path, blank_pictures):
     words = ("-m", "limit=1", "model=traced", "protocol=paper,clean", "report=true")
     done = run(tmp_path, *words)
     assert done.returncode == 0, done.stderr
