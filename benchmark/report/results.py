@@ -301,7 +301,7 @@ def summary_of(result: RunResult) -> dict[str, str]:
 def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
     """Whether it is another method than the YAML of that name in this repository tells of.
 
-    Weights are told of apart.
+    Weights are compared elsewhere.
 
     Args:
         config: the name of the model's YAML.
