@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import numba
@@ -79,7 +80,7 @@ class Match:
     predicted_index: NDArray[np.intp]
     intersection: Ints
 
-    @property
+    @cached_property
     def iou(self) -> Floats:
         """K, intersection over union of each overlapping pair, in (0, 1].
 
