@@ -15,16 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from benchmark.scoring.match import Match, Objects
+from benchmark.scoring.match import MATCH_IOU, Match, matched_pairs, outcomes
 from benchmark.scoring.protocol import Protocol
 
 VERSION = 1
 """Raised whenever a number below changes its meaning; scores of other versions are made anew."""
-
-_MATCHED = 0.5  # the threshold of precision, recall, F1, PQ and the counts of errors
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ def score(match: Match, protocol: Protocol) -> Score:
     """
     n_true, n_predicted = len(match.true), len(match.predicted)
     tps = true_positives(match, protocol.thresholds)
-    matched, iou_sum = _matched_at_half(match)
+    found = outcomes(match)
+    matched, iou_sum = len(found.pairs), _sum_of_iou(match.iou[found.pairs])
     metrics: dict[str, float | None] = {
         "msa": mean_segmentation_accuracy(tps, n_true, n_predicted),
         **{
@@ -82,19 +79,14 @@ def score(match: Match, protocol: Protocol) -> Score:
         "matched": matched,
         "missed": n_true - matched,
         "spurious": n_predicted - matched,
-        "split": _holding_several(match.true_index, match, match.predicted, match.predicted_index),
-        "merged": _holding_several(match.predicted_index, match, match.true, match.true_index),
+        "split": int(found.split.sum()),
+        "merged": int(found.merged.sum()),
     }
     return Score(n_true, n_predicted, tuple(tps), both_empty, metrics)
 
 
 def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     """Matched objects at each IoU threshold, one true object to one prediction.
-
-    A pair with IoU > 0.5 shares more than half of either object, so neither can have
-    another such partner, nor one at exactly 0.5: these pairs only have to be counted.
-    Pairs at exactly 0.5 can compete, and a maximum bipartite matching settles them. The
-    counts equal those of elf's (and stardist's) assignment over all objects.
 
     Args:
         match: the overlap.
@@ -106,27 +98,11 @@ def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     Raises:
         ValueError: a threshold below 0.5, where several partners are possible.
     """
-    if min(thresholds) < _MATCHED:
-        raise ValueError(f"thresholds start at {_MATCHED}, got {min(thresholds)}")
-    iou = match.iou
-    sure = np.sort(iou[iou > _MATCHED])
-    counts = len(sure) - np.searchsorted(sure, thresholds, side="left")
-    ties = _settle_ties(match, iou)
-    return [
-        int(n) + (ties if t <= _MATCHED else 0) for n, t in zip(counts, thresholds, strict=True)
-    ]
-
-
-def _settle_ties(match: Match, iou: NDArray[np.float64]) -> int:
-    """How many of the pairs at exactly 0.5 can be matched at once."""
-    tie = iou == _MATCHED
-    if not tie.any():
-        return 0
-    graph = csr_array(
-        (np.ones(int(tie.sum()), np.int8), (match.true_index[tie], match.predicted_index[tie])),
-        shape=(len(match.true), len(match.predicted)),
-    )
-    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+    if min(thresholds) < MATCH_IOU:
+        raise ValueError(f"thresholds start at {MATCH_IOU}, got {min(thresholds)}")
+    iou = np.sort(match.iou[matched_pairs(match)])
+    counts: list[int] = (len(iou) - np.searchsorted(iou, thresholds, side="left")).tolist()
+    return counts
 
 
 def segmentation_accuracy(tp: int, n_true: int, n_predicted: int) -> float:
@@ -163,24 +139,14 @@ def aggregated_jaccard_index(match: Match) -> float:
     return ratio(intersection, union + int(match.predicted.areas[unused].sum()))
 
 
-def _matched_at_half(match: Match) -> tuple[int, float]:
-    """How many objects are matched at IoU >= 0.5, and the sum of their IoUs."""
-    iou = match.iou
-    sure = iou[iou > _MATCHED]
-    ties = _settle_ties(match, iou)
-    return len(sure) + ties, float(sure.sum()) + _MATCHED * ties
+def _sum_of_iou(matched: NDArray[np.float64]) -> float:
+    """The sum of the IoUs of matched pairs.
 
-
-def _holding_several(
-    holder: NDArray[np.intp], match: Match, parts: Objects, part: NDArray[np.intp]
-) -> int:
-    """Objects that hold more than half of each of two or more objects of the other image.
-
-    With the truth as holder these are split objects, with the prediction merged ones. They
-    are counted whether or not the object is also matched.
+    Those at exactly 0.5 are added by their number: stored scores were summed up in this
+    order, and another one differs in the last bit.
     """
-    mostly_inside = 2 * match.intersection > parts.areas[part]
-    return int((np.bincount(holder[mostly_inside]) >= 2).sum())
+    above = matched[matched > MATCH_IOU]
+    return float(above.sum()) + MATCH_IOU * (len(matched) - len(above))
 
 
 def ratio(part: float, whole: float) -> float:
