@@ -25,6 +25,7 @@ from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData, describe_data
 from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
+from benchmark.scoring.metrics import Metric, find_metric
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
@@ -52,6 +53,15 @@ class Job:
     settings: Settings
     variant: tuple[str, ...]
     build: Build
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that reports rank and draw by.
+
+        Raises:
+            UsageError: there is no metric of that name.
+        """
+        return find_metric(self.settings.metric)
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -164,7 +174,7 @@ class Job:
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
         # A slip in another word is told of before hours of preparing.
-        _ = self.protocol, self.settings.errors.allowed(samples=1)
+        _ = self.protocol, self.metric, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
                 **self._data_asked_for,

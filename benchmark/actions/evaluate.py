@@ -75,7 +75,7 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
                     row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
                 tell(behind.give(partial(write, some)))
             tell(behind.finish())
-    result = load_result(job.store, job.score_key, job.protocol.name)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is not None:
         show([result])
     return True

@@ -93,7 +93,7 @@ def _run(job: Job) -> int:
 
 def _report(job: Job, outcome: Outcome) -> None:
     """Print the table, draw the report, and leave the numbers for a sweep's summary."""
-    result = load_result(job.store, job.score_key, job.protocol.name)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is None:
         return
     show([result])
