@@ -20,7 +20,7 @@ from benchmark.errors import DataError, StoreError
 from benchmark.store.digest import array_digest
 from benchmark.store.files import disk_errors, path_of_id, sync_folder, write_synced
 from benchmark.store.names import doubles, safe_name, safe_names
-from benchmark.store.owned import beside
+from benchmark.store.owned import staging_path
 from benchmark.store.tiff import tiff_bytes
 from benchmark.types import Image, Labels
 from benchmark.workers import WORTH_WORKERS, Workers
@@ -75,7 +75,7 @@ def build(
         StoreError: the disk is full or read-only, or too small for what is to come.
     """
     # A folder of its own process: a killed preparation's workers may still write into theirs.
-    with beside(folder) as building:
+    with staging_path(folder) as building:
         with disk_errors(folder):
             for kind in ("images", "labels"):
                 (building / kind).mkdir(parents=True)

@@ -30,7 +30,7 @@ LIST = ".report-files.json"
 """The list of a report's files, in its folder."""
 
 MARKER = "CACHEDIR.TAG"
-_MARK = (
+_MARKER_TEXT = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"  # by which programs of backups skip a folder
     b"# A cache or temporary folder of the cell segmentation benchmark. It may be deleted.\n"
 )
@@ -41,21 +41,21 @@ KnownBy = Sequence[tuple[str, str]]
 a pattern of files. The first pair whose beginning fits decides about a name."""
 
 
-def mark(folder: Path) -> None:
+def write_marker(folder: Path) -> None:
     """Write the marker that makes a folder, with all that is in it, ours."""
-    (folder / MARKER).write_bytes(_MARK)
+    (folder / MARKER).write_bytes(_MARKER_TEXT)
 
 
-def is_marked(folder: Path) -> bool:
+def has_marker(folder: Path) -> bool:
     """Whether a folder has our marker."""
     try:
-        return (folder / MARKER).read_bytes() == _MARK
+        return (folder / MARKER).read_bytes() == _MARKER_TEXT
     except OSError:
         return False
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[Path]:
+def staging_path(folder: Path) -> Iterator[Path]:
     """A path in a marked temporary folder beside `folder`, to build there what is renamed to it.
 
     At the end the temporary folder is removed, as are those that killed processes left.
@@ -78,7 +78,7 @@ def beside(folder: Path) -> Iterator[Path]:
                 if stale == stage or is_abandoned(stale):
                     _remove_stage(stale)
         stage.mkdir()
-        mark(stage)
+        write_marker(stage)
     try:
         yield stage / folder.name
     finally:
@@ -86,7 +86,7 @@ def beside(folder: Path) -> Iterator[Path]:
 
 
 def _remove_stage(stage: Path) -> None:
-    if is_marked(stage):
+    if has_marker(stage):
         for child in stage.iterdir():  # the marker last: a kill in between leaves it ours
             if child.name != MARKER:
                 shutil.rmtree(child, ignore_errors=True)
@@ -118,7 +118,7 @@ def replaced(folder: Path, known_by: KnownBy) -> Iterator[Path]:
             have to be replaced.
     """
     folder = folder.resolve()  # it may be a link to another disk
-    with beside(folder) as new:
+    with staging_path(folder) as new:
         with disk_errors(folder):
             new.mkdir()
         yield new

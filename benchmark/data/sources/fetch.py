@@ -18,7 +18,7 @@ from benchmark.console import note
 from benchmark.errors import DataError, SkippedError
 from benchmark.store.files import disk_errors
 from benchmark.store.lease import Lease
-from benchmark.store.owned import beside
+from benchmark.store.owned import staging_path
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -94,7 +94,7 @@ def _fetch_beside(request: Request, reasons: list[str]) -> Found:
     archives = _archives(request.target)
     if not (download or archives):
         raise SkippedError(_by_hand(request, reasons))
-    with beside(request.target) as stage:
+    with staging_path(request.target) as stage:
         if archives:
             # Some loaders take a folder that exists for a complete data set.
             stage.mkdir()
