@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def tiff_bytes(array: NDArray[Any]) -> bytes:
-    """An array as a zlib-compressed TIFF of one page.
+    """Encode an array as a zlib-compressed TIFF of one page.
 
     Args:
         array: H x W or H x W x C (C from 2 to 4), any integer or float dtype.
