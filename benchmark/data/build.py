@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.data.geometry import Step
 from benchmark.data.prepared import Entry, LeftOut, Manifest
-from benchmark.data.sources.base import Raw, some
+from benchmark.data.sources.base import Raw, abbreviated
 from benchmark.data.transforms import apply
 from benchmark.errors import DataError, StoreError
 from benchmark.store.digest import array_digest
@@ -93,7 +93,7 @@ def build(
         double = doubles(entry.id for entry in entries)
         if double:
             raise DataError(
-                f"data '{name}': its recipe makes two samples of one id: {some(double)}."
+                f"data '{name}': its recipe makes two samples of one id: {abbreviated(double)}."
             )
         Manifest(entries, left_out, fingerprint).write(building)
         with disk_errors(folder):
@@ -206,8 +206,8 @@ def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: 
     if len(failed) > allowed:
         of = f"{len(failed)} of {images} images" if len(failed) > 1 else "one image"
         raise DataError(
-            f"data '{name}': {of} can't be used: {some(failed)} "
-            "Mend or remove the files, or go on without them: errors.max_failures="
+            f"data '{name}': {of} can't be used: {abbreviated(failed)} "
+            "Correct or remove the files, or go on without them: errors.max_failures="
             f"{len(failed)}."
         )
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.data.sources.base import some
+from benchmark.data.sources.base import abbreviated
 from benchmark.errors import DataError
 from benchmark.store.files import disk_errors, write_whole
 
@@ -43,8 +43,8 @@ def seeded_split(
         unknown = groups.keys() - {name for names in split.values() for name in names}
         if unknown:
             raise DataError(
-                f"{path} does not know these images: {some(unknown)}. It was made from another "
-                "selection of the data set; remove it to split what is there now."
+                f"{path} does not list these images: {abbreviated(unknown)}. It was made from "
+                "another selection of the data set; remove it to split the present one."
             )
         return {part: [n for n in names if n in groups] for part, names in split.items()}
     split = _draw(groups, test, val, seed)

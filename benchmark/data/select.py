@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.seeded import list_of, seeded_split
-from benchmark.data.sources.base import Raw, some
+from benchmark.data.sources.base import Raw, abbreviated
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
 from benchmark.store.files import inside
@@ -198,5 +198,7 @@ def select(items: Items, steps: Sequence[Mapping[str, Any]], place: Place) -> It
             raise UsageError(f"data.splits: step '{name}': {error}.") from error
     double = [name for name, times in Counter(item.name for item in items).items() if times > 1]
     if double:
-        raise DataError(f"several images of one name: {some(double)}. Raise data.name_parts.")
+        raise DataError(
+            f"several images have the same name: {abbreviated(double)}. Raise data.name_parts."
+        )
     return items

@@ -1,4 +1,4 @@
-"""Image files -> arrays, with an error that names the file where that can't be done."""
+"""Readers of image and label files, whose errors name the file."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def read_image(path: Path, as_stored: bool = False) -> Image:
 
     Args:
         path: TIFF (8, 16, 32 bit, float; one page), PNG or JPEG.
-        as_stored: take the numbers of a TIFF for brightness even where it says that they are
-            none, as the readers do that public data sets are used with.
+        as_stored: read the numbers of a TIFF even if its header says that they are not
+            brightness (a palette, inverted grey), as other readers of public data sets do.
 
     Returns:
         H x W, or H x W x C with C from 2 to 4; dtype as stored.
@@ -41,25 +41,29 @@ def read_image(path: Path, as_stored: bool = False) -> Image:
     return as_image(_read(path, brightness=not as_stored), str(path))
 
 
-def as_image(image: Image, told: str) -> Image:
-    """Pixels as an image, wherever they were stored.
+def as_image(image: Image, origin: str) -> Image:
+    """Check that pixels are an image.
+
+    Args:
+        image: the pixels.
+        origin: the file, for messages.
 
     Raises:
-        DataError: they are none.
+        DataError: they are not.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim not in (2, 3) or image.size == 0:
-        raise DataError(f"{told}: an image is H x W or H x W x C; this one is {_shape(image)}.")
+        raise DataError(f"{origin}: an image is H x W or H x W x C; this one is {_shape(image)}.")
     if image.ndim == 3 and image.shape[2] > MAX_CHANNELS:
         raise DataError(
-            f"{told}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
+            f"{origin}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
             "Keep those that show the cells."
         )
     if image.dtype.kind == "b":
         return image.astype(np.uint8)
     if image.dtype.kind not in "uif":
-        raise DataError(f"{told}: pixels of type {image.dtype} are not an image.")
+        raise DataError(f"{origin}: pixels of type {image.dtype} are not an image.")
     return image
 
 
@@ -110,7 +114,7 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
         raise
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory.") from error
-    except Exception as error:  # decoders raise what they like on damaged files
+    except Exception as error:  # decoders raise anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error
         raise DataError(
@@ -122,9 +126,9 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
 
 
 def short_reason(error: Exception) -> str:
-    """The first line of what an exception says, or its type where it says nothing."""
-    said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    """Return the first line of an exception's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
@@ -152,7 +156,7 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
         if brightness:
             _refuse_other_numbers(path, series.keyframe)
         refuse_missing_segments(tiff)
-        # In this thread: who reads several images at once says how many threads do.
+        # In this thread: the caller decides how many images are read at once.
         array = np.asarray(series.asarray(maxworkers=1)).reshape(shape)
         if errors:
             raise ValueError(errors[0].getMessage())
@@ -165,7 +169,7 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
 
 
 def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
-    """Bright nuclei would be dark ones, and colours any brightness; nothing later would tell."""
+    """Refuse palettes and inverted grey: the model would see other brightness, unnoticed."""
     import tifffile
 
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -180,31 +184,31 @@ def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
 
 @contextlib.contextmanager
 def errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
-    """What it logs and reads on: half a stack would pass for an image, words for pixels.
+    """Collect errors that tifffile logs instead of raising: a file cut off would pass as whole.
 
-    Each thread hears of its own files alone.
+    Each thread collects the errors of its own files.
     """
-    logging.getLogger("tifffile").addFilter(_hear)  # again and again is once
-    _heard.errors = []
+    logging.getLogger("tifffile").addFilter(_collect)  # a filter is added only once
+    _collected.errors = []
     try:
-        yield _heard.errors
+        yield _collected.errors
     finally:
-        del _heard.errors
+        del _collected.errors
 
 
-_heard = threading.local()
+_collected = threading.local()
 
 
-def _hear(record: logging.LogRecord) -> bool:
-    """Keep an error for the thread that is reading; nobody else gets it."""
-    errors: list[logging.LogRecord] | None = getattr(_heard, "errors", None)
+def _collect(record: logging.LogRecord) -> bool:
+    """Keep an error for the thread that is reading; log it if no thread is."""
+    errors: list[logging.LogRecord] | None = getattr(_collected, "errors", None)
     if errors is not None and record.levelno >= logging.ERROR:
         errors.append(record)
     return errors is None
 
 
 def refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
-    """Some decoders fill up with grey what a file that was cut off lacks.
+    """Refuse a file that was cut off: some decoders fill up with grey what is missing.
 
     Raises:
         ValueError: it was cut off.
@@ -223,14 +227,14 @@ def _read_picture(path: Path) -> tuple[Image, bool]:
     _refuse_deep_colour(path)
     with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
         is_jpeg = picture.format != "PNG"
-        if picture.mode == "P":  # what it shows, not the numbers of its colours
+        if picture.mode == "P":  # the colours, not their indices
             colours = "RGBA" if "transparency" in picture.info else "RGB"
             return np.asarray(picture.convert(colours)), is_jpeg
         return np.asarray(picture), is_jpeg
 
 
 def _refuse_deep_colour(path: Path) -> None:
-    """Colour PNGs of 16 bit would be cut to 8 bit in silence by the reader."""
+    """Refuse colour PNGs of 16 bit, which Pillow cuts to 8 bit silently."""
     with path.open("rb") as file:
         header = file.read(26)
     if header[:8] == b"\x89PNG\r\n\x1a\n" and len(header) == 26:
