@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.seeded import seeded_split
+from benchmark.data.select import seeded_split
 from benchmark.errors import DataError, StoreError
 
 MICE = {f"m{n % 5}_{n:02}": f"m{n % 5}" for n in range(15)}
