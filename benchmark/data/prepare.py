@@ -6,7 +6,6 @@ A folder is built from a stream of images by several processes; it is complete o
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from benchmark.console import note
 from benchmark.data.prepared import Entry, LeftOut, Manifest, PreparedData, read_fingerprint
 from benchmark.data.sources.base import SPLITS, Raw, Source, abbreviated
 from benchmark.data.transforms import Step, apply
-from benchmark.errors import DataError, StoreError, UsageError
+from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import array_digest, canonical_json, json_digest
-from benchmark.store.files import disk_errors, path_of_id, sync_folder, write_synced
+from benchmark.store.files import disk_errors, path_of_id, require_space, sync_folder, write_synced
 from benchmark.store.identity import identity_target
 from benchmark.store.lease import Lease
 from benchmark.store.names import doubles, safe_name, safe_names
@@ -265,7 +264,7 @@ def _outcomes(
             for task, outcome in zip(tasks, outcomes, strict=True):
                 yield outcome
                 if not done:
-                    _refuse_small_disk(folder, len(task.raws), total)
+                    _require_space_for_rest(folder, len(task.raws), total)
                 done += len(task.raws)
                 on_progress(done, total)
                 last = outcome
@@ -349,14 +348,8 @@ def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: 
         )
 
 
-def _refuse_small_disk(folder: Path, done: int, total: int) -> None:
+def _require_space_for_rest(folder: Path, done: int, total: int) -> None:
     """Estimate from the first images whether all will fit, before hours are spent."""
     written = sum(path.stat().st_size for path in folder.rglob("*.tif"))
     needed = written / done * (total - done)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise StoreError(
-            f"{folder.parent}: the prepared images will need about {needed / 1e9:.1f} GB more, "
-            f"and {free / 1e9:.1f} GB are free. Make room, or keep them elsewhere: "
-            "datasets=<folder>."
-        )
+    require_space(folder, needed, "the other prepared images", "datasets=<folder>")

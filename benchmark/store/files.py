@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -92,6 +93,26 @@ def disk_errors(path: Path) -> Iterator[None]:
             f"can't write {path}: {error.strerror or error}. What was stored before stays valid; "
             "make room (or the folder writable) and run the same command again."
         ) from error
+
+
+def require_space(folder: Path, needed: float, purpose: str, remedy: str) -> None:
+    """Refuse to begin what will not fit on a disk.
+
+    Args:
+        folder: where it will be written; it exists.
+        needed: bytes.
+        purpose: what needs them, for the message ("the prepared images").
+        remedy: how to write it elsewhere ("datasets=<folder>").
+
+    Raises:
+        StoreError: less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StoreError(
+            f"{folder}: {purpose} will need about {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB "
+            f"are free. Make room, or choose another place: {remedy}."
+        )
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -13,13 +13,12 @@ import numpy as np
 from benchmark.data.formats.images import (
     TIFF,
     as_image,
-    errors_logged_by_tifffile,
     read_image,
     read_labels,
-    refuse_missing_segments,
     short_reason,
 )
 from benchmark.errors import DataError, UsageError
+from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -232,26 +231,21 @@ class TiffVolume:
     """
 
     def __init__(self, path: Path) -> None:
-        import tifffile
-
-        with errors_logged_by_tifffile() as errors:
-            self.file = tifffile.TiffFile(path)
+        with strict_tifffile():
+            self.file = open_tiff(path)
             self.series = self.file.series[0]
             self.shape = self.series.shape
-            refuse_missing_segments(self.file)
-        if errors:
-            raise ValueError(errors[0].getMessage())
 
     def __getitem__(self, where: tuple[Any, ...]) -> Any:
         """One slice."""
         if len(self.series.pages) == self.shape[0]:
-            return self.series.asarray(key=where[0])
+            return read_series(self.file, page=where[0])
         return self._whole[where]
 
     @cached_property
     def _whole(self) -> Any:
         """The whole array: three or four slices are often stored as one page of colours."""
-        return self.series.asarray()
+        return read_series(self.file)
 
     def __del__(self) -> None:
         """Close the file at once; tifffile's own cycles of references would keep it open."""

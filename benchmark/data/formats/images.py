@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import struct
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import tifffile
 
 from benchmark.errors import DataError
+from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
-
-if TYPE_CHECKING:
-    import tifffile
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
@@ -133,12 +127,10 @@ def short_reason(error: Exception) -> str:
 
 def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
     """The array, and whether it was compressed as JPEG; refused if it has to be brightness."""
-    import tifffile
-
-    with errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
+    with strict_tifffile(), open_tiff(path) as tiff:
         series = tiff.series[0]
         shape, axes = series.shape, series.axes
-        while shape[0] == 1 and axes[0] not in "YXS":  # one page is no stack
+        while shape[0] == 1 and axes[0] not in "YXS":  # one page is not a stack
             shape, axes = shape[1:], axes[1:]
         size = " x ".join(map(str, shape))
         # A channel-last array saved without saying so: rows pass for pages, channels for columns.
@@ -155,11 +147,7 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
             )
         if brightness:
             _refuse_other_numbers(path, series.keyframe)
-        refuse_missing_segments(tiff)
-        # In this thread: the caller decides how many images are read at once.
-        array = np.asarray(series.asarray(maxworkers=1)).reshape(shape)
-        if errors:
-            raise ValueError(errors[0].getMessage())
+        array = read_series(tiff).reshape(shape)
         is_jpeg = series.keyframe.compression in (
             tifffile.COMPRESSION.JPEG,
             tifffile.COMPRESSION.OJPEG,
@@ -170,8 +158,6 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
 
 def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse palettes and inverted grey: the model would see other brightness, unnoticed."""
-    import tifffile
-
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         what = "its pixels are numbers of colours (a palette, or a LUT)"
     # Of one bit tifffile says so too, and writes 1 for what is bright.
@@ -180,43 +166,6 @@ def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
     else:
         return
     raise DataError(f"{path}: {what}. Save it as grey values, 0 as black, or as RGB.")
-
-
-@contextlib.contextmanager
-def errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
-    """Collect errors that tifffile logs instead of raising: a file cut off would pass as whole.
-
-    Each thread collects the errors of its own files.
-    """
-    logging.getLogger("tifffile").addFilter(_collect)  # a filter is added only once
-    _collected.errors = []
-    try:
-        yield _collected.errors
-    finally:
-        del _collected.errors
-
-
-_collected = threading.local()
-
-
-def _collect(record: logging.LogRecord) -> bool:
-    """Keep an error for the thread that is reading; log it if no thread is."""
-    errors: list[logging.LogRecord] | None = getattr(_collected, "errors", None)
-    if errors is not None and record.levelno >= logging.ERROR:
-        errors.append(record)
-    return errors is None
-
-
-def refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
-    """Refuse a file that was cut off: some decoders fill up with grey what is missing.
-
-    Raises:
-        ValueError: it was cut off.
-    """
-    for page in tiff.pages:
-        ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
-        if max(ends, default=0) > tiff.filehandle.size:
-            raise ValueError("its end is missing")
 
 
 def _read_picture(path: Path) -> tuple[Image, bool]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
 import socket
 import sys
 import tarfile
@@ -20,6 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from benchmark.parent import end_with_parent
+from benchmark.store.files import require_space
 
 ROOM = 3
 """An archive, what is in it, and what a loader converts it to: times the size of a download."""
@@ -151,13 +151,13 @@ def guard_downloads(util: Any) -> None:
 
     def checked(path: Any, url: str, download: bool, *args: Any, **kwargs: Any) -> None:
         if download and not Path(path).exists():
-            _refuse_small_disk(Path(path), url)
+            _require_space_for_download(Path(path), url)
         plain(path, url, download, *args, **kwargs)
 
     util.download_source = checked
 
 
-def _refuse_small_disk(path: Path, url: str) -> None:
+def _require_space_for_download(path: Path, url: str) -> None:
     import requests
 
     try:
@@ -167,17 +167,12 @@ def _refuse_small_disk(path: Path, url: str) -> None:
         return  # the download itself will fail, with a message
     if not size:
         return
-    free = shutil.disk_usage(path.parent).free
     print(
         f"{url}: {size / 1e9:.2f} GB; unpacked and converted about {ROOM} times that.",
         file=sys.stderr,
     )
-    if ROOM * size > free:
-        raise OSError(
-            f"{path.parent} has {free / 1e9:.2f} GB free, and {url} takes {size / 1e9:.2f} GB, "
-            f"unpacked and converted about {ROOM * size / 1e9:.2f} GB. Make room, or choose "
-            "another data.root=<folder>."
-        )
+    purpose = f"{url}, unpacked and converted,"
+    require_space(path.parent, ROOM * size, purpose, "data.root=<folder>")
 
 
 if __name__ == "__main__":
