@@ -169,8 +169,8 @@ def test_with_random_models_and_failures_too(root, tmp_path_factory, slow, monke
     other = tmp_path_factory.mktemp("other")
     found = []
     for folder, depth in ((root, 1), (other, 3)):
-        monkeypatch.setattr(run_module, "AHEAD", depth)
-        monkeypatch.setattr(run_module, "BEHIND", depth)
+        monkeypatch.setattr(run_module, "PREFETCHED", depth)
+        monkeypatch.setattr(run_module, "UNSTORED", depth)
         job = make_job(folder, draw=True, max_failures=1)
         outcome = do(job)
         assert (outcome.done, set(outcome.failed)) == (3, {SAMPLES[2]})
