@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import StoreError
+from benchmark.store.machine import process_start, short_digest
 from benchmark.store.names import is_safe
 
 TEMPORARY = ".tmp"
@@ -162,7 +161,7 @@ def sync_folder(folder: Path) -> None:
 
 def temporary_name(name: str) -> str:
     """Return a hidden name that is unique to this process; it identifies host and process."""
-    return f".{name}.{_here()}-{os.getpid()}{TEMPORARY}"
+    return f".{name}.{short_digest()}-{os.getpid()}{TEMPORARY}"
 
 
 def sweep_temporaries(folder: Path, below: bool = True) -> None:
@@ -191,42 +190,6 @@ def is_abandoned(path: Path) -> bool:
     if found is None:
         return False
     host, process = found.groups()
-    if host != _here():
+    if host != short_digest():
         return time.time() - path.stat().st_mtime > _FORGOTTEN
     return process_start(int(process)) is None
-
-
-def process_namespace() -> str:
-    """Return the PID namespace: containers may share a host name, but not its process ids."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def process_start(pid: int) -> str | None:
-    """Return the start time of a process, which distinguishes it from a later one with its id.
-
-    Returns:
-        The kernel's start time; "" where the system has no /proc; None for no such process.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name of the program, in brackets, may itself hold spaces and brackets.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except (PermissionError, OverflowError):
-        pass
-    return ""
-
-
-def _here() -> str:
-    """Eight digits for this host (or container) in names of files."""
-    host = f"{socket.gethostname()} {process_namespace()}"
-    return hashlib.sha256(host.encode()).hexdigest()[:8]

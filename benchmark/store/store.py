@@ -210,7 +210,7 @@ class RunStore:
             folders = [self._records.folder, self._attempts.folder]
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
-                Journal(folder).repair(shard.may_mend)
+                Journal(folder).repair(shard.may_repair)
             if self.describe() not in (None, description):
                 # The same run under another name or with another truth, or its data lie elsewhere.
                 write_whole(self.path / "run.json", _described(description))
