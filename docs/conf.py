@@ -20,7 +20,13 @@ myst_heading_anchors = 3
 napoleon_use_ivar = True  # attributes of a class in its own entry
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints_format = "fully-qualified"
+autodoc_default_options = {"members": True}
+autodoc_type_aliases = {  # as the signatures are written
+    name: name
+    for name in ("Bools", "Floats", "Ids", "Image", "Ints", "Labels", "Row", "Styles", "Unsigned")
+}
+python_use_unqualified_type_names = True
 default_role = "code"  # `name` in a docstring is code, as in the pages
 toc_object_entries_show_parents = "hide"
 
