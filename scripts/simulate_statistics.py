@@ -24,7 +24,8 @@ import pandas as pd
 import scipy
 from scipy.stats import wilcoxon
 
-from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p, study_test
+from benchmark.paper.significance import study_test
+from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p
 
 Floats = np.ndarray
 ALPHA = 0.05

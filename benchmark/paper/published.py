@@ -41,7 +41,7 @@ def _cell(
     return {
         "source": "published",
         "method": made.label,
-        "key": made.key,
+        "key": card.name_of(made.key),
         "data": row["dataset"],
         "data_label": row["dataset_name"],
         "modality": modality,
@@ -61,4 +61,6 @@ def _cell(
         "run": "",
         "run_id": "",
         "images_id": "",
+        "variant_of": card.variants.get(card.name_of(made.key), ""),
+        "ranked": made.shown,
     }

@@ -9,12 +9,6 @@ import pandas as pd
 
 from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED
 
-ABLATION = ("apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search")
-"""Published configurations of one method: the ablation sets them against each other."""
-
-MAIN_OF_ABLATION = "apg_cc"
-"""The one of them that stands for the method wherever methods are compared."""
-
 IMAGES = ["split", "protocol", "images_id"]
 """Numbers that agree in these are over the same images, scored alike."""
 
@@ -90,9 +84,13 @@ def in_order(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants(cells: pd.DataFrame) -> pd.Series[bool]:
-    """Which cells are of a variant of APG where APG itself is there too: ranked, it counts once."""
-    variant = cells["key"].isin([key for key in ABLATION if key != MAIN_OF_ABLATION])
-    return variant & bool((cells["key"] == MAIN_OF_ABLATION).any())
+    """Which rows are of a variant of a method that is there too: it is ranked once."""
+    return (cells["variant_of"] != "") & cells["variant_of"].isin(cells["key"])
+
+
+def methods_named(cells: pd.DataFrame, name: str) -> list[str]:
+    """The methods that a name of a configuration stands for: by method, or by key."""
+    return list(pd.unique(cells.loc[(cells["method"] == name) | (cells["key"] == name), "method"]))
 
 
 def modalities(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

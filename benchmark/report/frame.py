@@ -5,13 +5,13 @@ Where its number comes from (the published study, or a run on this machine) is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from benchmark.errors import StoreError
-from benchmark.paper.card import study_card
 from benchmark.report import escape
 from benchmark.report.results import RunResult
 from benchmark.store.skipped import SkippedModel
@@ -36,12 +36,13 @@ DTYPES = {
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "control": "bool", "lost": "object",
     "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
-    "images_id": "object",
+    "images_id": "object", "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
 
-- `source`: `published` or `runs`; `method`: what tables call it; `key`: the published
-  configuration that it may be set beside, or empty;
+- `source`: `published` or `runs`; `method`: what tables call it; `key`: the name of the model's
+  YAML, empty where its parameters are not those of our YAML of that name; of a published method
+  the YAML that stands for it, else its configuration;
 - `data`: the data set's name; `data_label`: as people write it; `modality`: a key of
   `MODALITIES`, empty where a user's own data has none;
 - `msa`, with its 95 % interval `msa_low` to `msa_high`: NaN where there is no number;
@@ -53,7 +54,9 @@ DTYPES = {
   `demo` or empty; `mixed`: made in differing environments; `control`: known beforehand;
   `lost`: why the study's own images can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
-- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest).
+- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest);
+- `variant_of`: the key of the method that it is a variant of, or empty; `ranked`: whether it
+  is ranked wherever methods are compared.
 """
 
 KEY = ["source", "method", "data", "split", "protocol", "run_id"]
@@ -105,19 +108,27 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def frame_of_runs(
-    results: Sequence[RunResult], skipped: Sequence[SkippedModel] = ()
+    results: Sequence[RunResult],
+    skipped: Sequence[SkippedModel] = (),
+    variants: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """A cell for each run, and one for each method that was skipped and never ran.
+    """A row for each run, and one for each method that was skipped and never ran.
+
+    Args:
+        results: scored runs.
+        skipped: methods that could not run here.
+        variants: key of a method -> key of the method that it is a variant of.
 
     Raises:
         StoreError: one run lies in two folders.
     """
     ran = {(result.config, result.data) for result in results}
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
-    return frame_of_rows([*map(_cell, results), *map(_skipped_cell, left)])
+    rows = [*map(_row_of_run, results), *map(_row_of_skipped, left)]
+    return frame_of_rows([row | {"variant_of": variants.get(row["key"], "")} for row in rows])
 
 
-def _cell(result: RunResult) -> dict[str, Any]:
+def _row_of_run(result: RunResult) -> dict[str, Any]:
     numbers = result.numbers
     return {
         "source": "runs",
@@ -126,7 +137,7 @@ def _cell(result: RunResult) -> dict[str, Any]:
             for key in ("data", "protocol", "split", "weights", "lost", "images_id")
         },
         "method": escape.plain(result.method),
-        "key": "" if result.altered else study_card().key_of(result.config),
+        "key": "" if result.altered else escape.plain(result.config),
         "data_label": escape.plain(result.data_label or result.data),
         "modality": result.modality if result.modality in MODALITIES else "",
         **{key: numbers[key] for key in ("msa", "msa_low", "msa_high", "images", "groups")},
@@ -140,10 +151,11 @@ def _cell(result: RunResult) -> dict[str, Any]:
         "memory": numbers["memory"],
         "run": escape.plain(result.path.name),
         "run_id": result.run_id,
+        "ranked": True,
     }
 
 
-def _skipped_cell(skip: SkippedModel) -> dict[str, Any]:
+def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
     texts = dict.fromkeys((name for name, dtype in DTYPES.items() if dtype == "object"), "")
     return texts | {
         "source": "runs",
@@ -156,6 +168,7 @@ def _skipped_cell(skip: SkippedModel) -> dict[str, Any]:
         "protocol": escape.plain(skip.protocol),
         "mixed": False,
         "control": False,
+        "ranked": True,
     }
 
 

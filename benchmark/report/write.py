@@ -76,11 +76,19 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
-        figures.draw_all(report.cells, report.results, place / "figures", demo=report.with_demo)
+        figures.draw_all(
+            report.cells,
+            report.results,
+            place / "figures",
+            further=report.options.figures,
+            demo=report.with_demo,
+        )
         if html:
             from benchmark.report.site import build_site
 
-            build_site(report.cells, report.results, place / "site", private=private)
+            build_site(
+                report.cells, report.results, place / "site", private=private, study=report.study
+            )
     return folder
 
 

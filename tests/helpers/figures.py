@@ -29,7 +29,7 @@ def cell(method="a", data="d", msa=0.5, **changes):
         "reason": "", "in_domain": pd.NA, "protocol": "paper", "split": "test", "weights": "",
         "mark": "", "mixed": False, "control": False, "lost": "", "seconds": np.nan,
         "memory": np.nan, "run": "r", "run_id": f"{method}/{data}".encode("utf-8", "replace").hex(),
-        "images_id": "0a0a0a",
+        "images_id": "0a0a0a", "variant_of": "", "ranked": True,
     }  # fmt: skip
     return row | changes
 

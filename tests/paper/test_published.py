@@ -18,7 +18,11 @@ from benchmark.report.training import trained_on
 
 @pytest.fixture(scope="module")
 def published():
-    return published_frame()
+    """The study's rows, named by its configurations' keys."""
+    card = study_card()
+    key_of = {card.name_of(key): key for key in card.configurations}
+    frame = published_frame()
+    return frame.assign(key=frame["key"].map(key_of))
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +96,13 @@ def test_numbers_of_images_are_of_data_sets_of_the_study(published):
 
 def test_a_key_belongs_to_one_model():
     card = study_card()
-    assert card.key_of("apg") == "apg_cc" and card.key_of("musam_ais") == "ais"
-    assert card.key_of("otsu") == card.key_of("") == ""
+    names = {key: card.name_of(key) for key in card.configurations}
+    assert len(set(names.values())) == len(names)
+    assert names["apg_cc"] == "apg" and names["ais"] == "musam_ais"
+    assert names["apg_cc_grid_search"] == "apg_cc_grid_search", "no YAML stands for it"
+    assert card.variants == dict.fromkeys(
+        ("apg_boundary", "apg_cc_grid_search", "apg_bd_grid_search"), "apg"
+    )
     labels = [made.label for made in card.configurations.values()]
     assert len(set(labels)) == len(labels)
 

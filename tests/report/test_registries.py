@@ -2,8 +2,9 @@
 
 from matplotlib.figure import Figure
 
-from benchmark.report.assemble import assemble
+from benchmark.paper.report import published_report
 from benchmark.report.figures import draw
+from benchmark.report.options import ReportOptions
 from benchmark.report.tables import over_data_sets
 from benchmark.report.tables.table import Column, Table, number
 from benchmark.report.write import write_study
@@ -23,7 +24,7 @@ def test_a_table_and_a_figure_by_one_line_each(tmp_path, monkeypatch):
     monkeypatch.setitem(over_data_sets.TABLES, "highest", highest)
     monkeypatch.setattr(draw, "FIGURES", {"points": points, "nothing": lambda given: None})
     monkeypatch.setattr(draw, "FIGURES_OF_SOURCE", {"points_each": points})
-    report = assemble([], published=True)
+    report = published_report(ReportOptions())
     folder = write_study(report, tmp_path / "report", html=False, private=False)
     largest = report.cells["msa"].max()
     written = (folder / "tables" / "published_highest.csv").read_text(encoding="utf-8")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from benchmark.console import Steps, note
-from benchmark.paper import ablation
 from benchmark.report.figures import (
     averages,
     critical_difference,
@@ -68,6 +68,7 @@ def draw_all(
     results: Sequence[RunResult],
     folder: Path,
     *,
+    further: Mapping[str, Callable[[FigureInput], Figure | None]] = MappingProxyType({}),
     demo: bool = False,
     seed: int = 0,
 ) -> list[Path]:
@@ -77,6 +78,7 @@ def draw_all(
         cells: what the report is about.
         results: the runs among them, for curves and pictures.
         folder: where the figures go; made if it is not there. PNG, SVG and PDF of each.
+        further: more figures that compare methods, as in `FIGURES_OF_SOURCE`.
         demo: whether runs of demonstration weights are set beside published numbers.
         seed: of the samples drawn at random.
 
@@ -86,7 +88,7 @@ def draw_all(
     Raises:
         StoreError: they can't be written.
     """
-    drawings = _drawings(cells, results, demo, seed)
+    drawings = _drawings(cells, results, further, demo, seed)
     paths: list[Path] = []
     missing: dict[str, list[str]] = {}
     with disk_errors(folder), Steps("drawing figures", len(drawings)) as steps:
@@ -104,7 +106,11 @@ def draw_all(
 
 
 def _drawings(
-    cells: pd.DataFrame, results: Sequence[RunResult], demo: bool, seed: int
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    further: Mapping[str, Callable[[FigureInput], Figure | None]],
+    demo: bool,
+    seed: int,
 ) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
@@ -115,7 +121,8 @@ def _drawings(
     for source, rows in frame.groupby("source"):
         # What was published and what ran here is never ranked or averaged together.
         end = f"_{source}" if several else ""
-        drawings |= _bound(FIGURES_OF_SOURCE, replace(every, frame=rows), end)
+        of_source = {**FIGURES_OF_SOURCE, **further}
+        drawings |= _bound(of_source, replace(every, frame=rows), end)
     runs = every.runs
     by_id = {result.run_id: result for result in results}
     pictured = runs[runs["run_id"].isin(list(by_id)) & ~runs["control"]]
@@ -162,7 +169,6 @@ FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
 
 FIGURES_OF_SOURCE: dict[str, Callable[[FigureInput], Figure | None]] = {
     "averages": lambda given: averages.draw(*given.methods, given.styles),
-    "ablation": lambda given: ablation.draw(comparable(given.frame)[0]),
     "wins": lambda given: head_to_head.draw(*given.methods),
     "critical_difference": lambda given: critical_difference.draw(*given.methods),
     "accuracy_and_time": _accuracy_and_time,

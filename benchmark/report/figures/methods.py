@@ -6,7 +6,6 @@ import re
 
 import pandas as pd
 
-from benchmark.paper.card import study_card
 from benchmark.report.eligible import matrix as table_of
 from benchmark.report.eligible import select_eligible, variants
 from benchmark.report.frame import SKIPPED
@@ -72,13 +71,10 @@ def order(frame: pd.DataFrame) -> list[str]:
 def main(frame: pd.DataFrame) -> pd.DataFrame:
     """The entries that stand for a method, and not for a variant of one.
 
-    Of the published ones those of the study's main figure; of the runs, the ablation's
-    variants are left out where the method itself was run too.
+    Of each source those that are ranked; variants are left out where the method itself is there.
     """
-    shown = [key for key, made in study_card().configurations.items() if made.shown]
-    published = frame["source"] == "published"
-    variant = variants(frame[~published]).reindex(frame.index, fill_value=False)
-    return frame[frame["key"].isin(shown).where(published, ~variant)]
+    parts = [rows[rows["ranked"] & ~variants(rows)] for _, rows in frame.groupby("source")]
+    return pd.concat(parts).sort_index() if parts else frame
 
 
 def without_demo(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from benchmark.console import Steps
-from benchmark.paper.card import study_card
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
 from benchmark.report.results import RunResult
@@ -34,7 +33,12 @@ _PLOTTING = "plotly.min.js"
 
 
 def write_site(
-    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    study: Any = None,
 ) -> Path:
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
@@ -43,6 +47,7 @@ def write_site(
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.
+        study: the card of the published numbers among the rows, which have a page then.
 
     Returns:
         The path of `index.html`.
@@ -51,12 +56,17 @@ def write_site(
         StoreError: it can't be written, or would replace files that are not of a site.
     """
     with replaced(folder, _SITE) as place:
-        build_site(cells, results, place, private=private)
+        build_site(cells, results, place, private=private, study=study)
     return folder / "index.html"
 
 
 def build_site(
-    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    study: Any = None,
 ) -> None:
     """Write the web pages, as `write_site`, into a folder that is empty or not there."""
     names = sorted(set(cells["data"]) | {escape.plain(result.data) for result in results})
@@ -75,6 +85,8 @@ def build_site(
             steps.advance(name)
         site.write_runs(results)
         site.write_index()
+        if study is not None:
+            site.write_published(study)
 
 
 class _Site:
@@ -212,8 +224,10 @@ class _Site:
             lost=sorted({(r["data_label"], r["lost"]) for r in self._rows if r["lost"]}),
             skipped=[row for row in self._rows if row["reason"]], counted=self._counted(),
         )  # fmt: skip
-        if "published" in options["source"]:
-            self._write("published.html", "published.html.j2", study=study_card())
+
+    def write_published(self, study: Any) -> None:
+        """What is to be known of the published numbers."""
+        self._write("published.html", "published.html.j2", study=study)
 
 
 def _best_first(results: Sequence[RunResult]) -> list[RunResult]:

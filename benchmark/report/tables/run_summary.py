@@ -175,7 +175,8 @@ def table(frame: pd.DataFrame) -> Table:
         of_data = [cells[i][msa] for i in where]
         for i, cell in zip(where, placed(of_data, list(may.iloc[where])), strict=True):
             cells[i][msa] = cell
-    return Table("table", "", [column.heading for column in shown], cells, notes(frame))
+    headings = [column.heading for column in shown]
+    return Table("table", "", headings, cells, notes(frame), on_console=True)
 
 
 def console(frame: pd.DataFrame) -> Group:
