@@ -9,7 +9,6 @@ Predictions that are stored already are scored by several processes (`benchmark.
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 import sys
 import traceback
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.adapter import PredictionInfo
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
@@ -34,7 +34,7 @@ from benchmark.scoring.score import score_key, score_row
 from benchmark.store.digest import array_digest
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
-from benchmark.types import Labels, Sample, Segmenter, check_labels
+from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
 
 PREFETCHED, UNSTORED = 2, 2
 """Maximum numbers of samples read in advance, and of predictions waiting to be stored."""
@@ -222,16 +222,14 @@ class Runner:
             sample = reading.result()
             assert segmenter is not None  # a sample that was prepared has loaded the model
             _seed_everything(self._seed, entry.id)
-            attend = getattr(segmenter, "attend", None)
-            if attend is not None:
-                attend(sample)
+            if isinstance(segmenter, Attending):
+                segmenter.attend(sample)
             with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
-            labels = labels.copy()  # a model may reuse its array for the next image
-            stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
-            memory, details = _stage_memory(segmenter), dict(getattr(segmenter, "details", {}))
-        except (Exception, SystemExit) as error:  # a model or a damaged file may raise anything
+            labels = labels.copy()  # a model may use its own array again for the next image
+            info = PredictionInfo.of(segmenter)
+        except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
             what = f"model '{self._model}' raised {type(error).__name__}: {error}"
             reason = str(error) if known else what
@@ -244,12 +242,12 @@ class Runner:
             attempt,
             None,
             measure.seconds,
-            stages,
+            info.stages,
             measure.memory,
             warm_up=not self._warm,
-            details=details,
-            cached=cached,
-            stage_memory=memory,
+            details=info.details,
+            cached=info.cached,
+            stage_memory=info.stage_memory,
         )
         self._warm = True
         return partial(self._store_prediction, entry, sample.labels, record, labels), None
@@ -340,19 +338,6 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
     return f"{running}, {entry.id}"
-
-
-def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
-    """Return a segmenter's seconds of its `stages`, or of those that were `cached`."""
-    seconds = {str(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
-    if not all(map(math.isfinite, seconds.values())):
-        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
-    return seconds
-
-
-def _stage_memory(segmenter: Any) -> dict[str, dict[str, int]]:
-    memory: Mapping[str, Mapping[str, int]] = getattr(segmenter, "stage_memory", {})
-    return {str(stage): {n: int(b) for n, b in peaks.items()} for stage, peaks in memory.items()}
 
 
 def _seed_everything(seed: int, sample: str) -> None:
