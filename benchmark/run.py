@@ -172,9 +172,9 @@ class Runner:
         ):
             for batch in _batches(zip(entries, scored, strict=True), BATCH):
                 for _, one in batch:
-                    if not isinstance(one, str) and one[0]["sample"] in before:
+                    if not isinstance(one, str):
                         row, _ = one  # of several scores the one of the highest attempt counts
-                        row["attempt"] = before[row["sample"]].get("attempt", 0) + 1
+                        row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
                 progress.add(chain.from_iterable(storing.give(partial(self._store_scores, batch))))
                 if progress.stopped:
                     break

@@ -17,9 +17,9 @@ from PIL import Image
 from benchmark.actions import compare
 from benchmark.errors import UsageError
 from benchmark.report import head_to_head, pictures
-from benchmark.report.comparison import interval_text, p_text
 from benchmark.report.figures.scatter import scatter
 from benchmark.report.results import load_results
+from benchmark.report.text import interval, p_equation
 from benchmark.stats import compare as compare_scores
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
@@ -70,8 +70,8 @@ def test_everything_is_written_and_agrees_with_the_scores(runs, capsys):
     for text in (told.out, (folder / "comparison.md").read_text()):
         plain = text.replace("\\", "").replace("&lt;", "<")
         assert f"mean difference {found.difference:+.3f} over 12 samples" in plain
-        assert interval_text(*found.interval, 12) in plain
-        assert p_text(found.p, 12) in plain
+        assert interval(*found.interval, 12, "+.3f", " to ") in plain
+        assert p_equation(found.p, 12) in plain
         assert "no sample is left out" in plain
         assert "weigh images alike" in plain and "weigh groups alike" in plain
     assert results[a].run_id in (folder / "comparison.md").read_text()

@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
-from benchmark.report import escape
+from benchmark.report import escape, text
 from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.store.store import RunStore
-
-NO_NUMBER = "n/a"
 
 _TOLD = ("code", "python", "packages", "system", "processor", "cores", "device", "gpu", "threads")
 _COUNTS = ("matched", "missed", "spurious", "split", "merged")
@@ -104,16 +102,15 @@ def _row(cell: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
 def _shown(status: str, number: float | None) -> str:
     if number is not None:
         return f"{number:.3f}"
-    return status if status in (NOT_REPORTED, SKIPPED) else NO_NUMBER
+    return status if status in (NOT_REPORTED, SKIPPED) else text.MISSING
 
 
 def _interval(cell: Mapping[Any, Any], low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"{low:.3f} – {high:.3f}"  # noqa: RUF001 (a range)
-    if pd.isna(cell["groups"]) or pd.isna(cell["score"]):
+    if low is None and (pd.isna(cell["groups"]) or pd.isna(cell["score"])):
         return ""
-    groups = int(cell["groups"])
-    return f"{NO_NUMBER} ({groups} group{'' if groups == 1 else 's'})"
+    groups = 0 if pd.isna(cell["groups"]) else int(cell["groups"])
+    low, high = (np.nan if end is None else end for end in (low, high))
+    return text.interval(low, high, groups, between=" – ")  # noqa: RUF001 (a range)
 
 
 def spread(result: RunResult) -> dict[str, float] | None:
