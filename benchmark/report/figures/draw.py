@@ -69,7 +69,6 @@ def draw_all(
     folder: Path,
     *,
     demo: bool = False,
-    seed: int = 0,
 ) -> list[Path]:
     """Draw every figure that the results allow; say of the others why they are left out.
 
@@ -78,7 +77,6 @@ def draw_all(
         results: the runs among them, for curves and pictures.
         folder: where the figures go; made if it is not there. PNG, SVG and PDF of each.
         demo: whether runs of demonstration weights are set beside published numbers.
-        seed: of the samples drawn at random.
 
     Returns:
         The paths written.
@@ -86,7 +84,7 @@ def draw_all(
     Raises:
         StoreError: they can't be written.
     """
-    drawings = _drawings(cells, results, demo, seed)
+    drawings = _drawings(cells, results, demo)
     paths: list[Path] = []
     missing: dict[str, list[str]] = {}
     with disk_errors(folder), Steps("drawing figures", len(drawings)) as steps:
@@ -104,7 +102,7 @@ def draw_all(
 
 
 def _drawings(
-    cells: pd.DataFrame, results: Sequence[RunResult], demo: bool, seed: int
+    cells: pd.DataFrame, results: Sequence[RunResult], demo: bool
 ) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
@@ -125,7 +123,7 @@ def _drawings(
         rows = rows.sort_values("label", key=lambda names: names.map(labels.index))
         drawn = [by_id[run] for run in rows["run_id"]]
         drawings[f"samples_{safe_name(str(group))}"] = partial(
-            panels.draw, drawn, list(rows["label"]), seed
+            panels.draw, drawn, list(rows["label"])
         )
     return drawings
 

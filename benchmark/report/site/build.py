@@ -14,6 +14,7 @@ from benchmark.console import Steps
 from benchmark.paper.card import study_card
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
+from benchmark.report.pictures import SITE_SAMPLES
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import (
     data_card,
@@ -24,7 +25,7 @@ from benchmark.report.site.data import (
     script,
     spread,
 )
-from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
+from benchmark.report.site.gallery import Gallery, build_gallery
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.owned import replaced
@@ -64,7 +65,7 @@ def build_site(
     for result in _best_first(results):
         by_data[escape.plain(result.data)].append(result)
     pictures = sum(
-        min(DOZEN, max(len(result.scores) for result in found)) for found in by_data.values()
+        min(SITE_SAMPLES, max(len(result.scores) for result in found)) for found in by_data.values()
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
