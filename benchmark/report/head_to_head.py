@@ -42,7 +42,7 @@ def write_comparison(
     Raises:
         StoreError: it can't be written, or would replace files that are not of a comparison.
     """
-    stems = _stems(pairs)
+    stems = _stems(pairs[["a", "b"]] * a.metric.sign)
     with (
         replaced(folder, (("", "comparison.md"),)) as place,
         disk_errors(folder),
@@ -52,18 +52,23 @@ def write_comparison(
         exclusions = pd.DataFrame(found.exclusions, columns=["sample", "reason"])
         write_whole(place / "exclusions.csv", _csv(exclusions))
         write_whole(place / "comparison.md", _page(a, b, told).encode())
-        scatter(pairs, a.method, b.method, f"{a.data}, protocol {a.protocol}", place / "scatter")
+        title = f"{a.data}, protocol {a.protocol}"
+        scatter(pairs, a.method, b.method, title, place / "scatter", a.metric)
         steps.advance("scatter plot")
         if stems:
             _draw_overlays(a, b, pairs, stems, place / "overlays", steps)
     return folder
 
 
-def _stems(pairs: pd.DataFrame) -> dict[str, str]:
-    """The samples of the largest differences either way -> the stem of a file."""
+def _stems(scores: pd.DataFrame) -> dict[str, str]:
+    """The samples of the largest differences either way -> the stem of a file.
+
+    Args:
+        scores: a and b, one row per sample; higher is better.
+    """
     places: Counter[str] = Counter()
     stems = {}
-    for way, sample in pictures.choose(pairs[["a", "b"]], pictures.FOR_COMPARISON):
+    for way, sample in pictures.choose(scores, pictures.FOR_COMPARISON):
         places[way] += 1
         stems[sample] = f"{way}_{places[way]:02d}_{sample}"
     return stems
@@ -105,11 +110,13 @@ def _draw_overlays(
     folder.mkdir()
     for sample_id, stem in stems.items():
         row = pairs.loc[sample_id]
-        title = f"{a.data}: {sample_id}, mSA a - b {row['difference']:+.3f}"
+        title = f"{a.data}: {sample_id}, {a.metric.title} a - b {row['difference']:+.3f}"
         try:
             sample = stored.read(sample_id)
             predictions = {
-                f"{name} = {run.method}, mSA {row[name]:.3f}": stored.prediction(sample_id, run)
+                f"{name} = {run.method}, {a.metric.title} {row[name]:.3f}": stored.prediction(
+                    sample_id, run
+                )
                 for name, run in (("a", a), ("b", b))
             }
             path = path_of_id(folder, stem, ".png")

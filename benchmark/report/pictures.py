@@ -120,7 +120,7 @@ def choose(scores: pd.DataFrame, rule: Rule) -> list[tuple[str, str]]:
     """Choose the samples to show.
 
     Args:
-        scores: samples x runs, NaN where a run has no score.
+        scores: samples x runs, higher is better; NaN where a run has no score.
         rule: which samples to show, for which reasons.
 
     Returns:
@@ -136,8 +136,12 @@ def choose(scores: pd.DataFrame, rule: Rule) -> list[tuple[str, str]]:
 
 
 def scores_of(results: Sequence[RunResult]) -> pd.DataFrame:
-    """The mSA of each sample in each run, samples x runs; NaN where there is none."""
-    return pd.DataFrame({place: result.scores["msa"] for place, result in enumerate(results)})
+    """The score of each sample in each run, samples x runs; NaN where there is none.
+
+    Scores of a metric that is better when lower are negative: higher is always better.
+    """
+    signed = (result.metric.sign * result.values for result in results)
+    return pd.DataFrame(dict(enumerate(signed)))
 
 
 class StoredSamples:

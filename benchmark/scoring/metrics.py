@@ -9,18 +9,20 @@ precision in the detection sense, which needs scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.choices import nearest
+from benchmark.errors import UsageError
 from benchmark.scoring.match import MATCH_IOU, Match, matched_pairs, outcomes
 from benchmark.scoring.protocol import Protocol
 
 VERSION = 1
-"""Raised whenever a number below changes its meaning; scores of other versions are made anew."""
+"""Raised whenever a number below changes its meaning: scores of other versions are made again."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,51 @@ class Score:
     metrics: Mapping[str, float | None]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What a metric of one image is computed from.
+
+    Attributes:
+        match: the overlap of truth and prediction; its objects have ids, areas and borders.
+        n_true: annotated objects.
+        n_predicted: predicted objects.
+        true_positives: matched objects at each threshold of the protocol.
+        matched: matched objects at an IoU of at least 0.5.
+        iou_sum: the sum of their IoUs.
+    """
+
+    match: Match
+    n_true: int
+    n_predicted: int
+    true_positives: tuple[int, ...]
+    matched: int
+    iou_sum: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of one image; a run's number is its mean over images.
+
+    Attributes:
+        name: in options, and in files of scores.
+        title: in tables and figures.
+        function: of the counts of an image; None where the metric is undefined.
+        higher_is_better: the direction in which methods are ranked.
+        version: raised when the function changes its meaning: scores made before are scored again.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Counts], float | None]
+    higher_is_better: bool = True
+    version: int = 1
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1: what a difference is multiplied by to be a gain."""
+        return 1 if self.higher_is_better else -1
+
+
 def score(match: Match, protocol: Protocol) -> Score:
     """Everything we report of one image.
 
@@ -50,31 +97,19 @@ def score(match: Match, protocol: Protocol) -> Score:
         protocol: thresholds, and what an image without any object scores.
 
     Returns:
-        `metrics` holds msa, sa50 ... sa95, precision, recall, f1 (at IoU 0.5), pq, sq, rq,
-        aji, mean_matched_iou, and the counts matched, missed, spurious, split, merged.
+        `metrics` holds every metric in `METRICS`, and the counts matched, missed, spurious,
+        split, merged.
     """
-    n_true, n_predicted = len(match.true), len(match.predicted)
-    tps = true_positives(match, protocol.thresholds)
     found = outcomes(match)
-    matched, iou_sum = len(found.pairs), _sum_of_iou(match.iou[found.pairs])
-    metrics: dict[str, float | None] = {
-        "msa": mean_segmentation_accuracy(tps, n_true, n_predicted),
-        **{
-            f"sa{round(100 * t)}": segmentation_accuracy(tp, n_true, n_predicted)
-            for t, tp in zip(protocol.thresholds, tps, strict=True)
-        },
-        "precision": ratio(matched, n_predicted),
-        "recall": ratio(matched, n_true),
-        "f1": ratio(2 * matched, n_true + n_predicted),
-        "pq": ratio(2 * iou_sum, n_true + n_predicted),
-        "sq": ratio(iou_sum, matched),
-        "rq": ratio(2 * matched, n_true + n_predicted),
-        "aji": aggregated_jaccard_index(match),
-        "mean_matched_iou": iou_sum / matched if matched else None,
-    }
+    n_true, n_predicted, matched = len(match.true), len(match.predicted), len(found.pairs)
+    tps = tuple(true_positives(match, protocol.thresholds))
+    iou_sum = _sum_of_iou(match.iou[found.pairs])
+    counts = Counts(match, n_true, n_predicted, tps, matched, iou_sum)
     both_empty = n_true == n_predicted == 0
-    if both_empty and protocol.both_empty == "exclude":
-        metrics = dict.fromkeys(metrics)
+    excluded = both_empty and protocol.both_empty == "exclude"
+    metrics: dict[str, float | None] = {
+        name: None if excluded else metric.function(counts) for name, metric in METRICS.items()
+    }
     metrics |= {
         "matched": matched,
         "missed": n_true - matched,
@@ -82,7 +117,7 @@ def score(match: Match, protocol: Protocol) -> Score:
         "split": int(found.split.sum()),
         "merged": int(found.merged.sum()),
     }
-    return Score(n_true, n_predicted, tuple(tps), both_empty, metrics)
+    return Score(n_true, n_predicted, tps, both_empty, metrics)
 
 
 def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
@@ -190,3 +225,70 @@ def object_rows(match: Match) -> dict[str, dict[str, list[Any]]]:
         }
         for side, objects in (("true", match.true), ("predicted", match.predicted))
     }
+
+
+def _sa(place: int) -> Callable[[Counts], float]:
+    return lambda of: segmentation_accuracy(of.true_positives[place], of.n_true, of.n_predicted)
+
+
+_OURS = (
+    Metric(
+        "msa", "mSA",
+        lambda of: mean_segmentation_accuracy(of.true_positives, of.n_true, of.n_predicted),
+    ),
+    *(
+        Metric(f"sa{percent}", f"SA{percent}", _sa(place))
+        for place, percent in enumerate(range(50, 100, 5))
+    ),
+    Metric("precision", "precision at 0.5", lambda of: ratio(of.matched, of.n_predicted)),
+    Metric("recall", "recall at 0.5", lambda of: ratio(of.matched, of.n_true)),
+    Metric("f1", "F1 at 0.5", lambda of: ratio(2 * of.matched, of.n_true + of.n_predicted)),
+    Metric(
+        "pq", "panoptic quality", lambda of: ratio(2 * of.iou_sum, of.n_true + of.n_predicted)
+    ),
+    Metric("sq", "segmentation quality", lambda of: ratio(of.iou_sum, of.matched)),
+    Metric(
+        "rq", "recognition quality", lambda of: ratio(2 * of.matched, of.n_true + of.n_predicted)
+    ),
+    Metric("aji", "aggregated Jaccard index", lambda of: aggregated_jaccard_index(of.match)),
+    Metric(
+        "mean_matched_iou", "mean IoU of the matched",
+        lambda of: of.iou_sum / of.matched if of.matched else None,
+    ),
+)  # fmt: skip
+_OF_VERSION = frozenset(metric.name for metric in _OURS)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *_OURS,
+        # A new metric: a line here, its function in a file of its own.
+    )
+}
+"""The registry of metrics: name -> metric. What `metric=` takes, and scores hold, in this order.
+
+Scores that are stored already lack a metric that is added; `action=evaluate` makes them again from
+the stored predictions.
+"""
+
+MSA = METRICS["msa"]
+"""The metric of the study, and the one that methods are ranked by unless another is chosen."""
+
+
+def metrics_version() -> Any:
+    """What scores depend on: `VERSION`, and the versions of metrics that were added to it."""
+    added = {name: metric.version for name, metric in METRICS.items() if name not in _OF_VERSION}
+    return {"": VERSION, **added} if added else VERSION
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in METRICS:
+        raise UsageError(
+            f"there is no metric '{name}'.{nearest(name, METRICS)} Metrics: {', '.join(METRICS)}."
+        )
+    return METRICS[name]

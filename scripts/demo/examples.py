@@ -34,7 +34,7 @@ def draw(results: Sequence[Any], path: Path) -> None:
         chosen = pictures.choose(pictures.scores_of([result]), rule)
         for place, (kind, name) in enumerate(chosen):
             sample, predicted = stored.read(name), stored.prediction(name, result)
-            score = result.scores["msa"][name]
+            score = result.values[name]
             panels = (
                 ("truth", sample.labels, _TRUE),
                 (result.method, predicted, _PREDICTED),
@@ -51,7 +51,8 @@ def _panel(axes: Any, image: Any, labels: Any, colour: str) -> None:
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     low, high = np.percentile(grey, (1, 99.8))
     axes.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
-    lines = np.ma.masked_equal(find_boundaries(labels, mode="inner"), 0)
+    edges = find_boundaries(labels, mode="inner")
+    lines = np.where(edges, 1.0, np.nan)
     axes.imshow(lines, cmap=_single(colour), interpolation="nearest", alpha=0.9)
     axes.set_axis_off()
 

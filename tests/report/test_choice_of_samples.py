@@ -8,7 +8,9 @@ import pytest
 from helpers.reports import run
 
 from benchmark.report import head_to_head, pictures
+from benchmark.report.comparison import compare_runs
 from benchmark.report.pictures import FOR_COMPARISON, FOR_FIGURE, FOR_RUN, FOR_SITE, choose
+from benchmark.scoring.metrics import Metric
 
 RULES = {"run": FOR_RUN, "figure": FOR_FIGURE, "site": FOR_SITE}
 
@@ -120,3 +122,22 @@ def test_scores_of_runs_are_joined_by_sample():
     table = pictures.scores_of([few, many])
     assert table.index.tolist() == ["s0", "s1", "s2"]
     assert table.loc["s2"].isna().tolist() == [True, False]
+
+
+ERRORS = Metric("errors", "errors", lambda counts: None, higher_is_better=False)
+
+
+def test_the_worst_sample_has_the_highest_value_where_lower_is_better():
+    result = run(msa=(0.1, 0.2, 0.3), metric=ERRORS, scores={"errors": [3.0, np.nan, 7.0]})
+    chosen = choose(pictures.scores_of([result]), FOR_RUN)
+    assert chosen == [("worst", "s2"), ("worst", "s0")]
+
+
+def test_a_comparison_names_the_method_that_is_better_where_lower_is(tmp_path, monkeypatch):
+    a = run("a", msa=(0.5,) * 3, metric=ERRORS, scores={"errors": [1.0, 5.0, 2.0]})
+    b = run("b", msa=(0.5,) * 3, metric=ERRORS, scores={"errors": [3.0, 1.0, 2.0]})
+    pairs, found = compare_runs(a, b)
+    drawn = []
+    monkeypatch.setattr(head_to_head, "_draw_overlays", lambda *given: drawn.append(given[3]))
+    head_to_head.write_comparison(a, b, pairs, found, [], tmp_path / "out")
+    assert drawn == [{"s1": "b_better_01_s1", "s0": "a_better_01_s0"}]

@@ -71,7 +71,7 @@ def draw(results: Sequence[RunResult], labels: Sequence[str]) -> Figure:
         shown = zip(others, results, labels, predictions[name], strict=False)
         for axes, result, label, predicted in shown:
             _panel(axes, sample.image, sample.labels, predicted)
-            score = f"mSA {result.scores['msa'][name]:.3f}"
+            score = f"{result.metric.title} {result.values[name]:.3f}"
             axes.set_title(f"{wrapped(label, 34)}\n{score}", fontsize=NORMAL)
     handles = [
         Line2D(

@@ -144,7 +144,7 @@ def _layer(
 
 
 def _score(result: RunResult, name: str) -> float | None:
-    found = result.scores["msa"].reindex([name]).to_numpy(float)[0]
+    found = result.values.reindex([name]).to_numpy(float)[0]
     return None if np.isnan(found) else round(float(found), 4)
 
 
