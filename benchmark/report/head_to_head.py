@@ -23,18 +23,18 @@ def write_comparison(
     b: RunResult,
     pairs: pd.DataFrame,
     found: Comparison,
-    told: Sequence[str],
+    sentences: Sequence[str],
     folder: Path,
 ) -> Path:
-    """Write it all; the files of an earlier comparison of the two there are replaced.
+    """Write a comparison of two runs; the files of an earlier one in the folder are replaced.
 
     Args:
         a: a run.
         b: a run comparable with it.
-        pairs: their common samples, sorted as the table shall be.
-        found: what they say.
-        told: that, in sentences.
-        folder: where to.
+        pairs: their common samples, in the order of the table.
+        found: the statistics of the pairs.
+        sentences: the statistics in words.
+        folder: the folder to write, made if it is not there.
 
     Returns:
         The folder.
@@ -51,7 +51,7 @@ def write_comparison(
         write_whole(place / "samples.csv", _csv(pairs.reset_index(names="sample")))
         exclusions = pd.DataFrame(found.exclusions, columns=["sample", "reason"])
         write_whole(place / "exclusions.csv", _csv(exclusions))
-        write_whole(place / "comparison.md", _page(a, b, told).encode())
+        write_whole(place / "comparison.md", _page(a, b, sentences).encode())
         title = f"{a.data}, protocol {a.protocol}"
         scatter(pairs, a.method, b.method, title, place / "scatter", a.metric)
         steps.advance("scatter plot")
@@ -82,10 +82,10 @@ def _csv(frame: pd.DataFrame) -> bytes:
     return safe.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _page(a: RunResult, b: RunResult, told: Sequence[str]) -> str:
+def _page(a: RunResult, b: RunResult, sentences: Sequence[str]) -> str:
     runs = [f"{name}: {run.path.name}, run id {run.run_id}" for name, run in (("a", a), ("b", b))]
     title = f"{a.data} ({a.split}), protocol {a.protocol}: a = {a.method}, b = {b.method}"
-    head, *rest = map(escape.markdown, [title, *runs, *told])
+    head, *rest = map(escape.markdown, [title, *runs, *sentences])
     files = (
         "Every sample is in samples.csv, what was left out in exclusions.csv, the scatter plot in "
         "scatter.png and .svg, the widest differences in overlays/."

@@ -1,4 +1,4 @@
-"""The samples that a page shows, as pictures with the outlines of truth and predictions."""
+"""The gallery of a data set's page: pictures, and the outlines of truth and predictions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Gallery:
 
 
 def may_be_shown(results: Sequence[RunResult]) -> bool:
-    """Whether the card of every run says that the images may be passed on."""
+    """Whether the data set's card allows to redistribute the images, in every run."""
     return all(
         redistribute(_described(result).get("data_card") or {}) == "yes" for result in results
     )
