@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from hydra._internal import hydra as hydra_internals
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
@@ -35,18 +33,6 @@ _CLOSED = ("callbacks", "job.env_set", *(
     for log in ("job_logging", "hydra_logging")
     for part in ("filters", "formatters", "handlers", "loggers")
 ))  # fmt: skip
-
-
-def guard_hydra() -> None:
-    """Check every configuration that Hydra composes, before Hydra makes anything of it."""
-    hydra_internals.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined]
-
-
-class _GuardedLoader(ConfigLoaderImpl):
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        config = super().load_configuration(*args, **kwargs)
-        refuse_code(config)
-        return config
 
 
 def refuse_code(config: DictConfig) -> None:

@@ -4,43 +4,55 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import YAMLError, explain, no_such_key
+from benchmark.cli.hydra_config import load, opened
 from benchmark.errors import UsageError
 from benchmark.job import Job
 from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, expanded
-from benchmark.sweeps.process import OPEN, OUTCOME
+from benchmark.sweeps.process import OUTCOME
 
 ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 
-def make_job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
+def make_job(config: DictConfig, words: Sequence[str]) -> Job:
     """A job from a composed configuration.
 
     Args:
-        config: as Hydra composed it.
+        config: as Hydra composed it, with its own section; it is changed.
         words: of the command line, for the model's name.
-        chosen: of each group the name that was chosen, for messages.
 
     Raises:
         UsageError: a value is missing that the action needs, or belongs to sweeps alone.
     """
+    chosen = _without_hydra(config)
     if config.action in ABOUT_ALL_RUNS:
         config.model, config.data = {}, {}
     elif OUTCOME not in os.environ:  # a job of a sweep is given the sweep's words
         _refuse_words_of_sweeps(config, words)
     return _job(config, words, chosen)
+
+
+def _without_hydra(config: DictConfig) -> Mapping[str, str]:
+    """Take Hydra's own section out of a configuration, and let keys be added to the rest.
+
+    Returns:
+        Of each group the name that was chosen.
+    """
+    OmegaConf.set_struct(config, False)
+    chosen = dict(config.hydra.runtime.choices)
+    del config["hydra"]
+    return chosen
 
 
 def expand_places(config: Any) -> None:
@@ -102,37 +114,36 @@ class Composer:
 
     Args:
         loader: Hydra's.
-        name: of the primary configuration.
+        varying: keys in which the jobs differ.
     """
 
-    def __init__(self, loader: ConfigLoader, name: str) -> None:
-        self._loader, self._name = loader, name
+    def __init__(self, loader: ConfigLoader, varying: Collection[str]) -> None:
+        self._loader, self._varying = loader, varying
         self._known: dict[tuple[str, ...], tuple[Any, Mapping[str, str]]] = {}
 
     def job(self, words: Sequence[str]) -> Job:
         """The job of one combination.
 
         Args:
-            words: those that not every job understands (see `OPEN`) marked as such.
+            words: its overrides.
 
         Raises:
             HydraException, OmegaConfBaseException: a word is wrong whatever the job.
             UsageError: a word is wrong in this job, or a value is missing.
         """
-        plain = [word.removeprefix(OPEN) for word in words]
         try:
-            return self._job(plain)
+            return self._job(words)
         except YAMLError as error:
             raise UsageError(explain(error, config_folders())) from error
         except (HydraException, OmegaConfBaseException) as error:
-            self._composed(tuple(_opened(word) for word in words))
+            # Parameters of what varies may be unknown to this job's choice alone.
+            self._composed(tuple(opened(words, self._varying)))
             raise UsageError(explain(error, config_folders())) from error
 
     def _job(self, words: Sequence[str]) -> Job:
         shared = tuple(word for word in words if not word.startswith(_PARTS))
         config, chosen = self._composed(shared)
         config, chosen = config.copy(), dict(chosen)
-        OmegaConf.set_struct(config, False)
         for part in ("model", "data"):
             own = tuple(w for w in words if w.startswith((f"{part}=", f"{part}.", f"+{part}.")))
             composed, named = self._composed(shared + own)
@@ -142,20 +153,12 @@ class Composer:
     def _composed(self, words: tuple[str, ...]) -> tuple[Any, Mapping[str, str]]:
         """The configuration, and of each group the name that was chosen."""
         if words not in self._known:
-            config = self._loader.load_configuration(self._name, list(words), RunMode.RUN)
-            OmegaConf.set_struct(config, False)
-            chosen = dict(config.hydra.runtime.choices)
-            del config["hydra"]
-            self._known[words] = config, chosen
+            config = load(self._loader, words)
+            self._known[words] = config, _without_hydra(config)
         return self._known[words]
 
 
 _PARTS = ("model=", "model.", "+model.", "data=", "data.")
-
-
-def _opened(word: str) -> str:
-    """A word as any model understands it, also one that adds a parameter."""
-    return f"{OPEN}{word[1:]}" if word.startswith("+model.") else word
 
 
 def _refuse_words_of_sweeps(config: Any, words: Sequence[str]) -> None:

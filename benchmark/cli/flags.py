@@ -17,8 +17,6 @@ _SHORT = {
     "-p": "--package",
     "-i": "--info",
     "-sc": "--shell-completion",
-    "-cp": "--config-path",
-    "-cn": "--config-name",
     "-cd": "--config-dir",
 }
 _PLAIN = (
@@ -36,10 +34,7 @@ _WITH_VALUE: dict[str, tuple[str, ...]] = {
     "--cfg": ("job", "hydra", "all"),
     "--info": _INFO,
     "--package": (),
-    "--config-path": (),
-    "--config-name": (),
     "--config-dir": (),
-    "--experimental-rerun": (),
 }
 _WORDS = {"help": "--help", "version": "--version", "multirun": "-m"}
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
 from benchmark.settings import Action, Overwrite
 from benchmark.store.shard import Shard
-from benchmark.sweeps.process import OPEN, JobOutcome
+from benchmark.sweeps.process import JobOutcome
+from benchmark.sweeps.progress import SweepProgress
 from benchmark.sweeps.state import StoredRuns
 
 
@@ -32,14 +34,34 @@ class SweepJob:
     job: Job | None
 
 
+class Backend(Protocol):
+    """What runs the jobs of a sweep."""
+
+    elsewhere: bool
+    """Whether jobs run on other machines, whose devices can't be known here."""
+
+    def run(
+        self, jobs: Sequence[SweepJob], folder: Path, progress: SweepProgress
+    ) -> Iterator[tuple[int, JobOutcome]]:
+        """Run jobs.
+
+        Args:
+            jobs: those that need a process.
+            folder: the sweep's folder.
+            progress: is informed of each job that begins.
+
+        Yields:
+            The number of a job and its outcome.
+        """
+
+
 def sweep_jobs(
-    combinations: Sequence[Sequence[str]], first: int, make_job: Callable[[Sequence[str]], Job]
+    combinations: Sequence[Sequence[str]], make_job: Callable[[Sequence[str]], Job]
 ) -> list[SweepJob]:
     """The cells of a sweep, those of runs that are split over shards once per shard.
 
     Args:
         combinations: the words of each.
-        first: number of the first.
         make_job: composes one.
 
     Raises:
@@ -51,7 +73,7 @@ def sweep_jobs(
         shared = {word for word in shared if not word.startswith(("model=", "data="))}
     found: list[SweepJob] = []
     for combination in combinations:
-        own = [word.removeprefix(OPEN) for word in combination if word not in shared]
+        own = [word for word in combination if word not in shared]
         try:
             job = make_job(combination)
         except BenchmarkError:  # a missing value, say: its own process tells
@@ -59,9 +81,9 @@ def sweep_jobs(
         for shard in _shards(job):
             extra = [f"shard={shard}"] if shard else []
             split = job if job is None or not extra else make_job([*combination, *extra])
-            words = [word.removeprefix(OPEN) for word in combination] + extra
+            words = [*combination, *extra]
             name = " ".join([*own, *extra]) or "the only job"
-            found.append(SweepJob(first + len(found), words, name, split))
+            found.append(SweepJob(len(found), words, name, split))
     return found
 
 

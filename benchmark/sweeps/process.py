@@ -33,10 +33,6 @@ PARENT = "BENCHMARK_PARENT"
 """Environment variable: the process that a job of a sweep ends with."""
 
 
-OPEN = "++"
-"""Before an override of a sweep: a parameter that not every model (data set) in it has."""
-
-
 @dataclass(frozen=True)
 class JobOutcome:
     """How one job ended.

@@ -75,12 +75,10 @@ def call(words, root, without=(), environment=()):
 @contextlib.contextmanager
 def _untouched_state():
     """What the command line leaves behind in a process, taken back: a process ends after it."""
-    from hydra._internal import hydra, logging_config
+    from hydra._internal import logging_config
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.singleton import Singleton
-
-    from benchmark.cli import plugin
 
     hydras = GlobalHydra.instance()
     path, finders = list(sys.path), list(sys.meta_path)
@@ -88,8 +86,6 @@ def _untouched_state():
         mock.patch.dict(os.environ),
         mock.patch.dict(Singleton._instances),
         mock.patch.object(hydras, "hydra", None),  # importing sam2 leaves one there
-        mock.patch.object(plugin, "statuses", []),
-        mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
         # It disables the loggers that there are, of which a new process has none.
         mock.patch.object(logging_config, "configure_logging"),
     ):

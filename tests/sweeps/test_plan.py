@@ -94,12 +94,12 @@ def test_cells_are_named_by_what_tells_them_apart_and_split_over_shards(root):
         return type("Job", (), {"settings": settings})()
 
     found = sweep_jobs(
-        [["model=a", "++model.x=1", "shards=2"], ["model=wrong", "shards=2"]], 5, composed
+        [["model=a", "model.x=1", "shards=2"], ["model=wrong", "shards=2"]], composed
     )
     assert [(cell.number, cell.words) for cell in found] == [
-        (5, "model=a model.x=1 shard=1/2"),
-        (6, "model=a model.x=1 shard=2/2"),
-        (7, "model=wrong"),
+        (0, "model=a model.x=1 shard=1/2"),
+        (1, "model=a model.x=1 shard=2/2"),
+        (2, "model=wrong"),
     ]
     assert found[0].overrides == ["model=a", "model.x=1", "shards=2", "shard=1/2"]
     assert found[2].job is None
@@ -107,7 +107,7 @@ def test_cells_are_named_by_what_tells_them_apart_and_split_over_shards(root):
 
 def test_the_only_combination_is_named_by_model_and_data(root):
     job = type("Job", (), {"settings": Settings()})()
-    (cell,) = sweep_jobs([["model=a", "data=b", "results=/x"]], 0, lambda words: job)
+    (cell,) = sweep_jobs([["model=a", "data=b", "results=/x"]], lambda words: job)
     assert cell.words == "model=a data=b"
 
 

@@ -20,7 +20,10 @@ from helpers.sweeps import (
     states,
     sweep,
 )
+from omegaconf import OmegaConf
 
+from benchmark.choices import CONFIGS
+from benchmark.errors import UsageError
 from benchmark.sweeps import slurm
 from benchmark.sweeps.plan import SweepJob
 from benchmark.sweeps.process import ENDED
@@ -125,7 +128,58 @@ def test_shards_of_a_run_by_slurm_and_a_job_that_another_takes_the_place_of(tmp_
     assert len(rows) == 3
 
 
-# --- against a stand-in for squeue
+# --- against stand-ins for Slurm's commands
+
+
+SETTINGS = OmegaConf.to_container(OmegaConf.load(CONFIGS / "launcher" / "slurm.yaml"))
+del SETTINGS["_target_"]
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """Accepts every job; what was submitted is in the file `submitted`."""
+    for name, does in (("srun", "exit 0"), ("sbatch", f"cat $1 > {tmp_path / 'submitted'}; "
+                                                      "echo Submitted batch job 7")):  # fmt: skip
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/sh\n{does}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path / "submitted"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {"time": "240", "gpus-per-node": "1", "cpus-per-task": "4", "mem": "32GB",
+              "job-name": "benchmark", "signal": "USR2@120", "nodes": "1", "ntasks-per-node": "1",
+              "array": "0-1%2"}),
+        ({"gpus_per_node": None, "mem_gb": None}, {"gpus-per-node": None, "mem": None}),
+        ({"partition": "gpu", "account": "a", "qos": "q", "constraint": "c", "exclude": "n1"},
+         {"partition": "gpu", "account": "a", "qos": "q", "constraint": "c", "exclude": "n1"}),
+        ({"timeout_min": 9, "array_parallelism": 1}, {"time": "9", "array": "0-1%1"}),
+        ({"additional_parameters": {"requeue": True, "mail-type": "FAIL"}},
+         {"requeue": "", "mail-type": "FAIL"}),
+    ],
+)  # fmt: skip
+def test_the_settings_reach_sbatch(tmp_path, sbatch, changes, found):
+    queue = slurm.SlurmQueue(SETTINGS | {"setup": ["module load cuda"]} | changes)
+    places = [tmp_path / "sweep" / str(number) for number in range(2)]
+    jobs = [SweepJob(number, ["limit=1"], f"job {number}", None) for number in range(2)]
+    assert queue._submit(jobs, places) == ["7_0", "7_1"]
+    text = sbatch.read_text()
+    given = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", text, re.MULTILINE))
+    assert {name: given.get(name) for name in found} == found
+    assert "\nmodule load cuda\n" in text
+    assert len(list((tmp_path / "sweep" / ".submitit").glob("7_*/*_submitted.pkl"))) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"timeout_min": None}, {"timeout_min": "soon"}, {"mem_gb": "much"}, {"nodes": 2}]
+)
+def test_a_setting_that_is_unknown_missing_or_invalid_is_named(changes):
+    with pytest.raises(UsageError, match=f"hydra.launcher: .*{next(iter(changes))}|soon|much"):
+        slurm.SlurmQueue(SETTINGS | changes)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from helpers.runs import run
 
-from benchmark.cli.plugin import new_folder
+from benchmark.cli.sweep import new_folder
 from benchmark.errors import StoreError, UsageError
 from benchmark.settings import expanded
 
