@@ -25,6 +25,37 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+OPTIONAL = {
+    "torch": "models", "torchvision": "models", "micro_sam": "models", "segment_anything": "models",
+    "sam2": "models", "cellpose": "models", "transformers": "models", "safetensors": "models",
+    "xxhash": "models", "pooch": "models", "huggingface_hub": "models",
+    "torch_em": "datasets", "h5py": "datasets", "zarr": "datasets", "z5py": "datasets",
+    "natsort": "datasets", "submitit": "slurm", "elf": "test", "playwright": "test",
+    "hypothesis": "test",
+}  # fmt: skip
+"""Modules that tests import, and the extra that brings them; `pip install -e .` alone does not."""
+
+
+class TestFile(pytest.Module):
+    """A file of tests; it is skipped where one of the optional libraries is not installed."""
+
+    __test__ = False
+
+    def collect(self):
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            missing = getattr(error.__cause__, "name", None) or ""
+            if not isinstance(error.__cause__, ModuleNotFoundError) or missing not in OPTIONAL:
+                raise
+            reason = f'needs {missing}: pip install -e ".[{OPTIONAL[missing]}]"'
+            pytest.skip(reason, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return TestFile.from_parent(parent, path=module_path)
+
+
 def pytest_configure(config):
     if not config.getoption("--all") and not config.option.markexpr:
         config.option.markexpr = "not slow and not slurm"
