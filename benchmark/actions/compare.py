@@ -37,7 +37,7 @@ def perform(job: Job) -> int:
     Raises:
         UsageError: a run is not named or not found, or the two can't be compared.
     """
-    results, unscored = gather(job.runs, job.protocol)
+    results, unscored = gather(job.runs, job.protocol, job.metric)
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
     obstacle = incomparable(a, b)
     if obstacle is not None:
@@ -81,7 +81,9 @@ def _find(
 
 
 def _show(pairs: pd.DataFrame, a: RunResult, b: RunResult) -> None:
-    table = Table(title=Text(printable(f"mSA on {a.data}: a = {a.method}, b = {b.method}")))
+    table = Table(
+        title=Text(printable(f"{a.metric.title} on {a.data}: a = {a.method}, b = {b.method}"))
+    )
     for column in ("sample", "a", "b", "a - b"):
         table.add_column(column, justify="left" if column == "sample" else "right")
     shown = pairs
@@ -132,7 +134,7 @@ def _told(found: Comparison) -> list[str]:
 
 def _study(a: RunResult, pairs: pd.DataFrame) -> list[str]:
     """The study's own test, under its own protocol."""
-    if a.protocol != FURTHER_TEST.protocol:
+    if not FURTHER_TEST.applies(a):
         return []
     theirs = FURTHER_TEST.test(pairs["difference"])
     if theirs.p != theirs.p:

@@ -13,6 +13,7 @@ from benchmark.report.assemble import Report, assemble
 from benchmark.report.options import ReportOptions, check_names, titled
 from benchmark.report.results import RunResult, gather
 from benchmark.report.write import show_report, write_study, writing_reports
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.settings import Settings, Source
 from benchmark.store.names import safe_name
@@ -30,17 +31,21 @@ def perform(job: Job) -> int:
     skipped: list[SkippedModel] = []
     left_out: dict[str, str] = {}
     if settings.source is not Source.published:
-        results, left_out = gather(job.runs, job.protocol)
+        results, left_out = gather(job.runs, job.protocol, job.metric)
         skipped = read_skipped(job.runs)
         for name, reason in left_out.items():
             note(f"left out: {name}, as {reason}")
+    if settings.source is not Source.runs and job.metric is not MSA:
+        raise UsageError(
+            f"the study reports {MSA.title} alone; metric={job.metric.name} needs source=runs."
+        )
     if settings.source is Source.runs and not results:
         words = " ".join(words_of(job.protocol.name))
         raise UsageError(
             f"no run in {job.runs} is scored under protocol '{job.protocol.name}'. Run something "
             f"first, or score stored predictions with action=evaluate {words}."
         )
-    options = _options(settings)
+    options = _options(settings, job.metric)
     if results or skipped:
         report = assemble(results, skipped, left_out, options)
         if settings.source is Source.both:
@@ -54,6 +59,7 @@ def perform(job: Job) -> int:
         Source.published: "published",
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
+    name += "" if job.metric is MSA else f"-{job.metric.name}"
     folder = Path(settings.results) / "reports" / safe_name(name)
     with writing_reports(settings):
         html, private = settings.format is not None, settings.gallery.private
@@ -62,7 +68,7 @@ def perform(job: Job) -> int:
     return DONE
 
 
-def _options(settings: Settings) -> ReportOptions:
+def _options(settings: Settings, metric: Metric) -> ReportOptions:
     """The study's options, with those of the command line in their place."""
     wanted, comparison = settings.study_ranks, settings.comparison
     if settings.tieless is not None:
@@ -70,6 +76,7 @@ def _options(settings: Settings) -> ReportOptions:
         wanted = settings.tieless if wanted is None else wanted
     with_study = settings.source is not Source.runs
     options = study_options(study_ranks=with_study if wanted is None else wanted)
+    options = replace(options, metric=metric)
     if comparison.reference is not None:
         options = replace(options, reference=comparison.reference)
     pairs = comparison.pairs_of_names()

@@ -49,7 +49,7 @@ def differences(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
     keyed = rows[rows["key"].isin(list(names.values()))]
     # Of several runs of one configuration (other weights, another device) none is preferred.
     keyed = keyed.drop_duplicates(["group", "key"], keep=False)
-    table = keyed.pivot(index=["group", "modality"], columns="key", values="msa")
+    table = keyed.pivot(index=["group", "modality"], columns="key", values="score")
     table = table.reindex(columns=list(names.values()))
     found = {}
     for place, (first, second, _, _) in enumerate(CONTRASTS):

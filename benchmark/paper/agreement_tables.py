@@ -52,7 +52,7 @@ def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) ->
         differs = ("differs",) if row["differs"] else ()
         delta = number(row["delta"], "+.3f", differs)
         written.append(_line(row, number(row["theirs"]), delta, "; ".join(row["differs"])))
-    alone = runs[~runs["run"].isin(rows["run"]) & runs["msa"].notna()]
+    alone = runs[~runs["run"].isin(rows["run"]) & runs["score"].notna()]
     for row in alone.sort_values(["data_label", "method", "run"]).to_dict("records"):
         reason = _why_alone(row, published)
         theirs = words(NOT_REPORTED if reason == _UNREPORTED else MISSING)
@@ -69,9 +69,9 @@ def _line(row: dict[Any, Any], theirs: Cell, delta: Cell, differs: str) -> list[
     return [
         words(row["data_label"]),
         words(row["method"]),
-        number(row["msa"], marks=marks(row)),
-        number(row["msa_low"]),
-        number(row["msa_high"]),
+        number(row["score"], marks=marks(row)),
+        number(row["score_low"]),
+        number(row["score_high"]),
         theirs,
         delta,
         words(differs),

@@ -45,7 +45,7 @@ def _cell(
         "data": row["dataset"],
         "data_label": row["dataset_name"],
         "modality": modality,
-        "msa": msa,
+        "score": msa,
         "images": card.images.get(row["dataset"], pd.NA) if reported else pd.NA,
         "groups": pd.NA,
         "status": COMPLETE if reported else NOT_REPORTED,

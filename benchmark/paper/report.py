@@ -27,7 +27,7 @@ from benchmark.report.tables.table import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FURTHER_TEST = FurtherTest("paper", "p (the study's test)", STUDY_TEST, study_test)
+FURTHER_TEST = FurtherTest("paper", "msa", "p (the study's test)", STUDY_TEST, study_test)
 """The study's own test, shown under its own protocol alone."""
 
 
@@ -91,12 +91,15 @@ def _ranks_table(card: StudyCard, given: TableInput) -> Table | None:
         "Mean rank per modality, as the study gives it",
         "Of equal methods one is simply first, as the study's sorting left them: ties are broken "
         "by no merit.",
+        given.metric,
     )
 
 
 def _ablation_table(card: StudyCard, given: TableInput) -> Table | None:
     title = "Connected components against boundary distance, default against grid search"
-    return head_to_head_table("ablation", title, given.chosen, _named(card, card.ablation))
+    return head_to_head_table(
+        "ablation", title, given.chosen, _named(card, card.ablation), given.metric
+    )
 
 
 def _ablation_figure(given: FigureInput) -> Figure:

@@ -72,7 +72,7 @@ def assemble(
     """
     options = options or ReportOptions()
     runs = frame_of_runs(results, skipped, options.variants)
-    summary = run_summary.table(run_summary.summary(results))
+    summary = run_summary.table(run_summary.summary(results), options.metric)
     left = [f"Left out: {name}, as {reason}." for name, reason in (left_out or {}).items()]
     of_results = runs.head(len(results))  # those of skipped methods come after
     of_rows = [
@@ -90,5 +90,10 @@ def assemble(
 def source_tables(cells: pd.DataFrame, prefix: str, options: ReportOptions) -> list[Table]:
     """The tables over data sets of one source, as the options have them."""
     return tables_of(
-        cells, prefix, options.tables, pairs=options.pairs, pairs_title=options.pairs_title
+        cells,
+        prefix,
+        options.tables,
+        metric=options.metric,
+        pairs=options.pairs,
+        pairs_title=options.pairs_title,
     )

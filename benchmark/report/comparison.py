@@ -52,19 +52,25 @@ class FurtherResult(Protocol):
 
 @dataclass(frozen=True)
 class FurtherTest:
-    """A test that is shown beside ours, for runs scored under one protocol.
+    """A test that is shown beside ours, for one metric of runs scored under one protocol.
 
     Attributes:
         protocol: the name of the protocol.
+        metric: the name of the metric.
         title: the heading of its p-values.
         note: what a reader has to know of it.
         test: differences a - b, one per image -> its result; NaN where it can't be made.
     """
 
     protocol: str
+    metric: str
     title: str
     note: str
     test: Callable[[pd.Series[float]], FurtherResult]
+
+    def applies(self, run: RunResult) -> bool:
+        """Whether it is shown for comparisons of a run."""
+        return (run.protocol, run.metric.name) == (self.protocol, self.metric)
 
 
 COLUMNS = [
@@ -121,13 +127,20 @@ def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
         StoreError: they disagree on a sample's truth all the same.
     """
     try:
-        pairs, exclusions = pair(a.scores, b.scores, failed_a=_failures(a), failed_b=_failures(b))
+        pairs, exclusions = pair(
+            a.scores,
+            b.scores,
+            metric=a.metric.name,
+            failed_a=_failures(a),
+            failed_b=_failures(b),
+        )
     except ValueError as error:
         raise StoreError(
             f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both anew "
             "with action=evaluate."
         ) from error
-    return pairs, compare_pairs(pairs, exclusions)
+    found = compare_pairs(pairs, exclusions, metric=a.metric.name, sign=a.metric.sign)
+    return pairs, found
 
 
 def against_reference(
@@ -209,7 +222,7 @@ def _comparable_sets(results: Iterable[RunResult], left_out: list[str]) -> list[
     for run in sorted(results, key=lambda run: (run.data, run.method, run.run_id)):
         if run.control:
             left_out.append(f"{run.method} on {run.data}: a control, its score is known.")
-        elif run.scores["msa"].notna().sum() == 0:
+        elif run.values.notna().sum() == 0:
             left_out.append(f"{run.method} on {run.data}: no sample is scored.")
         else:
             sets.setdefault(tuple(getattr(run, key) for key in COMPARABLE), []).append(run)
@@ -284,7 +297,7 @@ def _row(
         "further_better": "",
         "further_p": np.nan,
     }
-    if further is not None and a.protocol == further.protocol and found.samples:
+    if further is not None and further.applies(a) and found.samples:
         result = further.test(pairs["difference"])
         row |= {"further_better": both[result.better], "further_p": result.p}
     return row, [

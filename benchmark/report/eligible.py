@@ -33,7 +33,7 @@ class Eligible:
 
     @property
     def matrix(self) -> pd.DataFrame:
-        """mSA: a row for each (modality, data), a column for each method, in cells' order."""
+        """Scores: a row for each (modality, data), a column for each method, in the rows' order."""
         found = matrix(self.cells)
         return found[[name for name in self.methods if name in found]]
 
@@ -51,7 +51,7 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
     counts = shown.drop_duplicates("data")["modality"].value_counts()
     of = {str(modality): int(n) for modality, n in counts.items()}
     partial = shown["status"].str.startswith("partial")
-    empty = (shown["status"] == COMPLETE) & shown["msa"].isna()
+    empty = (shown["status"] == COMPLETE) & shown["score"].isna()
     kept = shown[(shown["status"] == COMPLETE) & ~empty]
     other = _on_other_images(kept)
     alike = kept[~other]
@@ -71,8 +71,8 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
 
 
 def matrix(cells: pd.DataFrame) -> pd.DataFrame:
-    """MSA as (modality, data) x method, each in the order of appearance."""
-    table = cells.pivot(index=["modality", "data"], columns="method", values="msa")
+    """Scores as (modality, data) x method, each in the order of appearance."""
+    table = cells.pivot(index=["modality", "data"], columns="method", values="score")
     rows = pd.MultiIndex.from_frame(cells[["modality", "data"]].drop_duplicates())
     return table.reindex(index=rows, columns=pd.unique(cells["method"]))
 

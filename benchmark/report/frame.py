@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.errors import StoreError
@@ -31,8 +32,8 @@ COMPLETE, SKIPPED, NOT_REPORTED = "complete", "skipped", "not reported"
 
 DTYPES = {
     "source": "object", "method": "object", "key": "object", "data": "object",
-    "data_label": "object", "modality": "object", "msa": "float64", "msa_low": "float64",
-    "msa_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
+    "data_label": "object", "modality": "object", "score": "float64", "score_low": "float64",
+    "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "control": "bool", "lost": "object",
     "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
@@ -45,7 +46,8 @@ DTYPES = {
   the YAML that stands for it, else its configuration;
 - `data`: the data set's name; `data_label`: as people write it; `modality`: a key of
   `MODALITIES`, empty where a user's own data has none;
-- `msa`, with its 95 % interval `msa_low` to `msa_high`: NaN where there is no number;
+- `score`: the mean over images of the metric that the frame is about, with its 95 % interval
+  `score_low` to `score_high`: NaN where there is no number;
 - `images` and `groups` that the mean is over: NA where unknown;
 - `status`: `complete`, `partial (10 of 197)`, `skipped` (for the `reason`), `not reported`;
 - `in_domain`: whether the weights were trained on data of this set: the authors' flag, or by
@@ -97,7 +99,7 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
         "source": frame["source"].isin(["published", "runs"]),
         "modality": frame["modality"].isin(list(MODALITIES)),
         "status": without | (frame["status"] == COMPLETE) | frame["status"].str.match("partial "),
-        "msa": frame["msa"].isna() | (frame["msa"].between(0, 1) & ~without),
+        "score": frame["score"].isna() | (np.isfinite(frame["score"]) & ~without),
         "reason": (frame["reason"] != "") == (frame["status"] == SKIPPED),
         "mark": frame["mark"].isin(["verified", "user", "demo", ""]),
     }
@@ -140,7 +142,7 @@ def _row_of_run(result: RunResult) -> dict[str, Any]:
         "key": "" if result.altered else escape.plain(result.config),
         "data_label": escape.plain(result.data_label or result.data),
         "modality": result.modality if result.modality in MODALITIES else "",
-        **{key: numbers[key] for key in ("msa", "msa_low", "msa_high", "images", "groups")},
+        **{key: numbers[key] for key in ("score", "score_low", "score_high", "images", "groups")},
         "status": result.status,
         "reason": "",
         "in_domain": pd.NA if result.in_domain is None else result.in_domain,

@@ -13,6 +13,7 @@ from benchmark.report.eligible import methods_named
 from benchmark.report.figures.draw import FigureInput
 from benchmark.report.tables.over_data_sets import TableInput
 from benchmark.report.tables.table import Table
+from benchmark.scoring.metrics import MSA, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ class ReportOptions:
     """The choices of a report. A method is named as in the tables, or by its model's YAML.
 
     Attributes:
+        metric: that methods are ranked and drawn by.
         reference: the method that each other is compared with; empty: the first by name of those
             on most data sets.
         pairs: methods to set against each other over data sets.
@@ -35,6 +37,7 @@ class ReportOptions:
         further_test: a test of two methods that is shown beside ours.
     """
 
+    metric: Metric = MSA
     reference: str = ""
     pairs: Sequence[tuple[str, str]] = ()
     pairs_title: str = ""

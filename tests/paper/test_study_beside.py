@@ -65,12 +65,12 @@ def test_an_unknown_number_of_images_is_said_and_is_no_difference(published):
 
 def test_signs_and_ranks_tell_two_sources_apart(published):
     runs = own(published)
-    turned = runs.assign(msa=1 - runs["msa"])
+    turned = runs.assign(score=1 - runs["score"])
     found = beside_published(published, turned)
     assert sign_agreement(found, "apg", "musam_ais") == (2, 0)
     assert rank_correlation(found).rho == pytest.approx(-1)
     assert np.isnan(rank_correlation(found[found["key"] != "cellsam"]).rho)  # two methods
-    assert np.isnan(rank_correlation(found.assign(msa=0.5)).rho)  # nothing to rank
+    assert np.isnan(rank_correlation(found.assign(score=0.5)).rho)  # nothing to rank
 
 
 def test_demo_weights_are_beside_the_study_only_where_asked_for(published):

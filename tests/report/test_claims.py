@@ -97,7 +97,7 @@ def test_a_run_that_nothing_compares_with_is_named():
 def test_without_apg_the_reference_is_not_the_best_but_the_first_by_name():
     rows = figures.many(["b", "a", "few"], 4)
     rows = rows[(rows["method"] != "few") | (rows["data"] == "data 0")]
-    rows.loc[rows["method"] == "a", "msa"] = 0.0
+    rows.loc[rows["method"] == "a", "score"] = 0.0
     assert reference(select_eligible(rows)) == "a", (
         "picked by its scores, its p-values would be too small"
     )

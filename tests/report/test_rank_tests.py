@@ -85,7 +85,7 @@ def test_too_few_methods_or_data_sets_make_no_table():
 
 
 def test_methods_that_are_all_equal_have_no_p_value():
-    rows = many(["a", "b", "c"], 6).assign(msa=0.5)
+    rows = many(["a", "b", "c"], 6).assign(score=0.5)
     table = rank_test_table(select_eligible(rows))
     assert [row[1].text for row in table.rows] == ["2.00"] * 3
     assert {row[2 + (i == 0)].text for i, row in enumerate(table.rows)} <= {"1.0000", "n/a"}

@@ -11,12 +11,12 @@ from benchmark.report.write import write_study
 
 
 def highest(given):
-    return Table("", "Highest", [Column("highest")], [[number(given.cells["msa"].max())]], [])
+    return Table("", "Highest", [Column("highest")], [[number(given.cells["score"].max())]], [])
 
 
 def points(given):
     figure = Figure()
-    figure.subplots().plot(given.frame["msa"])
+    figure.subplots().plot(given.frame["score"])
     return figure
 
 
@@ -26,7 +26,7 @@ def test_a_table_and_a_figure_by_one_line_each(tmp_path, monkeypatch):
     monkeypatch.setattr(draw, "FIGURES_OF_SOURCE", {"points_each": points})
     report = published_report(ReportOptions())
     folder = write_study(report, tmp_path / "report", html=False, private=False)
-    largest = report.cells["msa"].max()
+    largest = report.cells["score"].max()
     written = (folder / "tables" / "published_highest.csv").read_text(encoding="utf-8")
     assert float(written.splitlines()[1]) == largest
     drawn = {path.stem for path in (folder / "figures").iterdir()}

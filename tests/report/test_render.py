@@ -107,7 +107,7 @@ def hostile():
     ]  # fmt: skip
     odd = [
         some(HOSTILE, "u20s"),
-        some(HOSTILE, "dsb", status="skipped", reason=HOSTILE, msa=np.nan),
+        some(HOSTILE, "dsb", status="skipped", reason=HOSTILE, score=np.nan),
     ]
     yield [
         *beside(assemble(runs, options=study_options(study_ranks=True))).tables,

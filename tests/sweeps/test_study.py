@@ -137,7 +137,7 @@ def test_a_mean_over_fewer_data_sets_has_their_count_and_is_never_the_best(publi
 @pytest.mark.parametrize(("a", "b"), [("APG", "AIS"), ("APG", "CellPoseSAM"),
                                       ("APG", "APG, boundary distance")])  # fmt: skip
 def test_duels_are_counted_on_common_data_sets(published, a, b):
-    by_data = {m: published[published["method"] == m].set_index("data")["msa"] for m in (a, b)}
+    by_data = {m: published[published["method"] == m].set_index("data")["score"] for m in (a, b)}
     pairs = [(x, by_data[b][d]) for d, x in by_data[a].items()
              if not np.isnan(x) and not np.isnan(by_data[b][d])]  # fmt: skip
     found = head_to_head(select_eligible(published).matrix, a, b)
@@ -160,8 +160,8 @@ def test_domains_are_averaged_apart(published):
     found = by_domain(select_eligible(published).cells).loc["CellPoseSAM"]
     rows = published[published["method"] == "CellPoseSAM"]
     seen = rows["in_domain"].astype(bool)
-    assert found["mean_in"] == pytest.approx(rows.loc[seen, "msa"].mean())
-    assert found["mean_out"] == pytest.approx(rows.loc[~seen, "msa"].mean())
+    assert found["mean_in"] == pytest.approx(rows.loc[seen, "score"].mean())
+    assert found["mean_out"] == pytest.approx(rows.loc[~seen, "score"].mean())
     assert (found["sets_in"], found["sets_out"], found["unknown"]) == (
         seen.sum(),
         36 - seen.sum(),

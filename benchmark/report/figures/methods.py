@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.report.eligible import matrix as table_of
 from benchmark.report.eligible import select_eligible, variants
 from benchmark.report.frame import SKIPPED
+from benchmark.scoring.metrics import MSA, Metric
 
 _SAME = ["split", "protocol"]
 
@@ -55,13 +56,13 @@ def marked(names: pd.Series[str], marks: pd.Series[str]) -> pd.Series[str]:
     return names.where(~unsaid, names + " (demo)")
 
 
-def order(frame: pd.DataFrame) -> list[str]:
+def order(frame: pd.DataFrame, metric: Metric = MSA) -> list[str]:
     """The labels, the best on average first, controls last: colours keep this order.
 
     On average: compared with the other methods of each data set, as some lack the hard ones.
     """
-    others = frame.groupby("group")["msa"].transform("mean")
-    by = frame.assign(ahead=frame["msa"] - others).groupby("label")
+    others = frame.groupby("group")["score"].transform("mean")
+    by = frame.assign(ahead=metric.sign * (frame["score"] - others)).groupby("label")
     found = by.agg(control=("control", "max"), ahead=("ahead", "mean"))
     return list(
         found.sort_values(["control", "ahead"], ascending=[True, False], kind="stable").index
@@ -101,7 +102,7 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         The rows, each with a number; and a sentence about others that have one, or nothing.
     """
     rows = select_eligible(frame).cells
-    dropped = len(frame[frame["msa"].notna() & ~frame["control"]]) - len(rows)
+    dropped = len(frame[frame["score"].notna() & ~frame["control"]]) - len(rows)
     return rows, (
         f"Not compared: {dropped} result{'s' * (dropped > 1)}, partial or of other images than "
         "most; the tables name them."
@@ -110,6 +111,6 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     )
 
 
-def matrix(rows: pd.DataFrame) -> pd.DataFrame:
-    """mSA as (modality, data set) x label, the labels in `order`; NaN where there is none."""  # noqa: D403
-    return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows)]
+def matrix(rows: pd.DataFrame, metric: Metric = MSA) -> pd.DataFrame:
+    """Scores as (modality, data set) x label, the labels in `order`; NaN where there is none."""
+    return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows, metric)]

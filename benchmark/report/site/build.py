@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
-from benchmark.report.results import RunResult
+from benchmark.report.results import RunResult, metric_of
 from benchmark.report.site.data import (
     data_card,
     distributions,
@@ -24,6 +24,7 @@ from benchmark.report.site.data import (
     spread,
 )
 from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
+from benchmark.scoring.metrics import Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.owned import replaced
@@ -78,7 +79,7 @@ def build_site(
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
-        site = _Site(folder, cells, results, names, private)
+        site = _Site(folder, cells, results, names, private, metric_of(results))
         site.write_assets()
         for name in names:
             site.write_data(name, by_data[name], steps)
@@ -99,6 +100,7 @@ class _Site:
         results: Sequence[RunResult],
         names: Sequence[str],
         private: bool,
+        metric: Metric,
     ) -> None:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -110,7 +112,7 @@ class _Site:
         runs |= {r.run_id: r.path.name for r in results if folders[r.path.name] == 1}
         safe = safe_names(runs.values())
         self._run_pages = {run_id: f"runs/{safe[name]}.html" for run_id, name in runs.items()}
-        self._rows = rows(cells, self._run_pages)
+        self._rows = rows(cells, self._run_pages, metric)
         self._labels = self._label_of_data(names)
         self._environment = Environment(
             loader=PackageLoader("benchmark.report.site"),
@@ -119,7 +121,7 @@ class _Site:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self._environment.globals.update(private=private, modalities=MODALITIES)
+        self._environment.globals.update(private=private, modalities=MODALITIES, metric=metric)
         self._private = private
 
     def _label_of_data(self, names: Sequence[str]) -> dict[str, str]:
@@ -206,7 +208,7 @@ class _Site:
 
     def _counted(self) -> dict[str, int]:
         """How many methods and data sets there is a number of; controls are no methods."""
-        scored = [row for row in self._rows if row["msa"] is not None and not row["control"]]
+        scored = [row for row in self._rows if row["score"] is not None and not row["control"]]
         return {
             "methods": len({row["method"] for row in scored}),
             "data": len({row["data"] for row in scored}),
@@ -231,5 +233,5 @@ class _Site:
 
 
 def _best_first(results: Sequence[RunResult]) -> list[RunResult]:
-    means: Mapping[str, float] = {r.run_id: float(r.scores["msa"].mean()) for r in results}
+    means: Mapping[str, float] = {r.run_id: r.metric.sign * float(r.values.mean()) for r in results}
     return sorted(results, key=lambda r: (r.control, -means[r.run_id], r.method, r.run_id))

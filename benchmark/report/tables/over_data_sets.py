@@ -21,6 +21,7 @@ from benchmark.report.tables.numbers import (
 from benchmark.report.tables.per_data_set import marks_of, per_data_set, protocols
 from benchmark.report.tables.rank_tests import rank_test_table, ranked_methods
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.scoring.metrics import MSA, Metric
 
 ALL = "all"
 
@@ -32,12 +33,14 @@ class TableInput:
     Attributes:
         cells: every cell of one source (a frame as `benchmark.report.frame` has it).
         chosen: those of them that may be averaged and ranked.
+        metric: whose scores they are.
         pairs: methods to set against each other, each by its name in the tables or by its key.
         pairs_title: of the table of these.
     """
 
     cells: pd.DataFrame
     chosen: Eligible
+    metric: Metric = MSA
     pairs: Sequence[tuple[str, str]] = ()
     pairs_title: str = ""
 
@@ -47,6 +50,7 @@ def tables_of(
     prefix: str,
     further: Mapping[str, Callable[[TableInput], Table | None]] = MappingProxyType({}),
     *,
+    metric: Metric = MSA,
     pairs: Sequence[tuple[str, str]] = (),
     pairs_title: str = "",
 ) -> list[Table]:
@@ -56,17 +60,18 @@ def tables_of(
         cells: of one source.
         prefix: of the names of files.
         further: more tables, as in `TABLES`.
+        metric: whose scores they are.
         pairs: methods to set against each other.
         pairs_title: of the table of these.
     """
-    given = TableInput(cells, select_eligible(cells), pairs, pairs_title)
+    given = TableInput(cells, select_eligible(cells), metric, pairs, pairs_title)
     made = {name: make(given) for name, make in {**TABLES, **further}.items()}
     return [
         replace(table, name=f"{prefix}_{name}") for name, table in made.items() if table is not None
     ]
 
 
-def average_table(chosen: Eligible, kind: str) -> Table | None:
+def average_table(chosen: Eligible, kind: str, metric: Metric = MSA) -> Table | None:
     """Mean or median over data sets, a row for each method, a column for each modality.
 
     None where no cell may be averaged.
@@ -94,7 +99,7 @@ def average_table(chosen: Eligible, kind: str) -> Table | None:
     methods = [*map(str, chosen.matrix), *chosen.silent]
     table = _by_modality(
         f"{kind}s",
-        f"{kind.capitalize()} mSA per modality",
+        f"{kind.capitalize()} {metric.title} per modality",
         methods,
         names,
         cell,
@@ -102,9 +107,10 @@ def average_table(chosen: Eligible, kind: str) -> Table | None:
         notes=[
             f"{kind.capitalize()} over the data sets that a method has a number for, all alike; "
             "one that lacks some has their count behind it, and is never marked as best. "
-            f"Data sets: {_sets(chosen, names)}. {protocols(chosen.cells)}.",
+            f"Data sets: {_sets(chosen, names)}. {protocols(chosen.cells, metric)}.",
             *chosen.notes,
         ],
+        lowest=not metric.higher_is_better,
     )
     return replace(table, on_console=kind == "mean")
 
@@ -114,6 +120,7 @@ def rank_table(
     how: Callable[[pd.DataFrame], pd.DataFrame] = ranks,
     title: str = "Mean rank per modality",
     note: str = "Equal methods share the mean of their ranks.",
+    metric: Metric = MSA,
 ) -> Table | None:
     """Mean rank per modality of the methods that are ranked.
 
@@ -122,11 +129,12 @@ def rank_table(
         how: the matrix of scores -> ranks.
         title: of the table.
         note: how equal methods are ranked.
+        metric: whose scores they are.
     """
     matrix = ranked_methods(chosen)
     if matrix.shape[1] < 2:
         return None
-    means = mean_ranks(how(matrix))
+    means = mean_ranks(how(metric.sign * matrix))
     sets_of: dict[Any, int] = means["sets"].to_dict()
     names = [name for name, _ in modalities(chosen.cells)]
 
@@ -173,7 +181,11 @@ def _by_modality(
 
 
 def head_to_head_table(
-    name: str, title: str, chosen: Eligible, pairs: Sequence[tuple[str, str]]
+    name: str,
+    title: str,
+    chosen: Eligible,
+    pairs: Sequence[tuple[str, str]],
+    metric: Metric = MSA,
 ) -> Table | None:
     """Wins, losses and the mean difference of pairs of methods; None where there is no pair.
 
@@ -182,6 +194,7 @@ def head_to_head_table(
         title: above it.
         chosen: the cells.
         pairs: methods by name or key; every method of that key stands for it.
+        metric: whose scores they are.
     """
     matrix = chosen.matrix
     rows = []
@@ -190,7 +203,7 @@ def head_to_head_table(
             for second in methods_named(chosen.cells, b):
                 names = [name for name, _ in modalities(chosen.cells)]
                 for modality in [*names, ALL] if len(names) > 1 else names:
-                    rows.append(_head_to_head_row(chosen, matrix, first, second, modality))
+                    rows.append(_head_to_head_row(chosen, matrix, first, second, modality, metric))
     if not rows:
         return None
     columns = [
@@ -203,10 +216,10 @@ def head_to_head_table(
 
 
 def _head_to_head_row(
-    chosen: Eligible, matrix: pd.DataFrame, a: str, b: str, modality: str
+    chosen: Eligible, matrix: pd.DataFrame, a: str, b: str, modality: str, metric: Metric
 ) -> list[Cell]:
     some = matrix if modality == ALL else matrix.loc[[modality]]
-    result = head_to_head(some, a, b)
+    result = head_to_head(some, a, b, metric.sign)
     of = sum(chosen.of.values()) if modality == ALL else chosen.of[modality]
     where = None if modality == ALL else modality
     marked = tuple(dict.fromkeys(m for name in (a, b) for m in marks_of(chosen.cells, name, where)))
@@ -223,7 +236,7 @@ def _head_to_head_row(
     ]
 
 
-def domain_table(chosen: Eligible) -> Table | None:
+def domain_table(chosen: Eligible, metric: Metric = MSA) -> Table | None:
     """Data that the weights had seen against data that they had not."""
     found = by_domain(chosen.cells)
     if not (found["sets_in"] + found["sets_out"]).any():
@@ -251,15 +264,15 @@ def domain_table(chosen: Eligible) -> Table | None:
         else "by the weights' cards"
     )
     notes = [
-        f"Mean mSA over data sets that a method's weights were trained on, {whose}, and over "
-        "the others. The two are other data sets: their difference is no effect of training.",
+        f"Mean {metric.title} over data sets that a method's weights were trained on, {whose}, and "
+        "over the others. The two are other data sets: their difference is no effect of training.",
         *chosen.notes,
     ]
     return Table("domain", "In-domain and out-of-domain data", columns, rows, notes)
 
 
 def _pairs_table(given: TableInput) -> Table | None:
-    table = head_to_head_table("duels", given.pairs_title, given.chosen, given.pairs)
+    table = head_to_head_table("duels", given.pairs_title, given.chosen, given.pairs, given.metric)
     return table and replace(table, on_console=True)
 
 
@@ -268,13 +281,13 @@ def _sets(chosen: Eligible, names: Sequence[str]) -> str:
 
 
 TABLES: dict[str, Callable[[TableInput], Table | None]] = {
-    "per_data_set": lambda given: per_data_set(given.cells),
-    "means": lambda given: average_table(given.chosen, "mean"),
-    "medians": lambda given: average_table(given.chosen, "median"),
-    "ranks": lambda given: rank_table(given.chosen),
-    "rank_tests": lambda given: rank_test_table(given.chosen),
+    "per_data_set": lambda given: per_data_set(given.cells, given.metric),
+    "means": lambda given: average_table(given.chosen, "mean", given.metric),
+    "medians": lambda given: average_table(given.chosen, "median", given.metric),
+    "ranks": lambda given: rank_table(given.chosen, metric=given.metric),
+    "rank_tests": lambda given: rank_test_table(given.chosen, given.metric),
     "duels": _pairs_table,
-    "domain": lambda given: domain_table(given.chosen),
+    "domain": lambda given: domain_table(given.chosen, given.metric),
 }
 """The registry of tables over data sets, in the order of a report.
 

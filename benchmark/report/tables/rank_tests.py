@@ -8,6 +8,7 @@ from benchmark.report.eligible import Eligible, variants
 from benchmark.report.tables.numbers import complete_block
 from benchmark.report.tables.per_data_set import marks_of
 from benchmark.report.tables.table import Column, Table, number, p_value, words
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.stats import friedman
 
 
@@ -17,7 +18,7 @@ def ranked_methods(chosen: Eligible) -> pd.DataFrame:
     return chosen.matrix[[name for name in chosen.matrix if name in ranked]]
 
 
-def rank_test_table(chosen: Eligible) -> Table | None:
+def rank_test_table(chosen: Eligible, metric: Metric = MSA) -> Table | None:
     """The p-value of each pair of methods by Nemenyi's test, Friedman's in the notes.
 
     The methods are those on (nearly) all data sets, best first, on the data sets that all of these
@@ -31,7 +32,7 @@ def rank_test_table(chosen: Eligible) -> Table | None:
     if every.empty:
         return None
     matrix = complete_block(every)
-    tested = friedman(matrix)
+    tested = friedman(metric.sign * matrix)
     if tested is None:
         return None
     methods = list(map(str, tested.mean_ranks.index))
