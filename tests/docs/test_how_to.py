@@ -6,6 +6,7 @@ import shutil
 import site
 import subprocess
 import sys
+import tomllib
 import venv
 
 import pytest
@@ -29,12 +30,23 @@ def stranger(tmp_path):
     (packages,) = environment.glob("lib/python*/site-packages")
     others = [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
     (packages / "others.pth").write_text("\n".join([*others, *site.getsitepackages()]))
-    for package in ("benchmark", "models"):
-        (packages / package).symlink_to(copy / package)
+    for package, folder in installed_packages(copy):
+        (packages / package).parent.mkdir(exist_ok=True)
+        (packages / package).symlink_to(folder)
     script = environment / "bin" / "cell-benchmark"
     script.write_text(f"#!{environment}/bin/python\n{SCRIPT}")
     script.chmod(0o755)
     return copy, environment, home
+
+
+def installed_packages(checkout):
+    """What `pip install -e` maps: the path of a package, and its folder in the checkout."""
+    settings = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["setuptools"]
+    for package in settings["packages"]:
+        if "." not in package:
+            yield package, checkout / package
+    for package, folder in settings.get("package-dir", {}).items():
+        yield package.replace(".", "/"), checkout / folder
 
 
 def run(commands, folder, environment):
