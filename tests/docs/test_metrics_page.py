@@ -49,7 +49,8 @@ def test_every_metric_is_in_the_table():
     every = set(metrics(*np.zeros((2, 1, 1), int)))
     between = {name for name in every if re.fullmatch(r"sa\d\d", name)}  # `sa50`, `sa55`, ...
     assert named | between == every
-    assert list(METRICS)[0] == "msa" and list(METRICS)[-1] == "mean_matched_iou"
+    first, *_, last = METRICS
+    assert (first, last) == ("msa", "mean_matched_iou"), "as the page says"
     assert every - METRICS.keys() == set(COUNTS)
 
 
