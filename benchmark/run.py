@@ -142,6 +142,7 @@ class Runner:
         title = f"{self._model} on {self._data.name}"
         with Steps(title, len(unscored) + len(missing)) as steps:
             progress = _Progress(steps, allowed_failures, failed, msa, self._trained)
+            self._writer.restore_basis(self._key, self._basis)
             self._score_stored(unscored, progress)
             if not progress.stopped:
                 self._predict_missing(missing, records, progress)
