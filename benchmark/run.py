@@ -12,6 +12,7 @@ import hashlib
 import math
 import random
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -19,11 +20,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmark.background import BackgroundWorker, prefetch
+from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError
@@ -32,6 +35,7 @@ from benchmark.rescore import Scored, score_stored, stored_predictions
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_key, score_row
 from benchmark.store.digest import array_digest
+from benchmark.store.plain import plain, plain_text, text_of
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
 from benchmark.types import Labels, Sample, Segmenter, check_labels
@@ -231,29 +235,29 @@ class Runner:
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may reuse its array for the next image
             stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
-            memory, details = _stage_memory(segmenter), dict(getattr(segmenter, "details", {}))
-        except (Exception, SystemExit) as error:  # a model or a damaged file may raise anything
-            known = isinstance(error, BenchmarkError)
-            what = f"model '{self._model}' raised {type(error).__name__}: {error}"
-            reason = str(error) if known else what
-            trace = None if known else traceback.format_exc()
-            failure = Record(entry.id, "error", attempt, error=reason, traceback=trace)
-            return partial(self._store_failure, entry, failure), reason
-        record = Record(
-            entry.id,
-            "done",
-            attempt,
-            None,
-            measure.seconds,
-            stages,
-            measure.memory,
-            warm_up=not self._warm,
-            details=details,
-            cached=cached,
-            stage_memory=memory,
-        )
-        self._warm = True
-        return partial(self._store_prediction, entry, sample.labels, record, labels), None
+            memory, details = _stage_memory(segmenter), _details(segmenter)
+        except BenchmarkError as error:
+            reason, trace = text_of(error), None
+        except (Exception, SystemExit) as error:  # a model may raise anything
+            reason = plain_text(f"model '{self._model}' raised {_describe(error)}")
+            trace = plain_text(_traceback(error))
+        else:
+            record = Record(
+                entry.id,
+                "done",
+                attempt,
+                seconds=measure.seconds,
+                stages=stages,
+                memory=measure.memory,
+                warm_up=not self._warm,
+                details=details,
+                cached=cached,
+                stage_memory=memory,
+            )
+            self._warm = True
+            return partial(self._store_prediction, entry, sample.labels, record, labels), None
+        failure = Record(entry.id, "error", attempt, error=reason, traceback=trace)
+        return partial(self._store_failure, entry, failure), reason
 
     def _store_failure(self, entry: Entry, failure: Record) -> _Stored:
         self._writer.append(failure)
@@ -345,7 +349,7 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
 
 def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
     """Return a segmenter's seconds of its `stages`, or of those that were `cached`."""
-    seconds = {str(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
+    seconds = {text_of(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
     if not all(map(math.isfinite, seconds.values())):
         raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
     return seconds
@@ -353,7 +357,45 @@ def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
 
 def _stage_memory(segmenter: Any) -> dict[str, dict[str, int]]:
     memory: Mapping[str, Mapping[str, int]] = getattr(segmenter, "stage_memory", {})
-    return {str(stage): {n: int(b) for n, b in peaks.items()} for stage, peaks in memory.items()}
+    return {
+        text_of(stage): {text_of(n): int(b) for n, b in peaks.items()}
+        for stage, peaks in memory.items()
+    }
+
+
+def _details(segmenter: Any) -> dict[str, Any]:
+    """Return what else a segmenter reports of the last call, as JSON types."""
+    return {text_of(k): plain(v) for k, v in dict(getattr(segmenter, "details", {})).items()}
+
+
+def _describe(error: BaseException) -> str:
+    """Return type and message of an exception, and the last line of the model's own code."""
+    described = f"{type(error).__name__}: {text_of(error)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    if not own:
+        return described
+    line = plain_text(own[-1].line or "")
+    return f"{described} ({plain_text(own[-1].filename)}, line {own[-1].lineno}: {line})"
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is of a model: not of the benchmark, of Python or of an installed library."""
+    path = Path(file)
+    library = {"site-packages", "dist-packages"} & {*path.parts}
+    ours = path.is_relative_to(CHECKOUT / "benchmark")
+    return not (library or ours or file.startswith("<") or path.is_relative_to(_PYTHON))
+
+
+_PYTHON = sysconfig.get_paths()["stdlib"]
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback; an exception may fail to give its own."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _seed_everything(seed: int, sample: str) -> None:
