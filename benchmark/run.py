@@ -9,7 +9,6 @@ Predictions that are stored already are scored by several processes (`benchmark.
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 import sys
 import sysconfig
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.adapter import PredictionInfo
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
@@ -38,7 +38,7 @@ from benchmark.store.digest import array_digest
 from benchmark.store.plain import plain, plain_text, text_of
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
-from benchmark.types import Labels, Sample, Segmenter, check_labels
+from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
 
 PREFETCHED, UNSTORED = 2, 2
 """Maximum numbers of samples read in advance, and of predictions waiting to be stored."""
@@ -227,15 +227,13 @@ class Runner:
             sample = reading.result()
             assert segmenter is not None  # a sample that was prepared has loaded the model
             _seed_everything(self._seed, entry.id)
-            attend = getattr(segmenter, "attend", None)
-            if attend is not None:
-                attend(sample)
+            if isinstance(segmenter, Attending):
+                segmenter.attend(sample)
             with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may reuse its array for the next image
-            stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
-            memory, details = _stage_memory(segmenter), _details(segmenter)
+            info = PredictionInfo.of(segmenter)
         except BenchmarkError as error:
             reason, trace = text_of(error), None
         except (Exception, SystemExit) as error:  # a model may raise anything
@@ -247,12 +245,12 @@ class Runner:
                 "done",
                 attempt,
                 seconds=measure.seconds,
-                stages=stages,
+                stages=plain(info.stages),
                 memory=measure.memory,
                 warm_up=not self._warm,
-                details=details,
-                cached=cached,
-                stage_memory=memory,
+                details=plain(info.details),
+                cached=plain(info.cached),
+                stage_memory=plain(info.stage_memory),
             )
             self._warm = True
             return partial(self._store_prediction, entry, sample.labels, record, labels), None
@@ -345,27 +343,6 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
     return f"{running}, {entry.id}"
-
-
-def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
-    """Return a segmenter's seconds of its `stages`, or of those that were `cached`."""
-    seconds = {text_of(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
-    if not all(map(math.isfinite, seconds.values())):
-        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
-    return seconds
-
-
-def _stage_memory(segmenter: Any) -> dict[str, dict[str, int]]:
-    memory: Mapping[str, Mapping[str, int]] = getattr(segmenter, "stage_memory", {})
-    return {
-        text_of(stage): {text_of(n): int(b) for n, b in peaks.items()}
-        for stage, peaks in memory.items()
-    }
-
-
-def _details(segmenter: Any) -> dict[str, Any]:
-    """Return what else a segmenter reports of the last call, as JSON types."""
-    return {text_of(k): plain(v) for k, v in dict(getattr(segmenter, "details", {})).items()}
 
 
 def _describe(error: BaseException) -> str:

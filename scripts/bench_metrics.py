@@ -36,7 +36,7 @@ CASES = ((200, 512, 15), (1000, 512, 15), (5000, 2048, 50))  # objects, size, ra
 def touching_cells(n: int, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A Voronoi tessellation of n cells, and a shifted copy of it with a tenth missing."""
     rng = np.random.default_rng(seed)
-    yx = np.stack(np.mgrid[:size, :size], axis=-1).reshape(-1, 2)
+    yx = np.moveaxis(np.mgrid[:size, :size], 0, -1).reshape(-1, 2)
     _, nearest = cKDTree(rng.uniform(0, size, (n, 2))).query(yx)
     true = (nearest + 1).reshape(size, size).astype(np.uint32)
     predicted = np.roll(true, (2, 1), axis=(0, 1))

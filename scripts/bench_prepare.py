@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 FEW, MANY = 200, 2_000
 
@@ -102,7 +103,7 @@ def _measure(scratch: Path, images: int, workers: int) -> dict[str, float]:
 
 def child(root: str, datasets: str, workers: str) -> None:
     """Prepare once, and tell how long the images took, and the peaks of memory."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     from benchmark.data.prepare import prepare
     from benchmark.data.sources.torch_em import TorchEmSource
@@ -112,7 +113,7 @@ def child(root: str, datasets: str, workers: str) -> None:
         name="u20s", loader=card["loader"], folder="u20s", splits=card["splits"], read={},
         lists=datasets, root=root, group=card["group"],
     )  # fmt: skip
-    recipe = [
+    recipe: list[dict[str, Any]] = [
         {"center_crop": {"shape": [512, 512], "cut_objects": "one"}},
         {"min_objects": {"count": 5, "counting": "values"}},
     ]

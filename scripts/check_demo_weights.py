@@ -80,7 +80,8 @@ def _results(folder: Path) -> list[Any]:
     from benchmark.report.results import load_results
     from benchmark.scoring.protocol import Protocol
 
-    paper = OmegaConf.load(CHECKOUT / "configs" / "protocol" / "paper.yaml")
+    path = CHECKOUT / "configs" / "protocol" / "paper.yaml"
+    paper: Any = OmegaConf.load(path)
     found = load_results(folder / "runs", Protocol(**paper))
     names = {"dsb_test", "u20s"}
     return [

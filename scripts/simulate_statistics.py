@@ -16,17 +16,20 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
 import scipy
+from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p, study_test
+from benchmark.paper.significance import study_test
+from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p
 
-Floats = np.ndarray
+Floats = NDArray[Any]
 ALPHA = 0.05
 
 
@@ -57,7 +60,8 @@ class Null:
 
         def effects(draw: Callable[[int], Floats]) -> Floats:
             of_group, of_image = draw(n_groups)[group], draw(len(group))
-            return np.sqrt(self.shared) * of_group + np.sqrt(1 - self.shared) * of_image
+            found: Floats = np.sqrt(self.shared) * of_group + np.sqrt(1 - self.shared) * of_image
+            return found
 
         if self.skewed:
             b = rng.uniform(0.3, 0.7, len(group))
@@ -101,9 +105,10 @@ def rejections(null: Null, n_groups: int, trials: int, seed: int = 0) -> dict[st
         )
         if trial == 0:
             found = compare_pairs(pairs, seed=trial)
-            assert np.allclose([found.p, found.p_wilcoxon], p_values[:2]), "not what is reported"
+            reported = np.array([found.p, found.p_wilcoxon], float)
+            assert np.allclose(reported, np.array(p_values[:2], float)), "not what is reported"
         for name, p in zip(TESTS, p_values, strict=True):
-            count[name] += p is not None and p <= ALPHA
+            count[name] += bool(p is not None and p <= ALPHA)
     return {name: n / trials for name, n in count.items()}
 
 
@@ -122,18 +127,21 @@ def uneven(n: int, rng: np.random.Generator) -> Floats:
 
 def heavy(n: int, rng: np.random.Generator) -> Floats:
     """1 to 200 images per group: a few groups hold most of the images."""
-    return np.minimum(1 + np.ceil(3 * rng.pareto(1.2, n)), 200).astype(int)
+    images: Floats = np.minimum(1 + np.ceil(3 * rng.pareto(1.2, n)), 200).astype(int)
+    return images
 
 
 def _beta(mean: Floats, concentration: float, rng: np.random.Generator) -> Floats:
     mean = np.clip(mean, 1e-3, 1 - 1e-3)
-    return rng.beta(mean * concentration, (1 - mean) * concentration)
+    drawn: Floats = rng.beta(mean * concentration, (1 - mean) * concentration)
+    return drawn
 
 
 def symmetric(group: Floats, rng: np.random.Generator) -> Floats:
     """Around 0.5; groups differ more than images within them."""
     of_group = rng.normal(0, 0.15, group.max() + 1)[group]
-    return 0.5 + of_group + rng.normal(0, 0.1, len(group))
+    scores: Floats = 0.5 + of_group + rng.normal(0, 0.1, len(group))
+    return scores
 
 
 def near_one(group: Floats, rng: np.random.Generator) -> Floats:
@@ -152,7 +160,8 @@ def with_zeros(group: Floats, rng: np.random.Generator) -> Floats:
 def lopsided(group: Floats, rng: np.random.Generator) -> Floats:
     """Differences of two methods: often a little below 0, rarely far above."""
     of_group = 0.05 * (rng.exponential(size=group.max() + 1) - 1)
-    return of_group[group] + rng.normal(0, 0.03, len(group))
+    differences: Floats = of_group[group] + rng.normal(0, 0.03, len(group))
+    return differences
 
 
 SCORES = (symmetric, near_one, with_zeros, lopsided)
@@ -187,7 +196,7 @@ def coverage(
     for _ in range(trials):
         group = np.repeat(np.arange(n_groups), sizes(n_groups, rng))
         values = scores(group, rng)
-        found = bootstrap_interval(values, names[group], resamples=resamples)
+        found = bootstrap_interval(values, names[group].tolist(), resamples=resamples)
         assert found is not None
         ours += found[0] <= truth <= found[1]
         low, high = percentile_interval(values, group, 1000)

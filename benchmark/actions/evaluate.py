@@ -53,7 +53,7 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         outcome = runner(job, writer).rescore(entries, job.allowed_failures(len(entries)))
     if outcome.problem:
         complain(outcome.problem)
-    result = load_result(job.store, job.score_key, job.protocol.name)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is not None:
         show([result])
     return outcome.complete

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
+from benchmark.errors import DONE, PARTIAL, BenchmarkError, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
 from benchmark.report.write import show, write_report
@@ -24,8 +24,8 @@ _DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.seg
 def imports(job: Job) -> Sequence[str]:
     """Modules that it will want: a sweep has the next job import them ahead."""
     try:
-        return (*getattr(job.adapter, "imports", ()), *_DRAWING)
-    except UsageError:  # no such adapter; told of when the job begins
+        return (*job.info.imports, *_DRAWING)
+    except BenchmarkError:  # no such adapter; reported when the job begins
         return ()
 
 
@@ -104,7 +104,7 @@ def _is_trained(job: Job) -> bool:
 
 def _report(job: Job, outcome: Outcome) -> None:
     """Print the table, draw the report, and leave the numbers for a sweep's summary."""
-    result = load_result(job.store, job.score_key, job.protocol.name)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is None:
         return
     show([result])

@@ -13,8 +13,6 @@ from benchmark.errors import StoreError
 from benchmark.store.digest import json_digest
 from benchmark.store.files import path_of_id
 from benchmark.store.names import is_safe
-from benchmark.store.provenance import library_versions
-from benchmark.types import Weights
 
 DESCRIBED = (
     "run_id", "model", "control", "data", "split", "samples", "prepared",
@@ -26,43 +24,18 @@ _TEXTS = ("run_id", "model", "data", "split", "prepared")
 
 
 def run_identity(
-    adapter: type,
-    target: str,
-    parameters: Mapping[str, Any],
-    *,
-    images: str,
-    labels: str,
-    device: str,
-    seed: int,
-    weights: Weights | None = None,
+    adapter: Mapping[str, Any], *, images: str, labels: str | None, device: str, seed: int
 ) -> dict[str, Any]:
     """Return what the run id is the hash of: no paths, workers, limits or code revision.
 
     Args:
-        adapter: the adapter's class; see `benchmark.types.Segmenter` for what it may say.
-        target: its dotted name.
-        parameters: its resolved parameters.
+        adapter: its target, parameters, version and libraries.
         images: digest of the images.
-        labels: digest of the labels; part of it only for an adapter that sees the truth.
+        labels: digest of the labels; None unless the adapter sees the truth.
         device: device type.
         seed: the run's seed.
-        weights: the expected ones; their digests count, wherever they lie.
     """
-    replace = getattr(adapter, "identity", None)
-    execution = getattr(adapter, "execution", ())
-    shaping = {name: value for name, value in parameters.items() if name not in execution}
-    if weights is not None:
-        shaping["weights"] = dict(weights.digests)
-    return {
-        "target": identity_target(adapter, target),
-        "parameters": dict(replace(shaping) if replace else shaping),
-        "version": getattr(adapter, "version", 1),
-        "libraries": library_versions(getattr(adapter, "libraries", ())),
-        "images": images,
-        "labels": labels if getattr(adapter, "sees_truth", False) else None,
-        "device": device,
-        "seed": seed,
-    }
+    return {**adapter, "images": images, "labels": labels, "device": device, "seed": seed}
 
 
 def identity_target(named: type, target: str) -> str:

@@ -143,7 +143,7 @@ def _twin(cut: _Cut, shape: Shape, rng: np.random.Generator) -> tuple[_Cut, Batc
 
 def _origin(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
     """Row and column, somewhere in the frame."""
-    return rng.integers((SIDE - shape.side) // CELL + 1, size=2) * float(CELL)
+    return rng.integers((SIDE - shape.side) // CELL + 1, size=2).astype(np.float64) * CELL
 
 
 def _crop(cut: _Cut, origin: NDArray[np.float64], turn: int) -> Batch:
@@ -151,9 +151,12 @@ def _crop(cut: _Cut, origin: NDArray[np.float64], turn: int) -> Batch:
     # An image's pixel x is at x * zoom for a predictor, its centre at (x + 0.5) * zoom.
     points = origin[::-1] + (cut.points + 0.5) * POOL - cut.zoom / 2
     places, pure = _places(cut.labels, found.offsets)
-    values = (cut.grey[None], origin, _mean(found.maps, 2), places, pure)
     return Batch(
-        *(value.astype(np.float32) for value in values),
+        cut.grey[None].astype(np.float32),
+        origin.astype(np.float32),
+        _mean(found.maps, 2).astype(np.float32),
+        places.astype(np.float32),
+        pure.astype(np.float32),
         cut.labels,
         points.astype(np.float32),
         cut.objects,
@@ -181,7 +184,8 @@ def _placed(
     lacking = np.maximum(np.ceil(side / zoom).astype(int) - sides, 0)
     if lacking.any() and rng.random() < 0.5:
         wider = [(0, int(n)) for n in np.minimum(lacking, sides)]
-        grey, labels = (np.pad(a, wider, "symmetric") for a in (picture.grey, picture.labels))
+        grey = np.pad(picture.grey, wider, "symmetric")
+        labels = np.pad(picture.labels, wider, "symmetric")
         picture = picture._replace(grey=grey, labels=pieces(labels))
         sides = np.array(grey.shape)
     # SAM's padding lies at an image's end only.
@@ -200,10 +204,10 @@ def _scaled(
     low = np.maximum(np.floor(first).astype(int) - 2, 0)
     high = np.minimum(np.ceil(last).astype(int) + 2, sides)
     part = _exposed(picture.grey[low[0] : high[0], low[1] : high[1]], picture.drawn, rng)
-    box = (*(first - low)[::-1], *(last - low)[::-1])
+    (top, left), (bottom, right) = (first - low).tolist(), (last - low).tolist()
     # As `ResizeLongestSide`, which resizes a PIL image of 8 bit.
     scaled = Image.fromarray(part).resize(
-        (int(size[1]), int(size[0])), Image.Resampling.BILINEAR, box=tuple(float(v) for v in box)
+        (int(size[1]), int(size[0])), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
     )
     frame = np.zeros((side, side), np.float32)
     frame[: size[0], : size[1]] = normalised(np.asarray(scaled, np.float32))
@@ -249,7 +253,7 @@ def _places(labels: NDArray[np.int32], offsets: Floats) -> tuple[Floats, Floats]
     """See `Batch`: 3 x S/4 x S/4 and 1 x S/4 x S/4."""
     inside = (labels > 0).astype(np.float32)
     cover = _mean(inside, 4)
-    own = np.stack(np.mgrid[: labels.shape[0], : labels.shape[1]]).astype(np.float32) + 0.5
+    own = np.mgrid[: labels.shape[0], : labels.shape[1]].astype(np.float32) + 0.5
     centers = _mean((own + offsets) * inside, 4) / np.maximum(cover, 1e-6)
     away = (centers - _mean(own, 4)) * POOL * (cover > 0)
     blocks = labels.reshape(labels.shape[0] // 4, 4, -1, 4)

@@ -50,7 +50,8 @@ def _panel(axes: Any, image: Any, labels: Any, colour: str) -> None:
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     low, high = np.percentile(grey, (1, 99.8))
     axes.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
-    lines = np.ma.masked_equal(find_boundaries(labels, mode="inner"), 0)
+    edges = find_boundaries(labels, mode="inner")
+    lines = np.where(edges, 1.0, np.nan)
     axes.imshow(lines, cmap=_single(colour), interpolation="nearest", alpha=0.9)
     axes.set_axis_off()
 

@@ -67,7 +67,7 @@ class Settings:
         return Plan(self.seed, self.share_drawn, windows, frames, self.frame_every, self.parts)
 
 
-class Networks(nn.Module):
+class Networks(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """SAM, and micro-sam's decoder."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class Trainer:
         done = max(0, self.step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
         return settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1, done))))
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _average(self) -> None:
         # At first there is little worth remembering.
         keep = min(self.settings.average, self.step / (self.step + 10))
