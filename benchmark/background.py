@@ -1,9 +1,8 @@
-"""Work beside the model: the next samples are read, the last ones stored, in threads.
+"""Background threads: read the next samples and store the last ones while the model works.
 
-Threads, not processes: decoding, digests, matching and the disk leave Python's lock alone, so
-that a model is held up by a few per cent of what these take (`scripts/bench.py` measures it), and
-nothing has to be copied between processes. Both queues are short: a process that is killed
-loses what waits in them.
+Threads, not processes: decoding, digests, matching and the disk release Python's lock, so that the
+model is delayed by a few per cent of their time (`scripts/bench.py` measures it), and nothing has
+to be copied between processes. Both queues are short: a process that is killed loses their items.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ Result = TypeVar("Result")
 def prefetch(
     read: Callable[[Item], Result], items: Iterable[Item], depth: int
 ) -> Generator[tuple[Item, Future[Result]], None, None]:
-    """Each item, and what reading it gave or raised, in order.
+    """Yield each item and the future of reading it, in order.
 
     Args:
         read: called in one other thread.
-        items: what to read.
-        depth: how many are read, or being read, beyond the one in hand.
+        items: the items to read.
+        depth: how many items are read in advance.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
     waiting = deque[tuple[Item, Future[Result]]]()
@@ -42,12 +41,12 @@ def prefetch(
 
 
 class BackgroundWorker(Generic[Result]):
-    """One thread that does what it is given, in order, while the giver goes on.
+    """One thread that executes pieces of work in order while the caller continues.
 
-    Left by `with`, all that was given is done; after a fault, nothing more is.
+    At the end of `with` all of them are done; after an error the following ones are not executed.
 
     Args:
-        depth: how many pieces of work may be given and not yet done.
+        depth: how many pieces of work may wait to be done.
     """
 
     def __init__(self, depth: int) -> None:
@@ -68,10 +67,10 @@ class BackgroundWorker(Generic[Result]):
         self._pool.shutdown(wait=True)
 
     def give(self, work: Callable[[], Result]) -> list[Result]:
-        """Have it done; wait where `depth` pieces are not done yet.
+        """Submit a piece of work; wait while `depth` pieces are not done yet.
 
         Returns:
-            What came of earlier pieces, in order; each is told once.
+            Results of earlier pieces, in order; each is returned once.
 
         Raises:
             BaseException: whatever an earlier piece raised.
@@ -81,11 +80,11 @@ class BackgroundWorker(Generic[Result]):
         return done
 
     def finish(self) -> list[Result]:
-        """Wait for all that was given, and tell what came of it; raises as `give` does."""
+        """Wait for all pieces and return their results; raises as `give` does."""
         return self._collect(0)
 
     def _collect(self, most: int) -> list[Result]:
-        """Wait until at most so many are left, and take those that are done."""
+        """Wait until at most `most` pieces are left; return the results of those that are done."""
         done = []
         while self._given and (len(self._given) > most or self._given[0].done()):
             done.append(self._given.popleft().result())

@@ -46,9 +46,16 @@ def complain(text: str) -> None:
     err.print(Text("error: ", style="bold red") + Text(printable(text)), soft_wrap=True)
 
 
+UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""Controls and marks of direction, which change how the text around them is shown on a terminal,
+and halves of surrogate pairs, which can't be encoded."""
+
+
 def printable(text: str) -> str:
-    """Without control characters, which a hostile name could use to play with a terminal."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+    """Replace unprintable characters, which may be in the names and texts of strangers."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Steps:

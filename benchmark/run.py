@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,12 +19,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmark.adapter import PredictionInfo
 from benchmark.background import BackgroundWorker, prefetch
+from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError
@@ -32,6 +35,7 @@ from benchmark.rescore import Scored, score_stored, stored_predictions
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_key, score_row
 from benchmark.store.digest import array_digest
+from benchmark.store.plain import plain, plain_text, text_of
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
 from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
@@ -142,6 +146,7 @@ class Runner:
         title = f"{self._model} on {self._data.name}"
         with Steps(title, len(unscored) + len(missing)) as steps:
             progress = _Progress(steps, allowed_failures, failed, msa, self._trained)
+            self._writer.restore_basis(self._key, self._basis)
             self._score_stored(unscored, progress)
             if not progress.stopped:
                 self._predict_missing(missing, records, progress)
@@ -227,30 +232,30 @@ class Runner:
             with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
-            labels = labels.copy()  # a model may use its own array again for the next image
+            labels = labels.copy()  # a model may reuse its array for the next image
             info = PredictionInfo.of(segmenter)
-        except (Exception, SystemExit) as error:  # whatever a model or a file does
-            known = isinstance(error, BenchmarkError)
-            what = f"model '{self._model}' raised {type(error).__name__}: {error}"
-            reason = str(error) if known else what
-            trace = None if known else traceback.format_exc()
-            failure = Record(entry.id, "error", attempt, error=reason, traceback=trace)
-            return partial(self._store_failure, entry, failure), reason
-        record = Record(
-            entry.id,
-            "done",
-            attempt,
-            None,
-            measure.seconds,
-            info.stages,
-            measure.memory,
-            warm_up=not self._warm,
-            details=info.details,
-            cached=info.cached,
-            stage_memory=info.stage_memory,
-        )
-        self._warm = True
-        return partial(self._store_prediction, entry, sample.labels, record, labels), None
+        except BenchmarkError as error:
+            reason, trace = text_of(error), None
+        except (Exception, SystemExit) as error:  # a model may raise anything
+            reason = plain_text(f"model '{self._model}' raised {_describe(error)}")
+            trace = plain_text(_traceback(error))
+        else:
+            record = Record(
+                entry.id,
+                "done",
+                attempt,
+                seconds=measure.seconds,
+                stages=plain(info.stages),
+                memory=measure.memory,
+                warm_up=not self._warm,
+                details=plain(info.details),
+                cached=plain(info.cached),
+                stage_memory=plain(info.stage_memory),
+            )
+            self._warm = True
+            return partial(self._store_prediction, entry, sample.labels, record, labels), None
+        failure = Record(entry.id, "error", attempt, error=reason, traceback=trace)
+        return partial(self._store_failure, entry, failure), reason
 
     def _store_failure(self, entry: Entry, failure: Record) -> _Stored:
         self._writer.append(failure)
@@ -338,6 +343,36 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
     return f"{running}, {entry.id}"
+
+
+def _describe(error: BaseException) -> str:
+    """Return type and message of an exception, and the last line of the model's own code."""
+    described = f"{type(error).__name__}: {text_of(error)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    if not own:
+        return described
+    line = plain_text(own[-1].line or "")
+    return f"{described} ({plain_text(own[-1].filename)}, line {own[-1].lineno}: {line})"
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is of a model: not of the benchmark, of Python or of an installed library."""
+    path = Path(file)
+    library = {"site-packages", "dist-packages"} & {*path.parts}
+    ours = path.is_relative_to(CHECKOUT / "benchmark")
+    return not (library or ours or file.startswith("<") or path.is_relative_to(_PYTHON))
+
+
+_PYTHON = sysconfig.get_paths()["stdlib"]
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback; an exception may fail to give its own."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _seed_everything(seed: int, sample: str) -> None:

@@ -42,7 +42,7 @@ def perform(job: Job) -> int:
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:
     # The run may be of another environment; the truth is the one it is scored against now.
-    described = job.store.describe() or job.describe()
+    described = job.store.readable_description() or job.describe()
     with job.store.writing(
         described | describe_data(job.data, job.settings.data),
         partial(describe_attempt, job.device, job.settings.threads),

@@ -74,16 +74,15 @@ def written(group: str, name: str) -> dict[str, Any]:
     return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
 
 
-def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, Any]:
+def read_stored(path: Path, needed: Collection[str]) -> dict[str, Any]:
     """Read a small JSON file of a run, such as run.json.
 
     Args:
         path: the file.
-        folder: the folder that the message asks the user to move if the file is damaged.
         needed: the keys that it has to have; `a.b` for one below another.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: it is missing or damaged; a run that writes it again needs no other file.
     """
     try:
         content = json.loads(path.read_text())
@@ -93,9 +92,11 @@ def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, 
         odd = [key for key in _TEXTS if key in needed and not isinstance(content[key], str)]
         if odd:
             raise ValueError(f"not a string: {', '.join(odd)}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
-            f"{path} can't be read ({error}). Move the folder {folder} away and run again."
+            f"{path} can't be read ({reason}). Repeat the command that made the run: the file is "
+            "written again from its configuration, and what is stored beside it is kept."
         ) from error
     return dict(content)
 

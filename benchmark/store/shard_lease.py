@@ -88,10 +88,8 @@ class ShardLease:
                     continue
             if not wait:
                 raise RunHeldError(
-                    f"shard {rival.shard} of the run in {self._folder.parent} is being worked on "
-                    f"by {rival.who}. Shard {self._shard} can't be worked on meanwhile: only "
-                    "different shards of the same number can. Wait for it with lease.wait=true, "
-                    "or stop that process."
+                    f"{self._refusal(rival)} Wait for it with lease.wait=true, or "
+                    "stop that process."
                 )
             waiting.pause(0.5, rival.who, rival.lease)
 
@@ -103,6 +101,13 @@ class ShardLease:
     def lost(self) -> bool:
         """Whether another process took over because it considered this one dead."""
         return self._lease.lost
+
+    def _refusal(self, rival: Holder) -> str:
+        run = f"the run in {self._folder.parent} is being worked on by {rival.who}."
+        if rival.shard == WHOLE:
+            return run
+        count = rival.shard.count
+        return f"shard {rival.shard} of {run} Only other shards of {count} can run meanwhile."
 
     def _rival(self) -> Holder | None:
         """Return a living holder of an excluded shard; leases of dead holders are taken over."""

@@ -1,6 +1,6 @@
-"""A run on disk: what was predicted, what it scored, and who works on it.
+"""A run on disk: its description, records, predictions, scores and leases.
 
-    <run>/run.json                    what the run is (its identity) and how it is called
+    <run>/run.json                    the run's identity and names
     <run>/attempts/<writer>.jsonl     what produced the records: code, packages, machine
     <run>/records/<writer>.jsonl      one line per sample predicted, or failed
     <run>/predictions/<sample>.tif    label images
@@ -11,7 +11,7 @@
     <run>/lease/                      who works on it, or on which shard
 
 A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
-So a changed truth or policy scores stored predictions anew and repeats no inference.
+So with another truth or protocol stored predictions are scored again, without inference.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +49,10 @@ from benchmark.types import Labels
 
 Row = dict[str, Any]
 
-SHORT = 12  # digits of a run id that people see
+SHORT = 12
+"""Digits of a run id that people see."""
+
+_BASIS = ("labels", "protocol", "metrics", "written")
 
 
 class RunStore:
@@ -61,48 +65,57 @@ class RunStore:
 
     @classmethod
     def locate(cls, runs: Path, run_id: str, label: str) -> RunStore:
-        """The folder of a run: `<label>-<short id>`, under whatever label it was begun."""
+        """Return the folder `<label>-<short id>` of a run, or an existing one of another label."""
         short = run_id[:SHORT]
         existing = sorted(runs.glob(f"*-{short}"))
         return cls(existing[0] if existing else path_of_id(runs, f"{safe_name(label)}-{short}"))
 
     @classmethod
     def all(cls, runs: Path) -> list[RunStore]:
-        """Every run under a folder, by name."""
-        return [cls(found.parent) for found in sorted(runs.glob("*/run.json"))]
+        """Return every run in a folder, by name; those that lost their run.json as well."""
+        described = {path.parent for path in runs.glob("*/run.json")}
+        begun = {path.parent for path in runs.glob("*/records") if _is_run_name(path.parent.name)}
+        return [cls(path) for path in sorted(described | begun)]
 
     @classmethod
     def readable(cls, runs: Path) -> Iterator[tuple[RunStore, dict[str, Any]]]:
-        """Every run and what it is; a warning names each whose run.json is damaged."""
+        """Yield every run and its description; a warning names each without a readable one."""
         for store in cls.all(runs):
             try:
                 described = store.describe()
             except StoreError as error:
                 note(f"warning: {error}")
             else:
-                if described is not None:  # somebody has just moved it away
+                if described is not None:  # else it was just moved away
                     yield store, described
 
     def describe(self) -> dict[str, Any] | None:
-        """What the run is, as written when it was begun or last worked on; None before that.
+        """Return the content of run.json; None if the run has not begun.
 
         Raises:
-            StoreError: run.json is damaged.
+            StoreError: run.json is damaged, or missing though there are records.
         """
         path = self.path / "run.json"
-        return read_stored(path, self.path, DESCRIBED) if path.exists() else None
+        return read_stored(path, DESCRIBED) if self._has_begun() else None
+
+    def readable_description(self) -> dict[str, Any] | None:
+        """Return the content of run.json; None if there is none, or if it is damaged."""
+        try:
+            return self.describe()
+        except StoreError:
+            return None
 
     def records(self) -> dict[str, Record]:
-        """The record that counts for each sample: the one of the highest attempt."""
+        """Return by sample the record that counts: the one of the highest attempt."""
         rows = latest(self._records.rows())
         return {sample: Record.of_row(row) for sample, row in rows.items()}
 
     def completed(self) -> set[str]:
-        """Ids of the samples whose prediction is stored."""
+        """Return the ids of the samples whose prediction is stored."""
         return {sample for sample, record in self.records().items() if record.status == "done"}
 
     def attempts(self) -> list[dict[str, Any]]:
-        """What each attempt that added a record ran with."""
+        """Return the environment of each attempt that added a record."""
         return list(self._attempts.rows())
 
     def is_mixed(self) -> bool:
@@ -110,7 +123,7 @@ class RunStore:
         return differ(attempt["with"] for attempt in self.attempts())
 
     def prediction(self, record: Record) -> Labels:
-        """A stored label image, verified.
+        """Read and verify a stored label image.
 
         Raises:
             StoreError: it is missing, unreadable, or not the one that was recorded.
@@ -118,14 +131,14 @@ class RunStore:
         path = path_of_id(self.path / "predictions", record.sample, ".tif")
         try:
             labels: Labels = read_tiff(path)
-        except Exception as error:  # a damaged TIFF raises whatever its decoder happens to
+        except Exception as error:  # the decoder of a damaged TIFF may raise anything
             raise StoreError(f"{path} can't be read: {error}. {_REDO}") from error
         if array_digest(labels) != record.prediction:
             raise StoreError(f"{path} is not the prediction that was recorded. {_REDO}")
         return labels
 
     def holds(self, record: Record) -> bool:
-        """Whether the label image that a record tells of is there and whole."""
+        """Whether the label image of a record exists and is the one recorded."""
         try:
             self.prediction(record)
         except StoreError:
@@ -135,18 +148,18 @@ class RunStore:
     def scores(
         self, key: str, records: Mapping[str, Record] | None = None
     ) -> dict[str, dict[str, Any]]:
-        """The score rows under a key that belong to the stored predictions, by sample.
+        """Return by sample the rows of scores under a key that belong to the stored predictions.
 
         Args:
             key: stands for labels, protocol and version of the metrics.
-            records: as `records()` gave them; read again where not given.
+            records: as returned by `records()`; read again if None.
         """
         return self._belonging("scores", key, records)
 
     def objects(
         self, key: str, records: Mapping[str, Record] | None = None
     ) -> dict[str, dict[str, Any]]:
-        """The rows of objects under a key that belong to the stored predictions, by sample."""
+        """Return the rows of objects, likewise."""
         return self._belonging("objects", key, records)
 
     def _belonging(
@@ -161,16 +174,15 @@ class RunStore:
         )
 
     def score_bases(self) -> dict[str, dict[str, Any]]:
-        """What the scores under each key depend on; the newest last.
+        """Return what the scores under each key depend on; the newest last.
 
         Raises:
             StoreError: a basis.json is damaged.
         """
-        needed = ("labels", "protocol", "metrics", "written")
         found = self.path.glob("scores/*/basis.json")
-        # A folder of another name, `... copy` say, is somebody else's.
+        # A folder with another name (a copy, say) is not ours.
         ours = (path for path in found if is_safe(path.parent.name))
-        bases = {path.parent.name: read_stored(path, path.parent, needed) for path in ours}
+        bases = {path.parent.name: read_stored(path, _BASIS) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     @contextlib.contextmanager
@@ -184,23 +196,23 @@ class RunStore:
         timeout: float = 300.0,
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Iterator[RunWriter]:
-        """Work on the run, or on a shard of it, alone.
+        """Acquire the right to work on the run, or on a shard of it.
 
         Args:
-            description: becomes run.json with the first record; what the run is called, its
-                truth and where its data lie may have changed since.
-            attempt: describes what this attempt runs with; asked at the first record.
-            shard: the part to work on; others may work on other parts meanwhile.
+            description: written to run.json with the first record, or now if there are records
+                and it differs: the names, the truth and the places of the data may have
+                changed, and the file may be damaged or lost.
+            attempt: describes what this attempt runs with; called at the first record.
+            shard: the shard to work on; others may work on other shards meanwhile.
             wait: wait for another living process instead of giving up.
-            timeout: seconds after which a silent holder on another host is taken for dead.
-            on_wait: told who holds the run, once, before waiting.
+            timeout: seconds after which a silent holder on another system is considered dead.
+            on_wait: called once with a description of the holder, before waiting.
 
         Raises:
-            RunHeldError: another process works on it, or on a part that overlaps.
-            StoreError: the folder can't be written, run.json is damaged, or a link leads out of it.
+            RunHeldError: another process works on it, or on a shard that this one excludes.
+            StoreError: the folder can't be written, or a link leads out of it.
         """
         self._refuse_links_out()
-        self.describe()  # a damaged run is refused before anything is worked out for it
         lease = ShardLease(self.path / "lease", shard, timeout)
         lease.acquire(wait, on_wait)
         try:
@@ -211,22 +223,25 @@ class RunStore:
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
                 Journal(folder).repair(shard.may_repair)
-            if self.describe() not in (None, description):
-                # The same run under another name or with another truth, or its data lie elsewhere.
+            if self._has_begun() and self.readable_description() != description:
                 write_whole(self.path / "run.json", _described(description))
             yield RunWriter(self, lease, shard, description, attempt)
         finally:
             lease.release()
 
+    def _has_begun(self) -> bool:
+        records = self._records.folder.glob("*.jsonl")
+        return (self.path / "run.json").exists() or any(records)
+
     def _refuse_links_out(self) -> None:
-        """Refuse folders and journals that are links: what is written there is not the run's."""
+        """Refuse folders and journals that are links out of the run."""
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *(file for file in files if file.endswith(".jsonl"))):
                 refuse_link_out(Path(place, name), self.path)
 
 
 class RunWriter:
-    """Adds to a run while its lease is held. Made by `RunStore.writing`."""
+    """Adds to a run while its lease is held; created by `RunStore.writing`."""
 
     def __init__(
         self,
@@ -247,15 +262,15 @@ class RunWriter:
         )
 
     def append(self, record: Record, prediction: Labels | None = None) -> None:
-        """Store a record, and before it the prediction that it tells of.
+        """Store a record, and before it its prediction.
 
         Raises:
             StoreError: disk full, read-only, or another process took the run over.
         """
         self._still_mine()
         if self._attempt is not None:
-            # Only now: a run whose model can't even be built must not be created.
-            if self._store.describe() is None:
+            # Not before: a run whose model can't be built must not be created.
+            if self._store.readable_description() is None:
                 write_whole(self._store.path / "run.json", _described(self._description))
             self._store._attempts.append(
                 self._name, {"writer": self._name, "with": self._attempt()}
@@ -264,7 +279,7 @@ class RunWriter:
         if prediction is not None:
             before = self._before.get(record.sample)
             if before and before.prediction not in (None, record.prediction):
-                # Killed between the next two steps, the old record would vouch for a new file.
+                # If the process is killed after the next step, the old record is of another file.
                 withdrawn = Record(record.sample, "error", record.attempt, error=_WITHDRAWN)
                 self._store._records.append(self._name, asdict(withdrawn))
             path = path_of_id(self._store.path / "predictions", record.sample, ".tif")
@@ -274,7 +289,7 @@ class RunWriter:
     def append_scores(
         self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, str]]
     ) -> None:
-        """Store what predictions scored: the objects first, so that a score has its objects.
+        """Store scores of predictions; their objects first, so that every score has its objects.
 
         Args:
             key: stands for the basis.
@@ -287,14 +302,33 @@ class RunWriter:
         """
         self._still_mine()
         folder = path_of_id(self._store.path / "scores", key)
-        if not (folder / "basis.json").exists():
-            with disk_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-            write_whole(folder / "basis.json", json.dumps(basis | written, indent=1).encode())
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.restore_basis(key, basis)
         objects = Journal(path_of_id(self._store.path / "objects", key))
         objects.append(self._name, *(line for _, line in scored))
         Journal(folder).append(self._name, *(row for row, _ in scored))
+
+    def restore_basis(self, key: str, basis: dict[str, Any]) -> None:
+        """Write the basis.json of stored scores if it is missing, damaged or another one.
+
+        Args:
+            key: stands for the basis; nothing is done if nothing is stored under it.
+            basis: as of `append_scores`.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        folder = path_of_id(self._store.path / "scores", key)
+        if not folder.is_dir():
+            return
+        path = folder / "basis.json"
+        with contextlib.suppress(StoreError):
+            if basis.items() <= read_stored(path, _BASIS).items():
+                return
+        self._still_mine()
+        written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        write_whole(path, json.dumps(basis | written, indent=1).encode())
 
     def _still_mine(self) -> None:
         if self._lease.lost:
@@ -306,6 +340,10 @@ class RunWriter:
 
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
 _WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"
+
+
+def _is_run_name(name: str) -> bool:
+    return re.fullmatch(rf".+-[0-9a-f]{{{SHORT}}}", name) is not None
 
 
 def _described(description: dict[str, Any]) -> bytes:

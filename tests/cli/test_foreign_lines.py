@@ -54,7 +54,9 @@ def test_what_a_newer_version_tells_of_a_sample_is_passed_over(done):
 def test_a_file_that_lacks_what_it_should_tell_is_one_clear_message(done, place, content):
     (path,) = done.store.path.glob(place)
     path.write_text(content)
-    with pytest.raises(StoreError, match=rf"{path.name} can't be read .*are missing: .* away"):
+    with pytest.raises(
+        StoreError, match=rf"{path.name} can't be read .*are missing: .* Repeat the command"
+    ):
         done.store.describe()
         done.store.score_bases()
 

@@ -5,7 +5,10 @@ again does what was never tried. Samples that failed before count as failures un
 done again with overwrite=errors, or more failures are allowed.
 """
 
+import json
+import re
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +18,10 @@ from helpers.runs import SAMPLES, contents, do, make_job, run
 from helpers.traced import root as root
 from helpers.traced import started
 
+from benchmark.console import UNPRINTABLE
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.report.results import load_result
+from benchmark.store.plain import MAX_TEXT
 
 BAD = SAMPLES[1]
 REASONS = {
@@ -53,6 +58,59 @@ def test_what_a_model_does_wrong_is_its_samples_error_with_the_reason(
     assert f"sample '{BAD}' failed: " in told and failed.error.splitlines()[0] in told
     assert "model 'traced'" in failed.error
     assert not (job.store.path / "predictions" / f"{BAD}.tif").exists()
+
+
+def test_details_of_any_type_are_stored_as_plain_values(root, monkeypatch):
+    monkeypatch.setenv("ODD", f"{BAD}=details")
+    job = make_job(root)
+    assert do(job).complete
+    found = job.store.records()[BAD].details
+    assert found.pop("circle") and "digits" in found.pop("huge") and len(found.pop("many")) < 200
+    assert found == {
+        "rate": 0.5, "count": 3, "nan": "nan", "sizes": [0, 1, 2], "flag": True,
+        "7": {"path": "a", "odd": "(a UnspeakableError whose text can't be shown)"},
+        "text": r"\ud800\u202e",
+    }  # fmt: skip
+    json.dumps(asdict(job.store.records()[BAD]), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [("unspeakable", "UnspeakableError: (a UnspeakableError whose"), ("hostile", "half")],
+)
+def test_whatever_a_model_raises_is_stored_and_printed_as_plain_text(
+    root, monkeypatch, capsys, odd, said
+):
+    monkeypatch.setenv("ODD", f"{BAD}={odd}")
+    job = make_job(root, max_failures=1)
+    assert do(job).done == 3
+    failed = job.store.records()[BAD]
+    assert said in failed.error and len(failed.error) < 2 * MAX_TEXT
+    assert f"sample '{BAD}' failed: " in capsys.readouterr().err
+    assert "segmenters.py" in failed.traceback and len(failed.traceback) < 2 * MAX_TEXT
+    for text in (failed.error, failed.traceback):
+        assert UNPRINTABLE.search(text) is None
+
+
+def test_a_failure_is_stored_before_it_is_printed(root, monkeypatch):
+    def broken_pipe(text):
+        raise BrokenPipeError(text)
+
+    monkeypatch.setenv("ODD", f"{BAD}=raise")
+    monkeypatch.setattr("benchmark.run.note", broken_pipe)
+    job = make_job(root)
+    with pytest.raises(BrokenPipeError, match=BAD):
+        do(job)
+    assert job.store.records()[BAD].status == "error"
+
+
+def test_a_failure_names_the_last_line_of_the_model_s_own_code(root, monkeypatch):
+    monkeypatch.setenv("ODD", f"{BAD}=raise,{SAMPLES[2]}=none")
+    job = make_job(root, max_failures=2)
+    do(job)
+    error = job.store.records()[BAD].error
+    assert re.search(r"segmenters\.py, line \d+: raise RuntimeError\(f\"no luck", error)
+    assert "segmenters.py" not in job.store.records()[SAMPLES[2]].error
 
 
 def test_only_a_surprise_keeps_its_traceback_for_the_models_author(root, monkeypatch):

@@ -80,6 +80,37 @@ def _stages(model, labels):
     return labels
 
 
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise KeyError("no text")
+
+
+def _unspeakable(model, labels):
+    raise UnspeakableError
+
+
+def _hostile(model, labels):
+    raise RuntimeError("half \ud800, turned \u202e, \x1b[31mred" + "x" * 10**6)
+
+
+def _details(model, labels):
+    circle = []
+    circle.append(circle)
+    model.details = {
+        "rate": np.float32(0.5),
+        "count": np.int64(3),
+        "nan": float("nan"),
+        "sizes": np.arange(3),
+        "many": np.zeros(10**6),
+        "flag": np.bool_(True),
+        7: {"path": Path("a"), "odd": UnspeakableError()},
+        "text": "\ud800\u202e",
+        "circle": circle,
+        "huge": 10**5000,
+    }
+    return labels
+
+
 def _kill(model, labels):
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
@@ -112,6 +143,9 @@ _ODD = {
     "none": lambda model, labels: None,
     "3d": lambda model, labels: labels[None],
     "stages": _stages,
+    "details": _details,
+    "unspeakable": _unspeakable,
+    "hostile": _hostile,
     "exit": lambda model, labels: sys.exit(0),
     "memory": lambda model, labels: np.empty((1 << 60,), np.uint8),
     "kill": _kill,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from helpers.runs import SAMPLES, contents, do, journals, make_job, said, tree, undisturbed
 
-from benchmark.errors import StoreError
+from benchmark.actions import check, evaluate
+from benchmark.errors import PARTIAL, StoreError
 from benchmark.store.digest import array_digest
 from benchmark.store.store import Record, RunStore
 from benchmark.store.tiff import tiff_bytes
@@ -162,17 +164,68 @@ def test_the_score_of_a_prediction_that_was_replaced_counts_no_more(root, monkey
     assert job.store.scores(job.score_key)[SAMPLES[0]]["n_predicted"] == 1
 
 
-@pytest.mark.parametrize("content", ["", '{"run_id": ', "[]", "{}", "\udcff"])
-def test_a_damaged_run_json_is_refused_before_the_model_is_loaded(
-    root, content, monkeypatch, tmp_path
+def same_as(before, now):
+    """But for the time at which the basis was written."""
+
+    def timeless(files):
+        return {name: re.sub(rb'"written": "[^"]*"', b"", file) for name, file in files.items()}
+
+    return timeless(before) == timeless(now)
+
+
+@pytest.mark.parametrize("content", ["", '{"run_id": ', "[]", "{}", "\udcff", "[" * 10**5, None])
+@pytest.mark.parametrize("place", ["run.json", "scores/*/basis.json"])
+@pytest.mark.parametrize("action", [do, evaluate.perform], ids=["run", "evaluate"])
+def test_a_damaged_or_lost_description_is_written_again_and_nothing_is_predicted_again(
+    root, content, place, action, monkeypatch, tmp_path
 ):
     do(make_job(root))
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
+    store = make_job(root).store
+    (path,) = store.path.glob(place)
+    before = tree(store.path / "records") | {path.name: path.read_bytes()}
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content.encode(errors="surrogateescape"))
+    action(make_job(root))
+    assert same_as(before, tree(store.path / "records") | {path.name: path.read_bytes()})
+    assert not (tmp_path / "trace").exists(), "no sample is predicted"
+
+
+@pytest.mark.parametrize("overwrite", ["missing", "all"])
+def test_a_lost_run_json_is_no_reason_to_leave_a_run_out(root, overwrite):
+    """Of an interrupted run and of one done again, too."""
+    do(make_job(root, limit=2))
     path = make_job(root).store.path / "run.json"
-    path.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(StoreError, match=r"run\.json can't be read .*Move the folder .* away"):
-        do(make_job(root, overwrite="all"))
-    assert not (tmp_path / "trace").exists()
+    before = path.read_bytes()
+    path.unlink()
+    assert do(make_job(root, overwrite=overwrite)).complete
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_run_without_its_run_json_is_named_by_whoever_reads_all_runs(root, content, capsys):
+    done, other = make_job(root), make_job(root, level=2.0)
+    do(done)
+    do(other)
+    path = done.store.path / "run.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(StoreError, match=r"run\.json can't be read .*Repeat the command"):
+        done.store.describe()
+    assert [store.path for store, _ in RunStore.readable(done.runs)] == [other.store.path]
+    assert str(path) in "".join(capsys.readouterr().err.split("\n"))
+    assert check.perform(make_job(root)) == PARTIAL
+    assert str(path) in "".join(capsys.readouterr().err.split("\n"))
+
+
+def test_folders_that_are_no_runs_are_not_taken_for_one_that_lost_its_run_json(root):
+    do(make_job(root))
+    runs = make_job(root).runs
+    (runs / "notes" / "records").mkdir(parents=True)
+    (runs / "notes" / "records" / "a.jsonl").touch()
+    (runs / f"begun-{'0' * 12}" / "records").mkdir(parents=True)
+    assert len([*RunStore.readable(runs)]) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone"])

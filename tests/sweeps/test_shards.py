@@ -107,11 +107,12 @@ def test_a_limit_is_split_as_well(root):
     assert set(make_job(root).store.records()) == set(SAMPLES[:3])
 
 
-def test_the_whole_run_is_refused_while_a_shard_works(root):
+def test_the_whole_run_and_other_divisions_are_refused_while_a_shard_works(root):
     job = make_job(root, shard="2/4")
     with job.store.writing(job.describe(), dict, shard=job.shard):
-        with pytest.raises(RunHeldError, match=r"shard 2/4 of the run .* shares samples"):
-            do(make_job(root))
+        for other in (None, "1/3", "1/2"):  # the last one shares no sample with 2/4
+            with pytest.raises(RunHeldError, match=r"shard 2/4 of the run .* other shards of 4 "):
+                do(make_job(root, shard=other))
         assert do(make_job(root, shard="1/4")).complete
     assert do(make_job(root)).complete
 
@@ -119,11 +120,11 @@ def test_the_whole_run_is_refused_while_a_shard_works(root):
 def test_a_line_that_another_shard_is_just_writing_is_left_alone(root):
     do(make_job(root, shard="1/2"))
     folder = make_job(root).store.path / "records"
-    half = folder / "s2of2-20260101T000000-elsewhere-1.jsonl"
+    half = folder / "s2of4-20260101T000000-elsewhere-1.jsonl"
     half.write_text('{"sample": "half')
     do(make_job(root, shard="1/4"))
     assert half.read_text() == '{"sample": "half'
-    assert do(make_job(root)).complete  # who alone may write mends it
+    assert do(make_job(root)).complete  # who alone may write repairs it
     assert half.read_text() == ""
     assert len(list(Journal(folder).rows())) == len(SAMPLES)
 
