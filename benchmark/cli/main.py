@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import shlex
@@ -262,6 +263,7 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
+    logging.getLogger().setLevel(logging.ERROR)  # what libraries log below is not for users
     if PARENT in os.environ:  # two sweeps, one of them started again, must not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
 
