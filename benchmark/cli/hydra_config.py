@@ -94,15 +94,15 @@ def register() -> None:
     OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
 
 
-def opened(words: Sequence[str], groups: Collection[str] = GROUPS) -> list[str]:
-    """Overrides of which those of a group's parameters hold for every choice of the group.
+def opened(overrides: Sequence[str], groups: Collection[str] = GROUPS) -> list[str]:
+    """Let overrides of a group's parameters add those that its choice does not have.
 
     Args:
-        words: the overrides.
+        overrides: of the command line.
         groups: the groups whose choice is open.
     """
     starts = tuple(f"{plus}{group}." for group in groups for plus in ("", "+"))
-    return [f"++{word.lstrip('+')}" if word.startswith(starts) else word for word in words]
+    return [f"++{each.lstrip('+')}" if each.startswith(starts) else each for each in overrides]
 
 
 def load(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import shlex
@@ -109,7 +110,7 @@ def main() -> int:
         _check_installed()
         folders = config_folders(arguments)
         flags, overrides = split(arguments, folders)
-        return _run(flags, [_quoted(_plain(word, folders)) for word in overrides])
+        return _run(flags, [_quoted(_plain(override, folders)) for override in overrides])
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
@@ -124,10 +125,10 @@ def help_text(folders: Sequence[Path]) -> str:
     titles = {"model": "models", "data": "data sets", "protocol": "protocols"}
     sections = {titles[group]: choices(group, folders) for group in GROUPS}
     sections["actions"] = {action.name: str(action.value) for action in Action}
-    for title, entries in sections.items():
-        width = max((len(name) for name in entries), default=0)
+    for title, names in sections.items():
+        width = max((len(name) for name in names), default=0)
         lines.append(title)
-        lines += [f"  {name:<{width}}  {told}" for name, told in entries.items()]
+        lines += [f"  {name:<{width}}  {about}" for name, about in names.items()]
         lines.append("")
     return "\n".join([*lines, KEYS_TEXT])
 
@@ -148,35 +149,35 @@ def _check_installed() -> None:
         )
 
 
-def _plain(word: str, folders: Sequence[Path]) -> str:
+def _plain(override: str, folders: Sequence[Path]) -> str:
     """An override without a needless `+`.
 
-    Hydra would accept any key after a `+`, and do nothing with it. Groups other than ours are
-    selected by it, and it gives a model a parameter that its class has and its YAML lacks.
+    Hydra accepts any key after a `+`, also one that has no effect. It is needed to select from
+    groups other than ours, and for a parameter of a model that its YAML lacks.
 
     Raises:
-        UsageError: it has no key.
+        UsageError: the override has no key.
     """
-    bare = word.lstrip("+")
+    bare = override.lstrip("+")
     key, equals, _ = bare.partition("=")
     if equals and not key:
-        raise UsageError(f"'{word}' is not of the form key=value.")
+        raise UsageError(f"'{override}' is not of the form key=value.")
     group = re.split("[.@]", key)[0]
     if group.startswith("hydra") or (group not in GROUPS and choices(group, folders)):
-        return word
-    return word if word.startswith("+model.") else bare
+        return override
+    return override if override.startswith("+model.") else bare
 
 
-def _quoted(word: str) -> str:
+def _quoted(override: str) -> str:
     """An override with its free text quoted for Hydra."""
-    key, equals, value = word.partition("=")
-    if equals and key in GROUPS:  # what Hydra takes for a number, say, is no name to it
+    key, equals, value = override.partition("=")
+    if equals and key in GROUPS:  # a name that Hydra would read as a number
         parts = (f"'{part}'" if _NO_NAME.fullmatch(part) else part for part in value.split(","))
         return f"{key}={','.join(parts)}"
     if not equals or key.lstrip("+") not in FREE_TEXT or value[:1] in ("'", '"'):
-        return word
+        return override
     if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
-        return word  # names, not a path: several of them are a sweep
+        return override  # names, not a path: several of them are a sweep
     # In Hydra's quotes a backslash means itself, except before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):
@@ -187,15 +188,15 @@ def _quoted(word: str) -> str:
 _NO_NAME = re.compile(r"null|true|false|nan|inf|[-+.\d_]+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
-def _run(flags: Sequence[str], words: Sequence[str]) -> int:
-    """Do what the command line asks for; what Hydra says of a mistake in it is explained."""
+def _run(flags: Sequence[str], overrides: Sequence[str]) -> int:
+    """Do what the command line asks for; explain Hydra's errors about it."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark.cli.explain import YAMLError, explain
 
     try:
-        return _dispatch(dict(flag.partition("=")[::2] for flag in flags), words)
+        return _dispatch(dict(flag.partition("=")[::2] for flag in flags), overrides)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
@@ -203,12 +204,12 @@ def _run(flags: Sequence[str], words: Sequence[str]) -> int:
         return USAGE
 
 
-def _dispatch(flags: Mapping[str, str], words: Sequence[str]) -> int:
+def _dispatch(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     """Compose the configuration, and run the job or the sweep that it describes.
 
     Args:
         flags: with their values.
-        words: the overrides.
+        overrides: in the order given.
     """
     from hydra.types import RunMode
 
@@ -216,25 +217,25 @@ def _dispatch(flags: Mapping[str, str], words: Sequence[str]) -> int:
 
     loader = config_loader()
     if SHOWN_BY_HYDRA & flags.keys():
-        if "--shell-completion" not in flags:  # its words are no overrides
-            load(loader, words)
-        return show(flags, words)
-    of_job = [word for word in words if not word.lstrip("+~").startswith(("hydra.", "hydra/"))]
+        if "--shell-completion" not in flags:  # its arguments are no overrides
+            load(loader, overrides)
+        return show(flags, overrides)
+    of_job = [each for each in overrides if not each.lstrip("+~").startswith(("hydra.", "hydra/"))]
     is_sweep = "--multirun" in flags
     # Parameters of choices that a sweep varies may be unknown to the default ones.
-    config = load(loader, opened(words), RunMode.MULTIRUN, sweeps_anyway=not is_sweep)
+    config = load(loader, opened(overrides), RunMode.MULTIRUN, sweeps_anyway=not is_sweep)
     if is_sweep or config.hydra.mode is RunMode.MULTIRUN:
         return _sweep(loader, config, of_job)
-    return _perform(load(loader, words), of_job)
+    return _perform(load(loader, overrides), of_job)
 
 
-def _sweep(loader: ConfigLoader, config: DictConfig, words: Sequence[str]) -> int:
+def _sweep(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) -> int:
     """Run a sweep by our plug-ins.
 
     Args:
         loader: Hydra's, of configurations.
         config: of the sweep itself.
-        words: the overrides of its jobs, some with several values.
+        overrides: of its jobs, some with several values.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.plugins import Plugins
@@ -246,32 +247,33 @@ def _sweep(loader: ConfigLoader, config: DictConfig, words: Sequence[str]) -> in
     HydraConfig.instance().set_config(config)  # for `${hydra:...}`
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=HydraContext(loader, callbacks=None),  # type: ignore[arg-type]  # none allowed
-        task_function=partial(_perform, words=words),
+        task_function=partial(_perform, overrides=overrides),
         config=config,
     )
-    status: int = sweeper.sweep([*words])
+    status: int = sweeper.sweep([*overrides])
     return status
 
 
-def _perform(config: Any, words: Sequence[str]) -> int:
+def _perform(config: Any, overrides: Sequence[str]) -> int:
     """Do the action of one job.
 
     Args:
         config: composed.
-        words: its overrides.
+        overrides: of the job.
     """
     from benchmark.parent import end_with_parent
     from benchmark.sweeps.process import PARENT
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
+    logging.getLogger().setLevel(logging.ERROR)  # what libraries log below is not for users
     if PARENT in os.environ:  # two sweeps, one of them started again, must not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
 
     limit_threads(config.threads)
     from benchmark.cli.compose import make_job  # only now: numpy reads the threads once
 
-    job = make_job(config, words)
+    job = make_job(config, overrides)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
     wait_for_start(action.imports(job) if hasattr(action, "imports") else ())
     try:

@@ -1,4 +1,4 @@
-"""A sweep: what needs no job is settled at once, the rest is run, and all is summed up.
+"""A sweep: jobs that need no process are settled, the others run, and all are summarised.
 
 Hydra's basic launcher runs all jobs in one process: a job that is killed takes the later
 ones with it, and memory and global state carry over. Here a killed job is `failed`, with
@@ -51,7 +51,7 @@ def run_sweep(
         The exit status of the whole.
 
     Raises:
-        HydraException, OmegaConfBaseException: an override is wrong whatever the job.
+        HydraException, OmegaConfBaseException: an override is invalid for every job.
         BenchmarkError: the sweep can't begin, or its action can't be done.
     """
     with flag_override(config, ["struct", "readonly"], False):
@@ -73,13 +73,13 @@ def run_sweep(
 def varying(combinations: Sequence[Sequence[str]]) -> set[str]:
     """The keys that not all jobs of a sweep have in common."""
     shared = set.intersection(*map(set, combinations))
-    return {word.partition("=")[0] for words in combinations for word in words} - {
-        word.partition("=")[0] for word in shared
+    return {each.partition("=")[0] for overrides in combinations for each in overrides} - {
+        each.partition("=")[0] for each in shared
     }
 
 
 def _outcomes(jobs: Sequence[SweepJob], folder: Path, backend: Backend) -> list[JobOutcome]:
-    """What came of the jobs, in their order; of a sweep that was interrupted, of some."""
+    """The outcomes of the jobs, in their order; of some only if the sweep was interrupted."""
     outcomes: dict[int, JobOutcome] = {}
     first = next((job.job for job in jobs if job.job), None)
     with SweepProgress(len(jobs)) as progress:
@@ -103,7 +103,7 @@ def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Com
         action = importlib.import_module(f"benchmark.actions.{config.action.name}")
         done: int = action.perform(composer.job(combinations[0]))
         return done
-    jobs = [composer.job(words) for words in combinations]
+    jobs = [composer.job(overrides) for overrides in combinations]
     runs = StoredRuns(jobs[0].runs, jobs[0].settings.lease.timeout)
     foreign = sorted({target for job in jobs for target in job.not_imported})
     if foreign:
@@ -119,8 +119,10 @@ def _reports(sweep_jobs: Sequence[SweepJob]) -> Iterator[int]:
     from benchmark.actions import report  # only now: it imports pandas
 
     jobs: dict[str, Job] = {}
-    for job in (cell.job for cell in sweep_jobs if cell.job is not None):
-        with contextlib.suppress(BenchmarkError):  # an invalid protocol; its own job said so
+    for job in (each.job for each in sweep_jobs if each.job is not None):
+        with contextlib.suppress(
+            BenchmarkError
+        ):  # an invalid protocol, which the job itself reports
             jobs.setdefault(job.protocol.name, job)
     for job in jobs.values():
         try:
@@ -131,13 +133,13 @@ def _reports(sweep_jobs: Sequence[SweepJob]) -> Iterator[int]:
 
 
 def new_folder(wanted: Path) -> Path:
-    """Make a folder for a sweep that no other one has: two may begin in the same second.
+    """Make a folder for a sweep alone: two sweeps may begin in the same second.
 
     Returns:
-        It; with a number behind its name where that was taken.
+        The folder; its name ends in a number if the wanted one exists.
 
     Raises:
-        StoreError: it can't be made.
+        StoreError: the folder can't be made.
     """
     with disk_errors(wanted):
         wanted.parent.mkdir(parents=True, exist_ok=True)

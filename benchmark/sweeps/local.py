@@ -23,7 +23,7 @@ class LocalProcesses:
         ahead: JobProcess | StoreError | None = None
         try:
             for index, job in enumerate(jobs):
-                progress.begins(job.words, folder / str(job.number))
+                progress.begins(job.label, folder / str(job.number))
                 process = ahead or _started(job, folder)
                 ahead = _started(jobs[index + 1], folder) if index + 1 < len(jobs) else None
                 outcome = _finished(process, job)
@@ -38,7 +38,7 @@ class LocalProcesses:
 def _started(job: SweepJob, folder: Path) -> JobProcess | StoreError:
     """The process of a job, which waits for its start; or why there is none."""
     try:
-        return JobProcess(job.overrides, job.words, folder / str(job.number), waits=True)
+        return JobProcess(job.overrides, job.label, folder / str(job.number), waits=True)
     except StoreError as error:
         return error
 
@@ -52,5 +52,5 @@ def _finished(process: JobProcess | StoreError, job: SweepJob) -> JobOutcome:
     except StoreError as error:
         if isinstance(process, JobProcess):
             process.discard()
-        told = {"state": "failed", "reason": str(error)}
-        return JobOutcome(job.words, PARTIAL, None, told, 0.0)
+        details = {"state": "failed", "reason": str(error)}
+        return JobOutcome(job.label, PARTIAL, None, details, 0.0)

@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class SlurmJob:
-    """What Slurm runs: one job of the sweep, in a process below this one.
+    """The function that Slurm runs: one job of the sweep, in a process below this one.
 
     When its time is nearly up, or another job takes its place, submitit calls `checkpoint` and
-    puts it back in the queue; there it starts again and resumes.
+    puts it back in the queue, where it starts again and resumes. Jobs in the queue are pickled: its
+    attributes keep their names.
     """
 
     overrides: Sequence[str]
@@ -60,13 +61,13 @@ class SlurmJob:
             self.words,
             self.folder,
             config_dirs=self.config_dirs,
-            deaf_to=(signal.SIGUSR2,),  # Slurm tells every process; submitit's handler sees to it
+            ignored_signals=(signal.SIGUSR2,),  # it reaches all processes; submitit handles it here
         )
         self._process = job.process
         return job.finish(on_end=self._wait_for_the_end).status
 
     def checkpoint(self) -> Any:
-        """Let the process store what it has; the same again is what goes back in the queue."""
+        """Let the process store what it has, and put the same job back in the queue."""
         import submitit
 
         if self._process is not None:
@@ -170,8 +171,8 @@ class SlurmQueue:
         if new:
             places = [(folder / str(job.number)).resolve() for job in new]
             for job, place, number in zip(new, places, self._submit(new, places), strict=True):
-                told = {"job": number, "folder": str(place), "words": job.words}
-                write_whole(ledger / _key(job), json.dumps(told).encode())
+                entry = {"job": number, "folder": str(place), "words": job.label}
+                write_whole(ledger / _key(job), json.dumps(entry).encode())
                 watched[number] = (job, place)
             note(f"submitted {len(new)} jobs to Slurm; logs in {folder}/<number>/log.txt")
         yield from _watch(watched, progress)
@@ -192,7 +193,7 @@ class SlurmQueue:
             executor.update_parameters(**self._settings.of_sbatch())
             own = [str(folder.resolve()) for folder in config_folders()[:-1]]
             calls = [
-                SlurmJob(list(job.overrides), job.words, place, own)
+                SlurmJob(list(job.overrides), job.label, place, own)
                 for job, place in zip(jobs, places, strict=True)
             ]
             return [submitted.job_id for submitted in executor.submit_array(calls)]
@@ -211,7 +212,7 @@ def _watch(
             queued = _queue()
             for number, (job, place) in list(watched.items()):
                 state = None if queued is None else queued.get(number, "")
-                outcome = read_ended(job.words, place)
+                outcome = read_ended(job.label, place)
                 if outcome is None and state == "":
                     # Also a job that goes back in the queue may be in no list for a moment, and
                     # what it wrote on a shared disk comes late.
@@ -224,9 +225,9 @@ def _watch(
                     del watched[number]
                     yield job.number, outcome
                 elif state == "RUNNING":
-                    progress.begins(job.words, place)
+                    progress.begins(job.label, place)
                 elif state:
-                    progress.waits(job.words)
+                    progress.waits(job.label)
             time.sleep(pause)
             pause = min(pause * 1.2, _PAUSE)
     except KeyboardInterrupt:
@@ -236,25 +237,25 @@ def _watch(
             f"again, and 'scancel {ids}' ends them"
         )
         for job, place in watched.values():
-            told = {"state": "with Slurm", "reason": "no longer watched"}
-            yield job.number, JobOutcome(job.words, INTERRUPTED, place / "log.txt", told, 0.0)
+            details = {"state": "with Slurm", "reason": "no longer watched"}
+            yield job.number, JobOutcome(job.label, INTERRUPTED, place / "log.txt", details, 0.0)
 
 
 def _gone(job: SweepJob, place: Path, number: str) -> JobOutcome:
-    """A job that Slurm knows no more and that could not say how it ended."""
+    """The outcome of a job that left the queue without writing how it ended."""
     log = place / "log.txt"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     last = f"its last line: {lines[-1]}" if lines else "it printed nothing"
-    told = {
+    details = {
         "state": "killed",
         "reason": f"Slurm's job {number} ended without a message (cancelled, out of memory, or "
         f"out of time more often than hydra.launcher.max_num_timeout); {last}",
     }
-    return JobOutcome(job.words, PARTIAL, log, told, 0.0)
+    return JobOutcome(job.label, PARTIAL, log, details, 0.0)
 
 
 def _queue() -> Mapping[str, str] | None:
-    """The user's jobs that are waiting or running, with their states; None: Slurm didn't answer."""
+    """The user's waiting and running jobs with their states; None if Slurm does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -267,7 +268,7 @@ def _queue() -> Mapping[str, str] | None:
 
 
 def _key(job: SweepJob) -> str:
-    """The file in which a sweep notes which of Slurm's jobs does a job."""
+    """The name of the file that says which of Slurm's jobs runs a job."""
     from benchmark.store.digest import json_digest  # only now: it imports numpy
 
     return f"{json_digest([list(job.overrides), str(Path.cwd())])[:16]}.json"

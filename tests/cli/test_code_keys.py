@@ -174,7 +174,7 @@ def test_the_runs_of_a_class_from_elsewhere_are_found_by_their_names(tmp_path):
         with pytest.raises(NotImportedError):
             _ = job.adapter
         found = StoredRuns(job.runs, 300).of_job(job)
-        return found.word, found.done, found.samples
+        return found.state, found.done, found.samples
 
     assert state() == ("partial", 3, 4) and state(limit=2) == ("done", 2, 2)
     assert state(seed=1) == ("to do", 0, 4) and state(protocol="clean")[1:] == (0, 4)

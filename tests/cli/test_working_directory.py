@@ -71,6 +71,15 @@ def test_a_models_package_elsewhere_on_the_path_is_not_imported(tmp_path: Path) 
     assert not list(tmp_path.rglob("EXECUTED"))
 
 
+def test_of_what_a_library_logs_only_errors_are_shown(tmp_path: Path) -> None:
+    write_adapter(tmp_path)
+    with (tmp_path / "mypart.py").open("a") as file:
+        file.write("import logging\nlogging.warning('chatter')\nlogging.error('trouble')\n")
+    words = ["--config-dir", "own", "model=mine", "limit=1", "results=r", "datasets=d"]
+    done = run(tmp_path, *words)
+    assert done.returncode == 0 and "trouble" in done.stderr and "chatter" not in done.stderr
+
+
 @pytest.mark.parametrize("start", [("-m", "benchmark"), ("-P", "-c", SCRIPT)])
 def test_an_adapter_in_the_working_directory_is_found(
     tmp_path: Path, start: tuple[str, ...]

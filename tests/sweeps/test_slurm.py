@@ -81,18 +81,18 @@ def test_all_faults_in_one_sweep_by_slurm_and_in_the_end_everything_is_there_onc
         first.communicate()
     assert len(queue(cluster)) > 1  # they go on
     again = submit(tmp_path, cluster, *words)
-    told, _ = again.communicate(timeout=1200)
-    assert "jobs of an earlier sweep are still with Slurm: watching them" in told, told
-    assert again.returncode == 1 and "Traceback" not in told, told
-    found = states(told)
+    output, _ = again.communicate(timeout=1200)
+    assert "jobs of an earlier sweep are still with Slurm: watching them" in output, output
+    assert again.returncode == 1 and "Traceback" not in output, output
+    found = states(output)
     if found["traced", "tiny_b"] != "done":  # it was killed in the second sweep's time
-        assert "killed by SIGKILL" in told or "ended without a message" in told, told
+        assert "killed by SIGKILL" in output or "ended without a message" in output, output
         again = submit(tmp_path, cluster, *words)
-        told, _ = again.communicate(timeout=1200)
-        found = states(told)
-    assert found.pop(("traced", "tiny_a")) == "partial", told
-    assert set(found.values()) == {"done"} and len(found) == 11, told
-    assert again.returncode == 1 and f"e.g. '{RAISES}'" in told
+        output, _ = again.communicate(timeout=1200)
+        found = states(output)
+    assert found.pop(("traced", "tiny_a")) == "partial", output
+    assert set(found.values()) == {"done"} and len(found) == 11, output
+    assert again.returncode == 1 and f"e.g. '{RAISES}'" in output
     assert_all_is_done_once(tmp_path)
     counts = starts(tmp_path)
     assert counts[KILLS] == counts[LINGERS] == 2  # the sample in hand, and no other
@@ -118,9 +118,9 @@ def test_shards_of_a_run_by_slurm_and_a_job_that_another_takes_the_place_of(tmp_
         ["srun", "--partition=main", "--exclusive", "--immediate=60", "sleep", "1"],
         env=os.environ | cluster, check=True, timeout=120,
     )  # fmt: skip
-    told, _ = submitted.communicate(timeout=1200)
-    assert submitted.returncode == 0, told
-    assert len(re.findall(r"shard=\d/3 +│ done", told)) == 3, told
+    output, _ = submitted.communicate(timeout=1200)
+    assert submitted.returncode == 0, output
+    assert len(re.findall(r"shard=\d/3 +│ done", output)) == 3, output
     counts = starts(tmp_path)
     assert counts[LINGERS] == 2 and set(counts.values()) <= {1, 2}
     rows = journals(tmp_path / "results", "records")
@@ -201,33 +201,33 @@ def ended(place, status=0):
     (place / ENDED).write_text(f'{{"status": {status}, "told": {{}}, "seconds": 3.5}}')
 
 
-def watch(*cells):
-    watched = {f"7_{cell.number}": (cell, Path(place)) for cell, place in cells}
+def watch(*jobs):
+    watched = {f"7_{job.number}": (job, Path(place)) for job, place in jobs}
     return slurm._watch(watched, SweepProgress(len(watched)))
 
 
-def test_jobs_are_told_as_they_end_and_one_that_vanished_is_told_as_killed(tmp_path, squeue):
-    cells = [(SweepJob(n, [], f"job {n}", None), tmp_path / str(n)) for n in range(3)]
+def test_outcomes_come_as_jobs_end_and_a_job_that_vanished_counts_as_killed(tmp_path, squeue):
+    jobs = [(SweepJob(n, [], f"job {n}", None), tmp_path / str(n)) for n in range(3)]
     squeue.write_text("7_0 RUNNING\n7_1 PENDING\n7_2 RUNNING\n")
-    told = watch(*cells)
+    ends = watch(*jobs)
     ended(tmp_path / "2")
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state, outcome.seconds) == (2, "done", 3.5)
     ended(tmp_path / "0", status=-9)
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state) == (0, "killed by SIGKILL")
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "log.txt").write_text("first\n2 of 7\n")
     squeue.write_text("")
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state, outcome.status) == (1, "killed", 1)
     assert "job 7_1 ended without a message" in outcome.reason
     assert outcome.reason.endswith("its last line: 2 of 7")
-    assert list(told) == []
+    assert list(ends) == []
 
 
 def test_a_queue_that_does_not_answer_loses_no_job(tmp_path, squeue):
-    told = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
+    ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
     began = time.monotonic()
 
     def later():
@@ -235,20 +235,20 @@ def test_a_queue_that_does_not_answer_loses_no_job(tmp_path, squeue):
         ended(tmp_path / "0")
 
     threading.Thread(target=later).start()
-    _, outcome = next(told)
+    _, outcome = next(ends)
     assert outcome.state == "done" and time.monotonic() - began >= 1
 
 
 def test_ctrl_c_ends_the_watching_and_says_how_to_end_the_jobs(tmp_path, squeue, capsys):
     squeue.write_text("7_0 RUNNING\n")
-    told = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
+    ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slurm.time, "sleep", interrupt)
-        ((_, outcome),) = told
+        ((_, outcome),) = ends
     assert (outcome.status, outcome.state) == (130, "with Slurm")
     assert "'scancel 7_0' ends them" in capsys.readouterr().err
 
@@ -264,16 +264,16 @@ def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("override", "message"),
     [
         ("hydra.launcher.timeout_min=soon", "timeout_min|soon"),
         ("+hydra.launcher.wishes=3", "wishes"),
     ],
 )
-def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, word, told):
+def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, override, message):
     finished = subprocess.run(
-        sweep(tmp_path, *SMALL, word), env=faulty(tmp_path), cwd=tmp_path, capture_output=True,
+        sweep(tmp_path, *SMALL, override), env=faulty(tmp_path), cwd=tmp_path, capture_output=True,
         text=True,
     )  # fmt: skip
     assert finished.returncode == 2 and "Traceback" not in finished.stderr, finished.stderr
-    assert re.search(told, finished.stderr), finished.stderr
+    assert re.search(message, finished.stderr), finished.stderr

@@ -57,12 +57,12 @@ class JobSweeper(Sweeper):
             The exit status of the whole.
 
         Raises:
-            HydraException: an override is invalid, or has no finite number of values.
+            HydraException: an override is invalid, or a sweep has no finite number of values.
         """
         assert self.launcher is not None and self.hydra_context is not None
-        words = [f"{key}={value}" for key, value in self._params.items()]
+        configured = [f"{key}={value}" for key, value in self._params.items()]
         parser = OverridesParser.create(self.hydra_context.config_loader)
-        jobs = combinations(parser.parse_overrides([*words, *arguments]))
+        jobs = combinations(parser.parse_overrides([*configured, *arguments]))
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         return max(int(returned.return_value) for returned in returns)
 
@@ -88,7 +88,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
                 f"{override.input_line}: an interval has no finite number of values; a sweep is "
                 "over a,b, choice(a,b), range(1,4) or glob(*)"
             )
-    return [list(words) for words in itertools.product(*alternatives.values())]
+    return [list(job) for job in itertools.product(*alternatives.values())]
 
 
 class JobLauncher(Launcher):
