@@ -8,14 +8,15 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 
 from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
-from benchmark.settings import Settings
+from benchmark.settings import Device, Settings
 from benchmark.store.provenance import library_versions
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
@@ -23,6 +24,165 @@ OURS = ("models.", "benchmark.data.sources.", "benchmark.data.torch_em.")
 """Where this repository's own adapters and sources are."""
 
 _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+FindWeights = Callable[[str, Path | None, bool], WeightsChoice]
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter's class says about itself: the one description, read in one place.
+
+    Each entry but the last is the class attribute of the same name. None is required: a class
+    with `predict` alone is an adapter.
+
+    Attributes:
+        version: raised when its results change on purpose.
+        libraries: distributions whose versions shape its results.
+        requires: what has to be installed, as requirements (`cellpose>=4`); else the model is
+            skipped.
+        install: the command that installs it, for that message.
+        imports: modules that take seconds to import; a sweep has the next job import them while
+            one works.
+        devices: where it can run, best first: `cuda`, `mps`, `cpu`.
+        execution: parameters that shape no result (`batch_size`), left out of the run id.
+        control: whether its scores are known beforehand; no table marks it as best.
+        sees_truth: whether its predictions depend on the labels, which are then part of the run
+            id; for a class with `attend` (`benchmark.types.Attending`).
+        find_weights: a static or class method, for an adapter with a parameter `weights`; it is
+            built with a `Weights` in its place.
+        identity: a class method that gives what replaces the parameters in the run id, for
+            parameters that are paths (the digest of the file, not its name).
+        parameters: names of the constructor's parameters. One called `device` is given the type
+            of the device, and one called `cache` the bytes that intermediate results may take on
+            disk.
+    """
+
+    version: int | str = 1
+    libraries: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    install: str = ""
+    imports: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+    execution: tuple[str, ...] = ()
+    control: bool = False
+    sees_truth: bool = False
+    find_weights: FindWeights | None = None
+    identity: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
+    parameters: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, adapter: type) -> AdapterInfo:
+        """Read what a class says; nothing is instantiated.
+
+        Raises:
+            ModelError: an attribute has another type than is described above.
+        """
+        *declared, _ = fields(cls)
+        said: dict[str, Any] = {}
+        for field in declared:
+            default: Any = field.default
+            value = getattr(adapter, field.name, default)
+            wanted = _unlike(value, default)
+            if wanted:
+                raise ModelError(
+                    f"{adapter.__name__}.{field.name} is {value!r}; it must be {wanted}."
+                )
+            said[field.name] = tuple(value) if isinstance(default, tuple) else value
+        info = cls(**said, parameters=_parameters(adapter))
+        for device in info.devices:
+            if device not in _DEVICES:
+                raise ModelError(
+                    f"{adapter.__name__}.devices has '{device}'; valid are {', '.join(_DEVICES)}."
+                )
+        for text in info.requires:
+            try:
+                Requirement(text)
+            except InvalidRequirement as error:
+                raise ModelError(f"{adapter.__name__}.requires has '{text}': {error}.") from error
+        return info
+
+    def in_identity(
+        self, target: str, parameters: Mapping[str, Any], weights: Weights | None
+    ) -> dict[str, Any]:
+        """What a run id depends on of an adapter.
+
+        Args:
+            target: the name that the class is known by, see `identity_target`.
+            parameters: its resolved parameters.
+            weights: the expected ones; their digests count, wherever they lie.
+        """
+        shaping = {k: value for k, value in parameters.items() if k not in self.execution}
+        if weights is not None:
+            shaping["weights"] = dict(weights.digests)
+        return {
+            "target": target,
+            "parameters": dict(self.identity(shaping) if self.identity else shaping),
+            "version": self.version,
+            "libraries": library_versions(self.libraries),
+        }
+
+
+@dataclass(frozen=True)
+class PredictionInfo:
+    """What an adapter says about its last prediction: attributes of the instance, all optional.
+
+    Attributes:
+        stages: seconds of each stage.
+        cached: of these, the stages whose result was kept from an earlier call, with the seconds
+            that fetching it took (`stages` has those of the computation).
+        stage_memory: peak memory of each stage in bytes, of `host` and `device`
+            (`benchmark.profiling.PeakMemory` measures them).
+        details: what else its record contains (`batch_size`, ...).
+    """
+
+    stages: dict[str, float]
+    cached: dict[str, float]
+    stage_memory: dict[str, dict[str, int]]
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, segmenter: Segmenter) -> PredictionInfo:
+        """Read what a segmenter says.
+
+        Raises:
+            ValueError, TypeError, AttributeError: seconds are not finite, or something is not of
+                the type that is described above.
+        """
+        said = {field.name: getattr(segmenter, field.name, {}) for field in fields(cls)}
+        memory = {
+            str(stage): {str(where): int(peak) for where, peak in peaks.items()}
+            for stage, peaks in said["stage_memory"].items()
+        }
+        stages, cached = (_finite(kind, said[kind]) for kind in ("stages", "cached"))
+        return cls(stages, cached, memory, dict(said["details"]))
+
+
+def _finite(kind: str, said: Mapping[str, Any]) -> dict[str, float]:
+    seconds = {str(name): float(value) for name, value in said.items()}
+    if not all(map(math.isfinite, seconds.values())):
+        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
+    return seconds
+
+
+_DEVICES = tuple(device.name for device in Device if device is not Device.auto)
+
+
+def _unlike(value: Any, default: Any) -> str | None:
+    """What an attribute must be, if its value is something else than its default's kind."""
+    if isinstance(default, tuple):
+        is_plain = isinstance(value, Collection) and not isinstance(value, str)
+        return None if is_plain and all(isinstance(v, str) for v in value) else "a tuple of strings"
+    if default is None:
+        return None if value is None or callable(value) else "a static or class method"
+    kinds = (int, str) if type(default) is int else (type(default),)
+    return None if type(value) in kinds else " or ".join(_SCALARS[kind] for kind in kinds)
+
+
+def _parameters(adapter: type) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(adapter).parameters)
+    except (ValueError, TypeError):  # not to be had of every foreign class
+        return ()
 
 
 def is_ours(target: str) -> bool:
@@ -105,13 +265,13 @@ def missing_libraries(adapter: type) -> str | None:
     """What is missing to import an adapter's libraries, with the line that installs it.
 
     Args:
-        adapter: its class; `requires` and `install` as told in `benchmark.types.Segmenter`.
+        adapter: its class.
     """
-    wanting = [w for text in getattr(adapter, "requires", ()) if (w := _wanting(Requirement(text)))]
+    info = AdapterInfo.of(adapter)
+    wanting = [w for text in info.requires if (w := _wanting(Requirement(text)))]
     if not wanting:
         return None
-    install = getattr(adapter, "install", "")
-    return f"{'; '.join(wanting)}." + (f" Install with: {install}" if install else "")
+    return f"{'; '.join(wanting)}." + (f" Install with: {info.install}" if info.install else "")
 
 
 def _wanting(requirement: Requirement) -> str | None:
@@ -144,13 +304,12 @@ def choose_weights(adapter: type, name: object, settings: Settings) -> WeightsCh
     Raises:
         UsageError: there are none of that name.
     """
-    find = getattr(adapter, "find_weights", None)
+    find = AdapterInfo.of(adapter).find_weights
     if find is None:
         return None
     folder = settings.weights_dir
     place = Path(folder).expanduser() if folder else None
-    choice: WeightsChoice = find(str(name), place, settings.weights_unsafe)
-    return choice
+    return find(str(name), place, settings.weights_unsafe)
 
 
 def fetch_weights(choice: WeightsChoice) -> Weights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.adapter import (
+    AdapterInfo,
     check_parameters,
     checked_segmenter,
     choose_device,
@@ -25,10 +25,11 @@ from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData, describe_data
 from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
+from benchmark.scoring.metrics import Metric, find_metric
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
-from benchmark.store.identity import comparable, run_id, run_identity
+from benchmark.store.identity import comparable, identity_target, run_id, run_identity
 from benchmark.store.names import safe_name
 from benchmark.store.shard import Shard
 from benchmark.store.skipped import SkippedModel, record_skipped
@@ -52,6 +53,15 @@ class Job:
     settings: Settings
     variant: tuple[str, ...]
     build: Build
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that reports rank and draw by.
+
+        Raises:
+            UsageError: there is no metric of that name.
+        """
+        return find_metric(self.settings.metric)
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -105,6 +115,11 @@ class Job:
         target = str(self.settings.model["_target_"])
         self._check_import(target)
         return find_class(target)
+
+    @cached_property
+    def info(self) -> AdapterInfo:
+        """What the adapter's class says about itself."""
+        return AdapterInfo.of(self.adapter)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -164,7 +179,7 @@ class Job:
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
         # A slip in another word is told of before hours of preparing.
-        _ = self.protocol, self.settings.errors.allowed(samples=1)
+        _ = self.protocol, self.metric, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
                 **self._data_asked_for,
@@ -220,8 +235,7 @@ class Job:
     @cached_property
     def device(self) -> str:
         """The device type that the model runs on."""
-        offered = getattr(self.adapter, "devices", ("cpu",))
-        return choose_device(self.settings.device.name, offered, self.model_name)
+        return choose_device(self.settings.device.name, self.info.devices, self.model_name)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -230,15 +244,13 @@ class Job:
 
     def identity_on(self, data: PreparedData, device: str) -> dict[str, Any]:
         """What the run on such data and on such a device is."""
+        target = identity_target(self.adapter, str(self.settings.model["_target_"]))
         return run_identity(
-            self.adapter,
-            str(self.settings.model["_target_"]),
-            self.parameters,
+            self.info.in_identity(target, self.parameters, self.weights),
             images=data.images_digest(),
-            labels=data.labels_digest(),
+            labels=data.labels_digest() if self.info.sees_truth else None,
             device=device,
             seed=self.settings.seed,
-            weights=self.weights,
         )
 
     @cached_property
@@ -290,7 +302,7 @@ class Job:
             "run_id": run_id(self.identity),
             "model": self.model_name,
             "config": str(self.settings.model["name"]),
-            "control": bool(getattr(self.adapter, "control", False)),
+            "control": self.info.control,
             **describe_data(self.data, self.settings.data),
             "weights": self.weights
             and {
@@ -330,10 +342,9 @@ class Job:
             objects["weights"] = fetch_weights(self.weights_choice)
             if self.weights and objects["weights"].digests != self.weights.digests:
                 raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
-        takes = inspect.signature(self.adapter).parameters
-        if "device" in takes:
+        if "device" in self.info.parameters:
             objects["device"] = self.device
-        if "cache" in takes:
+        if "cache" in self.info.parameters:
             objects["cache"] = bytes_of(self.settings.cache)
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
         return checked_segmenter(lambda: self.build(described, **objects), name)

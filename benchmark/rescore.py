@@ -1,4 +1,4 @@
-"""Stored predictions scored again, or checked against elf's numbers, by several processes."""
+"""Read stored predictions by several processes: to score them again, or to compare with elf."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.data.prepared import Entry, PreparedData, read_verified
+from benchmark.errors import BenchmarkError
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import score
 from benchmark.scoring.protocol import Protocol
@@ -19,13 +20,14 @@ from benchmark.store.store import RunStore
 from benchmark.types import Labels
 from benchmark.workers import WORTH_WORKERS, Workers, default_workers
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 Scored = tuple[dict[str, Any], str]
+"""A row of numbers, and the line of JSON with its objects."""
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A stored prediction, as a process needs to know it.
+class StoredPrediction:
+    """A stored prediction, as another process needs to know it.
 
     Attributes:
         folder: of the prepared data.
@@ -42,7 +44,7 @@ class Stored:
     record: Record
 
     def read(self) -> tuple[Labels, Labels]:
-        """The truth and the prediction, both verified.
+        """Read and verify the truth and the prediction.
 
         Raises:
             DataError: the truth is missing or was changed.
@@ -52,48 +54,59 @@ class Stored:
         return truth, self.store.prediction(self.record)
 
 
-def stored(data: PreparedData, store: RunStore, entries: Sequence[Entry]) -> list[Stored]:
-    """The stored predictions of some samples, each of which has one."""
+def stored_predictions(
+    data: PreparedData, store: RunStore, entries: Sequence[Entry]
+) -> list[StoredPrediction]:
+    """Return the stored predictions of some samples, each of which has one."""
     records = store.records()
-    return [Stored(data.folder, data.name, e, store, records[e.id]) for e in entries]
+    return [StoredPrediction(data.folder, data.name, e, store, records[e.id]) for e in entries]
 
 
-def scored(
-    predictions: Sequence[Stored], protocol: Protocol, workers: int | None
-) -> Generator[Scored, None, None]:
-    """Each one's row of numbers and line of objects, in order; raises as `Stored.read`."""
-    return _each(partial(_score, protocol), predictions, workers)
+def score_stored(
+    predictions: Sequence[StoredPrediction], protocol: Protocol, workers: int | None
+) -> Generator[Scored | str, None, None]:
+    """Score each prediction, in order; of one that can't be read the reason is returned."""
+    return _map(partial(_score, protocol), predictions, workers)
 
 
 def differences_from_elf(
-    predictions: Sequence[Stored], protocol: Protocol, workers: int | None
+    predictions: Sequence[StoredPrediction], protocol: Protocol, workers: int | None
 ) -> Generator[str | None, None, None]:
-    """How each one's numbers differ from elf's; None where they don't. Raises as `Stored.read`."""
-    no_exclusion = replace(protocol, both_empty="zero")  # elf knows no excluded images
-    return _each(partial(_compare_with_elf, no_exclusion), predictions, workers)
+    """Compare the numbers of each prediction with elf's, in order; None where they are equal.
+
+    Raises:
+        BenchmarkError: a prediction or its truth can't be read.
+    """
+    no_exclusion = replace(protocol, both_empty="zero")  # elf does not exclude images
+    return _map(partial(_compare_with_elf, no_exclusion), predictions, workers)
 
 
-def _each(
-    perform: Callable[[Stored], Told], predictions: Sequence[Stored], workers: int | None
-) -> Generator[Told, None, None]:
+def _map(
+    perform: Callable[[StoredPrediction], Result],
+    predictions: Sequence[StoredPrediction],
+    workers: int | None,
+) -> Generator[Result, None, None]:
     count = workers or default_workers()
     if count == 1 or len(predictions) < WORTH_WORKERS:
         yield from map(perform, predictions)
         return
-    crew = Workers(count, __name__)
+    processes = Workers(count, __name__)
     try:
-        with closing(crew.outcomes(perform, predictions)) as outcomes:
+        with closing(processes.outcomes(perform, predictions)) as outcomes:
             yield from outcomes
     finally:
-        crew.close()
+        processes.close()
 
 
-def _score(protocol: Protocol, one: Stored) -> Scored:
-    truth, labels = one.read()
+def _score(protocol: Protocol, one: StoredPrediction) -> Scored | str:
+    try:
+        truth, labels = one.read()
+    except BenchmarkError as error:
+        return str(error)
     return score_row(one.entry, truth, labels, str(one.record.prediction), protocol)
 
 
-def _compare_with_elf(protocol: Protocol, one: Stored) -> str | None:
+def _compare_with_elf(protocol: Protocol, one: StoredPrediction) -> str | None:
     from benchmark.scoring.elf import elf_numbers
 
     truth, labels = one.read()

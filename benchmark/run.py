@@ -1,43 +1,46 @@
-"""The loop: for each missing sample read and verify, predict, check, score, store.
+"""The loop: read, predict, check, score and store what a run lacks, or score it again.
 
-The model alone is waited for: the next samples are read, and the last ones scored and stored,
-in a thread each (`benchmark.background`). What a model returned is checked before it goes on, which
-takes a tenth of a millisecond, so that a failure counts before the next sample is begun.
+Only the model is waited for: the next samples are read, and the last ones scored and stored,
+in one thread each (`benchmark.background`). What a model returned is checked before it is passed
+on, which takes a tenth of a millisecond, so that a failure counts before the next sample begins.
+Predictions that are stored already are scored by several processes (`benchmark.rescore`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.adapter import PredictionInfo
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.profiling import Measurement
+from benchmark.rescore import Scored, score_stored, stored_predictions
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_key, score_row
 from benchmark.store.digest import array_digest
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
-from benchmark.types import Labels, Sample, Segmenter, check_labels
+from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
 
-AHEAD, BEHIND = 2, 2
-"""Samples that are read and wait for the model, and that it has done and are not stored yet."""
+PREFETCHED, UNSTORED = 2, 2
+"""Maximum numbers of samples read in advance, and of predictions waiting to be stored."""
 
-Given = Sample | tuple[Labels, Labels]
-"""A sample to predict; or the truth and the stored prediction of one to score."""
+BATCH = 16
+"""Scores of stored predictions that are written at once; a killed evaluation is repeated."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        requested: samples that were asked for.
-        done: of these, how many are predicted and scored.
+        requested: number of requested samples.
+        done: how many of these are predicted and scored.
         failed: of these, sample -> reason.
         stopped: why the loop ended before the last sample, else None.
     """
@@ -61,20 +64,29 @@ class Outcome:
         """Whether every requested sample is done."""
         return self.done == self.requested
 
+    @property
+    def problem(self) -> str | None:
+        """What went wrong, for people; None if nothing did."""
+        if self.stopped or not self.failed:
+            return self.stopped
+        sample, reason = next(iter(self.failed.items()))
+        return f"{len(self.failed)} of {self.requested} samples failed, e.g. '{sample}': {reason}"
+
 
 class Runner:
-    """Does the samples of one run, under its lease.
+    """Processes the samples of one run, under its lease.
 
     Args:
         data: the prepared samples.
-        store: where the run is.
+        store: the run.
         writer: adds to it.
-        load_model: builds the segmenter; called only if a sample is missing.
+        load_model: builds the segmenter; called only if a sample has to be predicted.
         model: its name, for messages.
         protocol: how to score.
         basis: what the scores depend on besides the predictions.
         seed: with the sample's id it seeds random, numpy and torch before each prediction.
-        trained: whether its scores mean anything; where not, progress does not tell them.
+        trained: whether its scores mean anything; if not, progress does not show them.
+        workers: processes that score stored predictions; None: one per core.
     """
 
     def __init__(
@@ -89,12 +101,13 @@ class Runner:
         basis: dict[str, Any],
         seed: int,
         trained: bool = True,
+        workers: int | None = None,
     ) -> None:
         self._data, self._store, self._writer = data, store, writer
         self._load_model, self._model = load_model, model
         self._protocol, self._seed = protocol, seed
         self._basis, self._key = basis, score_key(basis)
-        self._trained = trained
+        self._trained, self._workers = trained, workers
         self._warm = False
 
     def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
@@ -102,95 +115,120 @@ class Runner:
 
         Args:
             requested: the samples asked for.
-            overwrite: `missing` does samples never tried, `errors` also those that failed or
+            overwrite: `missing` predicts samples never tried, `errors` also those that failed or
                 whose stored prediction is damaged, `all` every one.
             allowed_failures: with more failed samples than this, the loop stops. Samples that
-                failed in an earlier attempt and are not done again count as well.
+                failed in an earlier attempt and are not predicted again count as well.
 
         Raises:
             StoreError: the run can't be written.
             BenchmarkError: the model can't be built.
         """
         records = self._store.records()
-        scores = self._store.scores(self._key)
-        todo = [entry for entry in requested if self._wants(records.get(entry.id), overwrite)]
-        wanted = {entry.id for entry in todo}
-        unscored = [
-            entry
-            for entry in requested
-            if entry.id not in wanted
-            and records[entry.id].status == "done"
-            and entry.id not in scores
-        ]
-        ids = {entry.id for entry in requested}
+        scores = self._store.scores(self._key, records)
+        missing = [entry for entry in requested if self._wants(records.get(entry.id), overwrite)]
+        wanted = {entry.id for entry in missing}
+        kept = [entry for entry in requested if entry.id not in wanted]
+        done = [entry for entry in kept if records[entry.id].status == "done"]
         failed = {
-            id_: str(record.error)
-            for id_, record in records.items()
-            if id_ in ids and id_ not in wanted and record.status == "error"
+            entry.id: str(records[entry.id].error)
+            for entry in kept
+            if records[entry.id].status == "error"
         }
-        msa = {id_: row["metrics"]["msa"] for id_, row in scores.items() if id_ in ids - wanted}
+        msa = {e.id: scores[e.id]["metrics"]["msa"] for e in done if e.id in scores}
         if len(failed) > allowed_failures:
             return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed before"))
+        unscored = [entry for entry in done if entry.id not in scores]
+        title = f"{self._model} on {self._data.name}"
+        with Steps(title, len(unscored) + len(missing)) as steps:
+            progress = _Progress(steps, allowed_failures, failed, msa, self._trained)
+            self._score_stored(unscored, progress)
+            if not progress.stopped:
+                self._predict_missing(missing, records, progress)
+        return progress.outcome(len(requested))
 
-        segmenter: Segmenter | None = None
-        stopped = None
+    def rescore(self, requested: Sequence[Entry], allowed_failures: int) -> Outcome:
+        """Score stored predictions again, whether they were scored before or not.
 
-        def settle(stored: Sequence[_Stored]) -> None:
-            for entry, is_scored, value in stored:
-                if is_scored:
-                    msa[entry.id] = value
-                steps.advance(_detail(entry, msa) if self._trained else entry.id)
+        Args:
+            requested: samples with a stored prediction.
+            allowed_failures: with more samples than this that can't be read, the loop stops.
 
+        Raises:
+            StoreError: the run can't be written.
+        """
+        with Steps(f"scoring {self._model} on {self._data.name}", len(requested)) as steps:
+            progress = _Progress(steps, allowed_failures, {}, {}, self._trained)
+            self._score_stored(requested, progress)
+        return progress.outcome(len(requested))
+
+    def _score_stored(self, entries: Sequence[Entry], progress: _Progress) -> None:
+        """Score stored predictions; one that can't be read fails, and so does one without truth."""
+        before = self._store.scores(self._key)
+        predictions = stored_predictions(self._data, self._store, entries)
         with (
-            Steps(f"{self._model} on {self._data.name}", len(todo) + len(unscored)) as steps,
-            closing(
-                prefetch(partial(self._read, records, wanted), [*unscored, *todo], AHEAD)
-            ) as read,
-            BackgroundWorker[_Stored](BEHIND) as behind,
+            closing(score_stored(predictions, self._protocol, self._workers)) as scored,
+            BackgroundWorker[list[_Stored]](1) as storing,
         ):
-            for entry, given in read:
-                if entry.id not in wanted:
-                    work, error = self._score_stored(entry, records[entry.id], given)
-                else:
-                    before = records.get(entry.id)
-                    if segmenter is None and entry.error is None:
-                        segmenter = self._load_model()
-                    attempt = before.attempt + 1 if before else 1
-                    work, error = self._predict(entry, attempt, segmenter, given)
-                del given  # or this sample would be kept while the next are
-                if error is not None:
-                    failed[entry.id] = error
-                    note(f"sample '{entry.id}' failed: {error}")
-                settle(behind.give(work))
-                if len(failed) > allowed_failures:
-                    stopped = _too_many(failed, "failed")
+            for batch in _batches(zip(entries, scored, strict=True), BATCH):
+                for _, one in batch:
+                    if not isinstance(one, str) and one[0]["sample"] in before:
+                        row, _ = one  # of several scores the one of the highest attempt counts
+                        row["attempt"] = before[row["sample"]].get("attempt", 0) + 1
+                progress.add(chain.from_iterable(storing.give(partial(self._store_scores, batch))))
+                if progress.stopped:
                     break
-            settle(behind.finish())
-        return Outcome(len(requested), len(msa), failed, stopped)
+            progress.add(chain.from_iterable(storing.finish()))
 
-    def _read(self, records: Mapping[str, Record], wanted: Collection[str], entry: Entry) -> Given:
-        if entry.id in wanted:
-            return self._data.read(entry)
-        return self._data.truth(entry), self._store.prediction(records[entry.id])
+    def _store_scores(self, batch: Sequence[tuple[Entry, Scored | str]]) -> list[_Stored]:
+        scored = [one for _, one in batch if not isinstance(one, str)]
+        if scored:
+            self._writer.append_scores(self._key, self._basis, scored)
+        return [
+            _Stored(entry, error=one)
+            if isinstance(one, str)
+            else _Stored(entry, msa=one[0]["metrics"]["msa"])
+            for entry, one in batch
+        ]
+
+    def _predict_missing(
+        self, entries: Sequence[Entry], records: Mapping[str, Record], progress: _Progress
+    ) -> None:
+        segmenter: Segmenter | None = None
+        with (
+            closing(prefetch(self._data.read, entries, PREFETCHED)) as samples,
+            BackgroundWorker[_Stored](UNSTORED) as storing,
+        ):
+            for entry, sample in samples:
+                if segmenter is None and entry.error is None:
+                    segmenter = self._load_model()
+                before = records.get(entry.id)
+                work, error = self._predict(
+                    entry, before.attempt + 1 if before else 1, segmenter, sample
+                )
+                del sample  # or this sample would be kept while the next ones are read
+                if error is not None:
+                    progress.count_failure(entry, error)
+                progress.add(storing.give(work))
+                if progress.stopped:
+                    break
+            progress.add(storing.finish())
 
     def _predict(
-        self, entry: Entry, attempt: int, segmenter: Segmenter | None, given: Future[Given]
-    ) -> tuple[_Work, str | None]:
-        """Predict one sample: how to store what came of it, and the reason if it failed."""
+        self, entry: Entry, attempt: int, segmenter: Segmenter | None, reading: Future[Sample]
+    ) -> tuple[Callable[[], _Stored], str | None]:
+        """Predict one sample; return how to store the result, and the reason if it failed."""
         try:
-            sample = given.result()
-            assert isinstance(sample, Sample)
+            sample = reading.result()
             assert segmenter is not None  # a sample that was prepared has loaded the model
             _seed_everything(self._seed, entry.id)
-            attend = getattr(segmenter, "attend", None)
-            if attend is not None:
-                attend(sample)
+            if isinstance(segmenter, Attending):
+                segmenter.attend(sample)
             with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
             labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
             labels = labels.copy()  # a model may use its own array again for the next image
-            stages, cached = _seconds(segmenter, "stages"), _seconds(segmenter, "cached")
-            memory, details = _stage_memory(segmenter), dict(getattr(segmenter, "details", {}))
+            info = PredictionInfo.of(segmenter)
         except (Exception, SystemExit) as error:  # whatever a model or a file does
             known = isinstance(error, BenchmarkError)
             what = f"model '{self._model}' raised {type(error).__name__}: {error}"
@@ -204,42 +242,28 @@ class Runner:
             attempt,
             None,
             measure.seconds,
-            stages,
+            info.stages,
             measure.memory,
             warm_up=not self._warm,
-            details=details,
-            cached=cached,
-            stage_memory=memory,
+            details=info.details,
+            cached=info.cached,
+            stage_memory=info.stage_memory,
         )
         self._warm = True
         return partial(self._store_prediction, entry, sample.labels, record, labels), None
 
     def _store_failure(self, entry: Entry, failure: Record) -> _Stored:
         self._writer.append(failure)
-        return _Stored(entry)
+        return _Stored(entry, error=failure.error)
 
     def _store_prediction(
         self, entry: Entry, truth: Labels, record: Record, labels: Labels
     ) -> _Stored:
-        record = replace(record, prediction=array_digest(labels))
-        self._writer.append(record, labels)
-        return self._score(entry, truth, labels, str(record.prediction))
-
-    def _score_stored(
-        self, entry: Entry, record: Record, given: Future[Given]
-    ) -> tuple[_Work, str | None]:
-        """How to score a stored prediction; the reason if it or its truth can't be read."""
-        try:
-            read = given.result()
-        except BenchmarkError as error:
-            return partial(_Stored, entry), str(error)
-        assert isinstance(read, tuple)
-        return partial(self._score, entry, *read, str(record.prediction)), None
-
-    def _score(self, entry: Entry, truth: Labels, labels: Labels, digest: str) -> _Stored:
+        digest = array_digest(labels)
+        self._writer.append(replace(record, prediction=digest), labels)
         row, objects = score_row(entry, truth, labels, digest, self._protocol)
         self._writer.append_scores(self._key, self._basis, [(row, objects)])
-        return _Stored(entry, True, row["metrics"]["msa"])
+        return _Stored(entry, msa=row["metrics"]["msa"])
 
     def _wants(self, record: Record | None, overwrite: str) -> bool:
         if record is None or overwrite == "all":
@@ -248,14 +272,57 @@ class Runner:
 
 
 class _Stored(NamedTuple):
-    """What became of a sample: whether it is scored, and its mSA."""
+    """A sample whose outcome is stored: its mSA (None where it is undefined), or the error."""
 
     entry: Entry
-    is_scored: bool = False
     msa: float | None = None
+    error: str | None = None
 
 
-_Work = Callable[[], _Stored]
+class _Progress:
+    """The outcome so far: printed once it is stored, and compared with the allowed failures."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        allowed_failures: int,
+        failed: dict[str, str],
+        msa: dict[str, float | None],
+        show_scores: bool,
+    ) -> None:
+        self._steps, self._allowed, self._show_scores = steps, allowed_failures, show_scores
+        self._failed, self._msa = failed, msa
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no further sample may begin, else None."""
+        return _too_many(self._failed, "failed") if len(self._failed) > self._allowed else None
+
+    def count_failure(self, entry: Entry, error: str) -> None:
+        """Count a failure that is yet to be stored."""
+        self._failed[entry.id] = error
+
+    def add(self, stored: Iterable[_Stored]) -> None:
+        """Count and show samples whose outcome is stored."""
+        for entry, msa, error in stored:
+            if error is not None:
+                self._failed[entry.id] = error
+                note(f"sample '{entry.id}' failed: {error}")
+            else:
+                self._msa[entry.id] = msa
+            self._steps.advance(_detail(entry, self._msa) if self._show_scores else entry.id)
+
+    def outcome(self, requested: int) -> Outcome:
+        """The outcome of all requested samples."""
+        return Outcome(requested, len(self._msa), self._failed, self.stopped)
+
+
+def _batches(
+    scored: Iterable[tuple[Entry, Scored | str]], size: int
+) -> Iterator[list[tuple[Entry, Scored | str]]]:
+    scored = iter(scored)
+    while batch := list(islice(scored, size)):
+        yield batch
 
 
 def _too_many(failed: Mapping[str, str], how: str) -> str:
@@ -271,19 +338,6 @@ def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
     defined = [value for value in msa.values() if value is not None]
     running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
     return f"{running}, {entry.id}"
-
-
-def _seconds(segmenter: Any, kind: str) -> dict[str, float]:
-    """What a segmenter says of its `stages`, or of those that were `cached`."""
-    seconds = {str(name): float(s) for name, s in getattr(segmenter, kind, {}).items()}
-    if not all(map(math.isfinite, seconds.values())):
-        raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
-    return seconds
-
-
-def _stage_memory(segmenter: Any) -> dict[str, dict[str, int]]:
-    told: Mapping[str, Mapping[str, int]] = getattr(segmenter, "stage_memory", {})
-    return {str(stage): {n: int(b) for n, b in peaks.items()} for stage, peaks in told.items()}
 
 
 def _seed_everything(seed: int, sample: str) -> None:

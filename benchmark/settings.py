@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
@@ -126,6 +127,36 @@ def expanded(word: str, place: str) -> str:
 
 
 @dataclass
+class ComparisonSettings:
+    """Whom a report compares; a method by its name in the tables, or by its model's YAML.
+
+    `reference`: the method that each other is compared with. `pairs`: methods to set against each
+    other over data sets, as [[a, b], [a, c]]. Not given: the study's.
+    """
+
+    reference: str | None = None
+    pairs: Any = None
+
+    def pairs_of_names(self) -> list[tuple[str, str]] | None:
+        """The pairs, checked; None where none are given.
+
+        Raises:
+            UsageError: they are no list of pairs of names.
+        """
+        if self.pairs is None:
+            return None
+        given = list(self.pairs) if isinstance(self.pairs, Sequence) else [self.pairs]
+        for pair in given:
+            names = isinstance(pair, Sequence) and not isinstance(pair, str)
+            if not names or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+                raise UsageError(
+                    f"comparison.pairs holds {pair!r}; give pairs of methods, such as "
+                    "comparison.pairs=[[apg,otsu],[apg,sam]]."
+                )
+        return [(a, b) for a, b in given]
+
+
+@dataclass
 class GallerySettings:
     """`private`: show images of data sets that may not be redistributed; it stamps the report."""
 
@@ -159,7 +190,10 @@ class Settings:
     report: bool = False  # after a sweep, the report of all runs that are stored
     gallery: GallerySettings = field(default_factory=GallerySettings)
     with_demo: bool = False  # set demonstration weights beside published numbers
-    tieless: bool | None = None  # the study's own ranks too; not given: where its numbers are
+    study_ranks: bool | None = None  # ranks as the study gave them too; not given: with its numbers
+    tieless: bool | None = None  # the former name of study_ranks, until version 0.3
+    metric: str = "msa"  # that reports rank and draw by
+    comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
     a: str | None = None
     b: str | None = None
     results: str = MISSING

@@ -111,38 +111,12 @@ class WeightsChoice(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """What an adapter has to offer. Nothing else is required.
+    """What an adapter has to offer: `predict`. Nothing else is required.
 
-    An adapter's class may also say:
-
-    - ``version: int`` (default 1): raised when its results change on purpose;
-    - ``libraries: tuple[str, ...]``: distributions whose versions shape its results;
-    - ``requires: tuple[str, ...]``: what has to be installed, as requirements
-      (``"cellpose>=4"``); else the model is skipped, with ``install: str`` as the command;
-    - ``imports: tuple[str, ...]``: modules that take seconds to import; a sweep has the next job
-      import them while one works;
-    - ``find_weights(chosen, folder, unpickle) -> WeightsChoice`` (static method): for adapters
-      with a parameter ``weights``; they are built with a `Weights` in its place;
-    - ``device`` as a parameter of its constructor: it is built with the device type;
-    - ``cache`` likewise: with the bytes that intermediate results may take on disk;
-    - ``execution: tuple[str, ...]``: parameters that shape no result (``batch_size``), left
-      out of the run id;
-    - ``devices: tuple[str, ...]`` (default ``("cpu",)``): where it can run, best first;
-    - ``control = True``: its scores are known beforehand; no table marks it as best;
-    - ``identity(parameters) -> dict`` (class method): what replaces its parameters in
-      the run id, for parameters that are paths (the digest of the file, not its name);
-    - ``attend(sample)``: called before `predict` with the whole sample. Only for the
-      controls and for predictions made elsewhere; it makes the truth part of the run id
-      when ``sees_truth = True``.
-
-    and an instance may set ``stages: dict[str, float]``: seconds of the last call;
-    ``cached: dict[str, float]``: of these, the stages whose result was kept from an earlier call,
-    with the seconds that fetching it took (``stages`` has those of the computation);
-    ``stage_memory: dict[str, dict[str, int]]``: peak memory of each stage in bytes, of ``host``
-    and ``device`` (`benchmark.profiling.PeakMemory` tells them); and
-    ``details: dict``: what else its record shall say (``batch_size``, ...). Libraries are
-    imported in the constructor, not at the top (listing models stays quick) and not in
-    `predict` (a random generator is seeded before each call only if its library is there).
+    What its class may offer besides, and what an instance may say about its last prediction, is
+    described by `benchmark.adapter.AdapterInfo` and `PredictionInfo`. Libraries are imported in
+    the constructor, not at the top (listing models stays quick) and not in `predict` (a random
+    generator is seeded before each call only if its library is there).
     """
 
     def predict(self, image: Image) -> Labels:
@@ -154,6 +128,18 @@ class Segmenter(Protocol):
         Returns:
             H x W integers, 0 = background.
         """
+        ...
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A segmenter that is given the whole sample before `predict` gets its image.
+
+    Only for the controls, which see the labels, and for predictions made elsewhere.
+    """
+
+    def attend(self, sample: Sample) -> None:
+        """Take the sample that `predict` is called for next."""
         ...
 
 

@@ -104,16 +104,15 @@ class APG(MicroSam):
         Raises:
             ValueError: another shape, or values that are not finite.
         """
-        session = self._session
-        with session.predicting():
+        with self.predicting():
             rgb = to_rgb8(image)
-            embeddings = self._backbone.encode(rgb, session)
-            maps = self._backbone.decode(rgb, session, embeddings)
-            with session.stage("prompt"):
+            embeddings = self._backbone.encode(rgb, self)
+            maps = self._backbone.decode(rgb, self, embeddings)
+            with self.stage("prompt"):
                 points = self._points(maps)
                 masks = partial(prompted, self._backbone.predictor, points, self._min_size)
-                found = session.halving(masks, self._batch_size)
-            with session.stage("postprocess"):
+                found = self.halving(masks, self._batch_size)
+            with self.stage("postprocess"):
                 best = suppress(found.masks, found.scores, self._nms_threshold)
                 labels = merge(best, image.shape[:2], exclusive=True, min_size=self._min_size)
             self.details.update(prompts=len(points), masks=len(best))

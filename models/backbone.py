@@ -15,7 +15,7 @@ from benchmark.errors import ModelError
 from benchmark.store.digest import array_digest
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
-from models.common.session import Session, is_out_of_memory
+from models.common.torch_adapter import TorchAdapter, is_out_of_memory
 from models.embeddings import Computed, key, packed, unpacked
 from models.weights.checkpoint import (
     another_architecture,
@@ -33,7 +33,7 @@ class Backbone:
     """SAM, perhaps with micro-sam's decoder, and what they last made of an image.
 
     All modes with the same weights share one in a process, so that an image is encoded and
-    decoded once for all of them; processes share what is kept on disk (`session.cache`).
+    decoded once for all of them; processes share what is kept on disk (`adapter.cache`).
 
     Args:
         sam: the `segment_anything` model.
@@ -52,12 +52,12 @@ class Backbone:
         self._known_by = dict(known_by)
         self._last: dict[str, Computed] = {}
 
-    def encode(self, image: RGB, session: Session) -> dict[str, Any]:
+    def encode(self, image: RGB, adapter: TorchAdapter) -> dict[str, Any]:
         """The image's embedding, which the predictor is set to.
 
         Args:
             image: H x W x 3, uint8, as `models.common.images.to_rgb8` makes it.
-            session: the calling adapter's.
+            adapter: the calling one.
 
         Returns:
             As `micro_sam.util.precompute_image_embeddings`: `features`, `input_size`,
@@ -70,15 +70,15 @@ class Backbone:
         from micro_sam.util import set_precomputed
 
         digest = array_digest(image)
-        embeddings: dict[str, Any] | None = self._recall("encode", digest, session)
+        embeddings: dict[str, Any] | None = self._recall("encode", digest, adapter)
         if embeddings is None:
-            embeddings = self._make("encode", digest, session, partial(self._encode, image))
+            embeddings = self._make("encode", digest, adapter, partial(self._encode, image))
         # Even if it is this image's already: one that failed since has left the predictor empty.
         set_precomputed(self.predictor, embeddings)
         return embeddings
 
     def decode(
-        self, image: RGB, session: Session, embeddings: Mapping[str, Any] | None = None
+        self, image: RGB, adapter: TorchAdapter, embeddings: Mapping[str, Any] | None = None
     ) -> Maps:
         """The decoder's maps: foreground, distance to the centre, distance to the boundary.
 
@@ -86,7 +86,7 @@ class Backbone:
 
         Args:
             image: as for `encode`.
-            session: the calling adapter's.
+            adapter: the calling one.
             embeddings: of this image. Where they are not given, they are made only if they are
                 needed: who prompts has to `encode` first.
 
@@ -94,10 +94,10 @@ class Backbone:
             3 x H x W float32, from 0 to 1.
         """
         digest = array_digest(image)
-        maps: Maps | None = self._recall("decode", digest, session)
+        maps: Maps | None = self._recall("decode", digest, adapter)
         if maps is None:
-            embeddings = embeddings or self.encode(image, session)
-            maps = self._make("decode", digest, session, partial(self._decode, embeddings))
+            embeddings = embeddings or self.encode(image, adapter)
+            maps = self._make("decode", digest, adapter, partial(self._decode, embeddings))
         return maps
 
     def _encode(self, image: RGB) -> dict[str, Any]:
@@ -131,37 +131,37 @@ class Backbone:
         side: int = self.predictor.model.image_encoder.img_size
         return side
 
-    def _recall(self, stage: str, digest: str, session: Session) -> Any:
+    def _recall(self, stage: str, digest: str, adapter: TorchAdapter) -> Any:
         """What a stage made of the image, last or ever; None where it is not kept.
 
-        The session is told what the stage, and those that it needed, took when it was computed.
+        The adapter's `stages` get what the stage, and those that it needed, took when computed.
         """
         begin = time.perf_counter()
         made = self._last.get(stage)
         if made is None or made.image != digest:
-            entry = session.cache and session.cache.get(self._key(stage, digest, session.device))
+            entry = adapter.cache and adapter.cache.get(self._key(stage, digest, adapter.device))
             if not entry:
                 return None
-            value = unpacked(stage, entry, session.device)
+            value = unpacked(stage, entry, adapter.device)
             made = self._last[stage] = Computed(
                 digest, value, entry.told["seconds"], entry.told.get("memory", {})
             )
         for one, seconds in made.seconds.items():
-            if one not in session.stages:  # else this prediction has just been through it
-                session.stages[one], session.cached[one] = seconds, 0.0
+            if one not in adapter.stages:  # else this prediction has just been through it
+                adapter.stages[one], adapter.cached[one] = seconds, 0.0
                 if one in made.memory:
-                    session.stage_memory[one] = made.memory[one]
-        session.cached[stage] = time.perf_counter() - begin
+                    adapter.stage_memory[one] = made.memory[one]
+        adapter.cached[stage] = time.perf_counter() - begin
         return made.value
 
-    def _make(self, stage: str, digest: str, session: Session, make: Callable[[], Any]) -> Any:
-        with session.stage(stage):
+    def _make(self, stage: str, digest: str, adapter: TorchAdapter, make: Callable[[], Any]) -> Any:
+        with adapter.stage(stage):
             value = make()
         made = self._last[stage] = Computed(
-            digest, value, dict(session.stages), dict(session.stage_memory)
+            digest, value, dict(adapter.stages), dict(adapter.stage_memory)
         )
-        if session.cache:
-            session.cache.put(self._key(stage, digest, session.device), packed(stage, made))
+        if adapter.cache:
+            adapter.cache.put(self._key(stage, digest, adapter.device), packed(stage, made))
         return value
 
     def _key(self, stage: str, digest: str, device: str) -> str:

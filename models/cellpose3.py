@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
 from models.common.checks import check_at_least_one
 from models.common.images import to_float32
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 
 _LEAST_HEIGHT = 8  # pixels; cellpose 3 takes an image of fewer rows for channels first
 
 
-class Cellpose3:
+class Cellpose3(TorchAdapter):
     """Cellpose 3, as `Cellpose(model_type="cyto3").eval(image, diameter=30)` gives it.
 
     That class has a second model to estimate the diameter, which is idle when a diameter is
@@ -50,9 +48,8 @@ class Cellpose3:
         "python -m venv .venv-cellpose3 && "
         ".venv-cellpose3/bin/pip install -e . -r configs/environment/cellpose3.txt"
     )
-    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
-    find_weights = staticmethod(partial(find_weights, family="cellpose3"))
+    family: ClassVar[str] = "cellpose3"
 
     def __init__(
         self,
@@ -66,9 +63,7 @@ class Cellpose3:
         batch_size: int = 8,
     ) -> None:
         check_at_least_one(batch_size=batch_size)
-        self._session = session = Session(device)
-        self.stages, self.details = session.stages, session.details
-        self.stage_memory = session.stage_memory
+        super().__init__(device)
         self._batch_size = batch_size
         self._settings = {
             "diameter": diameter,
@@ -77,11 +72,11 @@ class Cellpose3:
             "cellprob_threshold": cellprob_threshold,
             "min_size": min_size,
         }
-        with session.loading():
+        with self.loading():
             self._model = self._load(weights, device)
         # Both names are private, but cellpose 3 is finished.
-        self._model._run_net = session.timed("network", self._model._run_net)
-        self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
+        self._model._run_net = self.timed("network", self._model._run_net)
+        self._model._compute_masks = self.timed("postprocess", self._model._compute_masks)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -112,8 +107,8 @@ class Cellpose3:
             )[0]
             return masks
 
-        with self._session.predicting():
-            masks = self._session.halving(run, self._batch_size)
+        with self.predicting():
+            masks = self.halving(run, self._batch_size)
         # Cellpose squeezes: an image of one column comes back without it.
         return masks.reshape(image.shape[:2])
 

@@ -9,15 +9,14 @@ from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
 from models.common.checks import check_at_least_one
 from models.common.images import to_float32
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture
 
 _UNUSED = ("diam_mean", "diam_labels")
 """Parameters of the network that cellpose 4 carries on from 3 and never reads."""
 
 
-class CellposeSam:
+class CellposeSam(TorchAdapter):
     """Cellpose-SAM, as `CellposeModel(...).eval(image)` of cellpose 4 gives it.
 
     Args:
@@ -44,10 +43,8 @@ class CellposeSam:
     libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
     imports: ClassVar[tuple[str, ...]] = ("cellpose.models",)
     requires: ClassVar[tuple[str, ...]] = ("cellpose>=4,<5",)
-    install: ClassVar[str] = 'pip install -e ".[models]"'
-    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
-    find_weights = staticmethod(partial(find_weights, family="cellpose_sam"))
+    family: ClassVar[str] = "cellpose_sam"
 
     def __init__(
         self,
@@ -61,9 +58,7 @@ class CellposeSam:
         batch_size: int = 8,
     ) -> None:
         check_at_least_one(batch_size=batch_size)
-        self._session = session = Session(device)
-        self.stages, self.details = session.stages, session.details
-        self.stage_memory = session.stage_memory
+        super().__init__(device)
         self._batch_size = batch_size
         self._settings = {
             "diameter": diameter,
@@ -71,11 +66,11 @@ class CellposeSam:
             "cellprob_threshold": cellprob_threshold,
             "min_size": min_size,
         }
-        with session.loading():
+        with self.loading():
             self._model = self._load(weights, device, bfloat16)
         # Both names are private: one more reason for "<5".
-        self._model._run_net = session.timed("network", self._model._run_net)
-        self._model._compute_masks = session.timed("postprocess", self._model._compute_masks)
+        self._model._run_net = self.timed("network", self._model._run_net)
+        self._model._compute_masks = self.timed("postprocess", self._model._compute_masks)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -103,8 +98,8 @@ class CellposeSam:
             )[0]
             return masks
 
-        with self._session.predicting():
-            masks = self._session.halving(run, self._batch_size)
+        with self.predicting():
+            masks = self.halving(run, self._batch_size)
         # Cellpose squeezes: an image of one row comes back without it.
         return masks.reshape(image.shape[:2])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -12,14 +11,13 @@ from omegaconf import OmegaConf
 
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_float32
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _LEAST_SIDE = 4  # pixels; cellSAM takes the shortest axis for the channels, which are three
 
 
-class CellSAM:
+class CellSAM(TorchAdapter):
     """CellSAM, as `cellsam_pipeline(image, use_wsi=False)` gives it.
 
     Args:
@@ -48,7 +46,7 @@ class CellSAM:
         ".venv-cellsam/bin/pip install -e . -r configs/environment/cellsam.txt"
     )
     devices: ClassVar[tuple[str, ...]] = ("cuda", "cpu")
-    find_weights = staticmethod(partial(find_weights, family="cellsam"))
+    family: ClassVar[str] = "cellsam"
 
     def __init__(
         self,
@@ -57,19 +55,17 @@ class CellSAM:
         bbox_threshold: float = 0.4,
         grey_columns: bool = True,
     ) -> None:
-        self._session = session = Session(device)
-        self.stages, self.details = session.stages, session.details
-        self.stage_memory = session.stage_memory
+        super().__init__(device)
         self._threshold, self._grey_columns = bbox_threshold, grey_columns
-        with session.loading():
+        with self.loading():
             from cellSAM.cellsam_pipeline import normalize_image
             from cellSAM.model import segment_cellular_image
 
             # Without gradients, since cellSAM records them while it decodes, mask after mask.
             model = self._load(weights).to(device).eval().requires_grad_(False)
         self._normalise, self._segment, self._model = normalize_image, segment_cellular_image, model
-        model.generate_embeddings = session.timed("encode", model.generate_embeddings)
-        model.generate_bounding_boxes = session.timed("detect", model.generate_bounding_boxes)
+        model.generate_embeddings = self.timed("encode", model.generate_embeddings)
+        model.generate_bounding_boxes = self.timed("detect", model.generate_bounding_boxes)
         model.predict = _mended(model.predict)
 
     def predict(self, image: Image) -> Labels:
@@ -87,13 +83,13 @@ class CellSAM:
             ValueError: another shape, or values that are not finite.
         """
         planes = self._planes(image)
-        with self._session.predicting():
+        with self.predicting():
             labels: Labels = self._segment(
                 self._normalise(planes),
                 self._model,
                 normalize=True,
                 bbox_threshold=self._threshold,
-                device=self._session.device,
+                device=self.device,
             )[0]
         # Without an object it returns zeros in the shape of its input: 3 x H x W.
         return labels if labels.ndim == 2 else np.zeros(image.shape[:2], labels.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 from benchmark.console import note
@@ -14,30 +13,26 @@ from models.backbone import open_backbone
 from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 
 
-class MicroSam:
-    """What the modes have in common: a session, and the backbone that they share."""
+class MicroSam(TorchAdapter):
+    """What the modes have in common: the library, and the backbone that they share."""
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("micro-sam",)
     imports: ClassVar[tuple[str, ...]] = ("micro_sam.instance_segmentation",)
     requires: ClassVar[tuple[str, ...]] = ("micro-sam>=1.8,<2",)
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
-    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
-    find_weights = staticmethod(partial(find_weights, family="musam"))
+    family: ClassVar[str] = "musam"
 
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     decodes: ClassVar[bool] = True
 
     def __init__(self, weights: Weights, device: str, cache: int) -> None:
-        self._session = Session(device, open_cache(cache))
-        self.stages, self.details = self._session.stages, self._session.details
-        self.cached, self.stage_memory = self._session.cached, self._session.stage_memory
-        with self._session.loading():
+        super().__init__(device, open_cache(cache))
+        with self.loading():
             import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
 
             self._backbone = open_backbone(weights, device, self.architectures)
@@ -124,9 +119,9 @@ class AMG(MicroSam):
         """
         from micro_sam.instance_segmentation import AutomaticMaskGenerator
 
-        with self._session.predicting():
+        with self.predicting():
             rgb = to_rgb8(image)
-            embeddings = self._backbone.encode(rgb, self._session)
+            embeddings = self._backbone.encode(rgb, self)
 
             def prompt(size: int) -> Any:
                 generator = AutomaticMaskGenerator(
@@ -135,9 +130,9 @@ class AMG(MicroSam):
                 generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
                 return generator
 
-            with self._session.stage("prompt"):
-                generator = self._session.halving(prompt, self._batch_size)
-            with self._session.stage("postprocess"):
+            with self.stage("prompt"):
+                generator = self.halving(prompt, self._batch_size)
+            with self.stage("postprocess"):
                 labels: Labels = generator.generate(**self._choices)
         return labels
 
@@ -146,7 +141,7 @@ class SamAMG(AMG):
     """The same with SAM's own weights."""
 
     identity_target: ClassVar[str] = "models.musam.SamAutomaticMasks"
-    find_weights = staticmethod(partial(find_weights, family="sam"))
+    family: ClassVar[str] = "sam"
 
 
 class AIS(MicroSam):
@@ -206,9 +201,9 @@ class AIS(MicroSam):
         """
         from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
 
-        with self._session.predicting():
-            maps = self._backbone.decode(to_rgb8(image), self._session)
-            with self._session.stage("postprocess"):
+        with self.predicting():
+            maps = self._backbone.decode(to_rgb8(image), self)
+            with self.stage("postprocess"):
                 segmenter = InstanceSegmentationWithDecoder(
                     self._backbone.predictor, self._backbone.decoder
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +13,7 @@ from benchmark.types import Image, Labels, Weights
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import merge
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import (
     another_architecture,
     load_parameters,
@@ -36,7 +34,7 @@ _POSTPROCESSING = {
 """What `build_sam2` adds to the packaged configuration unless it is told not to."""
 
 
-class Sam2:
+class Sam2(TorchAdapter):
     """Points on a grid, a mask for each, the good ones merged into one label image.
 
     Args:
@@ -68,10 +66,8 @@ class Sam2:
     libraries: ClassVar[tuple[str, ...]] = ("sam2",)
     imports: ClassVar[tuple[str, ...]] = ("sam2.automatic_mask_generator",)
     requires: ClassVar[tuple[str, ...]] = ("sam2>=1.1,<2",)
-    install: ClassVar[str] = 'pip install -e ".[models]"'
-    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
-    find_weights = staticmethod(partial(find_weights, family="sam2"))
+    family: ClassVar[str] = "sam2"
 
     def __init__(
         self,
@@ -85,11 +81,9 @@ class Sam2:
         batch_size: int = 64,
     ) -> None:
         check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
-        self._session = Session(device)
-        self.stages, self.details = self._session.stages, self._session.details
-        self.stage_memory = self._session.stage_memory
+        super().__init__(device)
         self._batch_size = batch_size
-        with self._session.loading():
+        with self.loading():
             from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
             if min_mask_region_area and (
@@ -108,7 +102,7 @@ class Sam2:
                 min_mask_region_area=min_mask_region_area,
             )
         predictor = self._generator.predictor
-        predictor.set_image = self._session.timed("encode", predictor.set_image)
+        predictor.set_image = self.timed("encode", predictor.set_image)
 
     def predict(self, image: Image) -> Labels:
         """Segment everything in an image.
@@ -130,12 +124,12 @@ class Sam2:
             found: list[dict[str, Any]] = self._generator.generate(rgb)
             return found
 
-        with self._session.predicting():
-            with self._session.stage("decode"):
-                found = self._session.halving(generate, self._batch_size)
+        with self.predicting():
+            with self.stage("decode"):
+                found = self.halving(generate, self._batch_size)
             # It encodes inside; the two are shown apart.
             self.stages["decode"] -= self.stages["encode"]
-            with self._session.stage("postprocess"):
+            with self.stage("postprocess"):
                 masks = [one["segmentation"] for one in found]
                 return merge(masks, rgb.shape[:2], exclusive=False, drop_largest=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +12,7 @@ from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
-from models.common.session import Session
-from models.weights import find_weights
+from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _ORDERS = ("returned", "score")
@@ -22,7 +20,7 @@ _AT_ONCE = 16
 """Masks brought to the image's size together: 200 of a large image fill a machine's memory."""
 
 
-class Sam3:
+class Sam3(TorchAdapter):
     """Every object that a word names, masks painted one over the other.
 
     Args:
@@ -59,9 +57,7 @@ class Sam3:
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
-    install: ClassVar[str] = 'pip install -e ".[models]"'
-    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
-    find_weights = staticmethod(partial(find_weights, family="sam3"))
+    family: ClassVar[str] = "sam3"
 
     def __init__(
         self,
@@ -79,13 +75,11 @@ class Sam3:
             raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
         if not 0 <= mask_threshold <= 1:
             raise ValueError(f"mask_threshold is {mask_threshold}: give a probability, 0 to 1")
-        self._session = Session(device)
-        self.stages, self.details = self._session.stages, self._session.details
-        self.stage_memory = self._session.stage_memory
+        super().__init__(device)
         self._threshold = threshold
         self._mask_logit = _logit(mask_threshold)
         self._mask_order = mask_order
-        with self._session.loading():
+        with self.loading():
             self._model, self._processor = _load(weights)
             self._model.to(device).eval()
             self._texts = [
@@ -109,14 +103,14 @@ class Sam3:
 
         rgb = to_rgb8(image)
         shape = rgb.shape[:2]
-        with self._session.predicting(), torch.no_grad():
-            with self._session.stage("encode"):
+        with self.predicting(), torch.no_grad():
+            with self.stage("encode"):
                 picture = self._processor(images=Picture.fromarray(rgb), return_tensors="pt")
-                pixels = picture["pixel_values"].to(self._session.device)
+                pixels = picture["pixel_values"].to(self.device)
                 features = self._model.get_vision_features(pixel_values=pixels)
-            with self._session.stage("decode"):
+            with self.stage("decode"):
                 outputs = [self._model(vision_embeds=features, **text) for text in self._texts]
-            with self._session.stage("postprocess"):
+            with self.stage("postprocess"):
                 found = [one for output in outputs for one in self._masks(output, shape)]
                 if self._mask_order == "score":
                     found.sort(key=lambda one: one[0])

@@ -26,7 +26,8 @@ import scipy
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p, study_test
+from benchmark.paper.significance import study_test
+from benchmark.stats import bootstrap_interval, compare_pairs, sign_flip_p
 
 Floats = NDArray[Any]
 ALPHA = 0.05

@@ -2,7 +2,7 @@
 
     python scripts/write_docs.py
 
-A test holds the pages against the YAMLs, so that neither can be changed alone.
+A test compares the pages with the YAMLs, so that neither can be changed alone.
 """
 
 from __future__ import annotations
@@ -27,68 +27,70 @@ MODALITIES = {
     "organoids": "organoids",
 }
 
-# What a switch is about, and why it matters. What it does to each data set stands in its YAML.
+# The title of each switch, and why it matters. A data set's YAML says what it does there.
 WHY = {
     "counting": (
         "Background counts as an object in the minimum",
         "Images with few objects are left out. The study counted label values, and the background "
-        "is one: images with one object less than was meant stay in. Images with few objects "
-        "have the most extreme scores, so a mean moves with each of them.",
+        "is one of them, so images with one object less than intended stay in. Images with few "
+        "objects have the most extreme scores, and each of them moves the mean.",
     ),
     "val_limit": (
         "The limit of 100 validation images is off by one, or does not act",
-        "Grid searches choose parameters on these images. The limiter stops after image number "
-        "100 was stored, counting from 0, and never stops where that image was left out.",
+        "Grid searches choose parameters on these images. The study's script stops after it has "
+        "stored image 100, counting from 0, and does not stop if that image was left out.",
     ),
     "cut_objects": (
         "What a crop cuts into pieces stays one object",
-        "A method can't know that two pieces belong together outside of the image; it is scored "
-        "as if it had split an object, or lost a sliver. The study's grid searches were scored "
-        "against re-labelled truth and its baselines against raw ids. Clean re-labels the pieces "
-        "of objects that were whole before the crop, and those alone.",
+        "A method cannot know that two pieces are connected outside of the image. It is scored as "
+        "if it had split an object or missed a small piece. The study scored its grid searches "
+        "against re-labelled truth, and its baselines against the original ids. Clean re-labels "
+        "only the pieces of objects that were connected before the crop.",
     ),
     "label_resize": (
         "Label ids are interpolated",
-        "Resized linearly, a label image gets ids between those of two neighbours along every "
-        "border: objects that nobody annotated, and a perfect prediction scores far below 1.",
+        "Linear interpolation gives a label image ids between those of two neighbours along every "
+        "border. These are objects that nobody annotated, and a perfect prediction scores far "
+        "below 1.",
     ),
     "pad_small": (
         "Small images are padded with black",
-        "Three quarters of what a method is shown is black; models that normalise by percentiles "
-        "or look for a background see another image than from a microscope.",
+        "Three quarters of the input are black. For a model that normalises by percentiles, or "
+        "that estimates a background, this is another image than the microscope's.",
     ),
     "crop_by_truth": (
         "Crops are laid around the annotated objects",
-        "The truth decides what a method is shown. A crop around the centre shows empty "
-        "regions too, as a user's images do.",
+        "The annotation decides which part of an image a method gets. A crop around the centre "
+        "contains empty regions as well, as a user's images do.",
     ),
     "val_images": (
         "Validation images are inside the test set",
-        "A grid search on test images reports what it was tuned on.",
+        "The reported score is then measured on images that parameters were chosen on.",
     ),
     "val_training": (
         "Validation images were trained on",
-        "Parameters that are chosen on images of a model's training are chosen for another "
-        "situation than the test. The test split is smaller under clean by the fifth held back.",
+        "A model does better on images of its training, so parameters chosen there may not suit "
+        "the test images. Under clean a fifth of the test split is held back for validation.",
     ),
     "volumes": (
         "Slices of one volume are in validation and test",
-        "Neighbouring slices are near copies: what is tuned on one is tested on the other.",
+        "Neighbouring slices are almost equal, so parameters are tested on nearly the images that "
+        "they were chosen on.",
     ),
     "random_splits": (
         "Splits at random without a seed",
-        "Everybody who downloads the data gets other test images. The study's own can't be "
-        "recovered, and tables say so. Clean has one seeded split by group; its list is kept in "
-        "`datasets/<name>/` when it is made first.",
+        "Every download has other test images. The study's own cannot be recovered; tables mark "
+        "this with a star. Clean draws one split by group from a seed, and stores its list in "
+        "`datasets/<name>/`.",
     ),
     "bad_annotations": (
-        "Annotations that are none",
-        "A method is punished for being better than its annotation, or rewarded for repeating a "
-        "network's faults.",
+        "Wrong or missing annotations",
+        "A method loses score where it is better than the annotation, or gains by repeating the "
+        "errors of the network that made it.",
     ),
     "ignore_region": (
         "A region to be ignored is scored as an object",
-        "Nobody can segment it, and every object predicted inside counts as an error.",
+        "No method can segment it, and every object predicted inside counts as an error.",
     ),
 }
 
@@ -106,19 +108,19 @@ def data_sets() -> dict[str, dict[str, Any]]:
 
 
 def quirks() -> Iterator[str]:
-    """The lines of docs/quirks.md."""
+    """Yield the lines of docs/quirks.md."""
     cards = data_sets()
-    yield "# Quirks of the published protocol, and what `protocol=clean` does about each"
+    yield "# Quirks of the published protocol"
     yield MARK
     yield ""
     yield (
         "The study prepared and scored its images with the quirks below. `protocol=paper` keeps "
-        "them all, `protocol=clean` mends them all, and each is a switch of its own: "
-        "`protocol.counting=objects` mends one and keeps the others. Sources: the study's own "
+        "all of them, and `protocol=clean` corrects all of them. Each is a switch: "
+        "`protocol.counting=objects` corrects one and keeps the others. Sources: the study's own "
         "scripts (micro-sam, scripts/apg_experiments/util.py) and the loaders of torch_em 0.10.9."
     )
     yield ""
-    yield "How predictions are scored and methods run has switches too (`configs/protocol/`):"
+    yield "Other switches set how methods run and predictions are scored (`configs/protocol/`):"
     yield f"{', '.join(f'`{key}`' for key in (*SCORING, *METHODS))}."
     for switch, (title, why) in WHY.items():
         paper, clean = (str(value).lower() for value in SWITCHES[switch][:2])
@@ -133,9 +135,9 @@ def quirks() -> Iterator[str]:
         yield ""
         yield why
         yield ""
-        yield from (f"- `{key}`: {_line(told)}" for key, told in touched.items())
+        yield from (f"- `{key}`: {_line(text)}" for key, text in touched.items())
     yield ""
-    yield "## What is no switch, and why"
+    yield "## Other facts, without a switch"
     for key, card in cards.items():
         if card["notes"]:
             yield ""
@@ -145,7 +147,7 @@ def quirks() -> Iterator[str]:
 
 
 def table() -> Iterator[str]:
-    """The table of docs/data_sets.md."""
+    """Yield the lines of the table in docs/data_sets.md."""
     yield "| `data=` | what | modality | licence | may be passed on | access |"
     yield "|---|---|---|---|---|---|"
     for key, card in data_sets().items():
@@ -157,7 +159,7 @@ def table() -> Iterator[str]:
 
 
 def pages() -> dict[Path, str]:
-    """Each page with what it has to say."""
+    """The path of each page, and its text."""
     path = DOCS / "data_sets.md"
     head = path.read_text().partition(MARK)[0]
     return {

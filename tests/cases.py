@@ -267,6 +267,16 @@ def label_pairs(draw: st.DrawFn, largest: int = 4) -> tuple[Labels, Labels]:
     return true, np.where(differs, other, true)
 
 
+def tied_pair(rng: np.random.Generator, size: int, ids: int) -> tuple[Labels, Labels]:
+    """A small random truth and halves of its objects: IoUs of 1/2, 1/3, 2/3, ...
+
+    Some halves are swapped for their neighbours.
+    """
+    true = rng.integers(0, ids + 1, (size, size)).repeat(2, axis=1)
+    predicted = 2 * true + np.tile([0, 1], (size, size)) * rng.integers(0, 2, true.shape)
+    return true, np.where(rng.random(true.shape) < 0.1, np.roll(predicted, 1), predicted)
+
+
 def predictions_from(true: Labels) -> dict[str, Labels]:
     """The kinds of error that segmentations make, made on purpose."""
     true = true.astype(np.int64)

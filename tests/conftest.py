@@ -19,6 +19,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="the slow tests and those of Slurm as well")
+    parser.addoption(
+        "--config-dir", action="append", default=[],
+        help="a folder of configurations whose models tests/models/test_contract.py checks",
+    )  # fmt: skip
 
 
 OPTIONAL = {

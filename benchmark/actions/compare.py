@@ -12,8 +12,8 @@ from benchmark.choices import nearest
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
+from benchmark.paper.report import FURTHER_TEST
 from benchmark.report.comparison import (
-    STUDY_PROTOCOL,
     compare_runs,
     counted,
     incomparable,
@@ -23,7 +23,7 @@ from benchmark.report.comparison import (
 from benchmark.report.head_to_head import write_comparison
 from benchmark.report.results import RunResult, gather
 from benchmark.report.write import writing_reports
-from benchmark.stats import STUDY_TEST, WEIGHTS, Comparison, study_test
+from benchmark.stats import WEIGHTS, Comparison
 from benchmark.store.files import path_of_id
 from benchmark.store.store import SHORT
 
@@ -37,7 +37,7 @@ def perform(job: Job) -> int:
     Raises:
         UsageError: a run is not named or not found, or the two can't be compared.
     """
-    results, unscored = gather(job.runs, job.protocol)
+    results, unscored = gather(job.runs, job.protocol, job.metric)
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
     obstacle = incomparable(a, b)
     if obstacle is not None:
@@ -81,7 +81,9 @@ def _find(
 
 
 def _show(pairs: pd.DataFrame, a: RunResult, b: RunResult) -> None:
-    table = Table(title=Text(printable(f"mSA on {a.data}: a = {a.method}, b = {b.method}")))
+    table = Table(
+        title=Text(printable(f"{a.metric.title} on {a.data}: a = {a.method}, b = {b.method}"))
+    )
     for column in ("sample", "a", "b", "a - b"):
         table.add_column(column, justify="left" if column == "sample" else "right")
     shown = pairs
@@ -132,13 +134,13 @@ def _told(found: Comparison) -> list[str]:
 
 def _study(a: RunResult, pairs: pd.DataFrame) -> list[str]:
     """The study's own test, under its own protocol."""
-    if a.protocol != STUDY_PROTOCOL:
+    if not FURTHER_TEST.applies(a):
         return []
-    theirs = study_test(pairs["difference"])
+    theirs = FURTHER_TEST.test(pairs["difference"])
     if theirs.p != theirs.p:
         return []
     p = p_text(theirs.p, len(pairs))
-    return [f"protocol {a.protocol}: {theirs.better} is better, {p} by {STUDY_TEST}"]
+    return [f"protocol {a.protocol}: {theirs.better} is better, {p} by {FURTHER_TEST.note}"]
 
 
 def _excluded(found: Comparison, listed: int) -> list[str]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import chain, islice
 
-from benchmark.background import BackgroundWorker
+from benchmark.actions.run import runner
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry, describe_data
 from benchmark.errors import DONE, PARTIAL, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result
 from benchmark.report.write import show
-from benchmark.rescore import Scored, differences_from_elf, scored, stored
+from benchmark.rescore import differences_from_elf, stored_predictions
 from benchmark.store.provenance import describe_attempt
-
-BATCH = 16
-"""Samples whose scores are written at once; a killed evaluation is simply done again."""
 
 
 def perform(job: Job) -> int:
@@ -29,10 +24,10 @@ def perform(job: Job) -> int:
         numbers), else 1.
 
     Raises:
-        UsageError: there is no such run yet.
+        UsageError: no prediction is stored.
     """
-    stored = job.store.records()
-    entries = [e for e in job.requested if e.id in stored and stored[e.id].status == "done"]
+    done = job.store.completed()
+    entries = [entry for entry in job.requested if entry.id in done]
     if not entries:
         raise UsageError(
             f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
@@ -46,47 +41,30 @@ def perform(job: Job) -> int:
 
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:
-    before = job.store.scores(job.score_key)
-    # It may have been made in another environment; the truth is the one it is scored against now.
-    made = job.store.describe() or job.describe()
+    # The run may be of another environment; the truth is the one it is scored against now.
+    described = job.store.describe() or job.describe()
     with job.store.writing(
-        made | describe_data(job.data, job.settings.data),
+        described | describe_data(job.data, job.settings.data),
         partial(describe_attempt, job.device, job.settings.threads),
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,
+        on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
-        samples = stored(job.data, job.store, entries)
-        with (
-            Steps(f"scoring {job.model_name} on {job.data.name}", len(entries)) as steps,
-            closing(scored(samples, job.protocol, job.settings.workers)) as outcomes,
-            BackgroundWorker[list[Scored]](1) as behind,  # nobody waits for the disk
-        ):
-
-            def write(some: list[Scored]) -> list[Scored]:
-                writer.append_scores(job.score_key, job.score_basis, some)
-                return some
-
-            def tell(written: Iterable[list[Scored]]) -> None:
-                for row, _ in chain.from_iterable(written):
-                    steps.advance(row["sample"])
-
-            for some in _batches(outcomes, BATCH):
-                for row, _ in some:
-                    row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
-                tell(behind.give(partial(write, some)))
-            tell(behind.finish())
-    result = load_result(job.store, job.score_key, job.protocol.name)
+        outcome = runner(job, writer).rescore(entries, job.allowed_failures(len(entries)))
+    if outcome.problem:
+        complain(outcome.problem)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is not None:
         show([result])
-    return True
+    return outcome.complete
 
 
 def _compare_with_elf(job: Job, entries: list[Entry]) -> bool:
     different = 0
-    samples = stored(job.data, job.store, entries)
+    predictions = stored_predictions(job.data, job.store, entries)
     with (
         Steps(f"comparing with elf {job.model_name} on {job.data.name}", len(entries)) as steps,
-        closing(differences_from_elf(samples, job.protocol, job.settings.workers)) as outcomes,
+        closing(differences_from_elf(predictions, job.protocol, job.settings.workers)) as outcomes,
     ):
         for entry, difference in zip(entries, outcomes, strict=True):
             if difference:
@@ -102,9 +80,3 @@ def _compare_with_elf(job: Job, entries: list[Entry]) -> bool:
         )
     )
     return different == 0
-
-
-def _batches(outcomes: Iterable[Scored], size: int) -> Iterator[list[Scored]]:
-    outcomes = iter(outcomes)
-    while batch := list(islice(outcomes, size)):
-        yield batch

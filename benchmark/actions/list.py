@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from benchmark.adapter import choose_weights, find_class, is_ours, missing_libraries
+from benchmark.adapter import (
+    AdapterInfo,
+    choose_weights,
+    find_class,
+    is_ours,
+    missing_libraries,
+)
 from benchmark.choices import choices, config_folders, file_of, yaml_error_text
 from benchmark.console import complain, note, out, printable
 from benchmark.data.sources.torch_em import cache
@@ -39,16 +45,17 @@ def perform(job: Job) -> int:
             continue
         try:
             adapter = find_class(target)
+            info = AdapterInfo.of(adapter)
             weights = _weights(adapter, content, job.settings)
         except BenchmarkError as error:
             wanting.append(f"{name}: {error}")
             _row(models, name, told, "can't be found")
             continue
         missing = missing_libraries(adapter)
-        library = "missing" if missing else _installed(adapter)
+        library = "missing" if missing else _installed(info)
         states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
         licences = [f"{w.licence}" for w in weights]
-        devices = ", ".join(getattr(adapter, "devices", ("cpu",)))
+        devices = ", ".join(info.devices)
         _row(models, name, told, library, "\n".join(states), "\n".join(licences), devices)
         needed = _to_give(content, "model")
         needed += [f"library: {missing}"] if missing else []
@@ -119,9 +126,9 @@ def _weights(adapter: type, content: Mapping[str, Any], settings: Settings) -> l
     return [choice.about() for choice in choices if choice is not None]
 
 
-def _installed(adapter: type) -> str:
+def _installed(info: AdapterInfo) -> str:
     """The adapter's libraries with their versions; one may be absent that is no requirement."""
-    versions = library_versions(getattr(adapter, "libraries", ()))
+    versions = library_versions(info.libraries)
     return ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
 
 

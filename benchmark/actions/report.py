@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
-from benchmark.report.assemble import assemble
+from benchmark.paper.report import beside, published_report, study_options
+from benchmark.report.assemble import Report, assemble
+from benchmark.report.options import ReportOptions, check_names, titled
 from benchmark.report.results import RunResult, gather
 from benchmark.report.write import show_report, write_study, writing_reports
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.scoring.protocol import words_of
-from benchmark.settings import Source
+from benchmark.settings import Settings, Source
 from benchmark.store.names import safe_name
 from benchmark.store.skipped import SkippedModel, read_skipped
 
@@ -27,35 +31,69 @@ def perform(job: Job) -> int:
     skipped: list[SkippedModel] = []
     left_out: dict[str, str] = {}
     if settings.source is not Source.published:
-        results, left_out = gather(job.runs, job.protocol)
+        results, left_out = gather(job.runs, job.protocol, job.metric)
         skipped = read_skipped(job.runs)
         for name, reason in left_out.items():
             note(f"left out: {name}, as {reason}")
+    if settings.source is not Source.runs and job.metric is not MSA:
+        raise UsageError(
+            f"the study reports {MSA.title} alone; metric={job.metric.name} needs source=runs."
+        )
     if settings.source is Source.runs and not results:
         words = " ".join(words_of(job.protocol.name))
         raise UsageError(
             f"no run in {job.runs} is scored under protocol '{job.protocol.name}'. Run something "
             f"first, or score stored predictions with action=evaluate {words}."
         )
-    published = settings.source is not Source.runs
-    tieless = published if settings.tieless is None else settings.tieless
-    report = assemble(
-        results,
-        skipped,
-        left_out,
-        published=published,
-        with_demo=settings.with_demo,
-        tieless=tieless,
-    )
+    options = _options(settings, job.metric)
+    if results or skipped:
+        report = assemble(results, skipped, left_out, options)
+        if settings.source is Source.both:
+            report = beside(report, with_demo=settings.with_demo)
+    else:
+        report = published_report(options)
+    _check_comparison(settings, report)
     show_report(report)
     name = {
         Source.runs: job.protocol.name,
         Source.published: "published",
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]
+    name += "" if job.metric is MSA else f"-{job.metric.name}"
     folder = Path(settings.results) / "reports" / safe_name(name)
     with writing_reports(settings):
         html, private = settings.format is not None, settings.gallery.private
         write_study(report, folder, html=html, private=private)
     say(f"written to {folder}")
     return DONE
+
+
+def _options(settings: Settings, metric: Metric) -> ReportOptions:
+    """The study's options, with those of the command line in their place."""
+    wanted, comparison = settings.study_ranks, settings.comparison
+    if settings.tieless is not None:
+        note("tieless is called study_ranks now; the old name works until version 0.3")
+        wanted = settings.tieless if wanted is None else wanted
+    with_study = settings.source is not Source.runs
+    options = study_options(study_ranks=with_study if wanted is None else wanted)
+    options = replace(options, metric=metric)
+    if comparison.reference is not None:
+        options = replace(options, reference=comparison.reference)
+    pairs = comparison.pairs_of_names()
+    if pairs is not None:
+        options = replace(options, pairs=pairs, pairs_title=titled(pairs))
+    return options
+
+
+def _check_comparison(settings: Settings, report: Report) -> None:
+    """Refuse a method named in `comparison` that the report has no result of.
+
+    Raises:
+        UsageError: there is none, before anything is written.
+    """
+    comparison, named = settings.comparison, {}
+    if comparison.reference is not None:
+        named["comparison.reference"] = [comparison.reference]
+    pairs = comparison.pairs_of_names() or []
+    named["comparison.pairs"] = [name for pair in pairs for name in pair]
+    check_names(report.cells, named)

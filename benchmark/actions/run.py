@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
+from benchmark.errors import DONE, PARTIAL, BenchmarkError, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
 from benchmark.report.write import show, write_report
@@ -15,6 +15,7 @@ from benchmark.store.lease import Lease
 from benchmark.store.provenance import describe_attempt
 from benchmark.store.shard import WHOLE
 from benchmark.store.skipped import remove_skipped
+from benchmark.store.store import RunWriter
 from benchmark.sweeps.process import leave_outcome
 
 _DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
@@ -23,8 +24,8 @@ _DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.seg
 def imports(job: Job) -> Sequence[str]:
     """Modules that it will want: a sweep has the next job import them ahead."""
     try:
-        return (*getattr(job.adapter, "imports", ()), *_DRAWING)
-    except UsageError:  # no such adapter; told of when the job begins
+        return (*job.info.imports, *_DRAWING)
+    except BenchmarkError:  # no such adapter; reported when the job begins
         return ()
 
 
@@ -55,7 +56,6 @@ def perform(job: Job) -> int:
 
 def _run(job: Job) -> int:
     settings = job.settings
-    trained = job.weights is None or job.weights.mark != "untrained"
     with job.store.writing(
         job.describe(),
         partial(describe_attempt, job.device, settings.threads),
@@ -64,24 +64,15 @@ def _run(job: Job) -> int:
         timeout=settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
-        outcome = Runner(
-            job.data,
-            job.store,
-            writer,
-            job.load_model,
-            model=job.model_name,
-            protocol=job.protocol,
-            basis=job.score_basis,
-            seed=settings.seed,
-            trained=trained,
-        ).run(
+        outcome = runner(job, writer).run(
             job.requested,
             settings.overwrite.name,
             job.allowed_failures(len(job.requested)),
         )
-        _tell(outcome)
+        if outcome.problem:
+            complain(outcome.problem)
         remove_skipped(job.runs, str(settings.model["name"]), job.data.name)
-        if not trained:
+        if not _is_trained(job):
             note("no table: these weights were never trained")
         # Still under the lease: two processes shall not draw one report.
         if job.shard == WHOLE:
@@ -91,9 +82,29 @@ def _run(job: Job) -> int:
     return DONE if outcome.complete else PARTIAL
 
 
+def runner(job: Job, writer: RunWriter) -> Runner:
+    """The loop over a job's samples, for `action=run` and `action=evaluate`."""
+    return Runner(
+        job.data,
+        job.store,
+        writer,
+        job.load_model,
+        model=job.model_name,
+        protocol=job.protocol,
+        basis=job.score_basis,
+        seed=job.settings.seed,
+        trained=_is_trained(job),
+        workers=job.settings.workers,
+    )
+
+
+def _is_trained(job: Job) -> bool:
+    return job.weights is None or job.weights.mark != "untrained"
+
+
 def _report(job: Job, outcome: Outcome) -> None:
     """Print the table, draw the report, and leave the numbers for a sweep's summary."""
-    result = load_result(job.store, job.score_key, job.protocol.name)
+    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
     if result is None:
         return
     show([result])
@@ -115,16 +126,6 @@ def _report_if_last(job: Job, outcome: Outcome) -> None:
         return
     with Lease(job.store.path / "lease" / "report", job.settings.lease.timeout).held():
         _report(job, outcome)
-
-
-def _tell(outcome: Outcome) -> None:
-    """Say what went wrong."""
-    if outcome.stopped:
-        complain(outcome.stopped)
-    elif outcome.failed:
-        sample, reason = next(iter(outcome.failed.items()))
-        count = f"{len(outcome.failed)} of {outcome.requested} samples failed"
-        complain(f"{count}, e.g. '{sample}': {reason}")
 
 
 def _state(outcome: Outcome) -> dict[str, str]:

@@ -48,7 +48,10 @@ options (flags may stand anywhere)
   format=html              action=report: also a site, which opens without a server
   gallery.private=true     also show images that may not be redistributed; marks the site
   with_demo=true           compare runs of demonstration weights with published numbers
-  tieless=true             ranks as in the study, which breaks ties
+  study_ranks=true         ranks as the study gave them, of equal methods one simply first
+  metric=pq                rank and draw by another metric; action=list names them
+  comparison.reference=otsu    the method that each other one is compared with
+  comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run
   shard=3/8                every eighth sample, from the third; other jobs run the rest
   -m model=a,b data=x,y    every combination, each in a process of its own

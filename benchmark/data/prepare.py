@@ -1,25 +1,58 @@
-"""A prepared data set: found where it was prepared before, or prepared now."""
+"""Prepare a data set: find it if it was prepared before, or build a folder of it now.
+
+A folder is built from a stream of images by several processes; it is complete or does not exist.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.console import note
-from benchmark.data.build import build
-from benchmark.data.prepared import PreparedData, read_fingerprint
-from benchmark.data.sources.base import SPLITS, Source
+from benchmark.data.prepared import Entry, LeftOut, Manifest, PreparedData, read_fingerprint
+from benchmark.data.sources.base import SPLITS, Raw, Source, abbreviated
+from benchmark.data.transforms import Step, apply
 from benchmark.errors import DataError, UsageError
-from benchmark.store.digest import canonical_json, json_digest
+from benchmark.store.digest import array_digest, canonical_json, json_digest
+from benchmark.store.files import disk_errors, path_of_id, require_space, sync_folder, write_synced
 from benchmark.store.identity import identity_target
 from benchmark.store.lease import Lease
-from benchmark.store.names import safe_name
-from benchmark.workers import Workers, default_workers
+from benchmark.store.names import doubles, safe_name, safe_names
+from benchmark.store.owned import staging_path
+from benchmark.store.tiff import tiff_bytes
+from benchmark.types import Image, Labels
+from benchmark.workers import WORTH_WORKERS, Workers, default_workers
 
 VERSION = 3
-"""Raised when preparation itself changes what it writes; older folders are then left alone."""
+"""Raised when preparation changes what it writes; older folders are then ignored."""
+
+CHUNK, SLICES = 16, 64
+"""Numbers of files, and of slices of a volume, in a task of a worker."""
+
+Recipe = Sequence[Mapping[str, Any]]
+Outcomes = Generator[list[Entry | LeftOut], None, None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images for one worker.
+
+    Attributes:
+        raws: the images, each with the safe form of its name.
+        recipe: the steps applied to each.
+        folder: the folder to write to.
+    """
+
+    raws: tuple[tuple[Raw, str], ...]
+    recipe: Recipe
+    folder: Path
 
 
 def prepare(
@@ -35,23 +68,23 @@ def prepare(
     expect: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PreparedData:
-    """The prepared data set; prepared now if it was not before, or if its source changed.
+    """Return the prepared data set; prepare it if it was not prepared, or if its source changed.
 
     Once a public data set is prepared, its download may be deleted. The user's own images have to
-    stay: they are looked up each time, so that one that was changed or added is seen.
+    stay: they are looked up each time, so that changes are noticed.
 
     Args:
         name: the data set's name.
-        source: where its raw images come from.
-        recipe: what is done to each.
+        source: the source of its raw images.
+        recipe: the steps applied to each.
         parameters: the source's parameters; with its fingerprint, the split and the recipe
-            they name the folder, but for those that the source calls `circumstances`.
+            they determine the folder's name, except those in the source's `circumstances`.
         datasets: the folder of all data sets.
-        split: which samples the caller wants.
-        allowed_failures: how many of n images may be unreadable; those are kept in the
-            manifest with the reason. More than that, and nothing is prepared.
-        workers: processes that prepare; None: one per core.
-        expect: the digests `images` and `labels` of the test split, where they are pinned.
+        split: `test`, `val` or `all`.
+        allowed_failures: how many of n images may be unreadable; the manifest names them
+            with the reason. If there are more, nothing is prepared.
+        workers: number of processes; None: one per core.
+        expect: the digests `images` and `labels` of the test split, if they are pinned.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -67,30 +100,30 @@ def prepare(
         lease.acquire(
             wait=True, on_wait=lambda holder: note(f"waiting for {holder}, which prepares {name}")
         )
-        crew = Workers(workers or default_workers(), "benchmark.data.build")
+        processes = Workers(workers or default_workers(), __name__)
         try:
             if getattr(source, "slow", False):
-                crew.start()
+                processes.start()
             raws = source.items(split)
             fingerprint = source.fingerprint()
             folder = home / f"{key}-{json_digest(fingerprint)[:8]}"
             if not folder.is_dir():
-                build(
+                _build(
                     name,
                     raws,
                     recipe,
                     folder,
                     fingerprint=fingerprint,
-                    workers=crew,
+                    workers=processes,
                     allowed_failures=allowed_failures,
                     on_progress=on_progress,
                 )
         finally:
-            crew.close()
+            processes.close()
             lease.release()
     data = PreparedData(folder, name, split)
     if expect and split == "test":
-        _refuse_other(data, expect)
+        _refuse_other_digests(data, expect)
     return data
 
 
@@ -103,7 +136,7 @@ def find(
     datasets: Path,
     split: str,
 ) -> PreparedData | None:
-    """The data set if it was prepared before, asked for as by `prepare`; else None."""
+    """Return the data set if it was prepared before (arguments as of `prepare`); else None."""
     folder = _found(*_place(name, source, recipe, parameters, datasets, split), source)
     return PreparedData(folder, name, split) if folder else None
 
@@ -116,14 +149,14 @@ def _place(
     datasets: Path,
     split: str,
 ) -> tuple[Path, str]:
-    """The folder of everything prepared of a data set, and the beginning of names in it."""
+    """Return the folder of a data set's prepared folders, and the prefix of their names."""
     if split not in SPLITS:
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
     circumstances = getattr(source, "circumstances", ())
     content = {key: value for key, value in parameters.items() if key not in circumstances}
     if "_target_" in content:
         content["_target_"] = identity_target(type(source), content["_target_"])
-    if content.get("root"):  # the same folder, however it is spelled
+    if content.get("root"):  # the same folder, regardless of spelling
         # os.path's own, as pathlib's raises where `~` begins no home.
         content["root"] = str(Path(os.path.expanduser(content["root"])).resolve())  # noqa: PTH111
     key = json_digest([VERSION, content, list(recipe), split])[:16]
@@ -131,7 +164,7 @@ def _place(
 
 
 def _found(home: Path, key: str, source: Source) -> Path | None:
-    """The folder prepared from what the source still holds, or from files now deleted."""
+    """Return the folder prepared from the source's present files, or from files now deleted."""
     for folder in home.glob(f"{key}-*"):
         known = read_fingerprint(folder)
         if canonical_json(source.fingerprint(known)) == canonical_json(known):
@@ -139,7 +172,7 @@ def _found(home: Path, key: str, source: Source) -> Path | None:
     return None
 
 
-def _refuse_other(data: PreparedData, expect: Mapping[str, str]) -> None:
+def _refuse_other_digests(data: PreparedData, expect: Mapping[str, str]) -> None:
     found = {"images": data.images_digest(), "labels": data.labels_digest()}
     for kind, digest in expect.items():
         if found[kind] != digest:
@@ -148,3 +181,175 @@ def _refuse_other(data: PreparedData, expect: Mapping[str, str]) -> None:
                 f"{found[kind]}, expected {digest}. Its source, its parameters or its recipe "
                 "has changed: restore them, or score what is there with data.expect=null."
             )
+
+
+def _build(
+    name: str,
+    raws: Sequence[Raw],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    fingerprint: Any,
+    workers: Workers,
+    allowed_failures: Callable[[int], int],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Prepare images in a temporary folder, and rename it once it is complete.
+
+    Args:
+        name: the data set's name, for messages.
+        raws: the images, in order.
+        recipe: the steps applied to each.
+        folder: the folder to create.
+        fingerprint: of the source; stored in the manifest.
+        workers: the processes; with one, this process does the work.
+        allowed_failures: how many of n images may be unreadable.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        DataError: too many unreadable images, or two samples of one id.
+        StoreError: the disk is full, read-only, or too small for all images.
+    """
+    # A folder of this process: the workers of a killed preparation may still write into theirs.
+    with staging_path(folder) as building:
+        with disk_errors(folder):
+            for kind in ("images", "labels"):
+                (building / kind).mkdir(parents=True)
+        entries: list[Entry] = []
+        left_out: list[LeftOut] = []
+        # Closed, so that no worker writes into a folder that is being removed.
+        with closing(_outcomes(raws, recipe, building, workers, on_progress)) as outcomes:
+            for outcome in outcomes:
+                entries += [entry for entry in outcome if isinstance(entry, Entry)]
+                left_out += [entry for entry in outcome if isinstance(entry, LeftOut)]
+        looked_at = len({entry.original for entry in entries}) + len(left_out)
+        _refuse_failures(name, entries, looked_at, allowed_failures(looked_at))
+        if not entries:
+            raise DataError(f"data '{name}': its source and recipe leave no sample.")
+        double = doubles(entry.id for entry in entries)
+        if double:
+            raise DataError(
+                f"data '{name}': its recipe makes two samples of one id: {abbreviated(double)}."
+            )
+        Manifest(entries, left_out, fingerprint).write(building)
+        with disk_errors(folder):
+            building.rename(folder)
+            sync_folder(folder.parent)
+
+
+def _outcomes(
+    raws: Sequence[Raw],
+    recipe: Recipe,
+    folder: Path,
+    workers: Workers,
+    on_progress: Callable[[int, int], None],
+) -> Outcomes:
+    """Yield the outcome of the images in order, up to the one that closes the data set."""
+    ids = safe_names(raw.name for raw in raws)
+    ends = [index for index, raw in enumerate(raws) if raw.closing]
+    on_progress(0, ends[0] + 1 if ends else len(raws))
+    edges = [0, *(index + 1 for index in ends), len(raws)]
+    parallel = workers.count > 1 and len(raws) >= WORTH_WORKERS
+    done = 0
+    for start, stop in pairwise(edges):
+        part = raws[start:stop]
+        total = len(raws) if start else stop
+        last: list[Entry | LeftOut] = []
+        tasks = [
+            Task(tuple((raw, ids[raw.name]) for raw in some_raws), recipe, folder)
+            for some_raws in (_chunks(part) if parallel else ([raw] for raw in part))
+        ]
+        alone = (_perform(task) for task in tasks)
+        with closing(workers.outcomes(_perform, tasks) if parallel else alone) as outcomes:
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                yield outcome
+                if not done:
+                    _require_space_for_rest(folder, len(task.raws), total)
+                done += len(task.raws)
+                on_progress(done, total)
+                last = outcome
+        if (
+            part
+            and part[-1].closing
+            and any(isinstance(entry, Entry) and entry.original == part[-1].name for entry in last)
+        ):
+            return
+
+
+def _chunks(raws: Sequence[Raw]) -> Iterator[list[Raw]]:
+    """Split into chunks of neighbouring images: slices of one volume, or a few files."""
+    for volume, group in groupby(raws, key=lambda raw: raw.volume):
+        items = list(group)
+        size = SLICES if volume else CHUNK
+        yield from (items[k : k + size] for k in range(0, len(items), size))
+
+
+def _perform(task: Task) -> list[Entry | LeftOut]:
+    """Prepare the images of a task; the entry of one that fails gives the reason."""
+    return [
+        outcome
+        for raw, safe in task.raws
+        for outcome in _prepare_one(raw, safe, task.recipe, task.folder)
+    ]
+
+
+def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[Entry | LeftOut]:
+    try:
+        image, labels = raw.read()
+        if image.shape[:2] != labels.shape:
+            height_width = " x ".join(map(str, labels.shape))
+            raise DataError(
+                f"{raw.files}: the image is {' x '.join(map(str, image.shape))}, its labels "
+                f"are {height_width}: height and width must agree."
+            )
+        pieces = list(_after(recipe, raw, image, labels))
+    except DataError as error:
+        yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
+        return
+    if not pieces:
+        yield LeftOut(raw.name, raw.split)
+    for suffix, one_image, one_labels in pieces:
+        # The suffix may make a long name too long.
+        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder)
+
+
+def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
+    """Apply the recipe; errors name the image's files."""
+    try:
+        yield from apply(recipe, image, labels)
+    except DataError as error:
+        raise DataError(f"{raw.files}: {error}") from error
+
+
+def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
+    for kind, array in (("images", image), ("labels", labels)):
+        write_synced(path_of_id(folder / kind, sample, ".tif"), tiff_bytes(array))
+    return Entry(
+        id=sample,
+        original=raw.name,
+        group=raw.group,
+        split=raw.split,
+        image_digest=array_digest(image),
+        labels_digest=array_digest(labels),
+        shape=image.shape,
+        dtype=str(image.dtype),
+        objects=int(np.count_nonzero(np.unique(labels))),
+    )
+
+
+def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: int) -> None:
+    failed = [f"sample '{e.id}': {e.error}" for e in entries if e.error is not None]
+    if len(failed) > allowed:
+        of = f"{len(failed)} of {images} images" if len(failed) > 1 else "one image"
+        raise DataError(
+            f"data '{name}': {of} can't be used: {abbreviated(failed)} "
+            "Correct or remove the files, or go on without them: errors.max_failures="
+            f"{len(failed)}."
+        )
+
+
+def _require_space_for_rest(folder: Path, done: int, total: int) -> None:
+    """Estimate from the first images whether all will fit, before hours are spent."""
+    written = sum(path.stat().st_size for path in folder.rglob("*.tif"))
+    needed = written / done * (total - done)
+    require_space(folder, needed, "the other prepared images", "datasets=<folder>")

@@ -1,4 +1,4 @@
-"""A prepared data set: a folder of images, labels and a manifest, verified when read."""
+"""A prepared data set: a folder of images, labels and a manifest, verified when it is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Entry:
 
     Attributes:
         id: safe and unique.
-        original: the name it had in its source.
+        original: its name in the source.
         group: its cluster, as named in the source.
         split: `test` or `val`.
         image_digest: of the decoded image; None for a sample that could not be prepared.
@@ -54,7 +54,7 @@ class LeftOut:
     """An image that the recipe left out (too few objects, say).
 
     Attributes:
-        original: the name it had in its source.
+        original: its name in the source.
         split: `test` or `val`.
     """
 
@@ -64,11 +64,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared folder says of itself.
+    """The manifest of a prepared folder.
 
     Attributes:
         entries: its samples, in the order of preparation.
-        left_out: what its source has beyond them.
+        left_out: images of the source that the recipe left out.
         fingerprint: of the source it was prepared from.
     """
 
@@ -77,7 +77,7 @@ class Manifest:
     fingerprint: Any
 
     def write(self, folder: Path) -> None:
-        """Write it: one JSON object per line, the last with the digest of those before.
+        """Write the manifest: one JSON object per line, the last with the digest of the others.
 
         Raises:
             StoreError: the disk is full.
@@ -100,7 +100,7 @@ class Manifest:
 
     @staticmethod
     def read(folder: Path) -> Manifest:
-        """Read it.
+        """Read the manifest.
 
         Raises:
             DataError: it is missing or damaged.
@@ -131,7 +131,7 @@ class Manifest:
 
 
 def read_fingerprint(folder: Path) -> Any:
-    """The fingerprint of the source that a folder was prepared from; its first line alone.
+    """Return the fingerprint of the source; only the first line of the manifest is read.
 
     Raises:
         DataError: it can't be read.
@@ -166,15 +166,15 @@ class PreparedData:
         self.entries = list(self.manifest.entries)
 
     def images_digest(self) -> str:
-        """What predictions depend on: every id with its image."""
+        """Digest of all images with their ids, on which predictions depend."""
         return json_digest([[entry.id, entry.image_digest] for entry in self.entries])
 
     def labels_digest(self) -> str:
-        """What scores depend on: every id with its labels, and the group it counts in."""
+        """Digest of all label images with ids and groups, on which scores depend."""
         return json_digest([[e.id, e.labels_digest, e.group] for e in self.entries])
 
     def read(self, entry: Entry) -> Sample:
-        """Read a sample and verify that it is the one that was prepared.
+        """Read a sample and verify its digests.
 
         Raises:
             DataError: it could not be prepared, or its files are missing or were changed.
@@ -183,7 +183,7 @@ class PreparedData:
         return Sample(entry.id, image, labels, entry.group)
 
     def truth(self, entry: Entry) -> Labels:
-        """A sample's labels alone, verified: all that scoring needs.
+        """Read and verify only a sample's labels, for scoring.
 
         Raises:
             DataError: as `read`.
@@ -195,7 +195,7 @@ class PreparedData:
 
 
 def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
-    """The image or the labels of a sample, verified.
+    """Read and verify the image or the labels of a sample.
 
     Args:
         folder: of the prepared data.
@@ -206,10 +206,10 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
     Raises:
         DataError: it could not be prepared, or its file is missing or was changed.
     """
-    told = f"data '{name}', sample '{entry.id}'"
+    origin = f"data '{name}', sample '{entry.id}'"
     remedy = f"Remove {folder} to prepare it again."
     if entry.error is not None:
-        raise DataError(f"{told}: {entry.error}")
+        raise DataError(f"{origin}: {entry.error}")
     path = path_of_id(folder / kind, entry.id, ".tif")
     read, expected = {
         "images": (read_image, entry.image_digest),
@@ -218,19 +218,19 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
     try:
         array = read(path)
     except DataError as error:
-        raise DataError(f"{told}: {error} {remedy}") from error
+        raise DataError(f"{origin}: {error} {remedy}") from error
     if array_digest(array) != expected:
-        raise DataError(f"{told}: {path} was changed after preparation. {remedy}")
+        raise DataError(f"{origin}: {path} was changed after preparation. {remedy}")
     return array
 
 
 def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json says of the data: it may change between two attempts, the images may not.
+    """Describe the data for run.json; the description may differ between attempts.
 
     Args:
         data: the samples.
-        config: the data set's configuration; without its source it is the card of the data.
-            Its root is left out: it may come from the environment.
+        config: the data set's configuration; without its source it is stored as the data card.
+            Its root is left out, as it may come from the environment.
     """
     return {
         "data": data.name,

@@ -1,7 +1,8 @@
-"""Which of a source's images belong to a split: steps on a list, before any is read."""
+"""Select the images of a split: steps on a source's list, before any image is read."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -10,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.seeded import list_of, seeded_split
-from benchmark.data.sources.base import Raw, some
+from benchmark.data.sources.base import Raw, abbreviated
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
-from benchmark.store.files import inside
+from benchmark.store.files import disk_errors, inside, write_whole
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Place:
 
     Attributes:
         downloads: the folder of its raw files.
-        lists: the folder of its own split lists.
-        used: those that a step went by.
+        lists: the folder of its split lists.
+        used: the lists that a step used.
     """
 
     downloads: Path
@@ -33,6 +33,7 @@ class Place:
 
 
 Items = list[Raw]
+Split = dict[str, list[str]]
 
 
 def first(items: Items, place: Place, count: int) -> Items:
@@ -57,20 +58,19 @@ def _number(count: int) -> int:
 
 
 def limit(items: Items, place: Place, count: int, rule: str) -> Items:
-    """At most so many images.
+    """Limit the number of images.
 
     Source: `limiter` of `_process_images` in micro-sam's scripts/apg_experiments/util.py.
 
     Args:
         items: the images.
         place: unused.
-        count: how many.
-        rule: `exact`: the first `count` are looked at. `off_by_one`: the one after them is
-            too; where it is kept it is the last, and where the recipe leaves it out, so that
-            it never says stop, all images are looked at.
+        count: the number of images.
+        rule: `exact`: the first `count` are taken. `off_by_one`: the next one is taken too and
+            ends the data set, unless the recipe leaves it out: then all images are taken.
 
     Raises:
-        ValueError: another rule.
+        ValueError: an unknown rule.
     """
     if rule not in ("off_by_one", "exact"):
         raise ValueError(f"rule is '{rule}'; it must be off_by_one or exact")
@@ -80,10 +80,10 @@ def limit(items: Items, place: Place, count: int, rule: str) -> Items:
 
 
 def first_per(items: Items, place: Place, pattern: str, count: int) -> Items:
-    """The first few of each kind; the kind is what a pattern's first bracket finds in a name.
+    """The first few of each kind; the kind is the first bracket of a pattern in the name.
 
     Raises:
-        DataError: a name that the pattern does not match.
+        DataError: the pattern does not match a name.
     """
     seen: Counter[str] = Counter()
     kept = []
@@ -101,20 +101,20 @@ def first_per(items: Items, place: Place, pattern: str, count: int) -> Items:
 def leave_out(
     items: Items, place: Place, names: Sequence[str] = (), pattern: str | None = None
 ) -> Items:
-    """All but those named, and those whose name a pattern matches."""
+    """All but the named ones and those whose name a pattern matches."""
     out = {item.name for item in items if pattern is not None and re.search(pattern, item.name)}
     return [item for item in items if item.name not in out.union(names)]
 
 
 def ordered_by(items: Items, place: Place, file: str, list: str, key: str) -> Items:
-    """In the order of a list in a JSON file of the download, and only those on it.
+    """The images on a list in a JSON file of the download, in its order.
 
     Args:
         items: the images.
         place: where the downloads are.
         file: the JSON file, in the data set's folder.
-        list: the entry that is the list.
-        key: what in each of its elements is a file name.
+        list: the key of the list.
+        key: the key of the file name in each element.
 
     Raises:
         ValueError: the file is not named below that folder.
@@ -135,7 +135,7 @@ def volumes(items: Items, place: Place, cut: int, part: str) -> Items:
     One volume at least is left for test.
 
     Raises:
-        ValueError: another part.
+        ValueError: an unknown part.
     """
     if part not in ("val", "test"):
         raise ValueError(f"part is '{part}'; it must be val or test")
@@ -152,10 +152,10 @@ def volumes(items: Items, place: Place, cut: int, part: str) -> Items:
 def seeded(
     items: Items, place: Place, part: str, test: float = 0.0, val: float = 0.0, seed: int = 0
 ) -> Items:
-    """One part of a seeded split by group, in the order of names; see `benchmark.data.seeded`.
+    """One part of a seeded split by group, in the order of names; see `seeded_split`.
 
     Raises:
-        ValueError: another part.
+        ValueError: an unknown part.
         DataError: the split's list knows other images.
     """
     if part not in ("val", "test"):
@@ -175,17 +175,17 @@ STEPS: Mapping[str, Callable[..., Items]] = {
 
 
 def select(items: Items, steps: Sequence[Mapping[str, Any]], place: Place) -> Items:
-    """Do the steps in order.
+    """Apply the steps in order.
 
     Args:
-        items: the images (or, where steps are done to files, one for each file).
+        items: the images (or one for each file, where steps are applied to files).
         steps: each a mapping of one name to its arguments, `first`, `last` and `skip` to a
-            number; beside it may stand `when: false`, and the step is left out.
-        place: where lists are found and kept.
+            number; a step with the additional key `when: false` is left out.
+        place: the folders of lists.
 
     Raises:
-        UsageError: a step that does not exist, or arguments that don't fit it.
-        DataError: a step can't be done to these images.
+        UsageError: an unknown step, or wrong arguments.
+        DataError: a step can't be applied to these images.
     """
     for step in steps:
         name, arguments, wanted = parse_step(step, STEPS, "data.splits")
@@ -198,5 +198,77 @@ def select(items: Items, steps: Sequence[Mapping[str, Any]], place: Place) -> It
             raise UsageError(f"data.splits: step '{name}': {error}.") from error
     double = [name for name, times in Counter(item.name for item in items).items() if times > 1]
     if double:
-        raise DataError(f"several images of one name: {some(double)}. Raise data.name_parts.")
+        raise DataError(
+            f"several images have the same name: {abbreviated(double)}. Raise data.name_parts."
+        )
     return items
+
+
+def seeded_split(
+    groups: Mapping[str, str], lists: Path, *, test: float, val: float, seed: int
+) -> Split:
+    """Return the names in each part: `val`, `test` and `train` (the remaining ones).
+
+    Groups are ordered by the SHA-256 of seed and group name, which does not depend on any
+    library's version; whole groups then fill val and test until these have their share of the
+    images. If the shares add up to 1, the remaining images belong to test.
+
+    Args:
+        groups: name of each image -> its group.
+        lists: the data set's folder; the list is stored there, and used if it exists.
+        test: share of the images, 0 to 1.
+        val: likewise.
+        seed: seed of the split.
+
+    Raises:
+        ValueError: invalid shares.
+        DataError: the stored list lacks some of these images.
+        StoreError: the list can't be written.
+    """
+    if min(test, val) < 0 or test + val > 1 + 1e-9:
+        raise ValueError(f"test is {test}, val is {val}: shares of the images, 1 in all at most")
+    path = list_of(lists, test=test, val=val, seed=seed)
+    if path.exists():
+        split = _read(path)
+        unknown = groups.keys() - {name for names in split.values() for name in names}
+        if unknown:
+            raise DataError(
+                f"{path} does not list these images: {abbreviated(unknown)}. It was made from "
+                "another selection of the data set; remove it to split the present one."
+            )
+        return {part: [n for n in names if n in groups] for part, names in split.items()}
+    split = _draw(groups, test, val, seed)
+    with disk_errors(path):
+        lists.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps(split, indent=1) + "\n").encode())
+    return split
+
+
+def list_of(lists: Path, *, test: float, val: float, seed: int) -> Path:
+    """Return the path of a split's list."""
+    return lists / f"split_seed{seed}_val{val:g}_test{test:g}.json"
+
+
+def _draw(groups: Mapping[str, str], test: float, val: float, seed: int) -> Split:
+    def place(group: str) -> str:
+        return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+
+    split: Split = {"val": [], "test": [], "train": []}
+    wanted = {"val": val * len(groups), "test": test * len(groups)}
+    rest = "test" if test + val > 1 - 1e-9 else "train"
+    for group in sorted(set(groups.values()), key=place):
+        # Half an image too few is nearer to the share than a whole group too many.
+        part = next((p for p in wanted if len(split[p]) < wanted[p] - 0.5), rest)
+        split[part] += [name for name, its in groups.items() if its == group]
+    return {part: sorted(names) for part, names in split.items()}
+
+
+def _read(path: Path) -> Split:
+    try:
+        content = json.loads(path.read_text())
+        split: Split = {part: content[part] for part in ("val", "test", "train")}
+        if not all(isinstance(name, str) for names in split.values() for name in names):
+            raise TypeError("not all are names")
+        return split
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} can't be read ({error!r}). Remove it to split again.") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.report.eligible import ABLATION
+from benchmark.paper.card import study_card
 from benchmark.report.figures.style import (
     NORMAL,
     SMALL,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CC, _BD, _CC_TUNED, _BD_TUNED = ABLATION
+_CC, _BD, _CC_TUNED, _BD_TUNED = "apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search"
 CONTRASTS = (
     (_CC, _BD, "connected components - boundary distance", "default settings"),
     (_CC_TUNED, _BD_TUNED, "connected components - boundary distance", "grid search"),
@@ -45,14 +45,15 @@ def differences(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
         By the place in `CONTRASTS`, those that have a data set: columns group, modality and
         difference.
     """
-    keyed = rows[rows["key"].isin(ABLATION)]
+    names = {key: study_card().name_of(key) for key in (_CC, _BD, _CC_TUNED, _BD_TUNED)}
+    keyed = rows[rows["key"].isin(list(names.values()))]
     # Of several runs of one configuration (other weights, another device) none is preferred.
     keyed = keyed.drop_duplicates(["group", "key"], keep=False)
-    table = keyed.pivot(index=["group", "modality"], columns="key", values="msa")
-    table = table.reindex(columns=list(ABLATION))
+    table = keyed.pivot(index=["group", "modality"], columns="key", values="score")
+    table = table.reindex(columns=list(names.values()))
     found = {}
     for place, (first, second, _, _) in enumerate(CONTRASTS):
-        paired = (table[first] - table[second]).dropna()
+        paired = (table[names[first]] - table[names[second]]).dropna()
         if len(paired):
             found[place] = paired.rename("difference").reset_index()
     return found

@@ -30,8 +30,8 @@ def beside_published(published: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFram
         (its method's label), differs (a tuple of words: protocol, split, weights, number of
         images, and the same, unknown: where the study does not tell how many).
     """
-    theirs = published[published["msa"].notna()].set_index(["key", "data"])
-    own = runs[(runs["key"] != "") & runs["msa"].notna() & ~runs["control"]]
+    theirs = published[published["score"].notna()].set_index(["key", "data"])
+    own = runs[(runs["key"] != "") & runs["score"].notna() & ~runs["control"]]
     keys = pd.MultiIndex.from_frame(own[["key", "data"]])
     own = own[keys.isin(theirs.index)]
     found = theirs.loc[pd.MultiIndex.from_frame(own[["key", "data"]])].reset_index()
@@ -40,8 +40,8 @@ def beside_published(published: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFram
         for row, other in zip(own.to_dict("records"), found.to_dict("records"), strict=True)
     ]
     return own.reset_index(drop=True).assign(
-        theirs=found["msa"],
-        delta=own["msa"].to_numpy() - found["msa"].to_numpy(),
+        theirs=found["score"],
+        delta=own["score"].to_numpy() - found["score"].to_numpy(),
         published=found["method"],
         differs=pd.Series(differs, dtype=object),
     )
@@ -87,7 +87,7 @@ def sign_agreement(rows: pd.DataFrame, a: str, b: str) -> Agreement:
         b: of another.
     """
     single = _once(rows[rows["key"].isin([a, b])])
-    own = single.pivot(index="data", columns="key", values="msa").reindex(columns=[a, b]).dropna()
+    own = single.pivot(index="data", columns="key", values="score").reindex(columns=[a, b]).dropna()
     theirs = single.pivot(index="data", columns="key", values="theirs").reindex(own.index)
     if own.empty:
         return Agreement(0, 0)
@@ -122,7 +122,7 @@ def rank_correlation(rows: pd.DataFrame) -> Correlation:
     if single.empty:
         return Correlation(np.nan, 0, 0)
     common = matrix(single).dropna()
-    theirs = matrix(single.assign(msa=single["theirs"])).loc[common.index]
+    theirs = matrix(single.assign(score=single["theirs"])).loc[common.index]
     methods = common.shape[1]
     constant = len(common) and (common.mean().nunique() < 2 or theirs.mean().nunique() < 2)
     if methods < 3 or common.empty or constant:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.paper.agreement import beside_published, rank_correlation, sign_agreement
+from benchmark.paper.card import study_card
 from benchmark.report.eligible import modalities
 from benchmark.report.frame import MODALITIES, NOT_REPORTED
 from benchmark.report.tables.per_data_set import marks
@@ -51,7 +52,7 @@ def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) ->
         differs = ("differs",) if row["differs"] else ()
         delta = number(row["delta"], "+.3f", differs)
         written.append(_line(row, number(row["theirs"]), delta, "; ".join(row["differs"])))
-    alone = runs[~runs["run"].isin(rows["run"]) & runs["msa"].notna()]
+    alone = runs[~runs["run"].isin(rows["run"]) & runs["score"].notna()]
     for row in alone.sort_values(["data_label", "method", "run"]).to_dict("records"):
         reason = _why_alone(row, published)
         theirs = words(NOT_REPORTED if reason == _UNREPORTED else MISSING)
@@ -60,16 +61,17 @@ def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) ->
         "The interval is of the choice of images alone, and only of one's own number; the study "
         "gives none."
     ]
-    return Table("beside", "One's own runs beside the study", columns, written, notes)
+    title = "One's own runs beside the study"
+    return Table("beside", title, columns, written, notes, on_console=True)
 
 
 def _line(row: dict[Any, Any], theirs: Cell, delta: Cell, differs: str) -> list[Cell]:
     return [
         words(row["data_label"]),
         words(row["method"]),
-        number(row["msa"], marks=marks(row)),
-        number(row["msa_low"]),
-        number(row["msa_high"]),
+        number(row["score"], marks=marks(row)),
+        number(row["score_low"]),
+        number(row["score_high"]),
         theirs,
         delta,
         words(differs),
@@ -80,7 +82,7 @@ def _line(row: dict[Any, Any], theirs: Cell, delta: Cell, differs: str) -> list[
 def _why_alone(row: dict[Any, Any], published: pd.DataFrame) -> str:
     if row["control"]:
         return "a control"
-    if row["key"] == "":
+    if row["key"] not in set(published["key"]):
         return "no method of the study"
     on_data = published["data"] == row["data"]
     return _UNREPORTED if on_data.any() else "no data set of the study"
@@ -91,10 +93,12 @@ def _agreement(rows: pd.DataFrame) -> Table:
     # An unknown number of images is no known difference.
     known = rows["differs"].map(lambda words: [w for w in words if not w.endswith("unknown")])
     alike = rows[known.map(len) == 0]
+    card = study_card()
+    apg, ais = (card.name_of(key) for key in ("apg_cc", "ais"))
     written = []
     for name, some in ((ALIKE, alike), (EVERY, rows)):
         for modality, of in [*modalities(some), ("all", some)]:
-            signs = sign_agreement(of, "apg_cc", "ais")
+            signs = sign_agreement(of, apg, ais)
             correlation = rank_correlation(of)
             written.append(
                 [
@@ -119,4 +123,4 @@ def _agreement(rows: pd.DataFrame) -> Table:
         "sets that all of them have; at least three methods. A method that ran more than once on "
         "a data set is left out there."
     ]
-    return Table("agreement", "Do both say the same?", columns, written, notes)
+    return Table("agreement", "Do both say the same?", columns, written, notes, on_console=True)

@@ -56,6 +56,9 @@ class StudyCard:
         limits: what a reader has to know, in sentences.
         modalities: the CSV's names -> ours.
         configurations: by key, in the study's order.
+        reference: key of the method that its tests set against each other one.
+        pairs: keys of the methods that it sets against each other.
+        ablation: keys of variants of one method, which it sets against each other.
         tie_order: keys in the order in which the study's ranking left equal numbers.
         images: by data set, how many images its numbers are over; absent where unknown.
     """
@@ -67,13 +70,25 @@ class StudyCard:
     limits: tuple[str, ...]
     modalities: Mapping[str, str]
     configurations: Mapping[str, Configuration]
+    reference: str
+    pairs: tuple[tuple[str, str], ...]
+    ablation: tuple[tuple[str, str], ...]
     tie_order: tuple[str, ...]
     images: Mapping[str, int]
 
-    def key_of(self, model: str) -> str:
-        """The key of the configuration that a model's YAML stands for; empty where none does."""
-        found = (key for key, made in self.configurations.items() if model and made.model == model)
-        return next(found, "")
+    def name_of(self, key: str) -> str:
+        """What rows of runs and of the study name a configuration: the YAML that stands for it.
+
+        Of a configuration without one, its key.
+        """
+        return self.configurations[key].model or key
+
+    @property
+    def variants(self) -> dict[str, str]:
+        """Name of a variant -> name of the method, the first of the ablation."""
+        main = self.ablation[0][0]
+        keys = dict.fromkeys(key for pair in self.ablation for key in pair if key != main)
+        return {self.name_of(key): self.name_of(main) for key in keys}
 
     def key_of_column(self, method: str, setting: str) -> str:
         """The key of a configuration as the CSV names it.
@@ -109,6 +124,9 @@ def study_card(folder: Path = PUBLISHED) -> StudyCard:
         configurations={
             key: Configuration(key, **made) for key, made in written["configurations"].items()
         },
+        reference=written["reference"],
+        pairs=tuple((a, b) for a, b in written["pairs"]),
+        ablation=tuple((a, b) for a, b in written["ablation"]),
         tie_order=tuple(written["tie_order"]),
         images=written["images"],
     )

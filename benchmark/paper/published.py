@@ -41,11 +41,11 @@ def _cell(
     return {
         "source": "published",
         "method": made.label,
-        "key": made.key,
+        "key": card.name_of(made.key),
         "data": row["dataset"],
         "data_label": row["dataset_name"],
         "modality": modality,
-        "msa": msa,
+        "score": msa,
         "images": card.images.get(row["dataset"], pd.NA) if reported else pd.NA,
         "groups": pd.NA,
         "status": COMPLETE if reported else NOT_REPORTED,
@@ -61,4 +61,6 @@ def _cell(
         "run": "",
         "run_id": "",
         "images_id": "",
+        "variant_of": card.variants.get(card.name_of(made.key), ""),
+        "ranked": made.shown,
     }

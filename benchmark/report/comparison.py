@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,11 @@ from benchmark.report.results import RunResult
 from benchmark.stats import (
     FEWEST_FOR_P,
     FEWEST_GROUPS,
-    STUDY_TEST,
     WEIGHTS,
     Comparison,
     compare_pairs,
     holm,
     pair,
-    study_test,
 )
 from benchmark.store.store import RunStore
 
@@ -37,14 +35,49 @@ COMPARABLE = {
 }
 """What two runs have to agree in to be compared sample by sample, and what to say if not."""
 
-STUDY_PROTOCOL = "paper"
-"""Only under this protocol the study's own test is shown."""
+
+class FurtherResult(Protocol):
+    """What a further test says."""
+
+    @property
+    def better(self) -> str:
+        """Which method is better, `a` or `b`."""
+        ...
+
+    @property
+    def p(self) -> float:
+        """The p-value; NaN where the test can't be made."""
+        ...
+
+
+@dataclass(frozen=True)
+class FurtherTest:
+    """A test that is shown beside ours, for one metric of runs scored under one protocol.
+
+    Attributes:
+        protocol: the name of the protocol.
+        metric: the name of the metric.
+        title: the heading of its p-values.
+        note: what a reader has to know of it.
+        test: differences a - b, one per image -> its result; NaN where it can't be made.
+    """
+
+    protocol: str
+    metric: str
+    title: str
+    note: str
+    test: Callable[[pd.Series[float]], FurtherResult]
+
+    def applies(self, run: RunResult) -> bool:
+        """Whether it is shown for comparisons of a run."""
+        return (run.protocol, run.metric.name) == (self.protocol, self.metric)
+
 
 COLUMNS = [
     "family", "data", "data_label", "modality", "split", "protocol", "a", "b", "run_a", "run_b",
     "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
     "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better", "b_better",
-    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "study_better", "study_p",
+    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "further_better", "further_p",
 ]  # fmt: skip
 
 
@@ -57,16 +90,18 @@ class ComparisonFamily:
         frame: one row per comparison, with the columns in `COLUMNS`: as in
             `benchmark.stats.Comparison` (differences are a - b, NaN where there is no number),
             `low` and `high` of the 95 % interval, `p_holm` (p corrected within the family), how
-            many samples are `excluded`, each run's status, whether one is `mixed`, and the
-            study's own test, empty unless the protocol is the study's.
+            many samples are `excluded`, each run's status, whether one is `mixed`, and what the
+            further test says, empty unless it is made under that protocol.
         exclusions: one row per sample left out: data, a, b, sample, reason.
         left_out: runs and data sets that are in no comparison, each a sentence.
+        further: the test that is shown beside ours.
     """
 
     family: str
     frame: pd.DataFrame
     exclusions: pd.DataFrame
     left_out: tuple[str, ...]
+    further: FurtherTest | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -92,21 +127,31 @@ def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
         StoreError: they disagree on a sample's truth all the same.
     """
     try:
-        pairs, exclusions = pair(a.scores, b.scores, failed_a=_failures(a), failed_b=_failures(b))
+        pairs, exclusions = pair(
+            a.scores,
+            b.scores,
+            metric=a.metric.name,
+            failed_a=_failures(a),
+            failed_b=_failures(b),
+        )
     except ValueError as error:
         raise StoreError(
             f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both anew "
             "with action=evaluate."
         ) from error
-    return pairs, compare_pairs(pairs, exclusions)
+    found = compare_pairs(pairs, exclusions, metric=a.metric.name, sign=a.metric.sign)
+    return pairs, found
 
 
-def against_reference(results: Sequence[RunResult], reference: str) -> ComparisonFamily:
+def against_reference(
+    results: Sequence[RunResult], reference: str, further: FurtherTest | None = None
+) -> ComparisonFamily:
     """One method against each other, on every data set where both have a run: one family.
 
     Args:
         results: scored runs; controls are left out.
         reference: a method, as `RunResult.method` calls it; it is `a` in every comparison.
+        further: a test to be shown beside ours.
     """
     pairs: list[tuple[RunResult, RunResult]] = []
     left_out: list[str] = []
@@ -117,22 +162,26 @@ def against_reference(results: Sequence[RunResult], reference: str) -> Compariso
         elif runs:
             how = f"are {len(mine)} runs" if mine else "is no run"
             left_out.append(f"{runs[0].data}: there {how} of {reference} to compare with.")
-    return _claims(f"{reference} against each other method, over data sets", pairs, left_out)
+    family = f"{reference} against each other method, over data sets"
+    return _family(family, pairs, left_out, further)
 
 
-def within(results: Sequence[RunResult], data: str) -> list[ComparisonFamily]:
+def within(
+    results: Sequence[RunResult], data: str, further: FurtherTest | None = None
+) -> list[ComparisonFamily]:
     """All pairs of methods on one data set: a family for each set of comparable runs.
 
     Args:
         results: scored runs; controls are left out.
         data: the data set's name.
+        further: a test to be shown beside ours.
     """
     left_out: list[str] = []
     sets = _comparable_sets([run for run in results if run.data == data], left_out)
     alone = [runs[0] for runs in sets if len(runs) == 1]
     left_out += [f"{r.method} on {data}: no other run is of its images and split." for r in alone]
     return [
-        _claims(f"all pairs of methods on {data}", list(combinations(runs, 2)), left_out)
+        _family(f"all pairs of methods on {data}", list(combinations(runs, 2)), left_out, further)
         for runs in sets
         if len(runs) > 1
     ]
@@ -173,22 +222,25 @@ def _comparable_sets(results: Iterable[RunResult], left_out: list[str]) -> list[
     for run in sorted(results, key=lambda run: (run.data, run.method, run.run_id)):
         if run.control:
             left_out.append(f"{run.method} on {run.data}: a control, its score is known.")
-        elif run.scores["msa"].notna().sum() == 0:
+        elif run.values.notna().sum() == 0:
             left_out.append(f"{run.method} on {run.data}: no sample is scored.")
         else:
             sets.setdefault(tuple(getattr(run, key) for key in COMPARABLE), []).append(run)
     return list(sets.values())
 
 
-def _claims(
-    family: str, pairs: Sequence[tuple[RunResult, RunResult]], left_out: Sequence[str]
+def _family(
+    family: str,
+    pairs: Sequence[tuple[RunResult, RunResult]],
+    left_out: Sequence[str],
+    further: FurtherTest | None,
 ) -> ComparisonFamily:
     rows: list[dict[str, Any]] = []
     excluded: list[dict[str, str]] = []
     with Steps("comparing runs", len(pairs)) as steps:
         names = _names([run for both in pairs for run in both])
         for a, b in pairs:
-            row, exclusions = _row(a, b, names)
+            row, exclusions = _row(a, b, names, further)
             rows.append(row | {"family": escape.plain(family)})
             excluded += exclusions
             steps.advance(f"{names[a.run_id]} and {names[b.run_id]} on {a.data}")
@@ -200,6 +252,7 @@ def _claims(
         frame,
         pd.DataFrame(excluded, columns=columns),
         tuple(map(escape.plain, left_out)),
+        further,
     )
 
 
@@ -218,7 +271,7 @@ def _names(runs: Sequence[RunResult]) -> dict[str, str]:
 
 
 def _row(
-    a: RunResult, b: RunResult, names: Mapping[str, str]
+    a: RunResult, b: RunResult, names: Mapping[str, str], further: FurtherTest | None
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """One comparison as a row, and a row for each sample that it leaves out."""
     pairs, found = compare_runs(a, b)
@@ -241,23 +294,23 @@ def _row(
         "status_a": a.status,
         "status_b": b.status,
         "mixed": a.mixed or b.mixed,
-        "study_better": "",
-        "study_p": np.nan,
+        "further_better": "",
+        "further_p": np.nan,
     }
-    if a.protocol == STUDY_PROTOCOL and found.samples:
-        theirs = study_test(pairs["difference"])
-        row |= {"study_better": both[theirs.better], "study_p": theirs.p}
+    if further is not None and further.applies(a) and found.samples:
+        result = further.test(pairs["difference"])
+        row |= {"further_better": both[result.better], "further_p": result.p}
     return row, [
         both | {"sample": escape.plain(e.sample), "reason": escape.plain(e.reason)}
         for e in found.exclusions
     ]
 
 
-def _notes(claims: ComparisonFamily) -> list[str]:
-    frame = claims.frame
+def _notes(family: ComparisonFamily) -> list[str]:
+    frame = family.frame
     tested = int(frame["p"].notna().sum())
     lines = [
-        f"Family: {claims.family}; p corrected by Holm for {counted(tested, 'test')}. Differences "
+        f"Family: {family.family}; p corrected by Holm for {counted(tested, 'test')}. Differences "
         "are a - b, over the samples that both have.",
         WEIGHTS,
         f"p: two-sided sign-flip permutation; none with fewer than {FEWEST_FOR_P} groups, and no "
@@ -276,6 +329,6 @@ def _notes(claims: ComparisonFamily) -> list[str]:
         lines.append("Where the two means differ in sign, larger groups favour the other method.")
     if frame["mixed"].any():
         lines.append("mixed: a run was made in attempts that differ in code or environment.")
-    if frame["study_p"].notna().any():
-        lines.append(f"p (the study's test): {STUDY_TEST}")
+    if family.further is not None and frame["further_p"].notna().any():
+        lines.append(f"{family.further.title}: {family.further.note}")
     return lines

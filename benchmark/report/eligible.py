@@ -9,12 +9,6 @@ import pandas as pd
 
 from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED
 
-ABLATION = ("apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search")
-"""Published configurations of one method: the ablation sets them against each other."""
-
-MAIN_OF_ABLATION = "apg_cc"
-"""The one of them that stands for the method wherever methods are compared."""
-
 IMAGES = ["split", "protocol", "images_id"]
 """Numbers that agree in these are over the same images, scored alike."""
 
@@ -39,7 +33,7 @@ class Eligible:
 
     @property
     def matrix(self) -> pd.DataFrame:
-        """mSA: a row for each (modality, data), a column for each method, in cells' order."""
+        """Scores: a row for each (modality, data), a column for each method, in the rows' order."""
         found = matrix(self.cells)
         return found[[name for name in self.methods if name in found]]
 
@@ -57,7 +51,7 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
     counts = shown.drop_duplicates("data")["modality"].value_counts()
     of = {str(modality): int(n) for modality, n in counts.items()}
     partial = shown["status"].str.startswith("partial")
-    empty = (shown["status"] == COMPLETE) & shown["msa"].isna()
+    empty = (shown["status"] == COMPLETE) & shown["score"].isna()
     kept = shown[(shown["status"] == COMPLETE) & ~empty]
     other = _on_other_images(kept)
     alike = kept[~other]
@@ -77,8 +71,8 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
 
 
 def matrix(cells: pd.DataFrame) -> pd.DataFrame:
-    """MSA as (modality, data) x method, each in the order of appearance."""
-    table = cells.pivot(index=["modality", "data"], columns="method", values="msa")
+    """Scores as (modality, data) x method, each in the order of appearance."""
+    table = cells.pivot(index=["modality", "data"], columns="method", values="score")
     rows = pd.MultiIndex.from_frame(cells[["modality", "data"]].drop_duplicates())
     return table.reindex(index=rows, columns=pd.unique(cells["method"]))
 
@@ -90,9 +84,13 @@ def in_order(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants(cells: pd.DataFrame) -> pd.Series[bool]:
-    """Which cells are of a variant of APG where APG itself is there too: ranked, it counts once."""
-    variant = cells["key"].isin([key for key in ABLATION if key != MAIN_OF_ABLATION])
-    return variant & bool((cells["key"] == MAIN_OF_ABLATION).any())
+    """Which rows are of a variant of a method that is there too: it is ranked once."""
+    return (cells["variant_of"] != "") & cells["variant_of"].isin(cells["key"])
+
+
+def methods_named(cells: pd.DataFrame, name: str) -> list[str]:
+    """The methods that a name of a configuration stands for: by method, or by key."""
+    return list(pd.unique(cells.loc[(cells["method"] == name) | (cells["key"] == name), "method"]))
 
 
 def modalities(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -5,13 +5,14 @@ Where its number comes from (the published study, or a run on this machine) is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.errors import StoreError
-from benchmark.paper.card import study_card
 from benchmark.report import escape
 from benchmark.report.results import RunResult
 from benchmark.store.skipped import SkippedModel
@@ -31,20 +32,22 @@ COMPLETE, SKIPPED, NOT_REPORTED = "complete", "skipped", "not reported"
 
 DTYPES = {
     "source": "object", "method": "object", "key": "object", "data": "object",
-    "data_label": "object", "modality": "object", "msa": "float64", "msa_low": "float64",
-    "msa_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
+    "data_label": "object", "modality": "object", "score": "float64", "score_low": "float64",
+    "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "control": "bool", "lost": "object",
     "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
-    "images_id": "object",
+    "images_id": "object", "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
 
-- `source`: `published` or `runs`; `method`: what tables call it; `key`: the published
-  configuration that it may be set beside, or empty;
+- `source`: `published` or `runs`; `method`: what tables call it; `key`: the name of the model's
+  YAML, empty where its parameters are not those of our YAML of that name; of a published method
+  the YAML that stands for it, else its configuration;
 - `data`: the data set's name; `data_label`: as people write it; `modality`: a key of
   `MODALITIES`, empty where a user's own data has none;
-- `msa`, with its 95 % interval `msa_low` to `msa_high`: NaN where there is no number;
+- `score`: the mean over images of the metric that the frame is about, with its 95 % interval
+  `score_low` to `score_high`: NaN where there is no number;
 - `images` and `groups` that the mean is over: NA where unknown;
 - `status`: `complete`, `partial (10 of 197)`, `skipped` (for the `reason`), `not reported`;
 - `in_domain`: whether the weights were trained on data of this set: the authors' flag, or by
@@ -53,7 +56,9 @@ DTYPES = {
   `demo` or empty; `mixed`: made in differing environments; `control`: known beforehand;
   `lost`: why the study's own images can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
-- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest).
+- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest);
+- `variant_of`: the key of the method that it is a variant of, or empty; `ranked`: whether it
+  is ranked wherever methods are compared.
 """
 
 KEY = ["source", "method", "data", "split", "protocol", "run_id"]
@@ -94,7 +99,7 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
         "source": frame["source"].isin(["published", "runs"]),
         "modality": frame["modality"].isin(list(MODALITIES)),
         "status": without | (frame["status"] == COMPLETE) | frame["status"].str.match("partial "),
-        "msa": frame["msa"].isna() | (frame["msa"].between(0, 1) & ~without),
+        "score": frame["score"].isna() | (np.isfinite(frame["score"]) & ~without),
         "reason": (frame["reason"] != "") == (frame["status"] == SKIPPED),
         "mark": frame["mark"].isin(["verified", "user", "demo", ""]),
     }
@@ -105,19 +110,27 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def frame_of_runs(
-    results: Sequence[RunResult], skipped: Sequence[SkippedModel] = ()
+    results: Sequence[RunResult],
+    skipped: Sequence[SkippedModel] = (),
+    variants: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """A cell for each run, and one for each method that was skipped and never ran.
+    """A row for each run, and one for each method that was skipped and never ran.
+
+    Args:
+        results: scored runs.
+        skipped: methods that could not run here.
+        variants: key of a method -> key of the method that it is a variant of.
 
     Raises:
         StoreError: one run lies in two folders.
     """
     ran = {(result.config, result.data) for result in results}
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
-    return frame_of_rows([*map(_cell, results), *map(_skipped_cell, left)])
+    rows = [*map(_row_of_run, results), *map(_row_of_skipped, left)]
+    return frame_of_rows([row | {"variant_of": variants.get(row["key"], "")} for row in rows])
 
 
-def _cell(result: RunResult) -> dict[str, Any]:
+def _row_of_run(result: RunResult) -> dict[str, Any]:
     numbers = result.numbers
     return {
         "source": "runs",
@@ -126,10 +139,10 @@ def _cell(result: RunResult) -> dict[str, Any]:
             for key in ("data", "protocol", "split", "weights", "lost", "images_id")
         },
         "method": escape.plain(result.method),
-        "key": "" if result.altered else study_card().key_of(result.config),
+        "key": "" if result.altered else escape.plain(result.config),
         "data_label": escape.plain(result.data_label or result.data),
         "modality": result.modality if result.modality in MODALITIES else "",
-        **{key: numbers[key] for key in ("msa", "msa_low", "msa_high", "images", "groups")},
+        **{key: numbers[key] for key in ("score", "score_low", "score_high", "images", "groups")},
         "status": result.status,
         "reason": "",
         "in_domain": pd.NA if result.in_domain is None else result.in_domain,
@@ -140,10 +153,11 @@ def _cell(result: RunResult) -> dict[str, Any]:
         "memory": numbers["memory"],
         "run": escape.plain(result.path.name),
         "run_id": result.run_id,
+        "ranked": True,
     }
 
 
-def _skipped_cell(skip: SkippedModel) -> dict[str, Any]:
+def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
     texts = dict.fromkeys((name for name, dtype in DTYPES.items() if dtype == "object"), "")
     return texts | {
         "source": "runs",
@@ -156,6 +170,7 @@ def _skipped_cell(skip: SkippedModel) -> dict[str, Any]:
         "protocol": escape.plain(skip.protocol),
         "mixed": False,
         "control": False,
+        "ranked": True,
     }
 
 

@@ -57,7 +57,8 @@ def write_comparison(
         exclusions = pd.DataFrame(found.exclusions, columns=["sample", "reason"])
         write_whole(place / "exclusions.csv", _csv(exclusions))
         write_whole(place / "comparison.md", _page(a, b, told).encode())
-        scatter(pairs, a.method, b.method, f"{a.data}, protocol {a.protocol}", place / "scatter")
+        title = f"{a.data}, protocol {a.protocol}"
+        scatter(pairs, a.method, b.method, title, place / "scatter", a.metric)
         steps.advance("scatter plot")
         data = _prepared(a, b)
         if data is not None and widest:
@@ -121,11 +122,13 @@ def _draw_overlays(
     (folder / "overlays").mkdir()
     for sample_id, row in pairs.iterrows():
         name = str(sample_id)
-        title = f"{a.data}: {name}, mSA a - b {row['difference']:+.3f}"
+        title = f"{a.data}: {name}, {a.metric.title} a - b {row['difference']:+.3f}"
         try:
             sample = data.read(entries[name])
             predictions = {
-                f"{called}, mSA {row[called[0]]:.3f}": store.prediction(records[called][name])
+                f"{called}, {a.metric.title} {row[called[0]]:.3f}": store.prediction(
+                    records[called][name]
+                )
                 for called, store in stores.items()
             }
             path = path_of_id(folder / "overlays", names[name], ".png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from benchmark.adapter import find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
-from benchmark.scoring.metrics import VERSION, pooled_accuracies
+from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
 from benchmark.scoring.protocol import Protocol
 from benchmark.stats import bootstrap_interval
 from benchmark.store.identity import identity_target, written
@@ -57,6 +57,7 @@ class RunResult:
         trained_on: names of the data sets that the weights were trained on; None where that
             is unknown, or where there are no weights.
         score_key: what the scores, and the rows of objects, are stored under.
+        metric: that it is ranked and drawn by.
     """
 
     run_id: str
@@ -80,6 +81,12 @@ class RunResult:
     modality: str = ""
     trained_on: frozenset[str] | None = None
     score_key: str = ""
+    metric: Metric = MSA
+
+    @property
+    def values(self) -> pd.Series[float]:
+        """The metric of each scored sample; NaN where undefined or excluded."""
+        return self.scores[self.metric.name]
 
     @property
     def method(self) -> str:
@@ -97,33 +104,35 @@ class RunResult:
         """What the run comes to: means over images, their intervals, time and memory.
 
         Returns:
-            images (that the means are over) and their groups; both_empty images, and how many
-            of them are excluded; msa and sa50 with _low and _high; sa50_pooled and msa_pooled
-            (counts added up over images first); seconds (median per image), memory (the
-            highest peak of the host). NaN where undefined.
+            images (that the mean of the metric is over) and their groups; both_empty images, and
+            how many of them are excluded; score (the metric), msa and sa50 with _low and _high;
+            sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
+            image), memory (the highest peak of the host). NaN where undefined.
         """
         scores = self.scores
-        counted = scores[scores["msa"].notna()]
+        counted = scores[self.values.notna()]
         counts = zip(scores["true_positives"], scores["n_true"], scores["n_predicted"], strict=True)
         pooled = pooled_accuracies(counts)
         both_empty = scores["both_empty"].astype(bool)
-        groups = counted["group"].tolist()
         numbers: dict[str, Any] = {
             "images": len(counted),
-            "groups": len(set(groups)),
+            "groups": counted["group"].nunique(),
             "both_empty": int(both_empty.sum()),
-            "excluded": int((both_empty & scores["msa"].isna()).sum()),
+            "excluded": int((both_empty & self.values.isna()).sum()),
             "sa50_pooled": pooled[0] if pooled else np.nan,
             "msa_pooled": float(np.mean(pooled)) if pooled else np.nan,
             "seconds": float(scores["seconds"].astype(float).median()),
             "memory": float(scores["memory"].max()) if "memory" in scores else np.nan,
         }
-        for metric in ("msa", "sa50"):
-            values = counted[metric].astype(float)
+        for metric in dict.fromkeys(("msa", "sa50", self.metric.name)):
+            defined = scores[scores[metric].notna()]
+            values = defined[metric].astype(float)
+            groups = defined["group"].tolist()
             low, high = bootstrap_interval(values.to_numpy(), groups) or (np.nan, np.nan)
             mean = float(values.mean())
             numbers |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        return numbers
+        ends = ("", "_low", "_high")
+        return numbers | {f"score{end}": numbers[f"{self.metric.name}{end}"] for end in ends}
 
     @property
     def status(self) -> str:
@@ -136,7 +145,11 @@ class RunResult:
 
 
 def load_result(
-    store: RunStore, key: str, protocol: str, switches: Mapping[str, Any] = MappingProxyType({})
+    store: RunStore,
+    key: str,
+    protocol: str,
+    switches: Mapping[str, Any] = MappingProxyType({}),
+    metric: Metric = MSA,
 ) -> RunResult | None:
     """The run with the scores under one key; None before the run has begun.
 
@@ -147,6 +160,7 @@ def load_result(
         key: of the scores.
         protocol: its name.
         switches: of the protocol; without them a parameter that follows one passes as unaltered.
+        metric: that it is ranked by.
 
     Raises:
         StoreError: run.json is damaged.
@@ -191,6 +205,7 @@ def load_result(
         modality=str(card.get("modality") or ""),
         trained_on=trained_on(weights["name"]) if _carded(weights) else None,
         score_key=key,
+        metric=metric,
     )
 
 
@@ -222,7 +237,9 @@ def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
     return gather(runs, protocol)[0]
 
 
-def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, str]]:
+def gather(
+    runs: Path, protocol: Protocol, metric: Metric = MSA
+) -> tuple[list[RunResult], dict[str, str]]:
     """Every run that can be reported under a protocol, and why each other can't.
 
     Where a run was scored against several versions of the truth, that counts which run.json tells
@@ -236,7 +253,7 @@ def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, s
     with Steps("reading runs", len(stores)) as steps:
         for store in stores:
             try:
-                found = _reported(store, protocol)
+                found = _reported(store, protocol, metric)
             except StoreError as error:
                 note(f"warning: {error}")
                 found = "a file of it is damaged"
@@ -248,18 +265,18 @@ def gather(runs: Path, protocol: Protocol) -> tuple[list[RunResult], dict[str, s
     return results, left_out
 
 
-def _reported(store: RunStore, protocol: Protocol) -> RunResult | str:
+def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> RunResult | str:
     """A run under a protocol, or why there is none."""
     truth = (store.describe() or {}).get("labels")
     bases = store.score_bases()
     made = {
         key: basis["labels"]
         for key, basis in bases.items()
-        if protocol.made(basis["protocol"]) and basis["metrics"] == VERSION
+        if protocol.made(basis["protocol"]) and basis["metrics"] == metrics_version()
     }
     keys = [key for key, labels in made.items() if truth in (None, labels)]
     if keys:
-        result = load_result(store, keys[-1], protocol.name, asdict(protocol))
+        result = load_result(store, keys[-1], protocol.name, asdict(protocol), metric)
         return result or "its weights were never trained"
     if not bases:
         return "nothing of it is scored yet"
@@ -279,8 +296,7 @@ _COLUMNS = (
     "both_empty",
     "seconds",
     "memory",
-    "msa",
-    "sa50",
+    *METRICS,
 )
 
 
@@ -289,6 +305,11 @@ def _numeric(scores: pd.DataFrame) -> pd.DataFrame:
     others = {"group", "true_positives", "both_empty"}
     numbers = [column for column in scores.columns if column not in others]
     return scores.astype(dict.fromkeys(numbers, float))
+
+
+def metric_of(results: Sequence[RunResult]) -> Metric:
+    """The metric that runs of one report are ranked by."""
+    return results[0].metric if results else MSA
 
 
 def summary_of(result: RunResult) -> dict[str, str]:

@@ -12,8 +12,9 @@ from benchmark.console import Steps, note, out
 from benchmark.errors import BenchmarkError
 from benchmark.report import figures, pictures
 from benchmark.report.assemble import SUMMARY, Report
-from benchmark.report.results import RunResult
+from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
+from benchmark.scoring.metrics import Metric
 from benchmark.settings import Settings
 from benchmark.store.files import disk_errors, path_of_id, write_whole
 from benchmark.store.lease import Lease
@@ -21,7 +22,7 @@ from benchmark.store.names import safe_name
 from benchmark.store.owned import replaced
 from benchmark.store.store import RunStore
 
-TABLES: dict[str, Callable[[pd.DataFrame], str]] = {
+TABLES: dict[str, Callable[[pd.DataFrame, Metric], str]] = {
     "table.csv": run_summary.csv,
     "table.md": run_summary.markdown,
     "table.tex": run_summary.latex,
@@ -33,7 +34,7 @@ _EACH = 2  # overlays of the worst and of the best samples, per run
 
 def show(results: Sequence[RunResult]) -> None:
     """Print the table."""
-    out.print(run_summary.console(run_summary.summary(results)))
+    out.print(run_summary.console(run_summary.summary(results), metric_of(results)))
 
 
 def show_report(report: Report) -> None:
@@ -76,11 +77,20 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
-        figures.draw_all(report.cells, report.results, place / "figures", demo=report.with_demo)
+        figures.draw_all(
+            report.cells,
+            report.results,
+            place / "figures",
+            metric=report.options.metric,
+            further=report.options.figures,
+            demo=report.with_demo,
+        )
         if html:
             from benchmark.report.site import build_site
 
-            build_site(report.cells, report.results, place / "site", private=private)
+            build_site(
+                report.cells, report.results, place / "site", private=private, study=report.study
+            )
     return folder
 
 
@@ -98,7 +108,8 @@ def write_report(results: Sequence[RunResult], folder: Path) -> Path:
         disk_errors(folder),
         Steps("drawing", len(results) + 1) as steps,
     ):
-        figures.bars(_write_summary(results, place), place / "msa")
+        metric = metric_of(results)
+        figures.bars(_write_summary(results, place), place / metric.name, metric)
         steps.advance("figure")
         for result in results:
             _draw_overlays(result, place / "overlays")
@@ -108,9 +119,9 @@ def write_report(results: Sequence[RunResult], folder: Path) -> Path:
 
 def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
     """The summary's files; its frame."""
-    frame = run_summary.summary(results)
+    frame, metric = run_summary.summary(results), metric_of(results)
     for name, written in TABLES.items():
-        write_whole(folder / name, written(frame).encode())
+        write_whole(folder / name, written(frame, metric).encode())
     return frame
 
 
@@ -134,8 +145,9 @@ def _draw_overlays(result: RunResult, folder: Path) -> None:
             continue
         row = result.scores.loc[sample_id]
         title = (
-            f"{result.method} on {result.data}: {sample_id}, mSA {row['msa']:.3f}, "
-            f"{row['n_true']:.0f} true, {row['n_predicted']:.0f} predicted objects"
+            f"{result.method} on {result.data}: {sample_id}, {result.metric.title} "
+            f"{row[result.metric.name]:.3f}, {row['n_true']:.0f} true, {row['n_predicted']:.0f} "
+            "predicted objects"
         )
         path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
         pictures.overlay(sample.image, sample.labels, predicted, title, path)

@@ -1,4 +1,4 @@
-"""The study's own metric, called directly: a reader's proof that ours is the same."""
+"""The study's own metric, called directly, to compare ours with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.types import Labels
 def elf_numbers(
     true: Labels, predicted: Labels, thresholds: Sequence[float]
 ) -> tuple[float, tuple[float, ...]]:
-    """Segmentation accuracies (mean, and at each threshold) by elf itself.
+    """Compute segmentation accuracies (the mean, and at each threshold) with elf.
 
     Args:
         true: H x W integers.

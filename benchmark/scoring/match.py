@@ -1,22 +1,31 @@
-"""Two label images -> their sparse overlap, in one pass over the pixels.
+"""Two label images -> their sparse overlap, in one pass over the pixels, and which objects match.
 
 Everything a metric needs of the pixels is here: which true and predicted objects
 overlap, by how many pixels, how large each object is, and whether it touches the
 border. There is no matrix of objects x objects anywhere: memory grows with the
 number of OVERLAPPING pairs.
+
+Which objects are matched, split and merged is decided here as well, for scores and for
+pictures alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from benchmark.types import Labels
+
+MATCH_IOU = 0.5
+"""Objects match at an IoU of at least this; below it, an object can have many partners."""
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.uint64]
@@ -71,7 +80,7 @@ class Match:
     predicted_index: NDArray[np.intp]
     intersection: Ints
 
-    @property
+    @cached_property
     def iou(self) -> Floats:
         """K, intersection over union of each overlapping pair, in (0, 1].
 
@@ -84,6 +93,32 @@ class Match:
             - self.intersection
         )
         return self.intersection / union
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What became of each object, in the order of `Match.true` and `Match.predicted`.
+
+    An object holds another one if more than half of the other's pixels lie in it. Whether
+    objects hold others does not depend on whether they are matched.
+
+    Attributes:
+        pairs: K, the matched pairs; see `matched_pairs`.
+        true_matched: N, which true objects are matched.
+        predicted_matched: M, which predicted objects are matched.
+        split: N, which true objects hold two or more predicted ones.
+        parts_of_split: M, which predicted objects a split one holds.
+        merged: M, which predicted objects hold two or more true ones.
+        parts_of_merged: N, which true objects a merged one holds.
+    """
+
+    pairs: NDArray[np.intp]
+    true_matched: Bools
+    predicted_matched: Bools
+    split: Bools
+    parts_of_split: Bools
+    merged: Bools
+    parts_of_merged: Bools
 
 
 def match(true: Labels, predicted: Labels) -> Match:
@@ -118,6 +153,75 @@ def match(true: Labels, predicted: Labels) -> Match:
     return Match(
         true_objects, predicted_objects, true_of_pair[both], predicted_of_pair[both], pixels[both]
     )
+
+
+def matched_pairs(overlap: Match) -> NDArray[np.intp]:
+    """Match true and predicted objects one to one at an IoU of at least 0.5.
+
+    A pair with IoU > 0.5 shares more than half of either object, so neither can have
+    another such partner, nor one at exactly 0.5: such pairs are all matched. Pairs at
+    exactly 0.5 can compete, and a maximum bipartite matching settles them. At each
+    threshold from 0.5 upwards as many of these pairs reach it as elf's and stardist's
+    assignments over all objects match.
+
+    Args:
+        overlap: which objects overlap.
+
+    Returns:
+        Positions of the matched pairs in `overlap.true_index`, ascending.
+    """
+    iou = overlap.iou
+    matched = iou > MATCH_IOU
+    tied = np.flatnonzero(iou == MATCH_IOU)
+    if tied.size:
+        true, predicted = overlap.true_index[tied], overlap.predicted_index[tied]
+        shape = (len(overlap.true), len(overlap.predicted))
+        graph = csr_array((np.ones(tied.size, np.int8), (true, predicted)), shape=shape)
+        partner = maximum_bipartite_matching(graph, perm_type="column")
+        matched[tied] = partner[true] == predicted
+    return np.flatnonzero(matched)
+
+
+def outcomes(overlap: Match) -> Outcomes:
+    """Find which objects are matched, split and merged.
+
+    Args:
+        overlap: which objects overlap.
+    """
+    pairs = matched_pairs(overlap)
+    true, predicted = overlap.true, overlap.predicted
+    in_true = 2 * overlap.intersection > predicted.areas[overlap.predicted_index]
+    in_predicted = 2 * overlap.intersection > true.areas[overlap.true_index]
+    split, parts_of_split = _holding_several(
+        overlap.true_index[in_true], len(true), overlap.predicted_index[in_true], len(predicted)
+    )
+    merged, parts_of_merged = _holding_several(
+        overlap.predicted_index[in_predicted], len(predicted),
+        overlap.true_index[in_predicted], len(true),
+    )  # fmt: skip
+    return Outcomes(
+        pairs,
+        _marked(overlap.true_index[pairs], len(true)),
+        _marked(overlap.predicted_index[pairs], len(predicted)),
+        split,
+        parts_of_split,
+        merged,
+        parts_of_merged,
+    )
+
+
+def _holding_several(
+    holder: NDArray[np.intp], holders: int, held: NDArray[np.intp], parts: int
+) -> tuple[Bools, Bools]:
+    """Which of the holders hold two or more objects, and which objects these hold."""
+    several = np.bincount(holder, minlength=holders) >= 2
+    return several, _marked(held[several[holder]], parts)
+
+
+def _marked(positions: NDArray[np.intp], length: int) -> Bools:
+    marked = np.zeros(length, bool)
+    marked[positions] = True
+    return marked
 
 
 def _flat(true: Labels, predicted: Labels) -> tuple[Unsigned, Unsigned]:

@@ -9,22 +9,20 @@ precision in the detection sense, which needs scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from benchmark.scoring.match import Match, Objects
+from benchmark.choices import nearest
+from benchmark.errors import UsageError
+from benchmark.scoring.match import MATCH_IOU, Match, matched_pairs, outcomes
 from benchmark.scoring.protocol import Protocol
 
 VERSION = 1
-"""Raised whenever a number below changes its meaning; scores of other versions are made anew."""
-
-_MATCHED = 0.5  # the threshold of precision, recall, F1, PQ and the counts of errors
+"""Raised whenever a number below changes its meaning: scores of other versions are made again."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,51 @@ class Score:
     metrics: Mapping[str, float | None]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What a metric of one image is computed from.
+
+    Attributes:
+        match: the overlap of truth and prediction; its objects have ids, areas and borders.
+        n_true: annotated objects.
+        n_predicted: predicted objects.
+        true_positives: matched objects at each threshold of the protocol.
+        matched: matched objects at an IoU of at least 0.5.
+        iou_sum: the sum of their IoUs.
+    """
+
+    match: Match
+    n_true: int
+    n_predicted: int
+    true_positives: tuple[int, ...]
+    matched: int
+    iou_sum: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of one image; a run's number is its mean over images.
+
+    Attributes:
+        name: in options, and in files of scores.
+        title: in tables and figures.
+        function: of the counts of an image; None where the metric is undefined.
+        higher_is_better: the direction in which methods are ranked.
+        version: raised when the function changes its meaning: scores made before are scored again.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Counts], float | None]
+    higher_is_better: bool = True
+    version: int = 1
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1: what a difference is multiplied by to be a gain."""
+        return 1 if self.higher_is_better else -1
+
+
 def score(match: Match, protocol: Protocol) -> Score:
     """Everything we report of one image.
 
@@ -54,47 +97,31 @@ def score(match: Match, protocol: Protocol) -> Score:
         protocol: thresholds, and what an image without any object scores.
 
     Returns:
-        `metrics` holds msa, sa50 ... sa95, precision, recall, f1 (at IoU 0.5), pq, sq, rq,
-        aji, mean_matched_iou, and the counts matched, missed, spurious, split, merged.
+        `metrics` holds every metric in `METRICS`, and the counts matched, missed, spurious,
+        split, merged.
     """
-    n_true, n_predicted = len(match.true), len(match.predicted)
-    tps = true_positives(match, protocol.thresholds)
-    matched, iou_sum = _matched_at_half(match)
-    metrics: dict[str, float | None] = {
-        "msa": mean_segmentation_accuracy(tps, n_true, n_predicted),
-        **{
-            f"sa{round(100 * t)}": segmentation_accuracy(tp, n_true, n_predicted)
-            for t, tp in zip(protocol.thresholds, tps, strict=True)
-        },
-        "precision": ratio(matched, n_predicted),
-        "recall": ratio(matched, n_true),
-        "f1": ratio(2 * matched, n_true + n_predicted),
-        "pq": ratio(2 * iou_sum, n_true + n_predicted),
-        "sq": ratio(iou_sum, matched),
-        "rq": ratio(2 * matched, n_true + n_predicted),
-        "aji": aggregated_jaccard_index(match),
-        "mean_matched_iou": iou_sum / matched if matched else None,
-    }
+    found = outcomes(match)
+    n_true, n_predicted, matched = len(match.true), len(match.predicted), len(found.pairs)
+    tps = tuple(true_positives(match, protocol.thresholds))
+    iou_sum = _sum_of_iou(match.iou[found.pairs])
+    counts = Counts(match, n_true, n_predicted, tps, matched, iou_sum)
     both_empty = n_true == n_predicted == 0
-    if both_empty and protocol.both_empty == "exclude":
-        metrics = dict.fromkeys(metrics)
+    excluded = both_empty and protocol.both_empty == "exclude"
+    metrics: dict[str, float | None] = {
+        name: None if excluded else metric.function(counts) for name, metric in METRICS.items()
+    }
     metrics |= {
         "matched": matched,
         "missed": n_true - matched,
         "spurious": n_predicted - matched,
-        "split": _holding_several(match.true_index, match, match.predicted, match.predicted_index),
-        "merged": _holding_several(match.predicted_index, match, match.true, match.true_index),
+        "split": int(found.split.sum()),
+        "merged": int(found.merged.sum()),
     }
-    return Score(n_true, n_predicted, tuple(tps), both_empty, metrics)
+    return Score(n_true, n_predicted, tps, both_empty, metrics)
 
 
 def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     """Matched objects at each IoU threshold, one true object to one prediction.
-
-    A pair with IoU > 0.5 shares more than half of either object, so neither can have
-    another such partner, nor one at exactly 0.5: these pairs only have to be counted.
-    Pairs at exactly 0.5 can compete, and a maximum bipartite matching settles them. The
-    counts equal those of elf's (and stardist's) assignment over all objects.
 
     Args:
         match: the overlap.
@@ -106,27 +133,11 @@ def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     Raises:
         ValueError: a threshold below 0.5, where several partners are possible.
     """
-    if min(thresholds) < _MATCHED:
-        raise ValueError(f"thresholds start at {_MATCHED}, got {min(thresholds)}")
-    iou = match.iou
-    sure = np.sort(iou[iou > _MATCHED])
-    counts = len(sure) - np.searchsorted(sure, thresholds, side="left")
-    ties = _settle_ties(match, iou)
-    return [
-        int(n) + (ties if t <= _MATCHED else 0) for n, t in zip(counts, thresholds, strict=True)
-    ]
-
-
-def _settle_ties(match: Match, iou: NDArray[np.float64]) -> int:
-    """How many of the pairs at exactly 0.5 can be matched at once."""
-    tie = iou == _MATCHED
-    if not tie.any():
-        return 0
-    graph = csr_array(
-        (np.ones(int(tie.sum()), np.int8), (match.true_index[tie], match.predicted_index[tie])),
-        shape=(len(match.true), len(match.predicted)),
-    )
-    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+    if min(thresholds) < MATCH_IOU:
+        raise ValueError(f"thresholds start at {MATCH_IOU}, got {min(thresholds)}")
+    iou = np.sort(match.iou[matched_pairs(match)])
+    counts: list[int] = (len(iou) - np.searchsorted(iou, thresholds, side="left")).tolist()
+    return counts
 
 
 def segmentation_accuracy(tp: int, n_true: int, n_predicted: int) -> float:
@@ -163,24 +174,14 @@ def aggregated_jaccard_index(match: Match) -> float:
     return ratio(intersection, union + int(match.predicted.areas[unused].sum()))
 
 
-def _matched_at_half(match: Match) -> tuple[int, float]:
-    """How many objects are matched at IoU >= 0.5, and the sum of their IoUs."""
-    iou = match.iou
-    sure = iou[iou > _MATCHED]
-    ties = _settle_ties(match, iou)
-    return len(sure) + ties, float(sure.sum()) + _MATCHED * ties
+def _sum_of_iou(matched: NDArray[np.float64]) -> float:
+    """The sum of the IoUs of matched pairs.
 
-
-def _holding_several(
-    holder: NDArray[np.intp], match: Match, parts: Objects, part: NDArray[np.intp]
-) -> int:
-    """Objects that hold more than half of each of two or more objects of the other image.
-
-    With the truth as holder these are split objects, with the prediction merged ones. They
-    are counted whether or not the object is also matched.
+    Those at exactly 0.5 are added by their number: stored scores were summed up in this
+    order, and another one differs in the last bit.
     """
-    mostly_inside = 2 * match.intersection > parts.areas[part]
-    return int((np.bincount(holder[mostly_inside]) >= 2).sum())
+    above = matched[matched > MATCH_IOU]
+    return float(above.sum()) + MATCH_IOU * (len(matched) - len(above))
 
 
 def ratio(part: float, whole: float) -> float:
@@ -224,3 +225,70 @@ def object_rows(match: Match) -> dict[str, dict[str, list[Any]]]:
         }
         for side, objects in (("true", match.true), ("predicted", match.predicted))
     }
+
+
+def _sa(place: int) -> Callable[[Counts], float]:
+    return lambda of: segmentation_accuracy(of.true_positives[place], of.n_true, of.n_predicted)
+
+
+_OURS = (
+    Metric(
+        "msa", "mSA",
+        lambda of: mean_segmentation_accuracy(of.true_positives, of.n_true, of.n_predicted),
+    ),
+    *(
+        Metric(f"sa{percent}", f"SA{percent}", _sa(place))
+        for place, percent in enumerate(range(50, 100, 5))
+    ),
+    Metric("precision", "precision at 0.5", lambda of: ratio(of.matched, of.n_predicted)),
+    Metric("recall", "recall at 0.5", lambda of: ratio(of.matched, of.n_true)),
+    Metric("f1", "F1 at 0.5", lambda of: ratio(2 * of.matched, of.n_true + of.n_predicted)),
+    Metric(
+        "pq", "panoptic quality", lambda of: ratio(2 * of.iou_sum, of.n_true + of.n_predicted)
+    ),
+    Metric("sq", "segmentation quality", lambda of: ratio(of.iou_sum, of.matched)),
+    Metric(
+        "rq", "recognition quality", lambda of: ratio(2 * of.matched, of.n_true + of.n_predicted)
+    ),
+    Metric("aji", "aggregated Jaccard index", lambda of: aggregated_jaccard_index(of.match)),
+    Metric(
+        "mean_matched_iou", "mean IoU of the matched",
+        lambda of: of.iou_sum / of.matched if of.matched else None,
+    ),
+)  # fmt: skip
+_OF_VERSION = frozenset(metric.name for metric in _OURS)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *_OURS,
+        # A new metric: a line here, its function in a file of its own.
+    )
+}
+"""The registry of metrics: name -> metric. What `metric=` takes, and scores hold, in this order.
+
+Scores that are stored already lack a metric that is added; `action=evaluate` makes them again from
+the stored predictions.
+"""
+
+MSA = METRICS["msa"]
+"""The metric of the study, and the one that methods are ranked by unless another is chosen."""
+
+
+def metrics_version() -> Any:
+    """What scores depend on: `VERSION`, and the versions of metrics that were added to it."""
+    added = {name: metric.version for name, metric in METRICS.items() if name not in _OF_VERSION}
+    return {"": VERSION, **added} if added else VERSION
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in METRICS:
+        raise UsageError(
+            f"there is no metric '{name}'.{nearest(name, METRICS)} Metrics: {', '.join(METRICS)}."
+        )
+    return METRICS[name]

@@ -1,4 +1,4 @@
-"""What of the published protocol is kept and what is mended: each quirk is a named switch."""
+"""The quirks of the published protocol, each a switch that keeps or corrects it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "bad_annotations": ("kept", "left_out"),
     "ignore_region": ("object", "background"),
 }
-"""Every switch with its values: the study's first, then the mended one."""
+"""Every switch with its values: the study's first, then the corrected one."""
 
 SCORING = ("threshold_grid", "both_empty")
 """Switches that scores depend on."""
@@ -46,13 +46,13 @@ SCORING = ("threshold_grid", "both_empty")
 METHODS = ("mask_order", "library_quirks")
 """Switches that shape predictions: a model's YAML takes them as parameters.
 
-All others shape images and labels: a data set's YAML takes them, and its digests tell.
+All others shape images and labels: a data set's YAML takes them, and its digests depend on them.
 """
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """The switches of a protocol; `configs/protocol/*.yaml` sets them and says what each does.
+    """The switches of a protocol; `configs/protocol/*.yaml` sets and describes them.
 
     Attributes:
         name: `paper` or `clean`, or the user's own; `paper (threshold_grid=exact)` where a
@@ -60,10 +60,10 @@ class Protocol:
         threshold_grid: `drifting` (elf's np.arange, the study's) or `exact`.
         both_empty: what an image scores when truth and prediction are both empty:
             `zero` (elf's, the study's) or `exclude` (left out of means, and counted).
-        mask_order: which of two overlapping masks of a model shows where its library leaves
-            that open: the later `returned` (the study's), or the one of the higher `score`.
-        library_quirks: whether a fault of a method's library that shaped the study's numbers
-            is kept.
+        mask_order: which of two overlapping masks of a model is on top if its library does not
+            define it: the later `returned` (the study's), or the one of the higher `score`.
+        library_quirks: whether errors of a method's library that affected the study's numbers
+            are kept.
         counting: whether the minimum of objects per image counts label `values`, background
             included, or `objects`.
         val_limit: whether the limit of 100 validation images is `off_by_one` or `exact`.
@@ -115,9 +115,9 @@ class Protocol:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> Protocol:
-        """As configured, with what differs from our YAML of that name in brackets.
+        """Build a protocol from its settings; its name lists those that differ from our YAML.
 
-        Else its numbers would pass for the study's, and take the place of their report.
+        Otherwise its numbers would appear under the study's name, and replace that report.
 
         Raises:
             UsageError: a switch has a value that does not exist.
@@ -133,7 +133,7 @@ class Protocol:
         return THRESHOLD_GRIDS[self.threshold_grid]
 
     def switches(self, of_data: Iterable[str] = ()) -> dict[str, Any]:
-        """What a score depends on: not the name, nor what shaped the prediction before.
+        """Return the switches that a score depends on, without those that shape predictions.
 
         Args:
             of_data: the switches that shaped this data set's images and labels.
@@ -142,16 +142,16 @@ class Protocol:
         return {key: value for key, value in asdict(self).items() if key in wanted}
 
     def made(self, switches: Mapping[str, Any]) -> bool:
-        """Whether scores made with these switches are scores under this protocol."""
+        """Return whether scores made with these switches are scores under this protocol."""
         return dict(switches) == self.switches(switches)
 
 
 def words_of(name: str) -> list[str]:
-    """The words of the command line that choose the protocol of that name."""
+    """Return the overrides of the command line that choose the protocol of that name."""
     chosen, _, altered = name.removesuffix(")").partition(" (")
     return [f"protocol={chosen}", *(f"protocol.{word}" for word in altered.split(", ") if word)]
 
 
 def _word(value: Any) -> str:
-    """A value as YAML has it."""
+    """Return a value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

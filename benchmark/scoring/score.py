@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.data.prepared import Entry
 from benchmark.scoring.match import match
-from benchmark.scoring.metrics import VERSION, object_rows, score
+from benchmark.scoring.metrics import metrics_version, object_rows, score
 from benchmark.scoring.protocol import Protocol
 from benchmark.store.digest import canonical_json, json_digest
 from benchmark.types import Labels
@@ -23,7 +23,8 @@ def score_basis(
         labels_digest: of the truth.
         of_data: the protocol's switches that shaped this data set.
     """
-    return {"protocol": protocol.switches(of_data), "labels": labels_digest, "metrics": VERSION}
+    switches = protocol.switches(of_data)
+    return {"protocol": switches, "labels": labels_digest, "metrics": metrics_version()}
 
 
 def score_key(basis: dict[str, Any]) -> str:

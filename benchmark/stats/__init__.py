@@ -4,7 +4,6 @@ Images of one volume, slide or movie are no independent evidence: everything her
 flips or ranks whole groups. Higher scores are better.
 """
 
-from benchmark.paper.significance import STUDY_TEST, StudyTest, study_test
 from benchmark.stats.comparison import WEIGHTS, Comparison, compare, compare_pairs
 from benchmark.stats.effect import rank_biserial, standardised_difference
 from benchmark.stats.families import holm
@@ -22,12 +21,10 @@ __all__ = [
     "FEWEST_FOR_P",
     "FEWEST_GROUPS",
     "NOT_INDEPENDENT",
-    "STUDY_TEST",
     "WEIGHTS",
     "Comparison",
     "Exclusion",
     "FriedmanResult",
-    "StudyTest",
     "bootstrap_interval",
     "compare",
     "compare_pairs",
@@ -38,5 +35,4 @@ __all__ = [
     "rank_biserial",
     "sign_flip_p",
     "standardised_difference",
-    "study_test",
 ]

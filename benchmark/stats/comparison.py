@@ -41,7 +41,7 @@ class Comparison:
         rank_biserial: effect size in [-1, 1]; NaN with fewer than five groups.
         standardised: mean difference of groups in their standard deviations; likewise, and
             NaN where all groups differ by the same.
-        a_better: samples on which a scores higher.
+        a_better: samples on which a is better.
         b_better: likewise.
         exclusions: samples that are left out for both.
     """
@@ -96,10 +96,11 @@ def compare_pairs(
     exclusions: tuple[Exclusion, ...] = (),
     *,
     metric: str = "msa",
+    sign: int = 1,
     seed: int = 0,
     resamples: int = 10_000,
 ) -> Comparison:
-    """As `compare`, of what `pair` returned."""
+    """As `compare`, of what `pair` returned; with sign -1 lower scores are better."""
     by_group = pairs.groupby("group")["difference"].mean().round(_DECIMALS).to_numpy()
     enough = len(by_group) >= FEWEST_GROUPS
     return Comparison(
@@ -117,8 +118,8 @@ def compare_pairs(
         p_wilcoxon=_wilcoxon(by_group),
         rank_biserial=rank_biserial(by_group) if enough else math.nan,
         standardised=standardised_difference(by_group) if enough else math.nan,
-        a_better=int((pairs["difference"] > 0).sum()),
-        b_better=int((pairs["difference"] < 0).sum()),
+        a_better=int((sign * pairs["difference"] > 0).sum()),
+        b_better=int((sign * pairs["difference"] < 0).sum()),
         exclusions=exclusions,
     )
 

@@ -1,9 +1,8 @@
-"""How large a difference is, whatever the number of groups: two effect sizes.
+"""Two effect sizes: how large a difference is, independent of the number of groups.
 
-A p-value shrinks with every image added; these don't. The rank-biserial correlation belongs
-to the Wilcoxon test (which asks who is ahead, and by what rank) and is no more moved by one
-extreme group than it; the standardised mean difference belongs to the mean, which the
-permutation test is about.
+The rank-biserial correlation belongs to Wilcoxon's test, and one extreme group affects it as
+little as that. The standardised mean difference belongs to the mean, which the permutation test
+is about.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from numpy.typing import ArrayLike
 
 
 def rank_biserial(differences: ArrayLike) -> float:
-    """Matched-pairs rank-biserial correlation (Kerby 2014), in [-1, 1].
+    """Compute the matched-pairs rank-biserial correlation (Kerby 2014), in [-1, 1].
 
-    The sum of ranks that speak for a less that of those for b, over the sum of all ranks.
-    Zeros are ranked, as Pratt does, and speak for nobody: methods that tie on most groups
-    are not far apart, however the others fall.
+    It is the sum of ranks in favour of a minus that in favour of b, over the sum of all ranks.
+    Zeros are ranked, as Pratt does, and count for neither, so methods that tie on most groups
+    have a value near 0.
 
     Args:
         differences: a - b, one per group.
@@ -35,10 +34,10 @@ def rank_biserial(differences: ArrayLike) -> float:
 
 
 def standardised_difference(differences: ArrayLike) -> float:
-    """The mean difference in standard deviations of the differences (d_z), as Hedges corrects it.
+    """Compute the mean difference in standard deviations of the differences (d_z).
 
-    Uncorrected it is too large for few groups: by 4 % for 20, by 9 % for 10 (Hedges 1981,
-    with the usual approximation 1 - 3 / (4 df - 1)).
+    It is corrected for few groups, for which it would be too large: by 4 % for 20, by 9 % for 10
+    (Hedges 1981, with the usual approximation 1 - 3 / (4 df - 1)).
 
     Args:
         differences: a - b, one per group.

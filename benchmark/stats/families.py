@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """p-values of one family, corrected (Holm 1979): P(any false rejection) stays below alpha.
+    """Correct the p-values of one family (Holm 1979): P(any false rejection) is at most alpha.
 
-    Six lines of our own: statsmodels has it too, at a second's import; a test compares them.
+    statsmodels has it as well, but takes a second to import; a test compares the two.
 
     Args:
-        p: the family's p-values; NaN where no test was made, which counts for nothing.
+        p: the family's p-values; NaN where no test was made, which is not counted.
 
     Returns:
         The corrected ones in the same order, at most 1; NaN where `p` is.

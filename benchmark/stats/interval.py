@@ -1,4 +1,4 @@
-"""How sure a mean over images is: a bootstrap interval over groups."""
+"""A bootstrap interval of a mean over images, over groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 FEWEST_GROUPS = 5
-"""With fewer clusters a bootstrap interval says nothing one should print."""
+"""With fewer groups a bootstrap interval is not reported."""
 
 _LEVEL = 0.95
 _DRAWS_AT_ONCE = 2_000_000  # group indices held in memory: 8 MB
@@ -24,18 +24,18 @@ _SMALLEST_ERROR = 0.2
 def bootstrap_interval(
     values: ArrayLike, groups: Sequence[str], seed: int = 0, resamples: int = 10_000
 ) -> tuple[float, float] | None:
-    """The 95 % bootstrap-t interval of the mean over images, clustered by group.
+    """Compute the 95 % bootstrap-t interval of the mean over images, clustered by group.
 
     Images of one volume, slide or movie resemble each other, so whole groups are drawn
     with replacement; the statistic is the mean over all images drawn (a ratio of sums,
     since groups differ in size). Each drawn mean is divided by its own standard error, which
     widens the interval where groups are few and shifts it where scores are skewed (Efron and
     Tibshirani 1993, chapter 12). The quantiles are scaled by the jackknife's standard error
-    over groups, which one large group among small ones doesn't make too small. No end lies
-    beyond the smallest or the largest value: so none beyond 0 or 1 for scores.
+    over groups, which one large group among small ones does not make too small. The ends are
+    clipped to the smallest and the largest value, so for scores they are in [0, 1].
 
-    What it covers, in percent, measured by `scripts/simulate_statistics.py` (more of it is in
-    `results/baselines/statistics.txt`; in brackets what the plain percentile interval covers):
+    Its coverage in percent, measured by `scripts/simulate_statistics.py` (more in
+    `results/baselines/statistics.txt`; in brackets that of the plain percentile interval):
 
     ====== ================ =============== ==============
     groups symmetric uneven near_one uneven near_one heavy
@@ -46,14 +46,15 @@ def bootstrap_interval(
     100    95.0 (94.2)      95.5 (94.2)     92.8 (89.5)
     ====== ================ =============== ==============
 
-    That is scores around 0.5, and scores most of which are near 1; with 1 to 20 images per
-    group, and with 1 to 200, of which a few groups hold most. So: 95 % within 2 from ten
-    groups on, but 92 % where a few groups hold most images, 93 % for differences as lopsided
-    as an exponential distribution with ten groups, up to 98 % where a third of the groups
-    scores 0, and 88 to 94 % with five groups.
+    `symmetric` scores are around 0.5, `near_one` are mostly near 1; groups have 1 to 20 images
+    (`uneven`), or 1 to 200, of which a few groups hold most (`heavy`). From ten groups on coverage
+    is within 2 of 95 %, but 92 % if a few groups hold most images, 93 % for differences as skewed
+    as an exponential distribution with ten groups, and up to 98 % if a third of the groups scores
+    0. With five groups it is 88 to 94 %. It is far lower if one group in twenty scores 0 and the
+    others are alike, or if most differences are exactly 0 (`docs/statistics.md`).
 
-    Nor does it cover anything but the choice of images: not another annotator, another
-    training run or another microscope.
+    The interval covers the choice of images only, not another annotator, another training run or
+    another microscope.
 
     Args:
         values: one number per image; NaN (an excluded sample) is dropped first.

@@ -17,7 +17,7 @@ class Exclusion:
 
     Attributes:
         sample: its id.
-        reason: why, in a sentence's part.
+        reason: why, as part of a sentence.
     """
 
     sample: str
@@ -34,9 +34,9 @@ def pair(
 ) -> tuple[pd.DataFrame, tuple[Exclusion, ...]]:
     """Join the scores of two methods by sample id.
 
-    Left out for both is a sample that failed or is not scored in one of them, whose score is
-    undefined in one, and one where neither the truth nor the prediction of one has an object:
-    its score is a convention (0 under `paper`, none under `clean`), nothing either method did.
+    A sample is left out for both if it failed, is not scored, or has an undefined score in one of
+    them, or if neither the truth nor the prediction of one has an object: its score is then a
+    convention (0 under `paper`, none under `clean`), not an achievement.
 
     Args:
         a: indexed by sample id: group, n_true, n_predicted, both_empty and the metric, as

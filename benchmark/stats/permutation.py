@@ -1,4 +1,4 @@
-"""Is a mean of differences more than chance: the sign-flip permutation test."""
+"""The sign-flip permutation test: whether a mean difference may be due to chance."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _ROUNDING = 1e-9  # of the largest possible sum: two sums that near are one
 
 
 def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:
-    """The two-sided p-value of "each difference might as well have the other sign".
+    """Compute the two-sided p-value of the null hypothesis that signs are random.
 
-    That is so where two methods are equally good and could change places; it is not where
-    differences are lopsided about a mean of 0, which the test then takes for a difference more
-    often than its 5 % say (`results/baselines/statistics.txt`, "skewed").
+    It holds if two methods are interchangeable. If differences are skewed about a mean of 0, it
+    does not, and the test rejects more often than its 5 % (`results/baselines/statistics.txt`,
+    "skewed").
 
-    Exact with up to 18 groups: the share of all 2^groups choices of signs whose sum is at
-    least as far from 0 as the one seen. Beyond, the share among 20,000 seeded draws and the
-    one seen, which is an upper estimate: never 0 (Phipson and Smyth 2010).
+    With up to 18 groups p is exact: the share of all 2^groups choices of signs whose sum is at
+    least as far from 0 as the observed one. With more it is the share among 20,000 seeded draws
+    and the observed one, an upper estimate that is never 0 (Phipson and Smyth 2010).
 
     Args:
         differences: one mean difference per group; independent of each other.

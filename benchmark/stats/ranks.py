@@ -1,4 +1,4 @@
-"""Several methods over many data sets: Friedman's test, and Nemenyi's after it."""
+"""Ranks of several methods over many data sets: Friedman's test, and Nemenyi's after it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ NOT_INDEPENDENT = (
     "challenge, or show the same cells), as Friedman's and Nemenyi's tests take them to be: read "
     "p-values and critical difference as a guide, not as proof."
 )
-"""What has to stand below it."""
+"""The note that belongs below a table or figure of these tests."""
 
 _ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class FriedmanResult:
-    """What the ranks of methods over data sets say.
+    """The result of Friedman's and Nemenyi's tests.
 
     Attributes:
-        data: the data sets that count: those with a score of every method.
+        data: the data sets with a score of every method.
         left_out: the others.
         mean_ranks: method -> mean rank, the best first; 1 is the best, ties are averaged.
         statistic: Friedman's chi squared, corrected for ties.
         p: that all methods rank alike.
         nemenyi: p-value of each pair of methods, a square frame; it corrects for all pairs.
-        critical_difference: of mean ranks; methods that differ by less are not told apart at
-            5 %.
-        note: on what the tests take for granted.
+        critical_difference: of mean ranks; methods that differ by less are not significantly
+            different at 5 %.
+        note: on what the tests assume.
     """
 
     data: tuple[str, ...]
@@ -79,7 +79,7 @@ def friedman(scores: pd.DataFrame) -> FriedmanResult | None:
 
 
 def critical_difference(methods: int, data_sets: int) -> float:
-    """Nemenyi's critical difference of mean ranks at 5 %."""
+    """Compute Nemenyi's critical difference of mean ranks at 5 %."""
     from scipy.stats import studentized_range
 
     quantile = float(studentized_range.ppf(1 - _ALPHA, methods, math.inf)) / math.sqrt(2)

@@ -1,4 +1,4 @@
-"""Digests of what was decoded, never of how it was compressed."""
+"""Digests of decoded arrays and of JSON values, independent of compression and layout."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def json_digest(value: Any) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """The one way to write a value as JSON, so that equal values have equal digests."""
+    """Serialise a value as canonical JSON: equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,39 +1,39 @@
-"""Writing to disk so that a file is either whole or not there."""
+"""Atomic writes, safe paths, and names of temporary files."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import socket
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import StoreError
+from benchmark.store.machine import process_start, short_digest
 from benchmark.store.names import is_safe
 
 TEMPORARY = ".tmp"
 _LONGEST_NAME = 255  # bytes of a file's name, on the file systems in use
 _TEMPORARY_NAME = re.compile(rf"\..+\.([0-9a-f]{{8}})-([0-9]+){re.escape(TEMPORARY)}")
-_FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is nobody's
+_FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another machine is abandoned
 
 
 def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
-    """The path of what is stored under an id: a file, or a folder, directly in `folder`.
+    """Return the path of the file or folder that is stored under an id, directly in `folder`.
 
     Ids of samples, runs and cards are read from files that may come from anybody. Every path that
-    is made of one is made here.
+    is built from one is built here.
 
     Args:
-        folder: where it lies.
+        folder: the folder that contains it.
         identifier: the id; letters, digits, `_`, `-` and `.`, as `names.safe_names` makes them.
-        suffix: what the file's name has after it.
+        suffix: the suffix of the file's name.
 
     Raises:
-        StoreError: as a file's name the id would be unsafe, or a link there leads elsewhere.
+        StoreError: the id is unsafe as a file's name, or the path is a link out of the folder.
     """
     if not is_safe(identifier, _LONGEST_NAME - len(suffix)):
         raise StoreError(
@@ -47,7 +47,7 @@ def path_of_id(folder: Path, identifier: object, suffix: str = "") -> Path:
 
 
 def inside(path: str, folder: str) -> Path:
-    """A path of a configuration that has to lie below a folder, as a relative path.
+    """Return a path from a configuration that has to lie below a folder, as a relative path.
 
     Args:
         path: as written.
@@ -80,7 +80,7 @@ def refuse_link_out(path: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says of a full or read-only disk into one clear message.
+    """Convert an OSError (a full or a read-only disk, say) into a StoreError with a remedy.
 
     Raises:
         StoreError: any OSError inside.
@@ -92,6 +92,26 @@ def disk_errors(path: Path) -> Iterator[None]:
             f"can't write {path}: {error.strerror or error}. What was stored before stays valid; "
             "make room (or the folder writable) and run the same command again."
         ) from error
+
+
+def require_space(folder: Path, needed: float, purpose: str, remedy: str) -> None:
+    """Refuse to begin what will not fit on a disk.
+
+    Args:
+        folder: where it will be written; it exists.
+        needed: bytes.
+        purpose: what needs them, for the message ("the prepared images").
+        remedy: how to write it elsewhere ("datasets=<folder>").
+
+    Raises:
+        StoreError: less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StoreError(
+            f"{folder}: {purpose} will need about {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB "
+            f"are free. Make room, or choose another place: {remedy}."
+        )
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -127,7 +147,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder outlast a power cut; does nothing where systems can't."""
+    """Flush a folder, so that a rename in it survives a power cut; no effect on Windows."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -140,16 +160,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_name(name: str) -> str:
-    """A hidden name that no other process of any host uses; it tells whose it is."""
-    return f".{name}.{_here()}-{os.getpid()}{TEMPORARY}"
+    """Return a hidden name that is unique to this process; it identifies host and process."""
+    return f".{name}.{short_digest()}-{os.getpid()}{TEMPORARY}"
 
 
 def sweep_temporaries(folder: Path, below: bool = True) -> None:
-    """Remove files that killed writers left behind under names that `temporary_name` made.
+    """Remove the temporary files that killed processes left behind.
 
     Args:
-        folder: where to look.
-        below: in the folders below too.
+        folder: the folder to search.
+        below: search its subfolders as well.
     """
     for stray in folder.rglob(f".*{TEMPORARY}") if below else folder.glob(f".*{TEMPORARY}"):
         with contextlib.suppress(FileNotFoundError):
@@ -158,10 +178,10 @@ def sweep_temporaries(folder: Path, below: bool = True) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a path has a name that `temporary_name` made, and its writer has ended.
+    """Whether a path has a name from `temporary_name` and the process that made it has ended.
 
-    A writer that lives may still be at it: shards are written beside each other. Of one on
-    another host only time can tell. Any other name belongs to somebody else.
+    Processes that work on other shards of the run write their own temporary files meanwhile. A
+    process on another machine can't be looked up: its files are abandoned after a day.
 
     Raises:
         FileNotFoundError: there is no such path.
@@ -170,42 +190,6 @@ def is_abandoned(path: Path) -> bool:
     if found is None:
         return False
     host, process = found.groups()
-    if host != _here():
+    if host != short_digest():
         return time.time() - path.stat().st_mtime > _FORGOTTEN
     return process_start(int(process)) is None
-
-
-def process_namespace() -> str:
-    """Whose process ids these are: containers can share a host's name, but not its numbers."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def process_start(pid: int) -> str | None:
-    """When a process began, so that a new process with an old number is not mistaken for it.
-
-    Returns:
-        The kernel's start time; "" where the system has no /proc; None for no such process.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name of the program, in brackets, may itself hold spaces and brackets.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]  # a zombie does no more work
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except (PermissionError, OverflowError):
-        pass
-    return ""
-
-
-def _here() -> str:
-    """Eight digits for this host (or container) in names of files."""
-    host = f"{socket.gethostname()} {process_namespace()}"
-    return hashlib.sha256(host.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What a run is: everything that shapes its predictions, and nothing else; and run.json."""
+"""The identity of a run (everything that shapes its predictions), and reading run.json."""
 
 from __future__ import annotations
 
@@ -13,60 +13,33 @@ from benchmark.errors import StoreError
 from benchmark.store.digest import json_digest
 from benchmark.store.files import path_of_id
 from benchmark.store.names import is_safe
-from benchmark.store.provenance import library_versions
-from benchmark.types import Weights
 
 DESCRIBED = (
     "run_id", "model", "control", "data", "split", "samples", "prepared",
     *(f"identity.{key}" for key in ("target", "parameters", "images", "device")),
 )  # fmt: skip
-"""What a run.json has to tell; what came later (`config`, `labels`) may be missing."""
+"""The keys that every run.json has; later ones (`config`, `labels`) may be missing."""
 
 _TEXTS = ("run_id", "model", "data", "split", "prepared")
 
 
 def run_identity(
-    adapter: type,
-    target: str,
-    parameters: Mapping[str, Any],
-    *,
-    images: str,
-    labels: str,
-    device: str,
-    seed: int,
-    weights: Weights | None = None,
+    adapter: Mapping[str, Any], *, images: str, labels: str | None, device: str, seed: int
 ) -> dict[str, Any]:
-    """What the run id is the hash of. Not paths, workers, limits or the code's revision.
+    """Return what the run id is the hash of: no paths, workers, limits or code revision.
 
     Args:
-        adapter: the adapter's class; see `benchmark.types.Segmenter` for what it may say.
-        target: its dotted name.
-        parameters: its resolved parameters.
+        adapter: its target, parameters, version and libraries.
         images: digest of the images.
-        labels: digest of the labels; part of it only for an adapter that sees the truth.
+        labels: digest of the labels; None unless the adapter sees the truth.
         device: device type.
         seed: the run's seed.
-        weights: the expected ones; their digests count, wherever they lie.
     """
-    replace = getattr(adapter, "identity", None)
-    execution = getattr(adapter, "execution", ())
-    shaping = {name: value for name, value in parameters.items() if name not in execution}
-    if weights is not None:
-        shaping["weights"] = dict(weights.digests)
-    return {
-        "target": identity_target(adapter, target),
-        "parameters": dict(replace(shaping) if replace else shaping),
-        "version": getattr(adapter, "version", 1),
-        "libraries": library_versions(getattr(adapter, "libraries", ())),
-        "images": images,
-        "labels": labels if getattr(adapter, "sees_truth", False) else None,
-        "device": device,
-        "seed": seed,
-    }
+    return {**adapter, "images": images, "labels": labels, "device": device, "seed": seed}
 
 
 def identity_target(named: type, target: str) -> str:
-    """The dotted name that a class is known by in identities.
+    """Return the dotted name of a class in identities.
 
     A class that was moved or renamed keeps, as its `identity_target`, the name that its runs and
     prepared data are stored under; a subclass does not inherit it.
@@ -79,18 +52,18 @@ def identity_target(named: type, target: str) -> str:
 
 
 def run_id(identity: Mapping[str, Any]) -> str:
-    """The run's name: SHA-256 of its identity, as hexadecimal."""
+    """Return the run id: SHA-256 of the identity, as hexadecimal."""
     return json_digest(dict(identity))
 
 
 def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
-    """An identity without some of its keys, which can't be known here."""
+    """Return an identity without some of its keys (those unknown in this environment)."""
     return {key: value for key, value in identity.items() if key not in besides}
 
 
 @cache
 def written(group: str, name: str) -> dict[str, Any]:
-    """One of our YAMLs, as written; empty where there is none of that name."""
+    """Return the content of a YAML of `configs/`; empty if it does not exist."""
     from omegaconf import OmegaConf
 
     if not is_safe(name):
@@ -102,11 +75,11 @@ def written(group: str, name: str) -> dict[str, Any]:
 
 
 def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, Any]:
-    """A small file of a run that was written whole.
+    """Read a small JSON file of a run, such as run.json.
 
     Args:
-        path: of it.
-        folder: has to go with it where it is damaged.
+        path: the file.
+        folder: the folder that the message asks the user to move if the file is damaged.
         needed: the keys that it has to have; `a.b` for one below another.
 
     Raises:
@@ -116,10 +89,10 @@ def read_stored(path: Path, folder: Path, needed: Collection[str]) -> dict[str, 
         content = json.loads(path.read_text())
         lacking = [key for key in needed if not _has(content, key)]
         if lacking:
-            raise ValueError(f"it does not tell {', '.join(lacking)}")
+            raise ValueError(f"these keys are missing: {', '.join(lacking)}")
         odd = [key for key in _TEXTS if key in needed and not isinstance(content[key], str)]
         if odd:
-            raise ValueError(f"not a text: {', '.join(odd)}")
+            raise ValueError(f"not a string: {', '.join(odd)}")
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} can't be read ({error}). Move the folder {folder} away and run again."

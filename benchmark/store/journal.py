@@ -19,7 +19,7 @@ from benchmark.store.digest import canonical_json
 from benchmark.store.files import disk_errors, path_of_id, sync_folder
 from benchmark.store.names import is_safe
 
-_BLOCK = 1 << 16  # bytes that are looked at together for the end of a line
+_BLOCK = 1 << 16  # bytes that are searched at a time for the last end of line
 
 
 class Journal:
@@ -63,7 +63,7 @@ class Journal:
                 sync_folder(self.folder)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Every whole row, file by file in the order of their names.
+        """Yield every complete row, file by file in the order of their names.
 
         A damaged line in the middle of a file is passed over with a warning, and so is one of a
         sample whose id is no safe name: the sample counts as not done.
@@ -88,13 +88,13 @@ class Journal:
                     yield row
 
     def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
-        """Cut off unfinished last lines. Only for the one who alone may write here.
+        """Cut off unfinished last lines. Requires the right to write to these files.
 
         Args:
-            mine: whether a writer's file is: of the others somebody may be writing one now.
+            mine: whether a writer's file may be repaired; others may be in use.
 
         Raises:
-            StoreError: a file can't be mended.
+            StoreError: a file can't be repaired.
         """
         for path in filter(lambda path: mine(path.stem), self.folder.glob("*.jsonl")):
             with disk_errors(path):
@@ -104,7 +104,7 @@ class Journal:
 
 
 def _end_of_lines(path: Path) -> int:
-    """Bytes to the end of the last whole line; from the back, as a file may hold gigabytes."""
+    """Return the offset after the last complete line; searched backwards, as files are large."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         while end:
@@ -118,7 +118,7 @@ def _end_of_lines(path: Path) -> int:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The row that a line holds; None if it is damaged."""
+    """Return the row in a line; None if the line is damaged."""
     try:
         row = json.loads(line.decode())  # of bytes, json guesses the encoding each time
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who works on a run: lease files, because file locks can't be trusted on cluster disks.
+"""Leases: who works on a run. File locks can't be trusted on the disks of clusters.
 
 A lease is a file `<generation>.json` that only one process can create (exclusive creation
 is atomic, also over NFS). The highest generation owns the run. A holder that died is
@@ -12,25 +12,26 @@ import contextlib
 import json
 import os
 import re
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from benchmark.console import note
 from benchmark.errors import RunHeldError, StoreError, UsageError
-from benchmark.store.files import (
-    disk_errors,
-    process_namespace,
-    process_start,
-    sweep_temporaries,
-    temporary_name,
-    write_whole,
-)
+from benchmark.store.files import disk_errors, sweep_temporaries, temporary_name, write_whole
+from benchmark.store.machine import HERE, here, process_start
 
-SINCE = "%Y-%m-%d %H:%M:%S %z"  # how a lease tells when it was taken
-HEARTBEAT = 10.0  # seconds between two signs of life
+SINCE = "%Y-%m-%d %H:%M:%S %z"
+"""Format of the time at which a lease was taken."""
+
+HEARTBEAT = 10.0
+"""Seconds between two signs of life of a holder."""
+
+PATIENCE = 10.0
+"""Seconds of waiting after which a message names the lease file."""
 
 
 class Lease:
@@ -38,8 +39,8 @@ class Lease:
 
     Args:
         folder: where the lease files of the run are.
-        timeout: seconds without a sign of life after which a holder on ANOTHER host is
-            taken for dead. A dead holder on this host is recognised at once.
+        timeout: seconds without a sign of life after which a holder on ANOTHER system is
+            considered dead. A dead holder on this system is recognised at once.
     """
 
     def __init__(self, folder: Path, timeout: float) -> None:
@@ -53,7 +54,7 @@ class Lease:
 
         Args:
             wait: wait for a living holder instead of giving up.
-            on_wait: called once with who holds it, before waiting begins.
+            on_wait: called once with a description of the holder, before waiting.
 
         Raises:
             RunHeldError: another living process holds it, and `wait` is false.
@@ -65,31 +66,27 @@ class Lease:
                 f"lease.timeout is {self.timeout:g}; it must be more than {HEARTBEAT:g}: a holder "
                 f"gives a sign of life every {HEARTBEAT:g} seconds."
             )
-        told = False
+        waiting = Waiting(on_wait)
         while not self._try():
-            holder = describe_holder(self.folder)
-            if holder is None:  # just leaving, or coming, or killed while it came: soon we know
-                time.sleep(0.05)
-                continue
-            if not wait:
+            holder, file = describe_holder(self.folder), current_file(self.folder)
+            if holder is None:  # it is being created or released, or its creator was killed
+                waiting.pause(0.05, None, file)
+            elif wait:
+                waiting.pause(0.5, holder, file)
+            else:
                 raise RunHeldError(
                     f"the run in {self.folder.parent} is being worked on by {holder}. "
                     "Wait for it with lease.wait=true, or stop that process."
                 )
-            if not told:
-                on_wait(holder)
-                told = True
-            time.sleep(0.5)
         self._stop.clear()
         threading.Thread(target=self._beat, daemon=True, name="lease heartbeat").start()
 
     def release(self) -> None:
-        """Give the lease back; does nothing where it is not held.
+        """Give the lease back; does nothing if it is not held.
 
-        The file stays, marked as released: were it removed, generations would begin anew,
-        and a slow successor of an old one could pass for the highest. Where that mark can't be
-        written, the end of this process has to do: a full disk shall be told of by the file
-        that people care about.
+        The file stays, marked as released: if it were removed, generations would begin at 1
+        again, and a slow successor of an old one could pass for the highest. If it can't be
+        written (the disk is full, say), the end of this process releases the lease.
         """
         self._stop.set()
         if self._mine is not None and not self.lost:
@@ -108,13 +105,13 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether another process took over, because it thought this one dead."""
-        return self._mine is None or _current(self.folder) != self._mine
+        """Whether another process took over because it considered this one dead."""
+        return self._mine is None or current_file(self.folder) != self._mine
 
     def _try(self) -> bool:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            current = _current(self.folder)
+            current = current_file(self.folder)
             if current is not None and self._is_alive(current):
                 return False
             generation = int(current.stem) + 1 if current else 1
@@ -124,11 +121,11 @@ class Lease:
                     json.dump(_this_process(), file)
             except FileExistsError:
                 return False
-            except OSError:  # a full disk: half a lease would keep others waiting
+            except OSError:  # a full disk: others would wait for half a lease
                 mine.unlink(missing_ok=True)
                 raise
-            if _current(self.folder) != mine:
-                # We judged from an old list of files: somebody has come and stayed since.
+            if current_file(self.folder) != mine:
+                # Judged from an outdated list of files: another process holds the lease.
                 mine.unlink()
                 return False
             for old in _generations(self.folder):
@@ -139,19 +136,21 @@ class Lease:
             return True
 
     def _is_alive(self, lease: Path) -> bool:
-        holder, me = _read(lease), _this_process()
+        holder = _read(lease)
         if holder is None:
-            # Created and not yet written, or killed in between: only its age can tell.
+            # Created and not yet written, or its creator was killed: its age decides.
             return self._age(lease) < min(self.timeout, HEARTBEAT)
         if holder.get("released"):
             return False
-        if (holder["host"], holder["pids"]) == (me["host"], me["pids"]):
-            same_boot: bool = holder["boot"] == me["boot"]
-            return same_boot and process_start(holder["pid"]) == holder["start"]
+        if _is_of_this_system(holder):
+            return bool(process_start(holder["pid"]) == holder["start"])
         return self._age(lease) < self.timeout
 
     def _age(self, lease: Path) -> float:
-        """Seconds since the last sign of life, by the clock of the file system alone."""
+        """Seconds between the last sign of life and now, by the clock of the file system alone.
+
+        The same for a date ahead of the clock: it would otherwise keep others waiting until then.
+        """
         probe = self.folder / temporary_name("now")
         try:
             last_sign = lease.stat().st_mtime
@@ -159,9 +158,9 @@ class Lease:
             return float("inf")
         try:
             probe.touch()
-            return probe.stat().st_mtime - last_sign
-        except OSError:  # only looking, on a read-only disk: our own clock has to do
-            return time.time() - last_sign
+            return abs(probe.stat().st_mtime - last_sign)
+        except OSError:  # a read-only disk, for a reader: use this system's clock
+            return abs(time.time() - last_sign)
         finally:
             with contextlib.suppress(OSError):
                 probe.unlink(missing_ok=True)
@@ -173,19 +172,52 @@ class Lease:
                 if mine is not None:
                     os.utime(mine)
             except OSError:
-                # The disk is away for a moment, or the lease was taken: `lost` tells.
+                # The disk is away for a moment, or the lease was taken over: see `lost`.
                 continue
 
 
+class Waiting:
+    """Pauses between attempts to get a lease; after a while a message says for which file.
+
+    Args:
+        on_wait: called once with a description of the holder, as soon as it is known.
+    """
+
+    def __init__(self, on_wait: Callable[[str], None]) -> None:
+        self._on_wait: Callable[[str], None] | None = on_wait
+        self._began = time.monotonic()
+        self._noted = False
+
+    def pause(self, seconds: float, holder: str | None, lease: Path | None) -> None:
+        """Sleep.
+
+        Args:
+            seconds: how long.
+            holder: who is waited for; None if nobody is known to hold the lease.
+            lease: the file that is in the way.
+        """
+        if holder is not None and self._on_wait is not None:
+            self._on_wait(holder)
+            self._on_wait = None
+        if not self._noted and lease is not None and time.monotonic() - self._began > PATIENCE:
+            who = holder or "a process that is creating or releasing its lease"
+            note(
+                f"still waiting for {who}: {lease}. Remove that file only if no such process "
+                "is running."
+            )
+            self._noted = True
+        time.sleep(seconds)
+
+
 def holder_of(folder: Path) -> dict[str, Any] | None:
-    """Who holds the lease (`host`, `pid`, `since`), dead or alive; None if nobody does."""
-    current = _current(folder)
+    """Return who holds the lease (`host`, `pid`, `since`), dead or alive; None if nobody does."""
+    current = current_file(folder)
     holder = _read(current) if current else None
     return None if holder is None or holder.get("released") else holder
 
 
 def describe_holder(folder: Path) -> str | None:
-    """Who holds the lease, for people; None if nobody does."""
+    """Describe who holds the lease; None if nobody does."""
     holder = holder_of(folder)
     if holder is None:
         return None
@@ -194,46 +226,69 @@ def describe_holder(folder: Path) -> str | None:
 
 def is_held(folder: Path, timeout: float) -> bool:
     """Whether a living process holds the lease."""
-    current = _current(folder)
+    current = current_file(folder)
     return current is not None and Lease(folder, timeout)._is_alive(current)
 
 
 def is_released(folder: Path) -> bool:
     """Whether nobody holds the lease, dead or alive."""
-    current = _current(folder)
+    current = current_file(folder)
     return current is None or bool((_read(current) or {}).get("released"))
 
 
-def _current(folder: Path) -> Path | None:
+def current_file(folder: Path) -> Path | None:
+    """Return the lease file of the present or last holder."""
     return max(_generations(folder), default=None)
 
 
 def _generations(folder: Path) -> Iterator[Path]:
-    """The lease files; whatever else is in the folder is not ours to judge, or to remove."""
+    """Yield the lease files; other files in the folder are not ours to judge or remove."""
     return (path for path in folder.glob("*.json") if re.fullmatch(r"[0-9]{8,}", path.stem))
 
 
 def _read(lease: Path) -> dict[str, Any] | None:
+    """Read a lease file; None if it is empty or damaged."""
     try:
         content = json.loads(lease.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and "pid" in content else None
+        if content.get("released") is True or _is_complete(content):
+            return dict(content)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _is_complete(content: Mapping[str, Any]) -> bool:
+    """Whether a holder is described by values of the right types.
+
+    Leases of version 0.1 have no `machine`.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not.
+    """
+    datetime.strptime(content["since"], SINCE)
+    texts = [content[key] for key in HERE if key != "machine" or key in content]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(content["pid"], int)
+        and content["pid"] > 0
+        and isinstance(content["start"], str | None)
+    )
+
+
+def _is_of_this_system(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder's process id can be looked up here.
+
+    A holder with another boot id is judged by its age: it may run on another machine with the
+    host name, or even the machine id, of this one.
+    """
+    system = here()
+    return all(holder.get(key, system[key]) == system[key] for key in HERE)
 
 
 def _this_process() -> dict[str, Any]:
     return {
-        "host": socket.gethostname(),
-        "pids": process_namespace(),
-        "boot": _boot_id(),
+        **here(),
         "pid": os.getpid(),
         "start": process_start(os.getpid()),
         "since": time.strftime(SINCE),
     }
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

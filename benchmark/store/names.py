@@ -1,4 +1,4 @@
-"""Names from outside, made safe once: they become file names, HTML, LaTeX and CSV."""
+"""Safe names for samples, runs and cards: they become file names, HTML, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
 
 
 def safe_names(originals: Iterable[str]) -> dict[str, str]:
-    """A safe, unique name for each original name.
+    """Return a safe, unique name for each original name.
 
     A name of letters, digits, `_`, `-` and `.` stays as it is. Any other is cleaned and
     gets eight digits of the original's SHA-256, as do all names that differ in case alone
@@ -40,22 +40,22 @@ def safe_names(originals: Iterable[str]) -> dict[str, str]:
 
 
 def safe_name(original: str) -> str:
-    """The safe form of one name that has no others beside it."""
+    """Return the safe form of a single name."""
     return safe_names([original])[original]
 
 
 def doubles(names: Iterable[str]) -> list[str]:
-    """Names that stand there several times, in lower case: some file systems know no case."""
+    """Return names that occur several times, ignoring case, as some file systems do."""
     taken = Counter(name.casefold() for name in names)
     return [name for name, count in taken.items() if count > 1]
 
 
 def is_safe(name: object, longest: int = MAX_BYTES) -> bool:
-    """Whether a name may become a file's on any system, as every result of `safe_names` may.
+    """Whether a name is safe as a file name on every system, as the results of `safe_names` are.
 
     Args:
-        name: what a file of a stranger calls a sample, a run, a card.
-        longest: bytes that it may have.
+        name: the name, which may come from a file of a stranger.
+        longest: the maximum length in bytes.
     """
     return (
         isinstance(name, str)
@@ -68,7 +68,7 @@ def is_safe(name: object, longest: int = MAX_BYTES) -> bool:
 
 
 def hashed_name(name: str) -> str:
-    """The safe form of a name that can't stay as it is, whatever others there are."""
+    """Return the cleaned name with a digest of the original, regardless of other names."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
     cleaned = re.sub(r"[^A-Za-z0-9_.\-]+", "_", name)
     cleaned = re.sub(r"\.{2,}", "_", cleaned).strip(".-")

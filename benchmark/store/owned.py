@@ -1,6 +1,6 @@
-"""Folders that belong to others too: what is ours in them, and how it is removed or replaced.
+"""Replacing and removing our files in folders that may hold files of others.
 
-Nothing is removed but what a marker, a list, or a name of exactly our form says is ours.
+Only what a marker, a list of files or the exact form of a name identifies as ours is removed.
 """
 
 from __future__ import annotations
@@ -27,41 +27,42 @@ from benchmark.store.files import (
 )
 
 LIST = ".report-files.json"
-"""The list of a report's files, in its folder."""
+"""Name of the file that lists a report's files, in its folder."""
 
 MARKER = "CACHEDIR.TAG"
-_MARK = (
-    b"Signature: 8a477f597d28d172789f06886806bc55\n"  # by which programs of backups skip a folder
+_MARKER_TEXT = (
+    b"Signature: 8a477f597d28d172789f06886806bc55\n"  # backup programs skip a folder with it
     b"# A cache or temporary folder of the cell segmentation benchmark. It may be deleted.\n"
 )
-_NAMED = 3  # files that a message names
+_NAMED = 3  # files named in a message
 
 KnownBy = Sequence[tuple[str, str]]
-"""How reports of versions that wrote no list are recognised: pairs of the beginning of names, and
-a pattern of files. The first pair whose beginning fits decides about a name."""
+"""How a report without a list (of an earlier version) is recognised: pairs of a prefix of names and
+a pattern of files. The first pair whose prefix matches a name applies to it."""
 
 
-def mark(folder: Path) -> None:
-    """Write the marker that makes a folder, with all that is in it, ours."""
-    (folder / MARKER).write_bytes(_MARK)
+def write_marker(folder: Path) -> None:
+    """Write the marker file, which says that a folder with all its content may be deleted."""
+    (folder / MARKER).write_bytes(_MARKER_TEXT)
 
 
-def is_marked(folder: Path) -> bool:
+def has_marker(folder: Path) -> bool:
     """Whether a folder has our marker."""
     try:
-        return (folder / MARKER).read_bytes() == _MARK
+        return (folder / MARKER).read_bytes() == _MARKER_TEXT
     except OSError:
         return False
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[Path]:
-    """A path in a marked temporary folder beside `folder`, to build there what is renamed to it.
+def staging_path(folder: Path) -> Iterator[Path]:
+    """Provide a path in a temporary folder next to `folder`, to build what is then renamed to it.
 
-    At the end the temporary folder is removed, as are those that killed processes left.
+    The temporary folder has our marker. It is removed at the end, as are those that killed
+    processes left.
 
     Args:
-        folder: what is to be made or replaced; the folder above it is made.
+        folder: what is to be created or replaced; its parent is created.
 
     Yields:
         A path of the same name that does not exist.
@@ -76,49 +77,49 @@ def beside(folder: Path) -> Iterator[Path]:
             with contextlib.suppress(FileNotFoundError):  # another process was quicker
                 # One with this process's number is of an earlier process.
                 if stale == stage or is_abandoned(stale):
-                    _remove_stage(stale)
+                    _remove_staging(stale)
         stage.mkdir()
-        mark(stage)
+        write_marker(stage)
     try:
         yield stage / folder.name
     finally:
-        _remove_stage(stage)
+        _remove_staging(stage)
 
 
-def _remove_stage(stage: Path) -> None:
-    if is_marked(stage):
-        for child in stage.iterdir():  # the marker last: a kill in between leaves it ours
+def _remove_staging(stage: Path) -> None:
+    if has_marker(stage):
+        for child in stage.iterdir():  # the marker last, so that a killed removal can be completed
             if child.name != MARKER:
                 shutil.rmtree(child, ignore_errors=True)
         shutil.rmtree(stage, ignore_errors=True)
-    else:  # of one that was killed before it could mark it; anything in it is not ours
+    else:  # of a process killed before it wrote the marker; anything in it is not ours
         with contextlib.suppress(OSError):
             stage.rmdir()
 
 
 @contextmanager
 def replaced(folder: Path, known_by: KnownBy) -> Iterator[Path]:
-    """A folder in which a report is built, whose files then take the place of an earlier one's.
+    """Provide a folder in which a report is built; its files then replace those of an earlier one.
 
-    Of an earlier report those files are removed that its list names; all others stay. Whatever
-    stops the building, the earlier report is untouched. Then file after file is renamed, and
-    only at the end those are removed that there are no more of. Killed meanwhile, it leaves
-    every file listed, and the next report replaces them.
+    Of an earlier report the files on its list are removed; all others stay. If building fails, the
+    earlier report is unchanged. Then the files are renamed one by one, and files of the earlier
+    report that the new one lacks are removed last. If the process is killed meanwhile, every file
+    is on the list, and the next report replaces it.
 
     Args:
-        folder: of the report.
-        known_by: how reports without a list are recognised; the files in them that the new
-            one has as well are replaced, all others are kept, with a message.
+        folder: the report's folder.
+        known_by: how reports without a list are recognised; of their files those that the new
+            report has as well are replaced, all others are kept, with a message.
 
     Yields:
         An empty folder.
 
     Raises:
-        StoreError: it can't be written, its list is damaged, or a file that is not ours would
-            have to be replaced.
+        StoreError: it can't be written, its list is damaged, or it would replace a file that no
+            report wrote.
     """
     folder = folder.resolve()  # it may be a link to another disk
-    with beside(folder) as new:
+    with staging_path(folder) as new:
         with disk_errors(folder):
             new.mkdir()
         yield new
@@ -133,7 +134,7 @@ def _put_in_place(new: Path, folder: Path, known_by: KnownBy) -> None:
         new.rename(folder)
         sync_folder(folder.parent)
         return
-    sweep_temporaries(folder, below=False)  # half a list, of one that was killed
+    sweep_temporaries(folder, below=False)  # an incomplete list of a killed process
     listed = _listed(folder)
     earlier = set() if listed is not None else _recognised(folder, names, known_by)
     old = earlier if listed is None else listed
@@ -158,7 +159,7 @@ def _put_in_place(new: Path, folder: Path, known_by: KnownBy) -> None:
 
 
 def _move(new: Path, folder: Path, names: Collection[str], old: Collection[str]) -> None:
-    """Rename what was not renamed before, remove what is old, list what is left."""
+    """Rename the files not renamed before, remove the old ones, and write the list."""
     for name in sorted(names):
         if (new / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +175,7 @@ def _move(new: Path, folder: Path, names: Collection[str], old: Collection[str])
 
 
 def _recognised(folder: Path, names: Collection[str], known_by: KnownBy) -> set[str]:
-    """The names that a report without a list has as well."""
+    """Return the names that a report without a list has as well."""
     holds = {pattern: any(folder.glob(pattern)) for _, pattern in known_by}
     return {
         name
@@ -184,7 +185,7 @@ def _recognised(folder: Path, names: Collection[str], known_by: KnownBy) -> set[
 
 
 def _is_free(folder: Path, name: str, ours: Collection[str]) -> bool:
-    """Whether a file of that name is ours or not there, and no link leads out of the folder."""
+    """Whether a file is ours or does not exist, and no link leads out of the folder."""
     path = folder / name
     above = [place for place in path.parents if folder in place.parents]
     if any(place.is_symlink() or (place.exists() and not place.is_dir()) for place in above):
@@ -204,7 +205,7 @@ def _write_list(folder: Path, names: Collection[str]) -> None:
 
 
 def _listed(folder: Path) -> set[str] | None:
-    """The names on a report's list; None where there is none.
+    """Return the names on a report's list; None if it has no list.
 
     Raises:
         StoreError: it can't be read, or a name leads out of the folder.

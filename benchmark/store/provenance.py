@@ -38,23 +38,23 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
 
 
 def differ(attempts: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether any two attempts do, as `describe_attempt` told of them, now or once.
+    """Whether any two attempts differ, each as `describe_attempt` gave it, now or in the past.
 
-    Older ones name no GPU, and the threads of the environment as a text: neither is a difference.
+    Older ones name no GPU, and the threads of the environment as a string: neither is a difference.
     """
-    plain = [{**told, "threads": _count(told.get("threads"))} for told in attempts]
-    gpus = {told.pop("gpu") for told in plain if "gpu" in told}
-    return len(gpus) > 1 or len({json_digest(told) for told in plain}) > 1
+    plain = [{**attempt, "threads": _count(attempt.get("threads"))} for attempt in attempts]
+    gpus = {attempt.pop("gpu") for attempt in plain if "gpu" in attempt}
+    return len(gpus) > 1 or len({json_digest(attempt) for attempt in plain}) > 1
 
 
 def _count(threads: int | str | None) -> int | str | None:
-    """Threads as a number; what OpenMP takes besides (`4,2`) as it is."""
+    """Threads as a number; a list such as OpenMP's `4,2` is returned unchanged."""
     text = str(threads).strip()
     return int(text) if text.isdecimal() else threads
 
 
 def gpu_name() -> str | None:
-    """The GPU's name; None where this process uses none: it is not woken for that."""
+    """The GPU's name; None if this process uses none: a GPU is not initialised to ask for it."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
@@ -88,7 +88,7 @@ def code_revision() -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """The processor's name as the system tells it."""
+    """The processor's name as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""One line of a run's journal, and which of several lines counts."""
+"""A record (one line of a run's journal), and which of several records of a sample counts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NEEDED = {
     ),
     "objects": ("sample", "prediction"),
 }  # fmt: skip
-"""What a line of each of a run's journals has to tell: one that does not is damaged."""
+"""The keys that a line of each journal has; a line without one of them is damaged."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One line of the journal: what became of one sample.
+    """The outcome of one sample: one line of the journal.
 
     Attributes:
         sample: the sample's id.
@@ -31,14 +31,14 @@ class Record:
         attempt: 1 for the first try at this sample; the highest counts.
         prediction: digest of the stored label image (None for an error).
         seconds: wall time of `predict`.
-        stages: seconds of its stages, where the adapter tells them; of one that was cached those
-            that it took when it was computed.
+        stages: seconds of its stages, where the adapter reports them; of a cached stage the
+            seconds of its computation.
         cached: the stages that were cached, with the seconds that fetching took instead.
         memory: peak of the prediction in bytes: `host`, and `device` where there is one.
-        stage_memory: the same by stage, where the adapter tells it; of one that was cached that of
-            when it was computed.
+        stage_memory: the same by stage, where the adapter reports it; of a cached stage the peak
+            of its computation.
         warm_up: the first prediction after the model was loaded; no run-time table counts it.
-        details: what else the adapter tells (`batch_size`, `reproducible`, ...).
+        details: what else the adapter reports (`batch_size`, `reproducible`, ...).
         error: the reason (None for done).
         traceback: where a model raised it, for its author.
     """
@@ -59,12 +59,12 @@ class Record:
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> Record:
-        """A line as it was read; what only a newer version tells is passed over."""
+        """Convert a row of the journal; unknown keys (of a newer version) are ignored."""
         return cls(**{each.name: row[each.name] for each in fields(cls) if each.name in row})
 
     @property
     def computed_seconds(self) -> float | None:
-        """What the prediction takes when every stage is computed: for tables of run time."""
+        """Seconds of the prediction if no stage had been cached, for tables of run time."""
         if self.seconds is None:
             return None
         saved = (self.stages[stage] - fetched for stage, fetched in self.cached.items())
@@ -72,12 +72,12 @@ class Record:
 
     @property
     def computed_memory(self) -> dict[str, int]:
-        """The peak of the prediction when every stage is computed."""
+        """Peak memory of the prediction if no stage had been cached."""
         return functools.reduce(highest, self.stage_memory.values(), self.memory)
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By sample, the row of the highest attempt; of equals the last one read."""
+    """Return by sample the row of the highest attempt; of equal attempts the last one read."""
     latest: dict[str, dict[str, Any]] = {}
     for row in rows:
         before = latest.get(row["sample"])

@@ -1,8 +1,8 @@
-"""The right to a part of a run: a lease of its own, and nobody alive on a part that overlaps.
+"""The right to a shard of a run: a lease of its own, and no living process on one it excludes.
 
-A lease settles who works on one shard. Shards of different counts (`1/2` and `3/8`), and a shard
-and the whole, may share samples. So whoever comes takes the lease of his own part first and then
-looks at all others: of two who come at once, at least one sees the other, and withdraws.
+A lease settles who works on one shard. Shards of different divisions (`1/2` and `3/8`), and a
+shard and the whole, exclude each other. So a process takes the lease of its own shard first and
+then looks at all others: of two that come at once, at least one sees the other, and withdraws.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmark.errors import RunHeldError
-from benchmark.store.lease import SINCE, Lease, describe_holder, holder_of, is_held, is_released
+from benchmark.store.lease import (
+    SINCE,
+    Lease,
+    Waiting,
+    current_file,
+    describe_holder,
+    holder_of,
+    is_held,
+    is_released,
+)
 from benchmark.store.shard import WHOLE, Shard
 
 
@@ -27,25 +36,27 @@ class Holder:
     """Who works on a run, or on a shard of it.
 
     Attributes:
-        shard: the part.
+        shard: the shard.
         who: process, host and since when, for people.
-        host: where it runs.
-        seconds: how long it has held it, by the clocks of its host and of ours.
+        host: the host's name.
+        seconds: how long it has held the lease, by the clocks of both hosts.
+        lease: the lease file.
     """
 
     shard: Shard
     who: str
     host: str
     seconds: float
+    lease: Path | None = None
 
 
 class ShardLease:
-    """Held from `acquire` to `release`.
+    """The right to write a shard's samples, held from `acquire` to `release`.
 
     Args:
         folder: where the lease files of the run are: of the whole in it, of each shard in a
             folder below.
-        shard: the part.
+        shard: the shard.
         timeout: as for a lease.
     """
 
@@ -57,13 +68,13 @@ class ShardLease:
         """Take it.
 
         Raises:
-            RunHeldError: another living process holds it or a part that overlaps, and `wait`
-                is false.
+            RunHeldError: another living process holds it or a shard that it excludes, and
+                `wait` is false.
             StoreError, UsageError: as of `Lease.acquire`.
         """
-        told, collisions = False, 0
+        waiting, collisions = Waiting(on_wait), 0
         while True:
-            rival = self._rival()  # looking comes first: who takes and withdraws irritates others
+            rival = self._rival()  # before taking: a lease taken and withdrawn disturbs others
             if rival is None:
                 self._lease.acquire(wait, on_wait)
                 rival = self._rival()
@@ -71,36 +82,35 @@ class ShardLease:
                     return
                 self._lease.release()
                 collisions += 1
-                if collisions <= _COLLISIONS:  # he may have withdrawn as well
-                    time.sleep(random.SystemRandom().uniform(0.02, 0.2))
+                if collisions <= _COLLISIONS:  # the other may have withdrawn as well
+                    pause = random.SystemRandom().uniform(0.02, 0.2)
+                    waiting.pause(pause, None, rival.lease)
                     continue
             if not wait:
                 raise RunHeldError(
                     f"shard {rival.shard} of the run in {self._folder.parent} is being worked on "
-                    f"by {rival.who}, and shares samples with shard {self._shard}. Wait for it "
-                    "with lease.wait=true, or stop that process."
+                    f"by {rival.who}. Shard {self._shard} can't be worked on meanwhile: only "
+                    "different shards of the same number can. Wait for it with lease.wait=true, "
+                    "or stop that process."
                 )
-            if not told:
-                on_wait(rival.who)
-                told = True
-            time.sleep(0.5)
+            waiting.pause(0.5, rival.who, rival.lease)
 
     def release(self) -> None:
-        """Give it back; does nothing where it is not held."""
+        """Give it back; does nothing if it is not held."""
         self._lease.release()
 
     @property
     def lost(self) -> bool:
-        """Whether another process took over, because it thought this one dead."""
+        """Whether another process took over because it considered this one dead."""
         return self._lease.lost
 
     def _rival(self) -> Holder | None:
-        """A living holder of an overlapping part; what a dead one left is taken from him."""
+        """Return a living holder of an excluded shard; leases of dead holders are taken over."""
         for shard, place in _places(self._folder):
-            if shard == self._shard or not shard.overlaps(self._shard) or is_released(place):
+            if shard == self._shard or not shard.excludes(self._shard) or is_released(place):
                 continue
             if not is_held(place, self._timeout):
-                # Should he wake up after all, he finds that he has lost it.
+                # If the holder is alive after all, it finds that it has lost the lease.
                 dead = Lease(place, self._timeout)
                 with contextlib.suppress(RunHeldError):
                     dead.acquire(wait=False)
@@ -111,24 +121,25 @@ class ShardLease:
 
 
 def holders(folder: Path, timeout: float) -> list[Holder]:
-    """Everybody alive who works on a run.
+    """Return the living holders of a run's leases.
 
     Args:
         folder: of the run's lease files.
-        timeout: seconds without a sign of life after which somebody on another host is dead.
+        timeout: seconds without a sign of life after which a holder on another system is dead.
     """
     return [_holder(shard, place) for shard, place in _places(folder) if is_held(place, timeout)]
 
 
 def _holder(shard: Shard, place: Path) -> Holder:
-    found = holder_of(place)
-    if found is None:  # it is just coming, or just leaving
-        return Holder(shard, "a process that has just come", "?", 0.0)
+    found, lease = holder_of(place), current_file(place)
+    if found is None:  # it is being created or released
+        return Holder(shard, "a process that has just begun", "?", 0.0, lease)
     since = calendar.timegm(datetime.strptime(found["since"], SINCE).utctimetuple())
-    return Holder(shard, describe_holder(place) or "", found["host"], max(0.0, time.time() - since))
+    seconds = max(0.0, time.time() - since)
+    return Holder(shard, describe_holder(place) or "", found["host"], seconds, lease)
 
 
-_COLLISIONS = 5  # times to try again against one who came at the same moment
+_COLLISIONS = 5  # attempts against a process that came at the same moment
 
 
 def _place(folder: Path, shard: Shard) -> Path:
@@ -139,5 +150,5 @@ def _places(folder: Path) -> Iterator[tuple[Shard, Path]]:
     yield WHOLE, folder
     for place in sorted(folder.glob("*-of-*")):
         found = re.fullmatch(r"([0-9]+)-of-([0-9]+)", place.name)
-        if found:  # others are not ours to take over
+        if found:  # other folders are not ours
             yield Shard(int(found[1]), int(found[2])), place

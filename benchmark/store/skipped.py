@@ -1,4 +1,4 @@
-"""Models that could not run here: left beside the runs, so that a report can say why."""
+"""Models that could not run here: kept among the runs, so that a report can give the reason."""
 
 from __future__ import annotations
 
@@ -34,36 +34,37 @@ class SkippedModel:
     reason: str
 
 
-def record_skipped(runs: Path, skip: SkippedModel) -> None:
-    """Keep it; a later one of the same model and data takes its place.
+def record_skipped(runs: Path, skipped: SkippedModel) -> None:
+    """Store it; a later one of the same model and data replaces it.
 
     Raises:
         StoreError: it can't be written.
     """
     with disk_errors(runs):
         runs.mkdir(parents=True, exist_ok=True)
-    write_whole(_path(runs, skip.model, skip.data), json.dumps(asdict(skip), indent=1).encode())
+    content = json.dumps(asdict(skipped), indent=1).encode()
+    write_whole(_path(runs, skipped.model, skipped.data), content)
 
 
 def remove_skipped(runs: Path, model: str, data: str) -> None:
-    """The model runs here after all."""
+    """Remove what `record_skipped` stored: the model runs here now."""
     with disk_errors(runs):
         _path(runs, model, data).unlink(missing_ok=True)
 
 
 def read_skipped(runs: Path) -> list[SkippedModel]:
-    """All that were left, by name.
+    """Read every stored one, sorted by name.
 
     Raises:
         StoreError: a file is damaged.
     """
-    skips = []
+    skipped = []
     for path in sorted(runs.glob(f"*{_SUFFIX}")):
         try:
-            skips.append(SkippedModel(**json.loads(path.read_text())))
+            skipped.append(SkippedModel(**json.loads(path.read_text())))
         except (OSError, ValueError, TypeError) as error:
             raise StoreError(f"{path} can't be read ({error}). Remove it.") from error
-    return skips
+    return skipped
 
 
 def _path(runs: Path, model: str, data: str) -> Path:

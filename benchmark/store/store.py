@@ -26,8 +26,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import tifffile
-
 from benchmark.console import note
 from benchmark.errors import StoreError
 from benchmark.store.digest import array_digest
@@ -45,7 +43,7 @@ from benchmark.store.provenance import differ
 from benchmark.store.record import NEEDED, Record, latest
 from benchmark.store.shard import WHOLE, Shard
 from benchmark.store.shard_lease import ShardLease
-from benchmark.store.tiff import tiff_bytes
+from benchmark.store.tiff import read_tiff, tiff_bytes
 from benchmark.types import Labels
 
 Row = dict[str, Any]
@@ -119,7 +117,7 @@ class RunStore:
         """
         path = path_of_id(self.path / "predictions", record.sample, ".tif")
         try:
-            labels: Labels = tifffile.imread(path)
+            labels: Labels = read_tiff(path)
         except Exception as error:  # a damaged TIFF raises whatever its decoder happens to
             raise StoreError(f"{path} can't be read: {error}. {_REDO}") from error
         if array_digest(labels) != record.prediction:
@@ -212,7 +210,7 @@ class RunStore:
             folders = [self._records.folder, self._attempts.folder]
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
-                Journal(folder).repair(shard.may_mend)
+                Journal(folder).repair(shard.may_repair)
             if self.describe() not in (None, description):
                 # The same run under another name or with another truth, or its data lie elsewhere.
                 write_whole(self.path / "run.json", _described(description))

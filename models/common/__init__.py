@@ -1,1 +1,1 @@
-"""What adapters share: a session on a device, isolation, images and masks."""
+"""What adapters share: the base of torch adapters, isolation, images and masks."""

@@ -28,7 +28,7 @@ from benchmark.background import BackgroundWorker
 from benchmark.console import note
 from benchmark.errors import StoreError
 from benchmark.store.files import temporary_name
-from benchmark.store.owned import beside, is_marked, mark
+from benchmark.store.owned import has_marker, staging_path, write_marker
 
 PLACE = "BENCHMARK_CACHE"
 """Environment variable: the folder that holds the cache's own; else one in the user's cache."""
@@ -79,7 +79,7 @@ class Cache:
             key: 32 to 64 hexadecimal digits.
         """
         path = self._path(key)
-        if not is_marked(self.folder):
+        if not has_marker(self.folder):
             return None
         try:
             entry = _unpacked(path)
@@ -130,15 +130,15 @@ class Cache:
 
     def _is_own(self) -> bool:
         """Whether the folder is the cache's own; it is made where it is not there."""
-        if is_marked(self.folder):
+        if has_marker(self.folder):
             return True
         if not (self.folder.exists() and any(self.folder.iterdir())):
-            with beside(self.folder) as new:
+            with staging_path(self.folder) as new:
                 new.mkdir()
-                mark(new)  # before it has its name: other processes never see it unmarked
+                write_marker(new)  # before it has its name: other processes never see it unmarked
                 with contextlib.suppress(OSError):  # another process was quicker
                     new.rename(self.folder)
-        return is_marked(self.folder)
+        return has_marker(self.folder)
 
     def _has_room(self, more: int) -> bool:
         """Whether so many bytes may be written; room is made for them where it is needed."""

@@ -37,10 +37,10 @@ def stages(model: APG, images: Iterable[tuple[NDArray[Any], Labels]]) -> dict[st
 
 
 def _of_image(model: APG, image: NDArray[Any], true: Labels) -> dict[str, list[float]]:
-    backbone, session = model._backbone, model._session
-    with session.predicting():
+    backbone = model._backbone
+    with model.predicting():
         rgb = to_rgb8(image)
-        maps = backbone.decode(rgb, session, backbone.encode(rgb, session))
+        maps = backbone.decode(rgb, model, backbone.encode(rgb, model))
         points = model._points(maps)
         # One by one, so that each mask's prompt is known.
         each = [prompted(backbone.predictor, points[i : i + 1], 0, 1) for i in range(len(points))]

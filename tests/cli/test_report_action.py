@@ -10,6 +10,7 @@ from helpers.runs import SAMPLES, do, make_job, tree
 
 from benchmark.cli.main import help_text
 from benchmark.errors import StoreError
+from benchmark.paper.report import beside
 from benchmark.report import figures, pictures
 from benchmark.report.assemble import assemble
 from benchmark.report.results import gather
@@ -72,9 +73,9 @@ def test_real_runs_beside_the_study(tmp_path):
 # --- runs that are marked or refused ----------------------------------------------------
 
 
-def tables_of(root, **how):
+def tables_of(root):
     results, left_out = gather(root / "results" / "runs", PAPER)
-    report = assemble(results, (), left_out, **how)
+    report = assemble(results, (), left_out)
     return {table.name: table for table in report.tables}, results, left_out
 
 
@@ -100,7 +101,7 @@ def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path, bla
         SkippedModel("cellsam", name, name, "synthetic", "paper", "no token")
         for name in ("drawn", "x")
     ]
-    report = assemble(results, skips, left_out, published=True)
+    report = beside(assemble(results, skips, left_out))
     tables = {table.name: table for table in report.tables}
     assert "cellsam on drawn: no token" in " ".join(tables["runs_per_data_set"].notes)
     assert [row[0].text for row in tables["runs_cost"].rows] == ["traced"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from benchmark.data import geometry
+from benchmark.data import transforms
 
 
 @st.composite
@@ -29,7 +29,7 @@ def components(mask):
 
 
 def cut(labels, corner, shape, cut_objects="split"):
-    ((_, _, inside),) = geometry.crop(labels, labels, corner, shape, cut_objects)
+    ((_, _, inside),) = transforms.crop(labels, labels, corner, shape, cut_objects)
     return inside
 
 
@@ -97,7 +97,7 @@ def test_an_image_that_is_not_cut_keeps_its_ids():
     assert cut(labels, (0, 0), (8, 8)).tolist() == [[5, 0, 5]]
 
 
-@pytest.mark.parametrize("step", [geometry.center_crop, geometry.crop_around_labels])
+@pytest.mark.parametrize("step", [transforms.center_crop, transforms.crop_around_labels])
 def test_both_cuts_split_objects_if_they_are_told_to(step):
     labels = np.zeros((7, 5), np.uint16)
     labels[:, ::4] = 5  # the legs ...

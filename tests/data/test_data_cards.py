@@ -12,9 +12,8 @@ import yaml
 from helpers.data_sets import composed, public_data_sets
 
 from benchmark.choices import CHECKOUT, CONFIGS
-from benchmark.data.objects import min_objects
 from benchmark.data.select import STEPS
-from benchmark.data.transforms import TRANSFORMS
+from benchmark.data.transforms import TRANSFORMS, min_objects
 from benchmark.scoring.protocol import METHODS, SCORING, SWITCHES
 
 TABLE = Path(__file__).parents[1] / "study" / "protocols.csv"

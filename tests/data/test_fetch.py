@@ -20,7 +20,7 @@ from helpers.loaders import server as server
 from benchmark.data.sources import fetch as fetching
 from benchmark.data.sources import loader
 from benchmark.data.sources.fetch import fetch
-from benchmark.errors import DataError, SkippedError
+from benchmark.errors import DataError, SkippedError, StoreError
 
 
 def test_what_is_there_is_found_and_nothing_is_written(loaders, tmp_path):
@@ -165,10 +165,10 @@ def test_a_disk_too_small_is_told_before_the_download(loaders, tmp_path, monkeyp
 
     requests = pytest.importorskip("requests")
     monkeypatch.setattr(requests, "head", lambda *args, **kwargs: Head())
-    with pytest.raises(OSError, match=r"and http://x/y.zip takes 1000000000.00 GB, unpacked"):
-        loader._refuse_small_disk(tmp_path / "y.zip", "http://x/y.zip")
+    with pytest.raises(StoreError, match=r"http://x/y.zip, unpacked .* about 3000000000.00 GB"):
+        loader._require_space_for_download(tmp_path / "y.zip", "http://x/y.zip")
     Head.headers = {"Content-Length": "1000"}
-    loader._refuse_small_disk(tmp_path / "y.zip", "http://x/y.zip")
+    loader._require_space_for_download(tmp_path / "y.zip", "http://x/y.zip")
 
 
 def test_what_a_loader_stumbles_over_is_told(loaders, tmp_path):

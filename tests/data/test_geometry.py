@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmark.data import geometry
+from benchmark.data import transforms
 from benchmark.data.transforms import TRANSFORMS, apply
 from benchmark.errors import UsageError
 
@@ -51,7 +51,7 @@ def study_pad(array, shape):
 @given(scenes(), SIZES)
 def test_the_middle_is_the_studys(scene, shape):
     image, labels = scene
-    found = done(geometry.center_crop, image, labels, shape=shape)
+    found = done(transforms.center_crop, image, labels, shape=shape)
     assert_same(found[0], study_crop(image, shape))
     assert_same(found[1], study_crop(labels, shape))
 
@@ -60,14 +60,14 @@ def test_the_middle_is_the_studys(scene, shape):
 @given(scenes(), SIZES)
 def test_the_cut_around_the_labels_is_the_studys(scene, shape):
     image, labels = scene
-    found = done(geometry.crop_around_labels, image, labels, shape=shape)
+    found = done(transforms.crop_around_labels, image, labels, shape=shape)
     assert_same(found[0], study_crop(image, shape, labels))
     assert_same(found[1], study_crop(labels, shape, labels))
 
 
 def test_an_odd_rest_is_cut_off_on_the_right():
     image = numbered(7, 8)
-    found, _ = done(geometry.center_crop, image, image, shape=(4, 5))
+    found, _ = done(transforms.center_crop, image, image, shape=(4, 5))
     assert_same(found, image[1:5, 1:6])
 
 
@@ -85,7 +85,7 @@ def test_the_cut_lies_around_the_objects_bounding_box(places, rows, columns):
     for place in places:
         labels[place] = 9
     image = numbered(20, 20, 3)
-    found, truth = done(geometry.crop_around_labels, image, labels, shape=(4, 4))
+    found, truth = done(transforms.crop_around_labels, image, labels, shape=(4, 4))
     assert_same(found, image[slice(*rows), slice(*columns)])
     assert_same(truth, labels[slice(*rows), slice(*columns)])
 
@@ -94,14 +94,14 @@ def test_the_cut_lies_around_the_objects_bounding_box(places, rows, columns):
 @given(scenes(), SIZES)
 def test_padding_is_the_studys(scene, shape):
     image, labels = scene
-    found = done(geometry.pad, image, labels, shape=shape)
+    found = done(transforms.pad, image, labels, shape=shape)
     assert_same(found[0], study_pad(image, shape))
     assert_same(found[1], study_pad(labels, shape))
 
 
 def test_padding_fills_up_below_and_on_the_right():
     image = np.ones((2, 3), np.uint8)
-    found, _ = done(geometry.pad, image, image, shape=(3, 5))
+    found, _ = done(transforms.pad, image, image, shape=(3, 5))
     assert found.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]]
 
 
@@ -114,7 +114,7 @@ def test_resizing_is_the_studys(shape, dtype, channels):
     rng = np.random.default_rng(0)
     image = (rng.random((20, 20, *channels)) * 250).astype(dtype)
     labels = rng.integers(0, 2000, (20, 20)).astype(np.int32)
-    found = done(geometry.resize, image, labels, shape=shape, label_resize="linear")
+    found = done(transforms.resize, image, labels, shape=shape, label_resize="linear")
     expected = resize(image, output_shape=shape, anti_aliasing=True, preserve_range=True)
     truth = resize(labels, output_shape=shape, anti_aliasing=False, preserve_range=True)
     assert_same(found[0], expected.astype(dtype))
@@ -125,7 +125,7 @@ def test_resizing_is_the_studys(shape, dtype, channels):
 @given(scenes(), SIZES)
 def test_resizing_to_the_nearest_makes_no_new_id(scene, shape):
     image, labels = scene
-    found, truth = done(geometry.resize, image, labels, shape=shape, label_resize="nearest")
+    found, truth = done(transforms.resize, image, labels, shape=shape, label_resize="nearest")
     assert set(np.unique(truth)) <= set(np.unique(labels))
     assert truth.shape == found.shape[:2] == shape
     assert (found.dtype, truth.dtype) == (image.dtype, labels.dtype)
@@ -133,20 +133,20 @@ def test_resizing_to_the_nearest_makes_no_new_id(scene, shape):
 
 def test_each_pixel_grows_where_the_size_is_doubled():
     labels = np.array([[0, 2**53 - 1], [7, 9]], np.int64)
-    _, truth = done(geometry.resize, labels, labels, shape=(4, 6), label_resize="nearest")
+    _, truth = done(transforms.resize, labels, labels, shape=(4, 6), label_resize="nearest")
     assert_same(truth, labels.repeat(2, 0).repeat(3, 1))
 
 
 def test_linear_labels_have_ids_between_two_neighbours():
     labels = np.array([[10, 10, 10, 20, 20, 20]] * 6, np.uint16)
-    _, truth = done(geometry.resize, labels, labels, shape=(6, 12), label_resize="linear")
+    _, truth = done(transforms.resize, labels, labels, shape=(6, 12), label_resize="linear")
     assert truth.tolist() == [[10, 10, 10, 10, 10, 12, 17, 20, 20, 20, 20, 20]] * 6
 
 
 def test_an_image_is_smoothed_before_it_is_made_smaller():
     image = np.zeros((16, 16))
     image[::4, ::4] = 160  # between the pixels that are sampled
-    found, _ = done(geometry.resize, image, image, shape=(4, 4), label_resize="nearest")
+    found, _ = done(transforms.resize, image, image, shape=(4, 4), label_resize="nearest")
     assert found.min() > 1
 
 

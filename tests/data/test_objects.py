@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from benchmark.data import objects
+from benchmark.data import transforms
 from benchmark.data.transforms import apply
 from benchmark.errors import UsageError
 
@@ -39,7 +39,7 @@ def same_partition(a, b):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
 def test_one_id_becomes_background(dtype):
     labels = np.array([[0, 1, 2], [1, 12, 1]], dtype)
-    ((suffix, image, found),) = objects.ignore_label(labels, labels, value=1)
+    ((suffix, image, found),) = transforms.ignore_label(labels, labels, value=1)
     assert found.tolist() == [[0, 0, 2], [0, 12, 0]] and found.dtype == dtype
     assert suffix == "" and image is labels
 
@@ -47,14 +47,14 @@ def test_one_id_becomes_background(dtype):
 @pytest.mark.parametrize("value", [3, 300, -1])
 def test_an_id_that_is_not_there_changes_nothing(value):
     labels = np.array([[0, 1, 2]], np.uint8)
-    ((_, _, found),) = objects.ignore_label(labels, labels, value=value)
+    ((_, _, found),) = transforms.ignore_label(labels, labels, value=value)
     np.testing.assert_array_equal(found, labels, strict=True)
 
 
 @quick
 @given(label_images([0, 1, 255], np.uint8).map(lambda labels: (labels > 0) * labels.max()))
 def test_components_of_a_mask_are_scipys(mask):
-    ((_, _, found),) = objects.connected_components(mask, mask)
+    ((_, _, found),) = transforms.connected_components(mask, mask)
     expected, count = ndimage.label(mask, np.ones((3, 3)))
     assert found.dtype == np.int32 and found.max() == count
     assert np.array_equal(found > 0, mask > 0) and same_partition(found, expected)
@@ -63,7 +63,7 @@ def test_components_of_a_mask_are_scipys(mask):
 @quick
 @given(label_images([0, 1, 4, 300]))
 def test_components_of_labels_are_those_of_each_id(labels):
-    ((_, _, found),) = objects.connected_components(labels, labels)
+    ((_, _, found),) = transforms.connected_components(labels, labels)
     expected = np.zeros(labels.shape, np.int64)
     for number in np.unique(labels[labels > 0]):
         pieces, _ = ndimage.label(labels == number, np.ones((3, 3)))
@@ -73,7 +73,7 @@ def test_components_of_labels_are_those_of_each_id(labels):
 
 def test_components_are_numbered_from_one():
     labels = np.array([[7, 0, 7, 2], [0, 7, 0, 2], [0, 0, 0, 0], [9, 0, 7, 7]], np.uint8)
-    ((_, image, found),) = objects.connected_components(labels, labels)
+    ((_, image, found),) = transforms.connected_components(labels, labels)
     assert found.tolist() == [[1, 0, 1, 2], [0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 4, 4]]
     assert image is labels
 
@@ -90,7 +90,7 @@ def study_keeps(labels, least):
 @quick
 @given(label_images([0, 1, 2, 3, 300]), st.integers(0, 6))
 def test_values_are_counted_as_the_study_did(labels, least):
-    found = kept(objects.min_objects, labels, labels, count=least, counting="values")
+    found = kept(transforms.min_objects, labels, labels, count=least, counting="values")
     assert found == study_keeps(labels, least)
 
 
@@ -98,7 +98,7 @@ def test_values_are_counted_as_the_study_did(labels, least):
 @given(label_images([0, 0, 1, 2, 3, 300]), st.integers(1, 6))
 def test_objects_are_all_values_but_the_background(labels, least):
     labels[0, 0] = 0
-    found = kept(objects.min_objects, labels, labels, count=least, counting="objects")
+    found = kept(transforms.min_objects, labels, labels, count=least, counting="objects")
     assert found == (len(set(labels.ravel().tolist()) - {0}) >= least)
 
 
@@ -113,7 +113,7 @@ def test_the_least_number_stays_and_one_less_does_not(labels, values, objects_):
     labels = np.array(labels)
     for counting, most in (("values", values), ("objects", objects_)):
         for count in (most, most + 1):
-            found = kept(objects.min_objects, labels, labels, count=count, counting=counting)
+            found = kept(transforms.min_objects, labels, labels, count=count, counting=counting)
             assert found == (count == most)
 
 
@@ -121,12 +121,12 @@ def test_the_least_number_stays_and_one_less_does_not(labels, values, objects_):
 @pytest.mark.parametrize("count", [0, 1])
 def test_an_image_without_any_object_is_left_out(counting, count):
     labels = np.zeros((3, 3), np.uint8)
-    assert not kept(objects.min_objects, labels, labels, count=count, counting=counting)
+    assert not kept(transforms.min_objects, labels, labels, count=count, counting=counting)
 
 
 def test_an_object_that_fills_the_image_is_one():
     labels = np.full((3, 3), 7)
-    assert kept(objects.min_objects, labels, labels, count=1, counting="objects")
+    assert kept(transforms.min_objects, labels, labels, count=1, counting="objects")
 
 
 def test_another_way_of_counting_is_a_slip():
@@ -145,7 +145,7 @@ def test_another_way_of_counting_is_a_slip():
 def test_images_of_other_numbers_of_channels_are_left_out(shape, stays):
     image = np.zeros(shape)
     labels = np.zeros(shape[:2], int)
-    assert kept(objects.only_channels, image, labels, count=3) == stays
+    assert kept(transforms.only_channels, image, labels, count=3) == stays
 
 
 def study_scale(image):
@@ -169,18 +169,18 @@ def test_channels_are_scaled_as_the_study_did_to_the_bit(dtype, shape, seed):
     rng = np.random.default_rng(seed)
     image = (rng.normal(size=(*shape, 3)) * (1e-3, 1, 3e2) + (0, 50, 500)).clip(0).astype(dtype)
     labels = np.ones(shape, int)
-    ((suffix, found, same),) = objects.scale_channels(image, labels)
+    ((suffix, found, same),) = transforms.scale_channels(image, labels)
     np.testing.assert_array_equal(found, study_scale(image), strict=True)
     assert suffix == "" and same is labels
 
 
 def test_each_channel_goes_from_0_to_255_and_a_flat_one_is_black():
     image = np.stack([[[10, 20]], [[5, 5]], [[-1000, 1000]]], axis=-1)
-    ((_, found, _),) = objects.scale_channels(image, np.zeros((1, 2), int))
+    ((_, found, _),) = transforms.scale_channels(image, np.zeros((1, 2), int))
     assert found.tolist() == [[[0, 0, 0], [255, 0, 255]]] and found.dtype == np.uint8
 
 
 def test_a_grey_image_is_one_channel():
     image = np.array([[10, 20], [15, 10]], np.uint16)
-    ((_, found, _),) = objects.scale_channels(image, image)
+    ((_, found, _),) = transforms.scale_channels(image, image)
     assert found.tolist() == [[0, 255], [127, 0]]

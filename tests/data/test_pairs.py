@@ -29,7 +29,7 @@ def refusal(images, labels, by_order=False):
     assert said.startswith(
         f"data 'cells': {len(images)} images and {len(labels)} label images don't pair"
     )
-    assert said.endswith("say data.pairing=order.")
+    assert said.endswith("set data.pairing=order.")
     return said
 
 
@@ -89,7 +89,7 @@ def test_none_and_one_pair(count):
 @pytest.mark.parametrize("label", ["la/t{:02}_img.tif", "t{:02}_mask.tif"])
 def test_the_missing_file_is_named_where_the_others_have_more_in_common(label):
     said = refusal(many("t{:02}_img.tif", range(1, 11)), many(label, range(1, 10)))
-    assert "names: /data/t10_img.tif has no label image. Mend" in said
+    assert "names: /data/t10_img.tif has no label image. Correct" in said
 
 
 @pytest.mark.parametrize("gone", [4, 7])
@@ -97,7 +97,7 @@ def test_an_image_without_its_label_is_named(gone):
     numbers = range(1, 11)
     labels = many("la/t{:02}_mask.tif", (n for n in numbers if n != gone))
     said = refusal(many("im/t{:02}.tif", numbers), labels)
-    assert f"names: /data/im/t{gone:02}.tif has no label image. Mend" in said
+    assert f"names: /data/im/t{gone:02}.tif has no label image. Correct" in said
 
 
 @pytest.mark.parametrize("gone", [4, 7])
@@ -105,19 +105,19 @@ def test_a_label_without_its_image_is_named(gone):
     numbers = range(1, 11)
     images = many("im/t{:02}.tif", (n for n in numbers if n != gone))
     said = refusal(images, many("la/t{:02}_mask.tif", numbers))
-    assert f"names: /data/la/t{gone:02}_mask.tif has no image. Mend" in said
+    assert f"names: /data/la/t{gone:02}_mask.tif has no image. Correct" in said
 
 
 def test_a_folder_without_its_label_is_named():
     said = refusal(many("set{}/raw.tif", (1, 2, 10)), many("set{}/ids.png", (1, 2)))
-    assert "names: /data/set10/raw.tif has no label image. Mend" in said
+    assert "names: /data/set10/raw.tif has no label image. Correct" in said
 
 
 def test_one_missing_on_either_side_is_two_names():
     said = refusal(
         paths("im/a.tif", "im/b.tif", "im/c.tif"), paths("a_m.tif", "c_m.tif", "d_m.tif")
     )
-    assert "names: /data/d_m.tif has no image; /data/im/b.tif has no label image. Mend" in said
+    assert "names: /data/d_m.tif has no image; /data/im/b.tif has no label image. Correct" in said
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -138,7 +138,7 @@ def test_equal_numbers_that_are_shifted_are_refused(label, numbers, shift):
 
 def test_names_in_another_order_are_refused_at_the_first():
     said = refusal(many("im/{}.tif", "abcd"), many("la/{}_m.tif", "acbd"))
-    assert "names: /data/im/b.tif would be paired with /data/la/c_m.tif. Mend" in said
+    assert "names: /data/im/b.tif would be paired with /data/la/c_m.tif. Correct" in said
 
 
 @given(st.permutations([1, 2, 3, 10, 11, 20]))
@@ -157,7 +157,7 @@ def test_an_image_twice_is_told_though_each_has_a_partner():
 
 def test_of_many_only_some_are_named():
     said = refusal(many("im/{}.tif", "abcdefghi"), many("la/{}_m.tif", "ab"))
-    assert said.count(" has no label image") == 5 and "; and 2 more. Mend" in said
+    assert said.count(" has no label image") == 5 and "; and 2 more. Correct" in said
 
 
 # Trusting the order

@@ -40,7 +40,7 @@ def test_more_unreadable_images_than_allowed_are_one_error_that_lists_them(datas
         in told
     )
     assert "file of other: the image is 8 x 9" in told
-    assert "Mend or remove the files, or go on without them: errors.max_failures=2." in told
+    assert "Correct or remove the files, or go on without them: errors.max_failures=2." in told
     assert folders(datasets) == strays(datasets) == []
 
 

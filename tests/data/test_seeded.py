@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.seeded import seeded_split
+from benchmark.data.select import seeded_split
 from benchmark.errors import DataError, StoreError
 
 MICE = {f"m{n % 5}_{n:02}": f"m{n % 5}" for n in range(15)}
@@ -158,7 +158,7 @@ def test_images_that_the_list_does_not_know_are_an_error_that_names_it(tmp_path)
     more = MICE | {"m9_99": "m9", "m9_98": "m9"}
     with pytest.raises(DataError) as error:
         seeded_split(more, tmp_path, test=0.4, val=0.2, seed=0)
-    assert f"{kept(tmp_path)} does not know these images: m9_98; m9_99." in str(error.value)
+    assert f"{kept(tmp_path)} does not list these images: m9_98; m9_99." in str(error.value)
     assert "remove it" in str(error.value)
 
 

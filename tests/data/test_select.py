@@ -262,7 +262,7 @@ def test_a_slip_in_a_step_is_named(step, said):
 
 def test_images_of_one_name_are_told():
     with pytest.raises(
-        DataError, match=r"several images of one name: a; c\. Raise data.name_parts"
+        DataError, match=r"several images have the same name: a; c\. Raise data.name_parts"
     ):
         chosen("abcac")
     assert chosen("abcac", {"first": 3}) == "abc"

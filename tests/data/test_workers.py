@@ -25,7 +25,7 @@ def pages_taken(turn: int) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's malloc that is told")
 def test_a_worker_keeps_the_memory_of_one_image_for_the_next():
-    crew = Workers(2, "benchmark.data.build")
+    crew = Workers(2, "benchmark.data.prepare")
     try:
         taken = list(crew.outcomes(pages_taken, range(8)))
     finally:

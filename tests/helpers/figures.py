@@ -20,16 +20,16 @@ from benchmark.report.results import RunResult
 from benchmark.scoring.metrics import mean_segmentation_accuracy
 
 
-def cell(method="a", data="d", msa=0.5, **changes):
+def cell(method="a", data="d", score=0.5, **changes):
     """A row of cells: one complete run."""
     row = {
         "source": "runs", "method": escape.plain(method), "key": "", "data": escape.plain(data),
-        "data_label": escape.plain(data), "modality": "fluorescence_nuclei", "msa": msa,
-        "msa_low": np.nan, "msa_high": np.nan, "images": 10, "groups": 10, "status": "complete",
+        "data_label": escape.plain(data), "modality": "fluorescence_nuclei", "score": score,
+        "score_low": np.nan, "score_high": np.nan, "images": 10, "groups": 10, "status": "complete",
         "reason": "", "in_domain": pd.NA, "protocol": "paper", "split": "test", "weights": "",
         "mark": "", "mixed": False, "control": False, "lost": "", "seconds": np.nan,
         "memory": np.nan, "run": "r", "run_id": f"{method}/{data}".encode("utf-8", "replace").hex(),
-        "images_id": "0a0a0a",
+        "images_id": "0a0a0a", "variant_of": "", "ranked": True,
     }  # fmt: skip
     return row | changes
 

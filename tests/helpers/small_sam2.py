@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 from models.sam2 import Sam2, packaged
 from models.weights import find_weights
 
@@ -40,7 +40,7 @@ def described():
 
 def make_checkpoint(path, seed=0):
     """Write random weights to `path`, a file; the same ones for the same seed."""
-    with Session("cpu").loading(), torch.random.fork_rng():
+    with TorchAdapter("cpu").loading(), torch.random.fork_rng():
         from hydra.utils import instantiate
 
         torch.manual_seed(seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 from models.sam3 import Sam3
 from models.weights import find_weights
 
@@ -49,7 +49,7 @@ class SmallSam3(Sam3):
 
 def make_checkpoint(path, seed=0):
     """Write random weights to `path`, a folder; the same ones for the same seed."""
-    with Session("cpu").loading():
+    with TorchAdapter("cpu").loading():
         import torch
         from transformers import (
             CLIPTokenizer,

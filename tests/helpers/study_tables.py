@@ -8,18 +8,18 @@ from benchmark.report.frame import DTYPES
 
 def row(**changes):
     texts = dict.fromkeys((name for name, kind in DTYPES.items() if kind == "object"), "")
-    numbers = dict.fromkeys(("msa_low", "msa_high", "seconds", "memory"), np.nan)
-    about = {"source": "runs", "method": "otsu", "data": "u20s", "status": "complete", "msa": 0.5,
+    numbers = dict.fromkeys(("score_low", "score_high", "seconds", "memory"), np.nan)
+    about = {"source": "runs", "method": "otsu", "data": "u20s", "status": "complete", "score": 0.5,
              "images": 3, "groups": 3, "in_domain": pd.NA, "mixed": False,
-             "control": False}  # fmt: skip
+             "control": False, "ranked": True}  # fmt: skip
     return texts | numbers | about | changes
 
 
-def some(method="a", data="u20s", msa=0.5, **changes):
+def some(method="a", data="u20s", score=0.5, **changes):
     about = {"modality": "fluorescence_nuclei", "data_label": data.upper(), "protocol": "paper",
              "split": "test", "images_id": "1", "run": f"{method}-{data}",
              "run_id": f"{method}{data}"}  # fmt: skip
-    return row(method=method, data=data, msa=msa, **(about | changes))
+    return row(method=method, data=data, score=score, **(about | changes))
 
 
 def table(tables, name):

@@ -171,5 +171,5 @@ def test_default_weights_have_a_card(path: Path) -> None:
     if OmegaConf.is_missing(model, "weights") or model.get("weights") is None:
         return  # it has none, or its user has to say which
     chosen = [model.weights] if isinstance(model.weights, str) else model.weights.values()
-    family = get_class(model._target_).find_weights.keywords["family"]
+    family = get_class(model._target_).family
     assert set(chosen) <= set(cards(family))

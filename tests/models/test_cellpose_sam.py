@@ -134,7 +134,7 @@ def test_same_in_another_process_left_as_it_was(path, model, expected):
         "labels = model.predict(GREY)\n"
         "assert process_state() == before, process_state()\n"
         # Cellpose allows TF32 when it is imported; so it shall have it, but nobody else.
-        "with model._session.predicting(): print(torch.backends.cuda.matmul.allow_tf32)\n"
+        "with model.predicting(): print(torch.backends.cuda.matmul.allow_tf32)\n"
         "print(array_digest(labels))"
     )
     assert child(code).split()[-2:] == ["True", array_digest(expected)]

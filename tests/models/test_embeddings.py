@@ -169,7 +169,7 @@ def test_a_damaged_entry_is_computed_anew(checkpoint, folder, capsys):
 
 
 def test_the_demo_network_too_whose_arrays_lie_channel_by_channel(folder):
-    from models.common.session import Session
+    from models.common.torch_adapter import TorchAdapter
     from models.demo.network import build_decoder, build_sam
 
     torch.manual_seed(0)
@@ -177,13 +177,13 @@ def test_the_demo_network_too_whose_arrays_lie_channel_by_channel(folder):
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     found = []
     for cache in (None, cache_module.open_cache(SIZE), cache_module.open_cache(SIZE)):
-        session = Session("cpu", cache)
+        holder = TorchAdapter("cpu", cache)
         one = module.Backbone(sam, decoder, {"digests": "demo"})
-        embeddings = one.encode(image, session)
-        maps = one.decode(image, session, embeddings)
+        embeddings = one.encode(image, holder)
+        maps = one.decode(image, holder, embeddings)
         if cache:
             cache.finish()
-        found.append((embeddings, maps, set(session.cached)))
+        found.append((embeddings, maps, set(holder.cached)))
     assert [cached for *_, cached in found] == [set(), set(), {"encode", "decode"}]
     for embeddings, maps, _ in found[1:]:
         assert torch.equal(embeddings["features"], found[0][0]["features"])

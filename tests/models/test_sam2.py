@@ -17,7 +17,7 @@ from benchmark.adapter import missing_libraries
 from models.common.images import to_rgb8
 from models.common.isolation import Isolation
 from models.common.masks import merge
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 from models.sam2 import _ARCHITECTURES, Sam2, packaged
 
 pytestmark = pytest.mark.skipif(
@@ -103,7 +103,7 @@ def test_equal_to_upstream(model, weights, tmp_path):
 
 @pytest.mark.slow
 def test_equal_to_upstream_in_the_real_architecture(tmp_path):
-    with Session("cpu").loading():
+    with TorchAdapter("cpu").loading():
         from hydra.utils import instantiate
 
         torch.manual_seed(1)
@@ -139,7 +139,7 @@ def application(when, checkpoint, target):
         state = GlobalHydra.instance().hydra
         labels = predict()
         assert GlobalHydra.instance().hydra is state is not None
-        with Session("cpu").loading():
+        with TorchAdapter("cpu").loading():
             GlobalHydra.instance().clear()  # as a library might
         assert GlobalHydra.instance().hydra is state
         assert earlier is None or np.array_equal(earlier, labels)

@@ -18,7 +18,11 @@ from benchmark.report.training import trained_on
 
 @pytest.fixture(scope="module")
 def published():
-    return published_frame()
+    """The study's rows, named by its configurations' keys."""
+    card = study_card()
+    key_of = {card.name_of(key): key for key in card.configurations}
+    frame = published_frame()
+    return frame.assign(key=frame["key"].map(key_of))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def written():
 
 def test_every_number_is_the_one_that_is_written(published, written):
     assert len(written) == 36 * 11
-    by_key = published.set_index(["key", "data"])["msa"]
+    by_key = published.set_index(["key", "data"])["score"]
     for line in written:
         key = study_card().key_of_column(line["method"], line["setting"])
         msa = by_key[key, line["dataset"]]
@@ -38,12 +42,12 @@ def test_every_number_is_the_one_that_is_written(published, written):
 
 def test_what_is_not_reported_has_no_number(published):
     silent = published[published["status"] == "not reported"]
-    assert silent["msa"].isna().all() and silent["images"].isna().all()
+    assert silent["score"].isna().all() and silent["images"].isna().all()
     without = silent["key"].value_counts()
     assert without["sam2"] == 36 and without.sum() - 36 == 19
     # As the card says of them.
     assert all("apg_bd" in key or "grid_search" in key for key in without.index.drop("sam2"))
-    assert (published.loc[published["status"] == "complete", "msa"] >= 0).all()
+    assert (published.loc[published["status"] == "complete", "score"] >= 0).all()
 
 
 def test_what_the_authors_did_not_flag_is_unknown_and_not_out_of_domain(published):
@@ -92,8 +96,13 @@ def test_numbers_of_images_are_of_data_sets_of_the_study(published):
 
 def test_a_key_belongs_to_one_model():
     card = study_card()
-    assert card.key_of("apg") == "apg_cc" and card.key_of("musam_ais") == "ais"
-    assert card.key_of("otsu") == card.key_of("") == ""
+    names = {key: card.name_of(key) for key in card.configurations}
+    assert len(set(names.values())) == len(names)
+    assert names["apg_cc"] == "apg" and names["ais"] == "musam_ais"
+    assert names["apg_cc_grid_search"] == "apg_cc_grid_search", "no YAML stands for it"
+    assert card.variants == dict.fromkeys(
+        ("apg_boundary", "apg_cc_grid_search", "apg_bd_grid_search"), "apg"
+    )
     labels = [made.label for made in card.configurations.values()]
     assert len(set(labels)) == len(labels)
 
@@ -113,14 +122,14 @@ def test_the_frame_has_its_types_even_when_empty():
     for rows in ([], [row()]):
         frame = frame_of_rows(rows)
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
-    assert json.loads(frame_of_rows([row()]).to_json(orient="records"))[0]["msa"] == 0.5
+    assert json.loads(frame_of_rows([row()]).to_json(orient="records"))[0]["score"] == 0.5
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"source": "else"}, {"modality": "fluo_cells"}, {"status": "done"}, {"msa": 1.5},
-     {"status": "skipped", "msa": np.nan}, {"reason": "why"}, {"mark": "untrained"},
-     {"status": "not reported", "msa": 0.0}],
+    [{"source": "else"}, {"modality": "fluo_cells"}, {"status": "done"}, {"score": np.inf},
+     {"status": "skipped", "score": np.nan}, {"reason": "why"}, {"mark": "untrained"},
+     {"status": "not reported", "score": 0.0}],
 )  # fmt: skip
 def test_wrong_cells_are_refused(wrong):
     with pytest.raises(ValueError, match="wrong"):
@@ -129,7 +138,7 @@ def test_wrong_cells_are_refused(wrong):
 
 def test_a_missing_column_is_refused():
     with pytest.raises(ValueError, match="missing"):
-        check_frame(frame_of_rows([row()]).drop(columns="msa"))
+        check_frame(frame_of_rows([row()]).drop(columns="score"))
 
 
 def test_a_run_that_lies_in_two_folders_is_refused_by_their_names():

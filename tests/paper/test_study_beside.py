@@ -20,7 +20,7 @@ def published():
     return published_frame()
 
 
-def own(published, methods=("apg_cc", "ais", "cellsam"), data=("u20s", "dsb"), **changes):
+def own(published, methods=("apg", "musam_ais", "cellsam"), data=("u20s", "dsb"), **changes):
     """Runs that give exactly the study's numbers; `changes` of all of them."""
     rows = published[published["key"].isin(methods) & published["data"].isin(data)]
     made = []
@@ -35,7 +35,7 @@ def test_the_same_numbers_differ_in_nothing(published):
     found = beside_published(published, own(published))
     assert len(found) == 6 and (found["delta"] == 0).all()
     assert set(found["differs"]) == {()}
-    assert sign_agreement(found, "apg_cc", "ais") == (2, 2)
+    assert sign_agreement(found, "apg", "musam_ais") == (2, 2)
     correlation = rank_correlation(found)
     assert (correlation.rho, correlation.methods, correlation.sets) == (pytest.approx(1), 3, 2)
 
@@ -49,7 +49,7 @@ def test_the_same_numbers_differ_in_nothing(published):
 def test_what_differs_is_marked_and_apart_from_what_is_alike(published, change, word):
     runs = own(published, **change)
     found = beside_published(published, runs).set_index(["data", "key"])["differs"]
-    assert word in found["u20s", "apg_cc"]
+    assert word in found["u20s", "apg"]
     numbers, agreement = agreement_tables(published, runs)
     assert all("differs" in line[6].marks for line in numbers.rows)
     both = [[cell.text for cell in line[2:4]] for line in agreement.rows if line[1].text == "all"]
@@ -65,12 +65,12 @@ def test_an_unknown_number_of_images_is_said_and_is_no_difference(published):
 
 def test_signs_and_ranks_tell_two_sources_apart(published):
     runs = own(published)
-    turned = runs.assign(msa=1 - runs["msa"])
+    turned = runs.assign(score=1 - runs["score"])
     found = beside_published(published, turned)
-    assert sign_agreement(found, "apg_cc", "ais") == (2, 0)
+    assert sign_agreement(found, "apg", "musam_ais") == (2, 0)
     assert rank_correlation(found).rho == pytest.approx(-1)
     assert np.isnan(rank_correlation(found[found["key"] != "cellsam"]).rho)  # two methods
-    assert np.isnan(rank_correlation(found.assign(msa=0.5)).rho)  # nothing to rank
+    assert np.isnan(rank_correlation(found.assign(score=0.5)).rho)  # nothing to rank
 
 
 def test_demo_weights_are_beside_the_study_only_where_asked_for(published):

@@ -9,6 +9,8 @@ from helpers import figures
 from helpers.reports import fake
 
 from benchmark.errors import StoreError
+from benchmark.paper.report import FURTHER_TEST
+from benchmark.paper.significance import study_test
 from benchmark.report import comparison
 from benchmark.report.comparison import against_reference, interval_text, p_text, within
 from benchmark.report.eligible import select_eligible
@@ -16,7 +18,7 @@ from benchmark.report.frame import frame_of_runs
 from benchmark.report.tables.comparisons import comparison_tables, reference
 from benchmark.report.tables.formats import csv
 from benchmark.stats import compare as compare_scores
-from benchmark.stats import holm, study_test
+from benchmark.stats import holm
 
 
 def many(methods="pqrs", data=("d1", "d2", "d3")):
@@ -29,7 +31,7 @@ def many(methods="pqrs", data=("d1", "d2", "d3")):
 
 def test_a_reference_against_each_other_is_one_family():
     results = many()
-    found = against_reference(results, "q")
+    found = against_reference(results, "q", FURTHER_TEST)
     frame = found.frame
     assert list(frame.columns) == comparison.COLUMNS
     assert set(zip(frame["data"], frame["a"], frame["b"], strict=True)) == {
@@ -43,8 +45,8 @@ def test_a_reference_against_each_other_is_one_family():
         assert (row.difference, row.p, row.low, row.high) == (one.difference, one.p, *one.interval)
         assert (row.samples, row.groups, row.excluded) == (8, 8, 0)
         differences = by_run[row.run_a].scores["msa"] - by_run[row.run_b].scores["msa"]
-        assert row.study_p == study_test(differences).p
-        assert row.study_better == {"a": row.a, "b": row.b}[study_test(differences).better]
+        assert row.further_p == study_test(differences).p
+        assert row.further_better == {"a": row.a, "b": row.b}[study_test(differences).better]
     assert "corrected by Holm for 9 tests" in found.notes[0]
     assert any("one in ten" in line for line in found.notes)
 
@@ -95,12 +97,13 @@ def test_a_run_that_nothing_compares_with_is_named():
 def test_without_apg_the_reference_is_not_the_best_but_the_first_by_name():
     rows = figures.many(["b", "a", "few"], 4)
     rows = rows[(rows["method"] != "few") | (rows["data"] == "data 0")]
-    rows.loc[rows["method"] == "a", "msa"] = 0.0
+    rows.loc[rows["method"] == "a", "score"] = 0.0
     assert reference(select_eligible(rows)) == "a", (
         "picked by its scores, its p-values would be too small"
     )
-    rows.loc[rows["method"] == "few", "key"] = "apg_cc"
-    assert reference(select_eligible(rows)) == "few"
+    rows.loc[rows["method"] == "few", "key"] = "apg"
+    assert reference(select_eligible(rows), "apg") == "few"
+    assert reference(select_eligible(rows), "b") == "b", "by its name"
 
 
 def test_numbers_of_a_comparison_can_be_computed_with_and_both_states_are_told():
@@ -139,9 +142,9 @@ def test_marks_of_runs_stay_with_the_comparison():
 
 def test_the_studys_test_is_no_claim_under_another_protocol():
     found = against_reference(
-        [fake("p", protocol="clean"), fake("q", protocol="clean", seed=1)], "p"
+        [fake("p", protocol="clean"), fake("q", protocol="clean", seed=1)], "p", FURTHER_TEST
     )
-    assert found.frame["study_p"].isna().all() and (found.frame["study_better"] == "").all()
+    assert found.frame["further_p"].isna().all() and (found.frame["further_better"] == "").all()
     assert not any("one in ten" in line for line in found.notes)
 
 

@@ -12,6 +12,7 @@ import pytest
 from helpers.figures import many, run, styles_of
 
 from benchmark.paper.published import published_frame
+from benchmark.paper.report import study_options
 from benchmark.report.figures import (
     averages,
     critical_difference,
@@ -127,7 +128,7 @@ def test_same_results_same_bytes_in_another_process(tmp_path):
 
 def test_one_method_on_one_data_set_draws_what_it_can(tmp_path, capsys):
     results = [run()]
-    paths = draw_all(frame_of_runs(results), results, tmp_path)
+    paths = draw_all(frame_of_runs(results), results, tmp_path, further=study_options().figures)
     assert {path.stem for path in paths} == {
         "msa_per_data_set", "averages", "thresholds", "accuracy_and_time",
     }  # fmt: skip

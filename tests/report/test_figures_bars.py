@@ -41,10 +41,10 @@ def test_skipped_partial_and_mixed_bars_are_marked():
     frame = methods.entries(
         frame_of_rows(
             [
-                cell("a", msa=np.nan, status="skipped", reason="no weights"),
-                cell("b", msa=0.3, status="partial (3 of 4)"),
-                cell("c", msa=0.4, mixed=True),
-                cell("d", msa=0.2, msa_low=0.1, msa_high=0.35),
+                cell("a", score=np.nan, status="skipped", reason="no weights"),
+                cell("b", score=0.3, status="partial (3 of 4)"),
+                cell("c", score=0.4, mixed=True),
+                cell("d", score=0.2, score_low=0.1, score_high=0.35),
             ]
         )
     )

@@ -47,18 +47,18 @@ def test_data_sets_are_told_apart_by_split_images_and_loss():
 
 def test_what_was_skipped_stands_with_the_runs_of_its_data_set():
     skip = {"status": "skipped", "reason": "no token", "split": "", "images_id": "", "run_id": ""}
-    rows = [cell("a", "x"), cell("a", "y"), cell("b", "x", msa=np.nan, **skip)]
+    rows = [cell("a", "x"), cell("a", "y"), cell("b", "x", score=np.nan, **skip)]
     assert list(methods.entries(frame_of_rows(rows))["group"]) == ["x", "y", "x"]
-    rows = [*rows, cell("a", "z", split="val"), cell("b", "w", msa=np.nan, **skip)]
+    rows = [*rows, cell("a", "z", split="val"), cell("b", "w", score=np.nan, **skip)]
     groups = list(methods.entries(frame_of_rows(rows))["group"])
     assert groups == ["x, test", "y, test", "x, test", "z, val", "w"]
 
 
 def test_the_order_compares_methods_on_the_same_data_sets():
     rows = [
-        cell("few", "easy", msa=0.8),
-        cell("all", "easy", msa=0.9),
-        cell("all", "hard", msa=0.3),
+        cell("few", "easy", score=0.8),
+        cell("all", "easy", score=0.9),
+        cell("all", "hard", score=0.3),
     ]
     assert methods.order(methods.entries(frame_of_rows(rows))) == ["all", "few"]
 
@@ -67,18 +67,18 @@ def test_partial_controls_and_variants_are_not_compared():
     frame = methods.entries(
         frame_of_rows(
             [
-                cell("apg", key="apg_cc"),
-                cell("apg_boundary", key="apg_bd"),
-                cell("oracle", msa=1.0, control=True),
+                cell("apg", key="apg"),
+                cell("apg_boundary", key="apg_boundary", variant_of="apg"),
+                cell("oracle", score=1.0, control=True),
                 cell("slow", status="partial (1 of 2)"),
-                cell("gone", msa=np.nan, status="skipped", reason="no weights"),
+                cell("gone", score=np.nan, status="skipped", reason="no weights"),
             ]
         )
     )
     rows, left_out = methods.comparable(methods.main(frame))
     assert list(rows["label"]) == ["apg"]
     assert left_out.startswith("Not compared: 1 result,")
-    alone = frame[frame["key"] != "apg_cc"]
+    alone = frame[frame["key"] != "apg"]
     assert "apg_boundary" in set(methods.main(alone)["label"])
 
 

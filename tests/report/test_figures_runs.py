@@ -42,14 +42,14 @@ def test_curves_are_drawn_each_in_its_data_sets_panel():
 def test_front_equals_brute_force(seed):
     rng = np.random.default_rng(seed)
     points = pd.DataFrame(
-        {"msa": rng.integers(0, 6, 12) / 6, "seconds": rng.integers(1, 6, 12).astype(float)},
+        {"score": rng.integers(0, 6, 12) / 6, "seconds": rng.integers(1, 6, 12).astype(float)},
         index=[f"m{i}" for i in range(12)],
     )
     kept = set()
     for name, point in points.iterrows():
         beaten = False
         for _, other in points.iterrows():
-            as_good = other["msa"] >= point["msa"] and other["seconds"] <= point["seconds"]
+            as_good = other["score"] >= point["score"] and other["seconds"] <= point["seconds"]
             beaten |= as_good and tuple(other) != tuple(point)
         if not beaten:
             kept.add(name)

@@ -7,22 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.runs import PROTOCOLS
+from cases import PAPER, tied_pair
 from matplotlib.path import Path as Polygon
 from skimage.measure import label
 
 from benchmark.data.formats.images import read_labels
 from benchmark.report.site.object_outcomes import object_outcomes
 from benchmark.report.site.outlines import UNITS, outlines
-from benchmark.scoring.match import match
+from benchmark.scoring.match import match, matched_pairs
 from benchmark.scoring.metrics import score
-from benchmark.scoring.protocol import Protocol
-
-PAPER = Protocol(**PROTOCOLS["paper"])
 
 
 def filled(path, shape):
-    """Which pixel centres a path encloses, even-odd: read anew from its text, by matplotlib."""
+    """Which pixel centres a path encloses (even-odd), by matplotlib from the path's text."""
     rows, columns = np.indices(shape)
     centres = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
     inside = np.zeros(len(centres), bool)
@@ -95,18 +92,47 @@ def test_kinds_of_single_cases():
     assert object_outcomes(match(whole * 0, half)) == ("", "s")
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_kinds_agree_with_the_counts_of_the_score(seed):
+def touching(seed):
+    """Random blobs, and the same with holes and cuts: many are split, some merged."""
     rng = np.random.default_rng(seed)
-    true, predicted = (label(rng.random((60, 60)) < 0.62, connectivity=1) for _ in range(2))
-    if seed % 2:
-        predicted = label((true > 0) & (rng.random((60, 60)) < 0.9), connectivity=1)
-    of_true, of_predicted = object_outcomes(match(true, predicted))
-    counts = score(match(true, predicted), PAPER).metrics
-    assert len(of_true) == counts["matched"] + counts["missed"]
-    assert len(of_predicted) == counts["matched"] + counts["spurious"]
-    assert of_true.count("p") == counts["split"]
-    assert of_predicted.count("g") == counts["merged"]
-    assert of_true.count("m") <= counts["matched"]
-    assert of_true.count("x") <= counts["missed"]
-    assert counts["split"] + counts["merged"] or not seed % 2
+    true = label(rng.random((60, 60)) < 0.62, connectivity=1)
+    return true, label((true > 0) & (rng.random((60, 60)) < 0.9), connectivity=1)
+
+
+def tied(seed):
+    rng = np.random.default_rng(seed)
+    return tied_pair(rng, 2 + seed % 5, 1 + seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("pair", [touching, tied])
+def test_pictures_agree_with_the_counts_of_the_score(pair, seed):
+    true, predicted = pair(seed)
+    for overlap in (match(true, predicted), match(predicted, true)):
+        of_true, of_predicted = object_outcomes(overlap)
+        counts = score(overlap, PAPER).metrics
+        assert of_true.count("p") == counts["split"]
+        assert of_predicted.count("g") == counts["merged"]
+        pairs = matched_pairs(overlap)
+        matched = {int(i) for i in overlap.true_index[pairs]}
+        hit = {int(i) for i in overlap.predicted_index[pairs]}
+        assert len(pairs) == len(matched) == len(hit) == counts["matched"]
+        # A matched object that is split or merged as well is shown as that.
+        assert {i for i, kind in enumerate(of_true) if kind == "m"} == {
+            i for i in matched if of_true[i] != "p"
+        }
+        assert {i for i, kind in enumerate(of_predicted) if kind == "m"} == {
+            i for i in hit if of_predicted[i] != "g"
+        }
+        lost = [kind for i, kind in enumerate(of_true) if i not in matched]
+        assert len(lost) == counts["missed"] and set(lost) <= set("xpg")
+        surplus = [kind for i, kind in enumerate(of_predicted) if i not in hit]
+        assert len(surplus) == counts["spurious"] and set(surplus) <= set("spg")
+
+
+def test_the_random_images_hold_ties_and_every_kind():
+    pairs = [pair(seed) for pair in (touching, tied) for seed in range(20)]
+    overlaps = [match(*way) for pair in pairs for way in (pair, pair[::-1])]
+    assert sum(int((overlap.iou == 0.5).sum()) for overlap in overlaps) > 100
+    kinds = ["".join(object_outcomes(overlap)) for overlap in overlaps]
+    assert set("".join(kinds)) == set("mxspg")

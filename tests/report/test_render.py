@@ -14,10 +14,11 @@ from helpers.reports import markdown_cells, run
 from helpers.study_tables import some
 from rich.console import Console
 
+from benchmark.paper.report import beside, study_options
 from benchmark.report.assemble import assemble
 from benchmark.report.frame import frame_of_rows
 from benchmark.report.tables import formats, per_run
-from benchmark.report.tables.over_data_sets import study_tables
+from benchmark.report.tables.over_data_sets import tables_of
 from benchmark.report.tables.table import MARKS, Cell, Column, Table, number, placed, words
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
@@ -106,11 +107,11 @@ def hostile():
     ]  # fmt: skip
     odd = [
         some(HOSTILE, "u20s"),
-        some(HOSTILE, "dsb", status="skipped", reason=HOSTILE, msa=np.nan),
+        some(HOSTILE, "dsb", status="skipped", reason=HOSTILE, score=np.nan),
     ]
     yield [
-        *assemble(runs, published=True, tieless=True).tables,
-        *study_tables(frame_of_rows(odd), "odd"),
+        *beside(assemble(runs, options=study_options(study_ranks=True))).tables,
+        *tables_of(frame_of_rows(odd), "odd"),
     ]
     patch.undo()
 

@@ -64,7 +64,9 @@ def test_bars_of_few_and_of_many(tmp_path, sizes):
 
 def test_models_keep_their_colours_and_differ():
     frame = run_summary.summary([run(f"m{i}", data) for data in "ab" for i in range(20)])
-    styles = bar_styles(order(frame.assign(label=frame["model"], group=frame["data"])))
+    styles = bar_styles(
+        order(frame.assign(label=frame["model"], group=frame["data"], score=frame["msa"]))
+    )
     assert len({tuple(style.values()) for style in styles.values()}) == 20
 
 

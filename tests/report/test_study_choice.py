@@ -11,7 +11,7 @@ from helpers.study_tables import some, table
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_rows, frame_of_runs
 from benchmark.report.tables.objects import DIAMETERS, cost, errors, recall_by_size
-from benchmark.report.tables.over_data_sets import study_tables
+from benchmark.report.tables.over_data_sets import tables_of
 from benchmark.report.tables.per_data_set import per_data_set
 from benchmark.store.skipped import SkippedModel, read_skipped, record_skipped, remove_skipped
 from benchmark.store.store import RunStore
@@ -28,7 +28,7 @@ BASE = [some(m, d, msa) for (m, msa), d in itertools.product({"a": 0.4, "b": 0.6
         (some("c", split="val"), "other images, split"),
         (some("c", protocol="clean"), "other images, split or protocol"),
         (some("a", run="again", run_id="again"), "several runs on the same images"),
-        (some("c", msa=np.nan), "no image has a score"),
+        (some("c", score=np.nan), "no image has a score"),
     ],
 )
 def test_nothing_odd_is_averaged_in_and_each_is_named(odd, reason):
@@ -36,7 +36,7 @@ def test_nothing_odd_is_averaged_in_and_each_is_named(odd, reason):
     assert odd["run_id"] not in set(chosen.cells["run_id"])
     (note,) = chosen.notes
     assert reason in note and odd["run"] in note
-    tables = study_tables(frame_of_rows([*BASE, odd]), "r")
+    tables = tables_of(frame_of_rows([*BASE, odd]), "r")
     means = {r["method"]: r for r in table(tables, "r_means")}
     assert means["b"]["fluorescence nuclei"] == "0.600"
     assert any(note in t.notes for t in tables if t.name == "r_means")
@@ -47,7 +47,7 @@ def test_nothing_odd_is_averaged_in_and_each_is_named(odd, reason):
 
 
 def test_controls_are_shown_and_neither_averaged_nor_best():
-    frame = frame_of_rows([*BASE, some("oracle", msa=1.0, control=True)])
+    frame = frame_of_rows([*BASE, some("oracle", score=1.0, control=True)])
     assert "oracle" not in select_eligible(frame).matrix
     (line,) = [line for line in per_data_set(frame).rows if line[1].text == "U20S"]
     assert [(c.text, c.place) for c in line[2:]] == [("0.400", 2), ("0.600", 1), ("1.000", 0)]
@@ -59,8 +59,8 @@ def test_controls_are_shown_and_neither_averaged_nor_best():
      ({"lost": "why"}, "lost")],
 )  # fmt: skip
 def test_marks_follow_a_number_into_every_mean(change, mark):
-    frame = frame_of_rows([*BASE, some("c", msa=0.9, **change), some("c", "dsb", msa=0.9)])
-    for found in study_tables(frame, "r"):
+    frame = frame_of_rows([*BASE, some("c", score=0.9, **change), some("c", "dsb", score=0.9)])
+    for found in tables_of(frame, "r"):
         marked = [line for line in found.rows for cell in line if mark in cell.marks]
         assert marked and all("c" in {c.text for c in line} or found.name == "r_per_data_set"
                               for line in marked), found.name  # fmt: skip
@@ -91,9 +91,9 @@ def test_a_run_in_its_cell():
         data_label="LIVECell", scores={"memory": [1e9, 3e9, 2e9, 1e9, 1e9, 1e9]},
     )  # fmt: skip
     (cell,) = frame_of_runs([result]).to_dict("records")
-    assert (cell["key"], cell["in_domain"], cell["memory"]) == ("apg_cc", True, 3e9)
-    assert (cell["msa"], cell["images"], cell["groups"]) == (pytest.approx(0.65), 6, 6)
-    assert cell["msa_low"] < 0.65 < cell["msa_high"]
+    assert (cell["key"], cell["in_domain"], cell["memory"]) == ("apg", True, 3e9)
+    assert (cell["score"], cell["images"], cell["groups"]) == (pytest.approx(0.65), 6, 6)
+    assert cell["score_low"] < 0.65 < cell["score_high"]
     (other,) = frame_of_runs([run("apg (min_size=3)", config="apg", altered=True)]).to_dict(
         "records"
     )

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from helpers.runs import PROTOCOLS, do, make_job
 
-from benchmark import rescore
+from benchmark import rescore, run
 from benchmark.actions import evaluate
-from benchmark.errors import DONE, PARTIAL, DataError, StoreError
+from benchmark.errors import DONE, PARTIAL, StoreError
 from benchmark.rescore import differences_from_elf
 from benchmark.scoring.protocol import Protocol
 
@@ -25,7 +25,7 @@ def score_again(root, workers, **changes):
     status = evaluate.perform(job)
     rows, objects = scores(job)
     return status, {s: {k: v for k, v in r.items() if k != "attempt"} for s, r in rows.items()}, {
-        sample: row.get("attempt") for sample, row in rows.items()
+        sample: row.get("attempt", 0) for sample, row in rows.items()
     }, objects  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_two_workers_score_as_one_does(done, pids, protocol):
 
 def test_batches_are_stored_whole_and_in_any_size(done, monkeypatch):
     whole = score_again(done, 1)
-    monkeypatch.setattr(evaluate, "BATCH", 3)
+    monkeypatch.setattr(run, "BATCH", 3)
     assert score_again(done, 2)[1::2] == whole[1::2]
 
 
@@ -73,18 +73,22 @@ def test_a_few_samples_are_not_worth_a_process(root, pids):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_truth_or_prediction_that_went_bad_is_told_of_from_any_process(done, workers):
+def test_a_damaged_truth_or_prediction_is_a_failure_of_its_sample(done, workers, capsys):
     job = make_job(done)
     path = job.data.folder / "labels" / f"{job.data.entries[2].id}.tif"
     content = path.read_bytes()
     path.unlink()
-    with pytest.raises(DataError, match="Remove"):
-        score_again(done, workers)
+    others = {entry.id for entry in job.data.entries} - {path.stem}
+    for protocol, allowed in (("paper", 0), ("clean", 1)):
+        status, rows, *_ = score_again(done, workers, protocol=protocol, max_failures=allowed)
+        assert status == PARTIAL
+        assert f"sample '{path.stem}' failed: " in capsys.readouterr().err
+    assert rows.keys() == others, "a new protocol scores the others"
     path.write_bytes(content)
     (job.store.path / "predictions" / path.name).unlink()
-    with pytest.raises(StoreError, match="overwrite=errors"):
-        score_again(done, workers)
-    assert len(scores(job)[0]) == 4, "what was scored before stays"
+    assert score_again(done, workers)[0] == PARTIAL
+    assert "overwrite=errors" in capsys.readouterr().err
+    assert len(scores(job)[0]) == 4, "scores of before stay"
 
 
 def kill(_):
@@ -92,11 +96,11 @@ def kill(_):
 
 
 def test_a_killed_worker_is_one_clear_error_and_scores_stay_whole(done):
-    predictions = rescore.stored(
+    predictions = rescore.stored_predictions(
         make_job(done).data, make_job(done).store, make_job(done).requested
     )
     with pytest.raises(StoreError, match="was killed"):
-        list(rescore._each(kill, predictions, 2))
+        list(rescore._map(kill, predictions, 2))
     assert score_again(done, 2)[0] == DONE
 
 

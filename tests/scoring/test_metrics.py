@@ -3,13 +3,24 @@
 import numpy as np
 import pytest
 import yaml
-from cases import CASES, CLEAN, PAPER, PROTOCOLS, SCORES, draw, label_pairs, repeatable, row
+from cases import (
+    CASES,
+    CLEAN,
+    PAPER,
+    PROTOCOLS,
+    SCORES,
+    draw,
+    label_pairs,
+    repeatable,
+    row,
+    tied_pair,
+)
 from helpers.scores import COUNTS, SA_NAMES, metrics
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest import approx
 
-from benchmark.scoring.match import match
+from benchmark.scoring.match import match, matched_pairs
 from benchmark.scoring.metrics import (
     aggregated_jaccard_index,
     object_rows,
@@ -166,6 +177,18 @@ def test_true_positives_are_the_largest_matching(labels):
     for protocol in PROTOCOLS:
         expected = [most_pairs(iou >= threshold) for threshold in protocol.thresholds]
         assert true_positives(match(*labels), protocol.thresholds) == expected
+
+
+@repeatable
+@given(label_pairs(), st.integers(0, 1000))
+def test_matched_pairs_are_one_to_one_and_as_many_as_possible(labels, seed):
+    for true, predicted in (labels, tied_pair(np.random.default_rng(seed), 3, 6)):
+        overlap = match(true, predicted)
+        pairs = matched_pairs(overlap)
+        assert (overlap.iou[pairs] >= 0.5).all()
+        for index in (overlap.true_index, overlap.predicted_index):
+            assert len(set(index[pairs])) == len(pairs)
+        assert len(pairs) == most_pairs(iou_table(true, predicted)[0] >= 0.5)
 
 
 @repeatable

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES, CLEAN, PAPER, label_pairs, predictions_from, repeatable
+from cases import CASES, CLEAN, PAPER, label_pairs, predictions_from, repeatable, tied_pair
 from hypothesis import given
 from pytest import approx
 from skimage.io import imread
@@ -92,10 +92,7 @@ def test_random_pairs_score_as_in_elf_and_in_stardist(labels):
 def test_small_grids_full_of_ties_score_as_in_elf_and_in_stardist(size, ids):
     rng = np.random.default_rng([size, ids])
     for _ in range(20):
-        true = rng.integers(0, ids + 1, (size, size)).repeat(2, axis=1)
-        # Halves of true objects, some swapped for their neighbours: IoUs of 1/2, 1/3, 2/3, ...
-        predicted = 2 * true + np.tile([0, 1], (size, size)) * rng.integers(0, 2, true.shape)
-        predicted = np.where(rng.random(true.shape) < 0.1, np.roll(predicted, 1), predicted)
+        true, predicted = tied_pair(rng, size, ids)
         assert_equals_elf(true, predicted)
         assert_equals_elf(predicted, true)
         assert_equals_stardist(true, predicted)

@@ -7,7 +7,7 @@ from helpers.runs import PROTOCOLS, do, make_job
 from benchmark.actions import compare, report
 from benchmark.choices import CONFIGS
 from benchmark.errors import UsageError
-from benchmark.report.comparison import STUDY_PROTOCOL
+from benchmark.paper.report import FURTHER_TEST
 from benchmark.report.results import gather, is_altered
 from benchmark.scoring.protocol import Protocol, words_of
 
@@ -33,7 +33,7 @@ def test_what_differs_from_the_yaml_of_that_name_is_named(name, altered, called)
     assert protocol.name == called
     for key, value in altered.items():
         assert key == "name" or getattr(protocol, key) == value
-    assert (called == STUDY_PROTOCOL) == (protocol == Protocol(**ours("paper")))
+    assert (called == FURTHER_TEST.protocol) == (protocol == Protocol(**ours("paper")))
 
 
 def test_the_clean_protocol_under_the_studys_name_is_not_the_studys():
@@ -65,7 +65,6 @@ def test_a_name_is_no_part_of_a_scores_key(root):
 def test_its_report_leaves_the_one_of_the_study_alone(root, capsys, blank_pictures):
     for job in (make_job(root), altered_job(root)):
         do(job)
-        job.settings.tieless = None
         assert report.perform(job) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "protocol paper." in told and "protocol paper (threshold_grid=exact)." in told

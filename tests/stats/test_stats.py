@@ -5,13 +5,12 @@ import pytest
 from helpers.by_hand import p_by_brute_force
 from scipy import stats as scipy_stats
 
-from benchmark import stats
+from benchmark.paper.significance import STUDY_TEST, study_test
 from benchmark.stats import (
     permutation,
     rank_biserial,
     sign_flip_p,
     standardised_difference,
-    study_test,
 )
 
 # --- sign flips -------------------------------------------------------------------------
@@ -114,7 +113,7 @@ def test_the_studys_test_takes_the_direction_from_the_data(shift):
     two_sided = scipy_stats.wilcoxon(differences).pvalue
     assert found.p == pytest.approx(two_sided / 2)
     assert found.significant == (found.p < 0.05)
-    assert "one in ten" in stats.STUDY_TEST
+    assert "one in ten" in STUDY_TEST
 
 
 def test_the_studys_test_without_any_difference():

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import threading
 import time
 
 import pytest
@@ -42,12 +43,12 @@ def left_behind(folder, shard, silent, **changes):
     return path
 
 
-def test_shards_without_a_common_sample_are_held_at_once_and_told_apart(folder):
-    shards = [Shard(1, 2), Shard(2, 4), Shard(4, 8), Shard(8, 8)]
+def test_different_shards_of_one_division_are_held_at_once_and_told_apart(folder):
+    shards = [Shard(1, 8), Shard(2, 8), Shard(4, 8), Shard(8, 8)]
     claims = [claimed(folder, shard) for shard in shards]
     assert not any(claim.lost for claim in claims)
     found = holders(folder, TIMEOUT)
-    assert sorted(str(holder.shard) for holder in found) == ["1/2", "2/4", "4/8", "8/8"]
+    assert sorted(str(holder.shard) for holder in found) == ["1/8", "2/8", "4/8", "8/8"]
     assert all(str(os.getpid()) in holder.who and 0 <= holder.seconds < 60 for holder in found)
     for claim in claims:
         claim.release()
@@ -57,9 +58,15 @@ def test_shards_without_a_common_sample_are_held_at_once_and_told_apart(folder):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(WHOLE, Shard(3, 8)), (Shard(3, 8), WHOLE), (Shard(1, 2), Shard(3, 8)), (Shard(2, 3),) * 2],
+    [
+        (WHOLE, Shard(3, 8)),
+        (Shard(3, 8), WHOLE),
+        (Shard(1, 2), Shard(1, 3)),
+        (Shard(1, 2), Shard(2, 4)),  # without a common sample
+        (Shard(2, 3),) * 2,
+    ],
 )
-def test_who_shares_samples_with_a_living_holder_is_refused_and_told_who_it_is(
+def test_a_shard_of_another_division_than_a_living_holder_s_is_refused_with_its_name(
     folder, first, second
 ):
     held = claimed(folder, first)
@@ -89,6 +96,18 @@ def test_who_waits_for_a_shard_irritates_nobody_and_gets_the_run_in_the_end(fold
     held.release()
     assert got.wait(30)
     waiting.join(10)
+
+
+def test_who_waits_for_another_shard_names_its_file_after_a_while(folder, monkeypatch, capsys):
+    monkeypatch.setattr(lease_module, "PATIENCE", 0.2)
+    held = claimed(folder, Shard(1, 3))
+    (file,) = claim_module._place(folder, Shard(1, 3)).glob("*.json")
+    timer = threading.Timer(1.2, held.release)
+    timer.start()
+    ShardLease(folder, Shard(1, 2), TIMEOUT).acquire(wait=True)
+    timer.join()
+    assert capsys.readouterr().err.count(f"still waiting for process {os.getpid()} ") == 1
+    assert file.exists()
 
 
 def test_a_shard_that_a_dead_process_left_is_taken_from_it(folder):

@@ -23,7 +23,7 @@ from helpers.runs import (
     run_process,
 )
 
-from benchmark.run import BEHIND
+from benchmark.run import UNSTORED
 from benchmark.store.store import RunStore
 
 KILLS = 20
@@ -75,7 +75,7 @@ def assert_nothing_twice(trace, killed):
         by_process[pid].append(sample)
     for sample, pids in times.items():
         for pid in pids[:-1]:
-            unstored = by_process[pid][-1 - BEHIND :]  # in hand, and waiting to be stored
+            unstored = by_process[pid][-1 - UNSTORED :]  # in hand, and waiting to be stored
             assert int(pid) in killed and sample in unstored, f"{sample} was predicted twice"
 
 

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from helpers.sweeps import wait_for
 
 from benchmark.errors import RunHeldError, StoreError, UsageError
 from benchmark.store import lease as lease_module
-from benchmark.store.files import temporary_name
+from benchmark.store import machine
+from benchmark.store.files import is_abandoned, temporary_name
 from benchmark.store.lease import HEARTBEAT, Lease, describe_holder, is_held
 
 TIMEOUT = 300.0
@@ -109,13 +111,104 @@ def test_a_dead_process_of_this_host_is_succeeded_at_once(folder, other_process)
     acquired(folder).release()
 
 
-@pytest.mark.parametrize("changes", [{"start": "1"}, {"boot": "another"}])
-def test_a_number_that_another_process_got_since_is_no_holder(folder, changes):
-    held_by(folder, **changes)  # this very process's number, which is alive
+def test_a_number_that_another_process_got_since_is_no_holder(folder):
+    held_by(folder, start="1")  # this very process's number, which is alive
     acquired(folder).release()
 
 
-@pytest.mark.parametrize("where", ["host", "pids"])
+def test_a_lease_of_version_0_1_is_read_as_before(folder, other_process):
+    def old(**changes):
+        path = held_by(folder, **changes)
+        content = json.loads(path.read_text())
+        del content["machine"]
+        path.write_text(json.dumps(content))
+        silent_for(path, OLD)
+
+    old(pid=other_process.pid, start=start_of(other_process.pid))
+    with pytest.raises(RunHeldError, match=f"process {other_process.pid} "):
+        acquired(folder)
+    old(pid=2**22 + 1)
+    acquired(folder).release()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"pid": "7"}, {"pid": -1}, {"start": 7}, {"since": "noon"}, {"since": 3}, {"host": None},
+     {"boot": []}, {"machine": 3}],
+)  # fmt: skip
+def test_a_lease_with_values_of_wrong_types_is_as_damaged_as_an_empty_one(folder, odd):
+    path = held_by(folder, **odd)
+    assert describe_holder(folder) is None and is_held(folder, TIMEOUT)
+    silent_for(path, HEARTBEAT)
+    acquired(folder).release()
+
+
+@pytest.mark.parametrize("ahead", [HEARTBEAT, OLD, 1e9])
+def test_an_empty_lease_dated_ahead_of_the_clock_is_succeeded(folder, ahead):
+    path = held_by(folder)
+    path.write_text("")
+    silent_for(path, -ahead)
+    acquired(folder).release()
+
+
+@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"machine": "1"}, {"boot": "another"}])
+def test_a_holder_elsewhere_dated_ahead_of_the_clock_does_not_hold_until_then(folder, where):
+    silent_for(held_by(folder, **where), -OLD)
+    acquired(folder).release()
+
+
+@pytest.mark.parametrize("content", ["", None])
+@pytest.mark.parametrize("wait", [True, False])
+def test_who_waits_names_the_file_after_a_while(folder, monkeypatch, capsys, content, wait):
+    monkeypatch.setattr(lease_module, "PATIENCE", 0.2)
+    path = held_by(folder, host="elsewhere")
+    if content is not None:
+        path.write_text(content)
+    elif not wait:
+        pytest.skip("refused at once")
+    thread = threading.Timer(1.0, silent_for, [path, OLD])
+    thread.start()
+    lease = Lease(folder, TIMEOUT)
+    lease.acquire(wait=wait)
+    thread.join()
+    lease.release()
+    said = capsys.readouterr().err
+    assert said.count("still waiting for ") == said.count(str(path)) == 1
+    assert ("on host elsewhere" in said) == (content is None)
+
+
+def test_who_gets_the_lease_soon_says_nothing(folder, capsys):
+    first = acquired(folder)
+    threading.Timer(0.3, first.release).start()
+    second = Lease(folder, TIMEOUT)
+    second.acquire(wait=True)
+    second.release()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_machine_is_known_by_the_digest_of_its_id(monkeypatch):
+    found = machine.here()
+    assert found.keys() == {"host", "pids", "boot", "machine"} and machine.here() == found
+    machine_id = Path("/etc/machine-id")
+    if machine_id.exists():
+        assert machine_id.read_text().strip() not in found.values()
+    before = machine.short_digest()
+    monkeypatch.setattr(machine, "_machine_id", lambda: "another")
+    assert machine.short_digest() != before
+
+
+def test_temporaries_of_a_living_process_on_a_machine_of_the_same_name_stay(tmp_path, monkeypatch):
+    """Its process id means nothing here."""
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "_machine_id", lambda: "another")
+        name = temporary_name("a.tif").replace(f"-{os.getpid()}.", f"-{2**22 + 1}.")
+    (tmp_path / name).touch()
+    assert not is_abandoned(tmp_path / name)
+    silent_for(tmp_path / name, 25 * 3600)
+    assert is_abandoned(tmp_path / name)
+
+
+@pytest.mark.parametrize("where", ["host", "pids", "boot", "machine"])
 def test_a_holder_elsewhere_holds_while_its_heart_beats(folder, where):
     path = held_by(folder, pid=2**22 + 1, **{where: "elsewhere"})
     silent_for(path, TIMEOUT - 5)
@@ -179,8 +272,8 @@ def test_a_holder_that_was_taken_for_dead_knows_that_it_lost(folder):
 
 def test_who_judged_from_an_old_list_withdraws(folder, monkeypatch):
     held_by(folder, generation=5)
-    fresh, old = lease_module._current, [None]
-    monkeypatch.setattr(lease_module, "_current", lambda f: old.pop() if old else fresh(f))
+    fresh, old = lease_module.current_file, [None]
+    monkeypatch.setattr(lease_module, "current_file", lambda f: old.pop() if old else fresh(f))
     assert not Lease(folder, TIMEOUT)._try()
     assert [p.name for p in folder.iterdir()] == ["00000005.json"]
 

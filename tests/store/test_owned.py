@@ -9,7 +9,7 @@ from helpers.runs import tree
 
 from benchmark.errors import StoreError
 from benchmark.store.files import temporary_name
-from benchmark.store.owned import LIST, MARKER, beside, mark, replaced
+from benchmark.store.owned import LIST, MARKER, replaced, staging_path, write_marker
 
 KNOWN = (("site/", "site/mark.css"), ("", "table.csv"))
 OLD = {"table.csv": b"old", "figures/a.png": b"old", "figures/b.png": b"old", "gone/x.png": b"old"}
@@ -233,8 +233,8 @@ def test_folders_beside_are_removed_only_where_name_and_marker_are_ours(tmp_path
     ]  # fmt: skip
     for name in (*ours, *theirs):
         fill(tmp_path / name, {"a/b": b""})
-        mark(tmp_path / name)
-    with beside(target) as place:
+        write_marker(tmp_path / name)
+    with staging_path(target) as place:
         assert place.name == target.name and not place.exists()
         assert not (tmp_path / of_nobody).exists()
     assert {path.name for path in tmp_path.iterdir()} == set(theirs)
@@ -244,11 +244,11 @@ def test_folders_beside_are_removed_only_where_name_and_marker_are_ours(tmp_path
     os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
     of_a_zombie = tmp_path / own.replace(f"-{os.getpid()}.", f"-{zombie}.")
     fill(of_a_zombie, {"a/b": b""})
-    mark(of_a_zombie)
-    with beside(target):
+    write_marker(of_a_zombie)
+    with staging_path(target):
         assert not of_a_zombie.exists()
     os.waitpid(zombie, 0)
     fill(tmp_path / of_nobody, {"thesis.docx": b"", MARKER: b"somebody's cache"})
-    with beside(target):
+    with staging_path(target):
         pass
     assert (tmp_path / of_nobody / "thesis.docx").exists()

@@ -18,10 +18,11 @@ def test_the_shards_of_one_count_have_every_item_once_and_about_as_many_each(cou
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_shards_overlap_exactly_where_some_item_belongs_to_both():
+def test_shards_exclude_each_other_unless_they_are_parts_of_one_division():
     for one, other in itertools.product(SHARDS, SHARDS):
         both = set(one.take(range(48))) & set(other.take(range(48)))  # 48: their common multiple
-        assert one.overlaps(other) == bool(both), (one, other)
+        assert one.excludes(other) == other.excludes(one)
+        assert one.excludes(other) if both else one.excludes(other) == (one.count != other.count)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,8 @@ def test_a_shard_is_read_as_it_is_written(text, shard):
     assert Shard.parse(text) == shard
     writer = f"{shard.prefix}20260101T000000-s2of3-7"
     for other in SHARDS:
-        assert other.may_mend(writer) == other.overlaps(shard), other
-        assert not other.may_mend(f"{shard.prefix}notes") and not other.may_mend("20260101")
+        assert other.may_repair(writer) == other.excludes(shard), other
+        assert not other.may_repair(f"{shard.prefix}notes") and not other.may_repair("20260101")
     assert text is None or str(shard) == text
 
 

@@ -8,6 +8,8 @@ from scipy.stats import rankdata
 
 from benchmark.paper.card import study_card
 from benchmark.paper.published import published_frame
+from benchmark.paper.report import study_options
+from benchmark.report.assemble import source_tables
 from benchmark.report.eligible import select_eligible
 from benchmark.report.tables.numbers import (
     averages,
@@ -17,7 +19,6 @@ from benchmark.report.tables.numbers import (
     ranks,
     ranks_without_ties,
 )
-from benchmark.report.tables.over_data_sets import study_tables
 
 MODALITIES = ("label_free_cells", "fluorescence_cells", "fluorescence_nuclei", "histopathology")
 # The published figure: means of mSA, and mean ranks of two methods.
@@ -31,6 +32,10 @@ MEANS = {
     "SAM": (0.106, 0.091, 0.283, 0.200),
 }
 RANKS = {"CellPoseSAM": (1.33, 1.67, 3.11, 1.89), "APG": (2.11, 2.89, 1.67, 2.33)}
+
+
+def study_tables(rows, prefix, **how):
+    return source_tables(rows, prefix, study_options(**how))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def test_the_published_means_come_out(published):
 
 
 def test_the_published_ranks_come_out_where_ties_are_broken_as_there(published):
-    rows = {r["method"]: r for r in table(study_tables(published, "p", tieless=True),
+    rows = {r["method"]: r for r in table(study_tables(published, "p", study_ranks=True),
                                           "p_ranks_tieless")}  # fmt: skip
     assert set(rows) == set(MEANS)
     for method, means in RANKS.items():
@@ -132,7 +137,7 @@ def test_a_mean_over_fewer_data_sets_has_their_count_and_is_never_the_best(publi
 @pytest.mark.parametrize(("a", "b"), [("APG", "AIS"), ("APG", "CellPoseSAM"),
                                       ("APG", "APG, boundary distance")])  # fmt: skip
 def test_duels_are_counted_on_common_data_sets(published, a, b):
-    by_data = {m: published[published["method"] == m].set_index("data")["msa"] for m in (a, b)}
+    by_data = {m: published[published["method"] == m].set_index("data")["score"] for m in (a, b)}
     pairs = [(x, by_data[b][d]) for d, x in by_data[a].items()
              if not np.isnan(x) and not np.isnan(by_data[b][d])]  # fmt: skip
     found = head_to_head(select_eligible(published).matrix, a, b)
@@ -155,8 +160,8 @@ def test_domains_are_averaged_apart(published):
     found = by_domain(select_eligible(published).cells).loc["CellPoseSAM"]
     rows = published[published["method"] == "CellPoseSAM"]
     seen = rows["in_domain"].astype(bool)
-    assert found["mean_in"] == pytest.approx(rows.loc[seen, "msa"].mean())
-    assert found["mean_out"] == pytest.approx(rows.loc[~seen, "msa"].mean())
+    assert found["mean_in"] == pytest.approx(rows.loc[seen, "score"].mean())
+    assert found["mean_out"] == pytest.approx(rows.loc[~seen, "score"].mean())
     assert (found["sets_in"], found["sets_out"], found["unknown"]) == (
         seen.sum(),
         36 - seen.sum(),

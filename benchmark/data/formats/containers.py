@@ -1,4 +1,4 @@
-"""Images in HDF5, zarr and TIFF volumes: found by key, put in order by axes, read by slice."""
+"""Readers of HDF5, zarr and TIFF volumes: arrays by key, channels and slices by axes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ import numpy as np
 from benchmark.data.formats.images import (
     TIFF,
     as_image,
-    errors_logged_by_tifffile,
     read_image,
     read_labels,
-    refuse_missing_segments,
     short_reason,
 )
 from benchmark.errors import DataError, UsageError
+from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -50,10 +49,10 @@ class Reading:
     label_axes: str = "YX"
 
     def __post_init__(self) -> None:
-        """Refuse axes that don't exist.
+        """Check axes and keys.
 
         Raises:
-            UsageError: so they are.
+            UsageError: unknown axes, or no key.
         """
         for axes in (self.image_axes, self.label_axes):
             if axes not in AXES:
@@ -74,10 +73,10 @@ class Reading:
 
 
 def slices(path: Path, reading: Reading, of: str = "image") -> int:
-    """How many images (or label images) a volume holds; only its header is read.
+    """Return the number of images (or label images) in a volume; only its header is read.
 
     Raises:
-        DataError: it can't be read, or is no volume.
+        DataError: it can't be read, or is not a volume.
     """
     key = (reading.keys[0] if reading.keys else None) if of == "image" else reading.labels
     axes = reading.image_axes if of == "image" else reading.label_axes
@@ -101,7 +100,7 @@ def read_pair(
         H x W or H x W x C in the dtype as stored; H x W integers.
 
     Raises:
-        DataError: damaged, without the key, or not of the axes that are told.
+        DataError: damaged, without the key, or not of the axes given.
     """
     if reading.image is None and not reading.sliced:
         return read_image(image, as_stored=True), read_labels(labels, whole_floats=True)
@@ -124,21 +123,25 @@ def read_pair(
     )
 
 
-def as_labels(values: Any, told: str) -> Labels:
-    """Label values as integers from 0 on.
+def as_labels(values: Any, origin: str) -> Labels:
+    """Convert label values to integers from 0 on.
 
-    Whole numbers stored as floats are read as what they are. Negative ids (regions to be
-    ignored, mostly) become ids of their own above all others.
+    Floats that are whole numbers become integers. Negative ids (mostly of regions to be ignored)
+    become new ids above all others.
+
+    Args:
+        values: label values as stored.
+        origin: the file and key, for messages.
 
     Raises:
-        DataError: other numbers.
+        DataError: values that are not whole numbers.
     """
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and np.array_equal(values, np.trunc(values))):
-            raise DataError(f"{told}: labels are {values.dtype}, not whole numbers.")
+            raise DataError(f"{origin}: labels are {values.dtype}, not whole numbers.")
         values = values.astype(np.int64)
     if values.dtype.kind not in "ui":
-        raise DataError(f"{told}: labels are {values.dtype}, not integers.")
+        raise DataError(f"{origin}: labels are {values.dtype}, not integers.")
     if values.dtype.kind == "i" and values.size and values.min() < 0:
         values = values.astype(np.int64)
         top = int(values.max())
@@ -148,29 +151,30 @@ def as_labels(values: Any, told: str) -> Labels:
 
 
 def _read(path: Path, key: str | None, axes: str, index: int | None) -> Any:
-    """An array of a file, a slice of it where it has any, its channels last."""
+    """Read an array from a file, or one slice of it; channels last."""
     stored = _stored(path, key)
-    told = f"{path}{_at(key, index)}"
-    _check_axes(stored, axes, told)
+    origin = f"{path}{_at(key, index)}"
+    _check_axes(stored, axes, origin)
     try:
         where: list[Any] = [index if axis == "Z" else slice(None) for axis in axes]
         plane = np.asarray(stored[tuple(where)])
     except MemoryError as error:
-        raise DataError(f"{told}: does not fit into memory.") from error
-    except Exception as error:  # libraries raise what they like on damaged files
-        raise DataError(f"{told}: can't be read ({short_reason(error)}).") from error
+        raise DataError(f"{origin}: does not fit into memory.") from error
+    except Exception as error:  # libraries raise anything on damaged files
+        raise DataError(f"{origin}: can't be read ({short_reason(error)}).") from error
     return np.moveaxis(plane, 0, -1) if axes.replace("Z", "") == "CYX" else plane
 
 
-def _check_axes(stored: Any, axes: str, told: str) -> None:
+def _check_axes(stored: Any, axes: str, origin: str) -> None:
     if len(stored.shape) != len(axes):
         raise DataError(
-            f"{told}: its shape is {' x '.join(map(str, stored.shape))}; axes {axes} were expected."
+            f"{origin}: its shape is {' x '.join(map(str, stored.shape))}; "
+            f"axes {axes} were expected."
         )
 
 
 def _stored(path: Path, key: str | None) -> Any:
-    """An array in a file, not yet read."""
+    """Return an array in a file without reading it."""
     try:
         content = _opened(path, path.stat().st_mtime_ns)
     except DataError:
@@ -198,7 +202,7 @@ def _stored(path: Path, key: str | None) -> Any:
 
 @lru_cache(maxsize=2)  # image and labels may be two files
 def _opened(path: Path, changed: int) -> Any:
-    """A file, kept open while its slices are read; `changed` so that a new one is seen."""
+    """Open a file, and keep it open for its next slices; `changed` detects a replaced file."""
     suffix = path.suffix.lower()
     if suffix in HDF5:
         import h5py
@@ -227,26 +231,21 @@ class TiffVolume:
     """
 
     def __init__(self, path: Path) -> None:
-        import tifffile
-
-        with errors_logged_by_tifffile() as errors:
-            self.file = tifffile.TiffFile(path)
+        with strict_tifffile():
+            self.file = open_tiff(path)
             self.series = self.file.series[0]
             self.shape = self.series.shape
-            refuse_missing_segments(self.file)
-        if errors:
-            raise ValueError(errors[0].getMessage())
 
     def __getitem__(self, where: tuple[Any, ...]) -> Any:
         """One slice."""
         if len(self.series.pages) == self.shape[0]:
-            return self.series.asarray(key=where[0])
+            return read_series(self.file, page=where[0])
         return self._whole[where]
 
     @cached_property
     def _whole(self) -> Any:
-        """All of it: a volume of three or four slices is mostly stored as one page of colours."""
-        return self.series.asarray()
+        """The whole array: three or four slices are often stored as one page of colours."""
+        return read_series(self.file)
 
     def __del__(self) -> None:
         """Close the file at once; tifffile's own cycles of references would keep it open."""
@@ -261,7 +260,7 @@ def _names(content: Any) -> str:
             content.visititems(lambda name, item: names.append(name) if _is_array(item) else None)
         else:
             names = [name for name, item in content.members(max_depth=None) if _is_array(item)]
-    except Exception:  # it is told for comfort
+    except Exception:  # only an addition to a message
         return "?"
     return ", ".join(sorted(names)) or "nothing"
 
@@ -271,5 +270,5 @@ def _is_array(item: Any) -> bool:
 
 
 def _at(key: str | None, index: int | None) -> str:
-    told = [f"'{key}'" if key else "", f"slice {index}" if index is not None else ""]
-    return "".join(f", {word}" for word in told if word)
+    parts = [f"'{key}'" if key else "", f"slice {index}" if index is not None else ""]
+    return "".join(f", {part}" for part in parts if part)

@@ -1,22 +1,16 @@
-"""Image files -> arrays, with an error that names the file where that can't be done."""
+"""Readers of image and label files, whose errors name the file."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import struct
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import tifffile
 
 from benchmark.errors import DataError
+from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
-
-if TYPE_CHECKING:
-    import tifffile
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
@@ -29,8 +23,8 @@ def read_image(path: Path, as_stored: bool = False) -> Image:
 
     Args:
         path: TIFF (8, 16, 32 bit, float; one page), PNG or JPEG.
-        as_stored: take the numbers of a TIFF for brightness even where it says that they are
-            none, as the readers do that public data sets are used with.
+        as_stored: read the numbers of a TIFF even if its header says that they are not
+            brightness (a palette, inverted grey), as other readers of public data sets do.
 
     Returns:
         H x W, or H x W x C with C from 2 to 4; dtype as stored.
@@ -41,25 +35,29 @@ def read_image(path: Path, as_stored: bool = False) -> Image:
     return as_image(_read(path, brightness=not as_stored), str(path))
 
 
-def as_image(image: Image, told: str) -> Image:
-    """Pixels as an image, wherever they were stored.
+def as_image(image: Image, origin: str) -> Image:
+    """Check that pixels are an image.
+
+    Args:
+        image: the pixels.
+        origin: the file, for messages.
 
     Raises:
-        DataError: they are none.
+        DataError: they are not.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim not in (2, 3) or image.size == 0:
-        raise DataError(f"{told}: an image is H x W or H x W x C; this one is {_shape(image)}.")
+        raise DataError(f"{origin}: an image is H x W or H x W x C; this one is {_shape(image)}.")
     if image.ndim == 3 and image.shape[2] > MAX_CHANNELS:
         raise DataError(
-            f"{told}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
+            f"{origin}: {_shape(image)}: more than {MAX_CHANNELS} channels. "
             "Keep those that show the cells."
         )
     if image.dtype.kind == "b":
         return image.astype(np.uint8)
     if image.dtype.kind not in "uif":
-        raise DataError(f"{told}: pixels of type {image.dtype} are not an image.")
+        raise DataError(f"{origin}: pixels of type {image.dtype} are not an image.")
     return image
 
 
@@ -110,7 +108,7 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
         raise
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory.") from error
-    except Exception as error:  # decoders raise what they like on damaged files
+    except Exception as error:  # decoders raise anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error
         raise DataError(
@@ -122,19 +120,17 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
 
 
 def short_reason(error: Exception) -> str:
-    """The first line of what an exception says, or its type where it says nothing."""
-    said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    """Return the first line of an exception's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
     """The array, and whether it was compressed as JPEG; refused if it has to be brightness."""
-    import tifffile
-
-    with errors_logged_by_tifffile() as errors, tifffile.TiffFile(path) as tiff:
+    with strict_tifffile(), open_tiff(path) as tiff:
         series = tiff.series[0]
         shape, axes = series.shape, series.axes
-        while shape[0] == 1 and axes[0] not in "YXS":  # one page is no stack
+        while shape[0] == 1 and axes[0] not in "YXS":  # one page is not a stack
             shape, axes = shape[1:], axes[1:]
         size = " x ".join(map(str, shape))
         # A channel-last array saved without saying so: rows pass for pages, channels for columns.
@@ -151,11 +147,7 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
             )
         if brightness:
             _refuse_other_numbers(path, series.keyframe)
-        refuse_missing_segments(tiff)
-        # In this thread: who reads several images at once says how many threads do.
-        array = np.asarray(series.asarray(maxworkers=1)).reshape(shape)
-        if errors:
-            raise ValueError(errors[0].getMessage())
+        array = read_series(tiff).reshape(shape)
         is_jpeg = series.keyframe.compression in (
             tifffile.COMPRESSION.JPEG,
             tifffile.COMPRESSION.OJPEG,
@@ -165,9 +157,7 @@ def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
 
 
 def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
-    """Bright nuclei would be dark ones, and colours any brightness; nothing later would tell."""
-    import tifffile
-
+    """Refuse palettes and inverted grey: the model would see other brightness, unnoticed."""
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         what = "its pixels are numbers of colours (a palette, or a LUT)"
     # Of one bit tifffile says so too, and writes 1 for what is bright.
@@ -178,43 +168,6 @@ def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
     raise DataError(f"{path}: {what}. Save it as grey values, 0 as black, or as RGB.")
 
 
-@contextlib.contextmanager
-def errors_logged_by_tifffile() -> Iterator[list[logging.LogRecord]]:
-    """What it logs and reads on: half a stack would pass for an image, words for pixels.
-
-    Each thread hears of its own files alone.
-    """
-    logging.getLogger("tifffile").addFilter(_hear)  # again and again is once
-    _heard.errors = []
-    try:
-        yield _heard.errors
-    finally:
-        del _heard.errors
-
-
-_heard = threading.local()
-
-
-def _hear(record: logging.LogRecord) -> bool:
-    """Keep an error for the thread that is reading; nobody else gets it."""
-    errors: list[logging.LogRecord] | None = getattr(_heard, "errors", None)
-    if errors is not None and record.levelno >= logging.ERROR:
-        errors.append(record)
-    return errors is None
-
-
-def refuse_missing_segments(tiff: tifffile.TiffFile) -> None:
-    """Some decoders fill up with grey what a file that was cut off lacks.
-
-    Raises:
-        ValueError: it was cut off.
-    """
-    for page in tiff.pages:
-        ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
-        if max(ends, default=0) > tiff.filehandle.size:
-            raise ValueError("its end is missing")
-
-
 def _read_picture(path: Path) -> tuple[Image, bool]:
     """The array of a PNG or JPEG, and whether it is a JPEG, whatever its name says."""
     from PIL import Image as Pillow
@@ -223,14 +176,14 @@ def _read_picture(path: Path) -> tuple[Image, bool]:
     _refuse_deep_colour(path)
     with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
         is_jpeg = picture.format != "PNG"
-        if picture.mode == "P":  # what it shows, not the numbers of its colours
+        if picture.mode == "P":  # the colours, not their indices
             colours = "RGBA" if "transparency" in picture.info else "RGB"
             return np.asarray(picture.convert(colours)), is_jpeg
         return np.asarray(picture), is_jpeg
 
 
 def _refuse_deep_colour(path: Path) -> None:
-    """Colour PNGs of 16 bit would be cut to 8 bit in silence by the reader."""
+    """Refuse colour PNGs of 16 bit, which Pillow cuts to 8 bit silently."""
     with path.open("rb") as file:
         header = file.read(26)
     if header[:8] == b"\x89PNG\r\n\x1a\n" and len(header) == 26:

@@ -1,4 +1,4 @@
-"""What preparation asks of a source: its images, each to be read when its turn comes."""
+"""The interface of a source of raw images, and helpers that sources share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Raw:
         name: unique in the source, as found (a file's stem).
         group: the volume, slide or movie it belongs to, as found.
         split: `test` or `val`.
-        files: what to name when something is wrong with it.
+        files: its files, for messages.
         read: returns (image, labels); raises DataError.
         volume: the file it is a slice of; one process reads all slices of a volume.
-        closing: where this image is kept, those after it are left out.
+        closing: if the recipe keeps this image, those after it are left out.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Raw:
 
 
 class Source(Protocol):
-    """Where raw images come from."""
+    """A source of raw images."""
 
     def items(self, split: str) -> list[Raw]:
         """The images of a split, in a fixed order.
@@ -51,17 +51,17 @@ class Source(Protocol):
         ...
 
     def fingerprint(self, known: Any = None) -> Any:
-        """JSON-able; changes whenever what would be read may have changed.
+        """Return a JSON-able value that changes whenever what would be read may have changed.
 
         Args:
-            known: an earlier one. A source that knows its files only once its items are
-                listed looks at those that this one names, and returns it where they are gone.
+            known: an earlier fingerprint. A source that learns its files only by listing its
+                items looks at the files named here, and returns `known` if they are gone.
         """
         ...
 
 
 def only(split: str, has: Iterable[str]) -> list[str]:
-    """The splits that are meant, of those there are.
+    """Return the splits that a choice means.
 
     Raises:
         UsageError: no such split.
@@ -74,14 +74,14 @@ def only(split: str, has: Iterable[str]) -> list[str]:
     return [split]
 
 
-def some(told: Iterable[str], most: int = 5) -> str:
-    """The first few of many, and how many more there are."""
-    everything = sorted(told)
+def abbreviated(texts: Iterable[str], most: int = 5) -> str:
+    """Join the first few of many texts, and say how many more there are."""
+    everything = sorted(texts)
     more = f"; and {len(everything) - most} more" if len(everything) > most else ""
     return "; ".join(everything[:most]) + more
 
 
 def file_times(paths: Iterable[Path]) -> list[list[Any]]:
-    """Name, size and time of change of each file."""
+    """Return path, size and modification time of each file."""
     stats = ((path, path.stat()) for path in paths)
     return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]

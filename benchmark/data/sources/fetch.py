@@ -1,4 +1,4 @@
-"""The files of a public data set: those that are there, or downloaded, never half of them."""
+"""Download and unpack public data sets; a folder holds all of a data set or nothing of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.console import note
 from benchmark.errors import DataError, SkippedError
 from benchmark.store.files import disk_errors
 from benchmark.store.lease import Lease
-from benchmark.store.owned import beside
+from benchmark.store.owned import staging_path
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -36,7 +36,7 @@ class Request:
         calls: keyword arguments of each call.
         root: the folder of all downloads.
         folder: of this data set, in the root.
-        access: `download`, or how else a person gets it.
+        access: `download`, or another way to get it.
         by_hand: what that person has to do; `{folder}` stands for the data set's folder.
         download: whether it may be downloaded.
         natural_order: whether files are sorted, since the loader leaves them as found.
@@ -59,10 +59,10 @@ class Request:
 
 
 def fetch(request: Request) -> Found:
-    """The files, as the loader names them.
+    """Return the files that the loader lists.
 
-    What is missing is downloaded (or unpacked, where a person put archives there) in a
-    folder beside, and moved once it is whole.
+    What is missing is downloaded (or unpacked, if a person put archives there) in a temporary
+    folder, and moved once it is complete.
 
     Raises:
         SkippedError: a person has to get them first, or there is no way to download them.
@@ -94,7 +94,7 @@ def _fetch_beside(request: Request, reasons: list[str]) -> Found:
     archives = _archives(request.target)
     if not (download or archives):
         raise SkippedError(_by_hand(request, reasons))
-    with beside(request.target) as stage:
+    with staging_path(request.target) as stage:
         if archives:
             # Some loaders take a folder that exists for a complete data set.
             stage.mkdir()
@@ -129,7 +129,7 @@ def _moved(files: Sequence[Path], stage: Path, request: Request) -> list[Path]:
 
 
 def _move_in(stage: Path, request: Request) -> None:
-    """Move what is new into the data set's folder, and say which files had to make room."""
+    """Move new files into the data set's folder; report the files that were replaced."""
     target = request.target
     names = (f".replaced-{target.name}-{number}" for number in itertools.count(1))
     aside = next(place for name in names if not (place := target.with_name(name)).exists())
@@ -142,10 +142,10 @@ def _move_in(stage: Path, request: Request) -> None:
 
 
 def _move(stage: Path, target: Path, aside: Path) -> int:
-    """Move what is new; what was there stays, but for files of another size: they go aside.
+    """Move new files; existing ones stay, except those of another size, which go to `aside`.
 
     Returns:
-        How many went aside.
+        The number of files moved to `aside`.
     """
     if not target.exists():
         stage.rename(target)
@@ -168,19 +168,19 @@ def _move(stage: Path, target: Path, aside: Path) -> int:
 
 
 def _try(request: Request, path: Path, *, download: bool, reasons: list[str]) -> Found | None:
-    """Ask the loader; None where it found nothing, and why is added to the reasons."""
+    """Call the loader; return None if it found nothing, and append the reason to `reasons`."""
     with _no_empty_folders(path):
-        told = ask(request, path, download)
-        if "error" in told:
-            reasons.append(f"{told['error']}: {told['message']}".strip())
-            if "would leave its folder" in told["message"]:
-                raise DataError(f"data '{request.name}': {told['message']}")
-            if told["error"] in ("ModuleNotFoundError", "ImportError"):
-                raise SkippedError(_library(request, told["message"]))
+        answer = ask(request, path, download)
+        if "error" in answer:
+            reasons.append(f"{answer['error']}: {answer['message']}".strip())
+            if "would leave its folder" in answer["message"]:
+                raise DataError(f"data '{request.name}': {answer['message']}")
+            if answer["error"] in ("ModuleNotFoundError", "ImportError"):
+                raise SkippedError(_library(request, answer["message"]))
             return None
         found = [
             ([Path(f) for f in images], None if labels is None else [Path(f) for f in labels])
-            for images, labels in told["calls"]
+            for images, labels in answer["calls"]
         ]
         if not all(images for images, _ in found):
             reasons.append(f"{path}: its loader found no image there")
@@ -197,8 +197,8 @@ def ask(request: Request, path: Path, download: bool) -> dict[str, Any]:
         DataError: that process was killed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        question, answer = Path(folder, "request.json"), Path(folder, "answer.json")
-        question.write_text(
+        request_file, answer_file = Path(folder, "request.json"), Path(folder, "answer.json")
+        request_file.write_text(
             json.dumps(
                 {
                     "loader": request.loader,
@@ -210,26 +210,26 @@ def ask(request: Request, path: Path, download: bool) -> dict[str, Any]:
                 }
             )
         )
-        # -P: the working directory may be the checkout, whose `datasets` is no package.
+        # -P: the working directory may be the checkout, whose `datasets` is not a package.
         command = [sys.executable, "-P", "-m", "benchmark.data.sources.loader"]
         done = subprocess.run(
-            [*command, question, answer],
+            [*command, request_file, answer_file],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what loaders and their tools say is no part of our own output
+            stdout=2,  # the loaders' output is not part of ours
             check=False,
         )
-        if not answer.exists():
+        if not answer_file.exists():
             raise DataError(
                 f"data '{request.name}': its loader, {request.loader}, ended with status "
-                f"{done.returncode}; what it said stands above."
+                f"{done.returncode}; its output is above."
             )
-        told: dict[str, Any] = json.loads(answer.read_text())
-        return told
+        answer: dict[str, Any] = json.loads(answer_file.read_text())
+        return answer
 
 
 @contextlib.contextmanager
 def _no_empty_folders(path: Path) -> Iterator[None]:
-    """Remove folders that a loader made and left empty: it would take them for the data set."""
+    """Remove folders that a loader left empty: it would take them for the data set."""
     before = {Path(place) for place, _, _ in os.walk(path)} if path.is_dir() else set()
     try:
         yield
@@ -241,7 +241,7 @@ def _no_empty_folders(path: Path) -> Iterator[None]:
 
 
 def _archives(folder: Path) -> list[Path]:
-    """Archives that lie in a folder itself."""
+    """Return the archives directly in a folder."""
     if not folder.is_dir():
         return []
     return sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in ARCHIVES)
@@ -254,23 +254,23 @@ def _only_archives(folder: Path) -> bool:
 
 
 def _by_hand(request: Request, reasons: Sequence[str]) -> str:
-    """What a person has to do, and what stood in the way."""
+    """Return what a person has to do, and what went wrong."""
     if request.access != "download":
-        told = (request.by_hand or "Fetch it by hand.").replace("{folder}", str(request.target))
+        steps = (request.by_hand or "Fetch it by hand.").replace("{folder}", str(request.target))
         why = {"account": "needs an account", "form": "is given out by a form"}
         needs = why.get(request.access, "has to be fetched by hand")
         if request.access == "kaggle":
             needs = "is fetched from Kaggle with a key of your own"
-        told = f"data '{request.name}' {needs}: {told.strip()}"
+        message = f"data '{request.name}' {needs}: {steps.strip()}"
     elif not request.download:
-        told = f"data '{request.name}' is not in {request.target}, and data.download=false."
+        message = f"data '{request.name}' is not in {request.target}, and data.download=false."
     else:
-        told = (
+        message = (
             f"data '{request.name}' can't be downloaded into {request.target}. Run this command "
             "on a machine that has network, and copy that folder from there (it is torch_em's "
             f"own, filled by {request.loader.rpartition('.')[0]})."
         )
-    return f"{told} ({reasons[-1]})" if reasons else told
+    return f"{message} ({reasons[-1]})" if reasons else message
 
 
 def _library(request: Request, message: str) -> str:

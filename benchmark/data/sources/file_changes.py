@@ -1,4 +1,4 @@
-"""Whether files that were read once are still what they were, without listing them by a loader."""
+"""Detect changes among files that were read before, without asking a loader to list them."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from benchmark.store.digest import json_digest
 from benchmark.store.files import path_of_id
 
 FOLDERS = "/"
-"""In place of a suffix: the names of a folder's folders."""
+"""In place of a suffix: look at the names of subfolders."""
 
 
-def watched(files: Iterable[Path]) -> Any:
-    """What lies in the folders of some files, beside them too: one that is added counts.
+def snapshot(files: Iterable[Path]) -> Any:
+    """Return the state of the folders of some files; a file that is added later changes it.
 
     Returns:
         JSON-able: the folders, each with the suffix that matters in it, and a digest of what
-        is there now.
+        they contain now.
     """
     folders = sorted({(str(file.parent), file.suffix) for file in files})
     # Of folders side by side (a folder per volume, say), another one may be added.
     above = Counter(Path(folder).parent for folder in {folder for folder, _ in folders})
     places = folders + sorted((str(up), FOLDERS) for up, many in above.items() if many > 1)
-    return look({"places": [list(place) for place in places], "seen": ""})
+    return snapshot_again({"places": [list(place) for place in places], "seen": ""})
 
 
-def look(known: Any) -> Any:
-    """Look at the same places again; what was known where one of them is gone."""
+def snapshot_again(known: Any) -> Any:
+    """Return the present state of the same folders; `known` itself if one of them is gone."""
     seen = []
     for folder, suffix in known["places"]:
         try:
-            with os.scandir(folder) as entries:
-                seen.append(
-                    [folder, suffix, sorted(_told(e) for e in entries if _counts(e, suffix))]
-                )
+            with os.scandir(folder) as found:
+                states = sorted(_state(entry) for entry in found if _counts(entry, suffix))
+            seen.append([folder, suffix, states])
         except OSError:
             return known
     return {"places": known["places"], "seen": json_digest(seen)}
 
 
-def contents(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """A digest of each file's content, wherever the folder is by now.
+def content_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return a digest of the content of each file in a folder.
 
-    None of a file that is gone, or that lies elsewhere: a manifest may name whatever it likes.
+    Files that are gone, or that lie outside of the folder, are left out: the names come from a
+    manifest, which may be a stranger's.
     """
     found = {}
     for name in names:
@@ -64,8 +64,8 @@ def _counts(entry: os.DirEntry[str], suffix: str) -> bool:
     return entry.is_dir() if suffix == FOLDERS else Path(entry.name).suffix == suffix
 
 
-def _told(entry: os.DirEntry[str]) -> list[Any]:
-    """Name, and of a file size and time of change; what is in a zarr folder is not looked at."""
+def _state(entry: os.DirEntry[str]) -> list[Any]:
+    """Return the name, and of a file size and modification time; zarr folders are not opened."""
     if entry.is_dir():
         return [entry.name]
     try:

@@ -1,4 +1,4 @@
-"""Sources of images that lie in folders, in a package, or are drawn."""
+"""Sources: the user's own folders, the image packaged with stardist, drawn images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.formats.images import read_image, read_labels
-from benchmark.data.sources.base import Raw, file_times, only, some
+from benchmark.data.sources.base import Raw, abbreviated, file_times, only
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
@@ -44,8 +44,9 @@ class FolderSource:
         """Pair the files.
 
         Raises:
-            DataError: two files with one stem, a file without its partner, or that is its own.
-            UsageError: nothing found; the regular expression is none, or does not match a name.
+            DataError: two files with one stem, a file without its partner, or one that is its own
+                label image.
+            UsageError: nothing found; the regular expression is invalid, or does not match a name.
         """
         only(split, ["test"])
         images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
@@ -53,12 +54,12 @@ class FolderSource:
         alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
         alone += [("image", labels[s]) for s in labels.keys() - images.keys()]
         if alone:
-            told = some(f"{path} has no {partner}" for partner, path in alone)
-            raise DataError(f"images and labels are paired by file name without suffix: {told}.")
+            listed = abbreviated(f"{path} has no {partner}" for partner, path in alone)
+            raise DataError(f"images and labels are paired by file name without suffix: {listed}.")
         same = [f"{images[s]} is {labels[s]}" for s in images if images[s].samefile(labels[s])]
         if same:
             raise DataError(
-                f"data.images and data.labels name one file: {some(same)}. "
+                f"data.images and data.labels name one file: {abbreviated(same)}. "
                 "Give the folder or the pattern of each."
             )
         return [
@@ -87,7 +88,7 @@ class FolderSource:
                 f"data.group='{self.group}' is not a valid regular expression: {error}."
             ) from error
         group: str | None = found and found[1 if found.re.groups else 0]
-        if not group:  # nothing would be one group, of all images
+        if not group:  # an empty group would hold all images
             raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
         return group
 
@@ -175,7 +176,7 @@ class SyntheticSource:
         return [raw for raw in everything if raw.split in wanted]
 
     def fingerprint(self, known: Any = None) -> Any:
-        """Nothing beyond the parameters, but for the version of the drawing."""
+        """The version of the drawing; all else is in the parameters."""
         return DRAWING_VERSION
 
 
@@ -192,22 +193,22 @@ def read_files(image: Path, labels: Path) -> tuple[Image, Labels]:
     """Read one image and its label image.
 
     Raises:
-        DataError: one of them can't be read, or is no such thing.
+        DataError: one of them can't be read, or is not an image or label image.
     """
     return read_image(image), read_labels(labels)
 
 
 def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
-    """The files that a folder or a glob pattern names, sorted.
+    """Return the files of a folder or a glob pattern, sorted.
 
     Args:
-        pattern: a folder (all files in it) or a glob pattern. What exists as it is written
-            is no pattern, whatever brackets it holds.
+        pattern: a folder (all files in it) or a glob pattern. A path that exists
+            is not a pattern, even with brackets.
         root: what a relative pattern starts from; None: the working directory.
-        word: the command-line word it came from, for the message.
+        word: the key of the configuration, for messages.
 
     Raises:
-        UsageError: it names no file, or is empty, which would be a whole folder.
+        UsageError: it matches no file, or is empty.
     """
     if not pattern.strip():
         raise UsageError(f"{word} is empty; give a folder or a pattern.")
@@ -236,8 +237,8 @@ def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
         found[stem_of(path)].append(path)
     double = [paths for paths in found.values() if len(paths) > 1]
     if double:
-        told = some(" and ".join(map(str, paths)) for paths in double)
-        raise DataError(f"{word}: two files with one stem: {told}. Name each sample once.")
+        listed = abbreviated(" and ".join(map(str, paths)) for paths in double)
+        raise DataError(f"{word}: two files with one stem: {listed}. Name each sample once.")
     return {stem: paths[0] for stem, paths in found.items()}
 
 
@@ -247,9 +248,9 @@ def stem_of(path: Path) -> str:
 
 
 def _as_text(name: str) -> str:
-    """A file's name as text that can be compared and written everywhere.
+    """Normalise a file name, so that it can be compared and written everywhere.
 
-    Accents are composed, as some systems store them apart from their letters; bytes that
-    are no text become escapes.
+    Accents are composed, as some systems store them separately; bytes that are not valid text
+    become escapes.
     """
     return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""A process of its own that calls a loader of torch_em, and answers with the files it found.
+"""A program that calls a loader of torch_em and writes the list of files it found.
 
-torch_em takes seconds and most of a gigabyte to import, and its imports leave traces (Hydra's
-global state, threads): none of that shall stay with the process that runs a model.
+torch_em takes seconds and most of a gigabyte to import, and its imports change global state
+(Hydra's, threads). In a process of its own none of that affects the process that runs a model.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
 import socket
 import sys
 import tarfile
@@ -20,6 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from benchmark.parent import end_with_parent
+from benchmark.store.files import require_space
 
 ROOM = 3
 """An archive, what is in it, and what a loader converts it to: times the size of a download."""
@@ -39,11 +39,11 @@ def main(request: Path, answer: Path) -> None:
     asked = json.loads(request.read_text())
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a missing checksum, mostly: the loaders' affair
-            told: dict[str, Any] = {"calls": call(**asked)}
+            warnings.simplefilter("ignore")  # mostly about missing checksums
+            found: dict[str, Any] = {"calls": call(**asked)}
     except Exception as error:
-        told = {"error": type(error).__name__, "message": str(error)}
-    answer.write_text(json.dumps(told))
+        found = {"error": type(error).__name__, "message": str(error)}
+    answer.write_text(json.dumps(found))
 
 
 def call(
@@ -54,14 +54,14 @@ def call(
     natural_order: bool = False,
     unpack: bool = True,
 ) -> list[list[Any]]:
-    """The files that each call returns: images (or containers), and labels (or None)."""
+    """Return the files of each call: images (or containers), and labels (or None)."""
     guard_archives()
     if not unpack:
         forbid_unpacking()
     if not download:
         forbid_downloads()
     # Some loaders replace letters in whole paths ("x" by "y", to get from images to labels):
-    # what they get is a bare name, so that the user's own folders stay out of it.
+    # they get a relative path, so that the user's own folders are not part of it.
     parent = Path(path).parent
     os.chdir(parent)
     module, _, name = loader.rpartition(".")
@@ -82,7 +82,7 @@ def call(
 
 
 def _files(returned: Any, parent: Path) -> list[str]:
-    """A list of files as it is; of a folder, its files in natural order."""
+    """Return a list of files unchanged; of a folder, its files in natural order."""
     from natsort import natsorted
 
     if isinstance(returned, str):
@@ -94,7 +94,7 @@ def _files(returned: Any, parent: Path) -> list[str]:
 def guard_archives() -> None:
     """Refuse archives whose members would land outside of the folder they are unpacked to.
 
-    zipfile would put such a member inside, under another name: what comes of a manipulated
+    zipfile would unpack such a member inside, under another name: the result of a manipulated
     archive is not the data set.
     """
     unzip, untar = zipfile.ZipFile.extractall, tarfile.TarFile.extractall
@@ -125,7 +125,7 @@ def _refuse_escape(member: str, archive: Any) -> None:
 
 
 def forbid_unpacking() -> None:
-    """Let no archive be unpacked where a killed process would leave half of it."""
+    """Refuse to unpack archives in place, where a killed process would leave half of one."""
 
     def refuse(archive: Any, *args: Any, **kwargs: Any) -> None:
         name = archive.filename if isinstance(archive, zipfile.ZipFile) else archive.name
@@ -137,7 +137,7 @@ def forbid_unpacking() -> None:
 
 
 def forbid_downloads() -> None:
-    """Let no host be found: some loaders download whether they may or not."""
+    """Disable host lookup: some loaders download even with `download=False`."""
 
     def refuse(host: Any, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(f"it is not complete: its loader would download from {host}")
@@ -146,38 +146,33 @@ def forbid_downloads() -> None:
 
 
 def guard_downloads(util: Any) -> None:
-    """Tell how much a download takes, and refuse it before it starts where room is short."""
+    """Print the size of each download, and refuse it if the disk is too small."""
     plain = util.download_source
 
     def checked(path: Any, url: str, download: bool, *args: Any, **kwargs: Any) -> None:
         if download and not Path(path).exists():
-            _refuse_small_disk(Path(path), url)
+            _require_space_for_download(Path(path), url)
         plain(path, url, download, *args, **kwargs)
 
     util.download_source = checked
 
 
-def _refuse_small_disk(path: Path, url: str) -> None:
+def _require_space_for_download(path: Path, url: str) -> None:
     import requests
 
     try:
         answer = requests.head(url, allow_redirects=True, timeout=30)
         size = int(answer.headers.get("Content-Length", 0)) if answer.ok else 0
     except (requests.RequestException, ValueError):
-        return  # what stands in the way will stop the download itself, and say so
+        return  # the download itself will fail, with a message
     if not size:
         return
-    free = shutil.disk_usage(path.parent).free
     print(
         f"{url}: {size / 1e9:.2f} GB; unpacked and converted about {ROOM} times that.",
         file=sys.stderr,
     )
-    if ROOM * size > free:
-        raise OSError(
-            f"{path.parent} has {free / 1e9:.2f} GB free, and {url} takes {size / 1e9:.2f} GB, "
-            f"unpacked and converted about {ROOM * size / 1e9:.2f} GB. Make room, or choose "
-            "another data.root=<folder>."
-        )
+    purpose = f"{url}, unpacked and converted,"
+    require_space(path.parent, ROOM * size, purpose, "data.root=<folder>")
 
 
 if __name__ == "__main__":

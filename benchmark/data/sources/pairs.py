@@ -1,4 +1,4 @@
-"""Image and label files from two lists: whether they belong together, seen by their names."""
+"""Check by file names that two lists of image and label files pair."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.data.sources.base import some
+from benchmark.data.sources.base import abbreviated
 from benchmark.errors import DataError
 
 
 def check_pairs(
     name: str, images: Sequence[Path], labels: Sequence[Path], *, by_order: bool
 ) -> None:
-    """Refuse lists that don't pair; a missing file would shift all after it.
+    """Refuse lists that don't pair: a missing file would shift all after it.
 
-    Either names are equal, pair by pair; or what those of one folder have in common at either
-    end ("_img", "_mask") is no part of what they say, and the rest is equal.
+    Either the names of each pair are equal, or they are equal without the common prefix and suffix
+    ("_img", "_mask") of the names in a folder.
 
     Args:
         name: the data set's.
@@ -37,17 +37,17 @@ def check_pairs(
     ]
     if any(of_images == of_labels and _tell(of_images) for of_images, of_labels in ways):
         return
-    # The way that explains most of the files says best which don't pair.
-    told = min((_alone(images, labels, *keys) for keys in ways), key=len)
+    # Report by the comparison that leaves the fewest files without a partner.
+    unpaired = min((_alone(images, labels, *keys) for keys in ways), key=len)
     raise DataError(
         f"data '{name}': {len(images)} images and {len(labels)} label images don't pair by their "
-        f"names: {some(told)}. Mend the files; or, if the loader's order can be trusted and "
-        "their numbers agree, say data.pairing=order."
+        f"names: {abbreviated(unpaired)}. Correct the files; or, if the loader's order can be "
+        "trusted and their numbers agree, set data.pairing=order."
     )
 
 
 def _tell(keys: Sequence[str]) -> bool:
-    """Whether they tell the files apart (a folder for each image may call all of them "raw")."""
+    """Whether keys are unique (with a folder for each image, all may be called "raw")."""
     return len(set(keys)) == len(keys)
 
 
@@ -57,7 +57,7 @@ def _alone(
     image_keys: Sequence[str],
     label_keys: Sequence[str],
 ) -> list[str]:
-    """What is wrong: files without a partner, or else the first pair that is none."""
+    """Return the files without a partner, or else the first pair that does not match."""
     alone = [
         f"{path} has no {partner}"
         for partner, paths, keys, others in (
@@ -75,9 +75,9 @@ def _alone(
 
 
 def _keys(paths: Sequence[Path], with_folders: bool) -> list[str]:
-    """What tells each file from its neighbours, and from those in other folders.
+    """Return what distinguishes each file from those in its folder and in other folders.
 
-    A folder of one image is what tells it, for the image may be called as all others.
+    A folder with one image distinguishes it, as images may have the same name in every folder.
     """
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in paths:
@@ -89,14 +89,14 @@ def _keys(paths: Sequence[Path], with_folders: bool) -> list[str]:
     keys: dict[Path, str] = {}
     for folder, files in folders.items():
         of_file = _differences([file.stem for file in files])
-        for file, told in zip(files, of_file, strict=True):
+        for file, own in zip(files, of_file, strict=True):
             place = f"{of_folder[folder]}/" if folder in of_folder else among
-            keys[file] = f"{place}{told}".strip("/")
+            keys[file] = f"{place}{own}".strip("/")
     return [keys[path] for path in paths]
 
 
 def _differences(names: Sequence[str]) -> list[str]:
-    """The names without what all have in common at either end."""
+    """Return the names without their common prefix and suffix."""
     if len(names) < 2:
         return [""] * len(names)
     start = _in_common(names)
@@ -106,7 +106,7 @@ def _differences(names: Sequence[str]) -> list[str]:
 
 
 def _in_common(names: Sequence[str]) -> int:
-    """How many characters at the beginning all names share; no number is cut in two."""
+    """Return the length of the common prefix; it ends before a number, never within one."""
     common = os.path.commonprefix(names)  # noqa: RUF071, of characters, not of folders
     goes_on = any(name[len(common) : len(common) + 1].isdigit() for name in names)
     return len(common.rstrip("0123456789")) if goes_on else len(common)

@@ -1,4 +1,4 @@
-"""A public data set as a source: its torch_em loader names the files, its YAML the rest."""
+"""Public data sets: torch_em's loader lists the files, the YAML says how they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.data.formats.containers import Reading, read_pair, slices
 from benchmark.data.select import Place, select
 from benchmark.data.sources.base import Raw, only
 from benchmark.data.sources.fetch import Found, Request, fetch
-from benchmark.data.sources.file_changes import contents, look, watched
+from benchmark.data.sources.file_changes import content_digests, snapshot, snapshot_again
 from benchmark.data.sources.pairs import check_pairs
 from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import json_digest
@@ -33,7 +33,7 @@ class TorchEmSource:
         splits: `test` and `val`, each with `calls` (keyword arguments of each call of the
             loader), `files` (steps on the files of each call) and `take` (steps on the images
             of all calls); see `benchmark.data.select`.
-        read: how its files are read; see `benchmark.data.formats.containers.Reading`.
+        read: how its files are read, see `benchmark.data.formats.containers.Reading`.
         lists: where its split lists are kept.
         root: the folder of all downloads; None: one in the user's cache.
         group: a regular expression searched in an image's path below its folder (and in
@@ -47,7 +47,7 @@ class TorchEmSource:
         natural_order: sort the files, which the loader returns as the file system lists them.
     """
 
-    # How the files come here does not change what is in them; what a list says is looked at.
+    # How files are obtained does not change their content; the content of lists is fingerprinted.
     circumstances: ClassVar = ("access", "by_hand", "download", "lists")
     # Prepared data are found by it, wherever the class lies.
     identity_target: ClassVar = "benchmark.data.torch_em.TorchEmSource"
@@ -95,12 +95,12 @@ class TorchEmSource:
         ]
 
     def fingerprint(self, known: Any = None) -> Any:
-        """What lies where the loader found its files (`known` where these are gone); the lists."""
+        """State of the folders with the loader's files (`known` if they are gone), and of lists."""
         if known is None:
-            seen, lists = watched(self._files), {path.name for path in self._used_lists}
+            seen, lists = snapshot(self._files), {path.name for path in self._used_lists}
         else:
-            seen, lists = look(known), known["lists"]
-        return seen | {"lists": contents(self._lists, lists)}
+            seen, lists = snapshot_again(known), known["lists"]
+        return seen | {"lists": content_digests(self._lists, lists)}
 
     @property
     def _folder(self) -> Path:
@@ -109,7 +109,7 @@ class TorchEmSource:
 
     @property
     def _lists(self) -> Path:
-        # The YAML makes it of the folder of all data sets and the name.
+        # The YAML builds it from the folder of all data sets and the name.
         _inside("name", self.name, "the folder of all data sets, where its split lists are kept")
         return Path(self.lists)
 
@@ -122,7 +122,7 @@ class TorchEmSource:
         place = Place(self._folder, self._lists, self._used_lists)
         images: list[Raw] = []
         calls = rules.get("calls") or [{}]
-        asked = json_digest(calls)  # of both splits mostly the same, and an answer takes seconds
+        asked = json_digest(calls)  # mostly the same for both splits, and the loader takes seconds
         if asked not in self._answers:
             self._answers[asked] = self._found(calls)
         for call in self._answers[asked]:
@@ -226,6 +226,6 @@ def _inside(key: str, path: str, folder: str) -> Path:
 
 
 def cache() -> Path:
-    """Where downloads go if nobody says where."""
+    """Return the default folder of downloads."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "cell-segmentation-benchmark" / "data"

@@ -18,10 +18,12 @@ from benchmark.report.figures.style import (
     grid,
     legend,
     plain_axes,
+    span,
     written,
 )
 from benchmark.report.frame import MODALITIES
 from benchmark.report.tables.numbers import averages, mean_ranks, ranks
+from benchmark.scoring.metrics import MSA, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,25 +34,26 @@ _BAR = 0.26  # inches
 _LETTER = 0.075
 
 
-def shown(rows: pd.DataFrame) -> pd.DataFrame:
+def shown(rows: pd.DataFrame, metric: Metric = MSA) -> pd.DataFrame:
     """What the figure shows, a row per modality and label.
 
     Args:
         rows: what `entries.comparable` returned.
+        metric: whose scores they are.
 
     Returns:
-        Indexed by (modality, method): mean (of mSA over the method's data sets), median, sets
+        Indexed by (modality, method): mean (of scores over the method's data sets), median, sets
         (how many these are), of (how many the modality has), rank (mean over the data sets
         that all have, equal numbers sharing theirs; NaN where it stands alone), ranked (how
         many data sets these are), outside (the mean without the data sets that the method was
         trained on; NaN where it was trained on none of them, or on all).
     """
-    table = matrix(rows)
+    table = matrix(rows, metric)
     frame = averages(table)
     keys = ["modality", "method"]
     seen = rows.assign(method=rows["label"], trained=rows["in_domain"].fillna(False).astype(bool))
-    outside = seen[~seen["trained"]].groupby(keys)["msa"].mean().reindex(frame.index)
-    ranked = mean_ranks(ranks(table))
+    outside = seen[~seen["trained"]].groupby(keys)["score"].mean().reindex(frame.index)
+    ranked = mean_ranks(ranks(metric.sign * table))
     by_method = pd.Series(ranked.drop(columns="sets").stack())
     placed = by_method.reindex(frame.index) if table.shape[1] > 1 else np.nan
     in_each = frame.index.get_level_values("modality")
@@ -63,7 +66,7 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def draw(rows: pd.DataFrame, left_out: str, styles: Styles) -> Figure:
+def draw(rows: pd.DataFrame, left_out: str, styles: Styles, metric: Metric = MSA) -> Figure:
     """Bars of `shown`, a panel per modality, the methods in the same order in each.
 
     Raises:
@@ -73,16 +76,17 @@ def draw(rows: pd.DataFrame, left_out: str, styles: Styles) -> Figure:
 
     if rows.empty:
         raise NothingToDrawError("no complete run of a method is there.", left_out)
-    frame = shown(rows)
+    frame = shown(rows, metric)
     labels = [label for label in styles if label in set(rows["label"])]
     in_each = frame.index.get_level_values("modality")
     modalities = [name for name in MODALITIES if name in in_each]
-    figure, panels = grid(len(modalities), 2.7, _BAR * len(labels) + 0.75, "mean mSA")
+    figure, panels = grid(len(modalities), 2.7, _BAR * len(labels) + 0.75, f"mean {metric.title}")
     names = [written(label) for label in labels]
+    limits = span(frame[["mean", "outside"]])
     figure.set_figwidth(figure.get_figwidth() + _LETTER * max(map(len, names)))
     for axes, modality in zip(panels, modalities, strict=True):
         those = frame[in_each == modality].droplevel("modality")
-        _panel(axes, those, labels, styles)
+        _panel(axes, those, labels, styles, limits)
         sets, ranked = (int(those[key].max()) for key in ("of", "ranked"))
         over = f", ranks over {ranked}" if frame["rank"].notna().any() and ranked < sets else ""
         axes.set_title(
@@ -114,10 +118,20 @@ def draw(rows: pd.DataFrame, left_out: str, styles: Styles) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, frame: pd.DataFrame, labels: list[str], styles: Styles) -> None:
+def _panel(
+    axes: Axes,
+    frame: pd.DataFrame,
+    labels: list[str],
+    styles: Styles,
+    limits: tuple[float, float],
+) -> None:
+    low, high = limits
+    width = high - low
     for place, label in enumerate(labels):
         if label not in frame.index:
-            axes.text(0.012, place, "no data", fontsize=SMALL, va="center", style="italic")
+            axes.text(
+                low + 0.012 * width, place, "no data", fontsize=SMALL, va="center", style="italic"
+            )
             continue
         row: dict[Any, Any] = frame.loc[label].to_dict()
         style, right = styles[label], row["mean"]
@@ -130,11 +144,11 @@ def _panel(axes: Axes, frame: pd.DataFrame, labels: list[str], styles: Styles) -
         axes.barh(place, row["mean"], 0.8, edgecolor="black", linewidth=0.6, **style)
         if pd.notna(row["outside"]):
             axes.add_line(_diamond([row["outside"]], [place]))
-            right = max(right, row["outside"] + 0.02)
-        axes.text(right + 0.03, place, told, fontsize=8, va="center")
-    axes.set(xlim=(0, 1.3), xticks=np.arange(0, 1.1, 0.2))
+            right = max(right, row["outside"] + 0.02 * width)
+        axes.text(right + 0.03 * width, place, told, fontsize=8, va="center")
+    axes.set(xlim=(low, low + 1.3 * width), xticks=low + width * np.arange(0, 1.1, 0.2))
     plain_axes(axes, "x")
-    axes.spines["bottom"].set_bounds(0, 1)
+    axes.spines["bottom"].set_bounds(low, high)
     axes.tick_params(axis="y", length=0)
 
 

@@ -21,6 +21,7 @@ from benchmark.report.figures.style import (
 )
 from benchmark.report.tables.numbers import complete_block
 from benchmark.report.tables.table import p_value
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.stats import FriedmanResult, friedman
 from benchmark.stats.ranks import FEWEST_DATA_SETS, FEWEST_METHODS
 
@@ -48,20 +49,21 @@ def cliques(ranks: pd.Series[float], difference: float) -> list[tuple[str, str]]
     return [(str(ranks.index[first]), str(ranks.index[last])) for first, last in found]
 
 
-def draw(rows: pd.DataFrame, left_out: str) -> Figure:
+def draw(rows: pd.DataFrame, left_out: str, metric: Metric = MSA) -> Figure:
     """The diagram of the methods on the data sets that all of them have.
 
     Args:
         rows: what `entries.comparable` returned.
         left_out: a sentence about others.
+        metric: whose scores they are.
 
     Raises:
         NothingToDrawError: fewer than three methods or five data sets.
     """
     from matplotlib.figure import Figure
 
-    table = complete_block(matrix(rows)) if len(rows) else pd.DataFrame()
-    tested = friedman(table)
+    table = complete_block(matrix(rows, metric)) if len(rows) else pd.DataFrame()
+    tested = friedman(metric.sign * table)
     if tested is None:
         raise NothingToDrawError(
             f"it takes {FEWEST_METHODS} methods with complete runs on the same {FEWEST_DATA_SETS} "

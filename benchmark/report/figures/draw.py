@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from benchmark.console import Steps, note
-from benchmark.paper import ablation
 from benchmark.report.figures import (
     averages,
     critical_difference,
@@ -25,6 +25,7 @@ from benchmark.report.figures.methods import comparable, entries, main, order, w
 from benchmark.report.figures.style import NothingToDrawError, Styles, bar_styles, line_styles, save
 from benchmark.report.frame import COMPLETE
 from benchmark.report.results import RunResult
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.store.files import disk_errors
 from benchmark.store.names import safe_name
 
@@ -43,6 +44,7 @@ class FigureInput:
         results: the runs among them.
         styles: label -> how its bars look.
         lines: label -> how its lines look.
+        metric: whose scores they are.
         demo: whether runs of demonstration weights are set beside published numbers.
     """
 
@@ -50,6 +52,7 @@ class FigureInput:
     results: Sequence[RunResult]
     styles: Styles
     lines: Styles
+    metric: Metric = MSA
     demo: bool = False
 
     @property
@@ -68,6 +71,8 @@ def draw_all(
     results: Sequence[RunResult],
     folder: Path,
     *,
+    metric: Metric = MSA,
+    further: Mapping[str, Callable[[FigureInput], Figure | None]] = MappingProxyType({}),
     demo: bool = False,
     seed: int = 0,
 ) -> list[Path]:
@@ -77,6 +82,8 @@ def draw_all(
         cells: what the report is about.
         results: the runs among them, for curves and pictures.
         folder: where the figures go; made if it is not there. PNG, SVG and PDF of each.
+        metric: whose scores they are.
+        further: more figures that compare methods, as in `FIGURES_OF_SOURCE`.
         demo: whether runs of demonstration weights are set beside published numbers.
         seed: of the samples drawn at random.
 
@@ -86,7 +93,7 @@ def draw_all(
     Raises:
         StoreError: they can't be written.
     """
-    drawings = _drawings(cells, results, demo, seed)
+    drawings = _drawings(cells, results, metric, further, demo, seed)
     paths: list[Path] = []
     missing: dict[str, list[str]] = {}
     with disk_errors(folder), Steps("drawing figures", len(drawings)) as steps:
@@ -104,18 +111,24 @@ def draw_all(
 
 
 def _drawings(
-    cells: pd.DataFrame, results: Sequence[RunResult], demo: bool, seed: int
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    metric: Metric,
+    further: Mapping[str, Callable[[FigureInput], Figure | None]],
+    demo: bool,
+    seed: int,
 ) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
-    labels = order(frame)
-    every = FigureInput(frame, results, bar_styles(labels), line_styles(labels), demo)
+    labels = order(frame, metric)
+    every = FigureInput(frame, results, bar_styles(labels), line_styles(labels), metric, demo)
     drawings = _bound(FIGURES, every)
     several = frame["source"].nunique() > 1
     for source, rows in frame.groupby("source"):
         # What was published and what ran here is never ranked or averaged together.
         end = f"_{source}" if several else ""
-        drawings |= _bound(FIGURES_OF_SOURCE, replace(every, frame=rows), end)
+        of_source = {**FIGURES_OF_SOURCE, **further}
+        drawings |= _bound(of_source, replace(every, frame=rows), end)
     runs = every.runs
     by_id = {result.run_id: result for result in results}
     pictured = runs[runs["run_id"].isin(list(by_id)) & ~runs["control"]]
@@ -135,13 +148,16 @@ def _bound(
     given: FigureInput,
     end: str = "",
 ) -> dict[str, Callable[[], Figure | None]]:
-    return {f"{name}{end}": partial(draw, given) for name, draw in registry.items()}
+    return {
+        f"{name.format(metric=given.metric.name)}{end}": partial(draw, given)
+        for name, draw in registry.items()
+    }
 
 
 def _per_data_set(given: FigureInput) -> Figure:
     rows, left_out = (given.frame, "") if given.demo else without_demo(given.frame)
     numbered = len(given.styles) > _TOLD_APART
-    return per_data_set.draw(rows, given.styles, left_out, numbered=numbered)
+    return per_data_set.draw(rows, given.styles, left_out, numbered=numbered, metric=given.metric)
 
 
 def _thresholds(given: FigureInput) -> Figure | None:
@@ -151,20 +167,22 @@ def _thresholds(given: FigureInput) -> Figure | None:
 
 def _accuracy_and_time(given: FigureInput) -> Figure | None:
     timed = given.frame["seconds"].notna().any()
-    return pareto.draw(*given.methods, given.lines) if timed else None
+    return pareto.draw(*given.methods, given.lines, given.metric) if timed else None
 
 
 FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
-    "msa_per_data_set": _per_data_set,
+    "{metric}_per_data_set": _per_data_set,
     "thresholds": _thresholds,
 }
-"""The registry of figures of a whole report: file name -> what draws it; None leaves it out."""
+"""The registry of figures of a whole report: file name -> what draws it; None leaves it out.
+
+`{metric}` in a file name is the name of the metric.
+"""
 
 FIGURES_OF_SOURCE: dict[str, Callable[[FigureInput], Figure | None]] = {
-    "averages": lambda given: averages.draw(*given.methods, given.styles),
-    "ablation": lambda given: ablation.draw(comparable(given.frame)[0]),
-    "wins": lambda given: head_to_head.draw(*given.methods),
-    "critical_difference": lambda given: critical_difference.draw(*given.methods),
+    "averages": lambda given: averages.draw(*given.methods, given.styles, given.metric),
+    "wins": lambda given: head_to_head.draw(*given.methods, given.metric),
+    "critical_difference": lambda given: critical_difference.draw(*given.methods, given.metric),
     "accuracy_and_time": _accuracy_and_time,
 }
 """The registry of figures that compare methods: drawn for each source of numbers by itself."""

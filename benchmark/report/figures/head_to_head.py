@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.report.figures.methods import matrix
 from benchmark.report.figures.style import NORMAL, NothingToDrawError, footnote, written
 from benchmark.report.tables.numbers import head_to_head
+from benchmark.scoring.metrics import MSA, Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,42 +19,44 @@ _CELL = 0.56  # inches
 _LETTER = 0.075
 
 
-def counts(table: pd.DataFrame) -> pd.DataFrame:
+def counts(table: pd.DataFrame, sign: int = 1) -> pd.DataFrame:
     """Data sets won, lost and tied by each method against each other.
 
     Args:
-        table: data sets x labels, mSA, NaN where there is none.
+        table: data sets x labels, scores, NaN where there is none.
+        sign: of the metric.
 
     Returns:
         Indexed by the pair of labels: won, lost, tied (equal numbers), on the data sets that
         both have.
     """
     pairs = [(a, b) for a in table.columns for b in table.columns if a != b]
-    duels = [head_to_head(table, a, b) for a, b in pairs]
+    found = [head_to_head(table, a, b, sign) for a, b in pairs]
     return pd.DataFrame(
         {
-            "won": [found.wins for found in duels],
-            "lost": [found.losses for found in duels],
-            "tied": [found.ties for found in duels],
+            "won": [one.wins for one in found],
+            "lost": [one.losses for one in found],
+            "tied": [one.ties for one in found],
         },
         index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]),
     )
 
 
-def draw(rows: pd.DataFrame, left_out: str) -> Figure:
+def draw(rows: pd.DataFrame, left_out: str, metric: Metric = MSA) -> Figure:
     """A heat map of `counts`: the row's method against the column's.
 
     Args:
         rows: what `entries.comparable` returned.
         left_out: a sentence about others.
+        metric: whose scores they are.
 
     Raises:
         NothingToDrawError: no two methods share a data set.
     """
     from matplotlib.figure import Figure
 
-    table = matrix(rows)
-    pairs = counts(table)
+    table = matrix(rows, metric)
+    pairs = counts(table, metric.sign)
     if not pairs.to_numpy().sum():
         raise NothingToDrawError(
             "no two methods have a complete run on the same data set.", left_out

@@ -6,10 +6,10 @@ import re
 
 import pandas as pd
 
-from benchmark.paper.card import study_card
 from benchmark.report.eligible import matrix as table_of
 from benchmark.report.eligible import select_eligible, variants
 from benchmark.report.frame import SKIPPED
+from benchmark.scoring.metrics import MSA, Metric
 
 _SAME = ["split", "protocol"]
 
@@ -56,13 +56,13 @@ def marked(names: pd.Series[str], marks: pd.Series[str]) -> pd.Series[str]:
     return names.where(~unsaid, names + " (demo)")
 
 
-def order(frame: pd.DataFrame) -> list[str]:
+def order(frame: pd.DataFrame, metric: Metric = MSA) -> list[str]:
     """The labels, the best on average first, controls last: colours keep this order.
 
     On average: compared with the other methods of each data set, as some lack the hard ones.
     """
-    others = frame.groupby("group")["msa"].transform("mean")
-    by = frame.assign(ahead=frame["msa"] - others).groupby("label")
+    others = frame.groupby("group")["score"].transform("mean")
+    by = frame.assign(ahead=metric.sign * (frame["score"] - others)).groupby("label")
     found = by.agg(control=("control", "max"), ahead=("ahead", "mean"))
     return list(
         found.sort_values(["control", "ahead"], ascending=[True, False], kind="stable").index
@@ -72,13 +72,10 @@ def order(frame: pd.DataFrame) -> list[str]:
 def main(frame: pd.DataFrame) -> pd.DataFrame:
     """The entries that stand for a method, and not for a variant of one.
 
-    Of the published ones those of the study's main figure; of the runs, the ablation's
-    variants are left out where the method itself was run too.
+    Of each source those that are ranked; variants are left out where the method itself is there.
     """
-    shown = [key for key, made in study_card().configurations.items() if made.shown]
-    published = frame["source"] == "published"
-    variant = variants(frame[~published]).reindex(frame.index, fill_value=False)
-    return frame[frame["key"].isin(shown).where(published, ~variant)]
+    parts = [rows[rows["ranked"] & ~variants(rows)] for _, rows in frame.groupby("source")]
+    return pd.concat(parts).sort_index() if parts else frame
 
 
 def without_demo(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -105,7 +102,7 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         The rows, each with a number; and a sentence about others that have one, or nothing.
     """
     rows = select_eligible(frame).cells
-    dropped = len(frame[frame["msa"].notna() & ~frame["control"]]) - len(rows)
+    dropped = len(frame[frame["score"].notna() & ~frame["control"]]) - len(rows)
     return rows, (
         f"Not compared: {dropped} result{'s' * (dropped > 1)}, partial or of other images than "
         "most; the tables name them."
@@ -114,6 +111,6 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     )
 
 
-def matrix(rows: pd.DataFrame) -> pd.DataFrame:
-    """mSA as (modality, data set) x label, the labels in `order`; NaN where there is none."""  # noqa: D403
-    return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows)]
+def matrix(rows: pd.DataFrame, metric: Metric = MSA) -> pd.DataFrame:
+    """Scores as (modality, data set) x label, the labels in `order`; NaN where there is none."""
+    return table_of(rows.assign(method=rows["label"], data=rows["group"]))[order(rows, metric)]

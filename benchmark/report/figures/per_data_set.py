@@ -23,10 +23,12 @@ from benchmark.report.figures.style import (
     plain_axes,
     save,
     shorten,
+    span,
     written,
 )
 from benchmark.report.frame import NOT_REPORTED, SKIPPED
 from benchmark.report.tables.run_summary import data_names
+from benchmark.scoring.metrics import MSA, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,14 +40,15 @@ _PANEL_WIDTH = 5.2
 _TINY = 5.5  # points
 
 
-def bars(frame: pd.DataFrame, path_stem: Path) -> list[Path]:
-    """One bar per run, grouped by data set: mSA, with its interval where there is one.
+def bars(frame: pd.DataFrame, path_stem: Path, metric: Metric = MSA) -> list[Path]:
+    """One bar per run, grouped by data set: its score, with its interval where there is one.
 
     Partial runs are hatched. Many data sets are laid out in several panels side by side.
 
     Args:
         frame: what `tables.summary` returned.
         path_stem: the files' path without their suffix, in a folder that exists.
+        metric: whose scores they are.
 
     Returns:
         The paths written: PNG and SVG.
@@ -57,12 +60,19 @@ def bars(frame: pd.DataFrame, path_stem: Path) -> list[Path]:
         label=marked(frame["model"], frame["weights_mark"]),
         group=data_names(frame),
         in_domain=False,
+        **{f"score{end}": frame[f"{metric.name}{end}"] for end in ("", "_low", "_high")},
     )
-    return save(draw(entries, bar_styles(order(entries))), path_stem, ("png", "svg"))
+    styles = bar_styles(order(entries, metric))
+    return save(draw(entries, styles, metric=metric), path_stem, ("png", "svg"))
 
 
 def draw(
-    entries: pd.DataFrame, styles: Styles, left_out: str = "", *, numbered: bool = False
+    entries: pd.DataFrame,
+    styles: Styles,
+    left_out: str = "",
+    *,
+    numbered: bool = False,
+    metric: Metric = MSA,
 ) -> Figure:
     """The figure of `bars`, of entries.
 
@@ -70,11 +80,12 @@ def draw(
     skipped, is an empty place that says so.
 
     Args:
-        entries: with columns label, group, msa, msa_low, msa_high, status, mixed, in_domain.
+        entries: with columns label, group, score, score_low, score_high, status, mixed, in_domain.
         styles: of each label, in the order of a group's bars.
         left_out: a sentence about others.
         numbered: bars bear their label's number, where there are so many that their greys
             don't tell them apart.
+        metric: whose scores they are.
 
     Raises:
         NothingToDrawError: there is no row.
@@ -83,7 +94,7 @@ def draw(
 
     if entries.empty:
         raise NothingToDrawError("There is no run to draw. Run a model first, then report.")
-    reported = entries.groupby("label")["msa"].transform("count") > 0
+    reported = entries.groupby("label")["score"].transform("count") > 0
     without = entries.loc[~reported & (entries["status"] == NOT_REPORTED), "label"].unique()
     if len(without) < entries["label"].nunique():
         entries = entries[~entries["label"].isin(without)]
@@ -93,10 +104,12 @@ def draw(
     numbers = dict(zip(styles, range(1, 1 + len(styles)), strict=True)) if numbered else {}
 
     panels = _panels(entries)
+    limits = span(entries[["score", "score_low", "score_high"]])
     height = max(sum(_height(rows) for rows in panel) for panel in panels)
     figure = Figure(figsize=(_PANEL_WIDTH * len(panels), height + 0.7), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        labels = _draw(axes, panel, styles, height)
+        labels = _draw(axes, panel, styles, height, limits)
+        axes.set_xlabel(f"{metric.title} (mean over images)")
         axes.set_yticks([])
         if numbered:
             axes.set_yticks(list(labels), [str(numbers[label]) for label in labels.values()])
@@ -123,48 +136,70 @@ def _panels(entries: pd.DataFrame) -> list[list[pd.DataFrame]]:
     return [panel for panel in panels if panel]
 
 
-def _draw(axes: Axes, panel: list[pd.DataFrame], styles: Styles, height: float) -> dict[float, str]:
+def _draw(
+    axes: Axes,
+    panel: list[pd.DataFrame],
+    styles: Styles,
+    height: float,
+    limits: tuple[float, float],
+) -> dict[float, str]:
     """Draw the data sets of a panel; returns the label of each bar by where its middle is."""
     places = {label: place for place, label in enumerate(styles)}
+    low, high = limits
+    width = high - low
     labels = {}
     y = 0.0  # inches from the top, so that bars are equally thick whatever the page
     for rows in panel:
         name = written(rows["group"].iloc[0])
-        axes.text(0, y + 0.8 * _HEADING, name, fontsize=NORMAL, fontweight="bold", va="baseline")
+        axes.text(low, y + 0.8 * _HEADING, name, fontsize=NORMAL, fontweight="bold", va="baseline")
         y += _HEADING
         ordered = rows.sort_values("label", key=lambda names: names.map(places))
         for row in ordered.to_dict("records"):
-            _bar(axes, y + _BAR / 2, row, styles[row["label"]])
+            _bar(axes, y + _BAR / 2, row, styles[row["label"]], limits)
             labels[y + _BAR / 2] = row["label"]
             y += _BAR
         y += _GAP
-    axes.set(xlim=(0, 1.1), ylim=(height, 0), xticks=np.arange(0, 1.1, 0.2))
-    axes.set_xlabel("mSA (mean over images)")
+    ticks = low + width * np.arange(0, 1.1, 0.2)
+    axes.set(xlim=(low, low + 1.1 * width), ylim=(height, 0), xticks=ticks)
     plain_axes(axes, "x")
-    axes.spines["bottom"].set_bounds(0, 1)  # no mSA lies beyond; labels do
+    axes.spines["bottom"].set_bounds(low, high)  # no score lies beyond; labels do
     return labels
 
 
-def _bar(axes: Axes, middle: float, row: Mapping[Any, Any], style: dict[str, Any]) -> None:
+def _bar(
+    axes: Axes,
+    middle: float,
+    row: Mapping[Any, Any],
+    style: dict[str, Any],
+    limits: tuple[float, float],
+) -> None:
     from matplotlib.patheffects import withStroke
 
+    width = limits[1] - limits[0]
     if row["status"] in (NOT_REPORTED, SKIPPED):
-        axes.text(0.012, middle, row["status"], fontsize=SMALL, va="center", style="italic")
+        axes.text(
+            limits[0] + 0.012 * width,
+            middle,
+            row["status"],
+            fontsize=SMALL,
+            va="center",
+            style="italic",
+        )
         return
-    end = np.nan_to_num(row["msa"])
+    end = np.nan_to_num(row["score"])
     if row["status"] != "complete":
         style = style | {"hatch": style["hatch"] + PARTIAL, "alpha": 0.55}
     axes.barh(middle, end, 0.88 * _BAR, edgecolor="black", linewidth=0.6, **style)
-    if pd.notna(row["msa_low"]):
+    if pd.notna(row["score_low"]):
         axes.plot(
-            [row["msa_low"], row["msa_high"]], [middle, middle],
+            [row["score_low"], row["score_high"]], [middle, middle],
             color="black", linewidth=1.1, solid_capstyle="butt",
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
-    label = "n/a" if pd.isna(row["msa"]) else f"{row['msa']:.3f}"
+    label = "n/a" if pd.isna(row["score"]) else f"{row['score']:.3f}"
     label += f" {IN_DOMAIN}" * (row["in_domain"] is True) + " mixed" * bool(row["mixed"])
-    right = np.nanmax([end, row["msa_high"]])
-    axes.text(right + 0.012, middle, label, fontsize=SMALL, va="center")
+    right = np.nanmax([end, row["score_high"]])
+    axes.text(right + 0.012 * width, middle, label, fontsize=SMALL, va="center")
 
 
 def _handles(
@@ -182,7 +217,7 @@ def _handles(
         )
         for label, style in styles.items()
     ]
-    if entries["msa_low"].notna().any():
+    if entries["score_low"].notna().any():
         handles.append(Line2D([], [], color="black", label="95 % interval"))
     without = entries["status"].isin([NOT_REPORTED, SKIPPED, "complete"])
     if not without.all():

@@ -111,6 +111,16 @@ def grid(
     return figure, list(panels[:count])
 
 
+def span(values: Any) -> tuple[float, float]:
+    """The ends of an axis of scores: 0 and 1, unless a score lies beyond."""
+    numbers = np.asarray(values, float)
+    numbers = numbers[np.isfinite(numbers)]
+    if not numbers.size:
+        return 0.0, 1.0
+    low, high = float(numbers.min()), float(numbers.max())
+    return min(low, 0.0), high if high > 1 else 1.0
+
+
 def plain_axes(axes: Axes, along: Any = "both") -> None:
     """Thin grid lines behind the data, and no frame above and to the right."""
     axes.grid(axis=along, color="0.85", linewidth=0.7)

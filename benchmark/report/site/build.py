@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.console import Steps
-from benchmark.paper.card import study_card
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
-from benchmark.report.results import RunResult
+from benchmark.report.results import RunResult, metric_of
 from benchmark.report.site.data import (
     data_card,
     distributions,
@@ -25,6 +24,7 @@ from benchmark.report.site.data import (
     spread,
 )
 from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
+from benchmark.scoring.metrics import Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.owned import replaced
@@ -34,7 +34,12 @@ _PLOTTING = "plotly.min.js"
 
 
 def write_site(
-    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    study: Any = None,
 ) -> Path:
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
@@ -43,6 +48,7 @@ def write_site(
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.
+        study: the card of the published numbers among the rows, which have a page then.
 
     Returns:
         The path of `index.html`.
@@ -51,12 +57,17 @@ def write_site(
         StoreError: it can't be written, or would replace files that are not of a site.
     """
     with replaced(folder, _SITE) as place:
-        build_site(cells, results, place, private=private)
+        build_site(cells, results, place, private=private, study=study)
     return folder / "index.html"
 
 
 def build_site(
-    cells: pd.DataFrame, results: Sequence[RunResult], folder: Path, *, private: bool
+    cells: pd.DataFrame,
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    study: Any = None,
 ) -> None:
     """Write the web pages, as `write_site`, into a folder that is empty or not there."""
     names = sorted(set(cells["data"]) | {escape.plain(result.data) for result in results})
@@ -68,13 +79,15 @@ def build_site(
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
-        site = _Site(folder, cells, results, names, private)
+        site = _Site(folder, cells, results, names, private, metric_of(results))
         site.write_assets()
         for name in names:
             site.write_data(name, by_data[name], steps)
             steps.advance(name)
         site.write_runs(results)
         site.write_index()
+        if study is not None:
+            site.write_published(study)
 
 
 class _Site:
@@ -87,6 +100,7 @@ class _Site:
         results: Sequence[RunResult],
         names: Sequence[str],
         private: bool,
+        metric: Metric,
     ) -> None:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -98,7 +112,7 @@ class _Site:
         runs |= {r.run_id: r.path.name for r in results if folders[r.path.name] == 1}
         safe = safe_names(runs.values())
         self._run_pages = {run_id: f"runs/{safe[name]}.html" for run_id, name in runs.items()}
-        self._rows = rows(cells, self._run_pages)
+        self._rows = rows(cells, self._run_pages, metric)
         self._labels = self._label_of_data(names)
         self._environment = Environment(
             loader=PackageLoader("benchmark.report.site"),
@@ -107,7 +121,7 @@ class _Site:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self._environment.globals.update(private=private, modalities=MODALITIES)
+        self._environment.globals.update(private=private, modalities=MODALITIES, metric=metric)
         self._private = private
 
     def _label_of_data(self, names: Sequence[str]) -> dict[str, str]:
@@ -194,7 +208,7 @@ class _Site:
 
     def _counted(self) -> dict[str, int]:
         """How many methods and data sets there is a number of; controls are no methods."""
-        scored = [row for row in self._rows if row["msa"] is not None and not row["control"]]
+        scored = [row for row in self._rows if row["score"] is not None and not row["control"]]
         return {
             "methods": len({row["method"] for row in scored}),
             "data": len({row["data"] for row in scored}),
@@ -212,10 +226,12 @@ class _Site:
             lost=sorted({(r["data_label"], r["lost"]) for r in self._rows if r["lost"]}),
             skipped=[row for row in self._rows if row["reason"]], counted=self._counted(),
         )  # fmt: skip
-        if "published" in options["source"]:
-            self._write("published.html", "published.html.j2", study=study_card())
+
+    def write_published(self, study: Any) -> None:
+        """What is to be known of the published numbers."""
+        self._write("published.html", "published.html.j2", study=study)
 
 
 def _best_first(results: Sequence[RunResult]) -> list[RunResult]:
-    means: Mapping[str, float] = {r.run_id: float(r.scores["msa"].mean()) for r in results}
+    means: Mapping[str, float] = {r.run_id: r.metric.sign * float(r.values.mean()) for r in results}
     return sorted(results, key=lambda r: (r.control, -means[r.run_id], r.method, r.run_id))

@@ -17,16 +17,12 @@ from benchmark.errors import BenchmarkError
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
+from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.store.store import RunStore
 
 NO_NUMBER = "n/a"
 
-_SHOWN_METRICS = {
-    "msa": "mSA", "sa50": "SA50", "sa75": "SA75", "sa90": "SA90", "precision": "precision at 0.5",
-    "recall": "recall at 0.5", "f1": "F1 at 0.5", "pq": "panoptic quality",
-    "aji": "aggregated Jaccard index", "mean_matched_iou": "mean IoU of the matched",
-}  # fmt: skip
 _TOLD = ("code", "python", "packages", "system", "processor", "cores", "device", "gpu", "threads")
 _COUNTS = ("matched", "missed", "spurious", "split", "merged")
 
@@ -57,32 +53,35 @@ def script(call: str, value: Any) -> bytes:
     return f"{call}({told});\n".encode()
 
 
-def rows(cells: pd.DataFrame, pages: Mapping[str, str]) -> list[dict[str, Any]]:
+def rows(
+    cells: pd.DataFrame, pages: Mapping[str, str], metric: Metric = MSA
+) -> list[dict[str, Any]]:
     """The cells as a table shows them, the best of each data set first, controls last.
 
     Args:
         cells: see `benchmark.report.frame`.
         pages: run id -> its page; cells of other runs have none.
+        metric: whose scores they are.
     """
     ordered = cells.assign(
         place=cells["modality"].map({name: i for i, name in enumerate(MODALITIES)})
     ).sort_values(
-        ["place", "data_label", "data", "control", "msa", "method"],
-        ascending=[True, True, True, True, False, True],
+        ["place", "data_label", "data", "control", "score", "method"],
+        ascending=[True, True, True, True, not metric.higher_is_better, True],
     )
     return [_row(cell, pages) for cell in ordered.to_dict("records")]
 
 
 def _row(cell: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
     texts = {str(k): escape.plain(v) for k, v in cell.items() if isinstance(v, str)}
-    number = None if pd.isna(cell["msa"]) else float(cell["msa"])
+    number = None if pd.isna(cell["score"]) else float(cell["score"])
     low, high = (
-        None if pd.isna(cell[key]) else float(cell[key]) for key in ("msa_low", "msa_high")
+        None if pd.isna(cell[key]) else float(cell[key]) for key in ("score_low", "score_high")
     )
     known = None if pd.isna(cell["in_domain"]) else bool(cell["in_domain"])
     return texts | {
         "modality_label": MODALITIES[cell["modality"]],
-        "msa": number,
+        "score": number,
         "shown": _shown(cell["status"], number),
         "low": low,
         "high": high,
@@ -111,7 +110,7 @@ def _shown(status: str, number: float | None) -> str:
 def _interval(cell: Mapping[Any, Any], low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
         return f"{low:.3f} – {high:.3f}"  # noqa: RUF001 (a range)
-    if pd.isna(cell["groups"]) or pd.isna(cell["msa"]):
+    if pd.isna(cell["groups"]) or pd.isna(cell["score"]):
         return ""
     groups = int(cell["groups"])
     return f"{NO_NUMBER} ({groups} group{'' if groups == 1 else 's'})"
@@ -119,7 +118,7 @@ def _interval(cell: Mapping[Any, Any], low: float | None, high: float | None) ->
 
 def spread(result: RunResult) -> dict[str, float] | None:
     """Where the scores of a run's images lie, in numbers; None where there are none."""
-    values = result.scores["msa"].dropna().to_numpy(float)
+    values = result.values.dropna().to_numpy(float)
     if not len(values):
         return None
     names = ("least", "quarter", "median", "three_quarters", "most")
@@ -144,7 +143,7 @@ def distributions(results: Sequence[RunResult], shown: Sequence[str]) -> dict[st
                 "name": result.method,
                 "control": result.control,
                 "status": result.status,
-                "msa": _rounded(result.scores["msa"].reindex(ids)),
+                "values": _rounded(result.values.reindex(ids)),
             }
             for result in results
         ],
@@ -229,9 +228,9 @@ def redistribute(card: Mapping[str, Any]) -> str:
 
 
 def _means(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    found = [name for name in _SHOWN_METRICS if name in scores]
+    found = [name for name in METRICS if name in scores]
     means = scores[found].astype(float).mean()
-    return [{"name": _SHOWN_METRICS[name], "value": float(means[name])} for name in found]
+    return [{"name": METRICS[name].title, "value": float(means[name])} for name in found]
 
 
 def _totals(scores: pd.DataFrame) -> dict[str, int]:

@@ -8,43 +8,56 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.comparison import ComparisonFamily, against_reference, counted, within
-from benchmark.report.eligible import Eligible
+from benchmark.report.comparison import (
+    ComparisonFamily,
+    FurtherTest,
+    against_reference,
+    counted,
+    within,
+)
+from benchmark.report.eligible import Eligible, methods_named
 from benchmark.report.results import RunResult
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, p_value, words
 from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
 
 
-def comparison_tables(results: Sequence[RunResult], chosen: Eligible) -> list[Table]:
+def comparison_tables(
+    results: Sequence[RunResult],
+    chosen: Eligible,
+    preferred: str = "",
+    further: FurtherTest | None = None,
+) -> list[Table]:
     """Comparisons of one method against each other, of all pairs, and the samples left out.
 
     Args:
         results: scored runs.
-        chosen: their cells that may be averaged, for the choice of the reference.
+        chosen: their rows that may be averaged, for the choice of the reference.
+        preferred: the method to compare with, by name or key, if it is among them.
+        further: a test to be shown beside ours.
     """
     if len({result.method for result in results if not result.control}) < 2:
         return []
-    method = reference(chosen)
-    families = [within(results, data) for data in sorted({result.data for result in results})]
-    pairs = [claims for family in families for claims in family]
-    made = [] if method is None else [("reference", [against_reference(results, method)])]
+    method = reference(chosen, preferred)
+    data_sets = sorted({result.data for result in results})
+    pairs = [family for data in data_sets for family in within(results, data, further)]
+    made = [] if method is None else [("reference", [against_reference(results, method, further)])]
     made += [("pairs", pairs)]
-    tables = [_table(name, claims) for name, claims in made if any(len(c.frame) for c in claims)]
-    exclusions = pd.concat([c.exclusions for _, claims in made for c in claims])
+    tables = [_table(name, found) for name, found in made if any(len(f.frame) for f in found)]
+    exclusions = pd.concat([f.exclusions for _, found in made for f in found])
     if len(exclusions):
         tables.append(_exclusions(exclusions.drop_duplicates()))
     return tables
 
 
-def reference(chosen: Eligible) -> str | None:
-    """The method that others are compared with: APG, else the first by name on most data sets.
+def reference(chosen: Eligible, preferred: str = "") -> str | None:
+    """The method that others are compared with: the preferred, else the first on most data sets.
 
-    Never the best: p-values of a reference picked by its scores would be too small.
+    Never the best: p-values of a reference picked by its scores would be too small. Of methods on
+    equally many data sets the first by name.
     """
-    cells, matrix = chosen.cells, chosen.matrix
-    apg = pd.unique(cells.loc[cells["key"] == "apg_cc", "method"])
-    if len(apg):
-        return str(apg[0])
+    matrix, named = chosen.matrix, methods_named(chosen.cells, preferred) if preferred else []
+    if named:
+        return named[0]
     if matrix.empty:
         return None
     return min((-int(matrix[name].count()), str(name)) for name in matrix)[1]
@@ -55,19 +68,21 @@ _COLUMNS = [
     *(Column(text, right=True) for text in ("samples", "groups", "mean a", "mean b", "a - b")),
     *(Column(text, right=True) for text in
       ("95 % from", "to", "p", "p (Holm)", "p (Wilcoxon)", "rank-biserial", "standardised",
-       "groups' a - b", "left out", "p (the study's test)")),
+       "groups' a - b", "left out")),
 ]  # fmt: skip
 
 
 def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
+    further = families[0].further
     rows = [
-        _row({str(key): value for key, value in row.items()})
-        for claims in families
-        for row in claims.frame.to_dict("records")
+        [*_row({str(key): value for key, value in row.items()})]
+        + ([] if further is None else [p_value(row["further_p"])])
+        for family in families
+        for row in family.frame.to_dict("records")
     ]
     # Families of one kind say the same, but for their names and counts in the first line.
-    notes = dict.fromkeys(line for claims in families for line in claims.notes[1:])
-    left_out = dict.fromkeys(line for claims in families for line in claims.left_out)
+    notes = dict.fromkeys(line for family in families for line in family.notes[1:])
+    left_out = dict.fromkeys(line for family in families for line in family.left_out)
     heads = [families[0].notes[0]]
     if len(families) > 1:
         heads = [f"{len(families)} families: all pairs of methods on one data set each, {_HOLM}."]
@@ -75,7 +90,8 @@ def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
         "reference": "One method against each other, over the data sets",
         "pairs": "All pairs of methods within a data set",
     }
-    return Table(f"tests_{name}", titles[name], _COLUMNS, rows, [*heads, *notes, *left_out])
+    columns = [*_COLUMNS, *([] if further is None else [Column(further.title, right=True)])]
+    return Table(f"tests_{name}", titles[name], columns, rows, [*heads, *notes, *left_out])
 
 
 _HOLM = "p corrected by Holm within each; differences are a - b, over the samples that both have"
@@ -103,7 +119,6 @@ def _row(row: dict[str, Any]) -> list[Cell]:
         *(number(row[key], "+.2f") for key in ("rank_biserial", "standardised")),
         number(row["group_difference"], "+.3f"),
         Cell(str(row["excluded"]), row["excluded"]),
-        p_value(row["study_p"]),
     ]  # fmt: skip
 
 

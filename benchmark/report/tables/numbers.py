@@ -1,4 +1,4 @@
-"""Means, ranks and duels, from a matrix of mSA: (modality, data) x method."""
+"""Means, ranks and head-to-heads, from a matrix of scores: (modality, data) x method."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ def averages(matrix: pd.DataFrame) -> pd.DataFrame:
         Indexed by (modality, method): mean, median, sets.
     """
     long = matrix.rename_axis(columns="method").reset_index("modality")
-    long = long.melt("modality", value_name="msa").dropna()
+    long = long.melt("modality", value_name="score").dropna()
     return long.groupby(["modality", "method"], sort=False).agg(
-        mean=("msa", "mean"), median=("msa", "median"), sets=("msa", "count")
+        mean=("score", "mean"), median=("score", "median"), sets=("score", "count")
     )
 
 
 def ranks(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The rank of each method on each data set, 1 the best; equals share the mean of theirs.
+    """The rank of each method on each data set, 1 the highest; equals share the mean of theirs.
+
+    A metric of which lower is better comes with its sign changed.
 
     Returns:
         Of the matrix' shape, but only data sets that every method has a number for: ranks
@@ -79,7 +81,7 @@ class HeadToHead(NamedTuple):
         wins: on how many of them the first is better.
         losses: on how many the second is.
         ties: on how many they are equal, as far as the numbers tell.
-        mean_a: mean mSA of the first.
+        mean_a: mean score of the first.
         mean_b: of the second.
         difference: mean of a - b; NaN where there is no data set.
     """
@@ -93,20 +95,27 @@ class HeadToHead(NamedTuple):
     difference: float
 
 
-def head_to_head(matrix: pd.DataFrame, a: str, b: str) -> HeadToHead:
-    """Set two methods against each other, on common data sets only."""
+def head_to_head(matrix: pd.DataFrame, a: str, b: str, sign: int = 1) -> HeadToHead:
+    """Set two methods against each other, on common data sets only.
+
+    Args:
+        matrix: of scores.
+        a: a method.
+        b: another.
+        sign: of the metric, see `benchmark.scoring.metrics.Metric.sign`.
+    """
     both = matrix[[a, b]].dropna()
     # Equal as printed: 0.3 - 0.1 is not 0.2 in floats.
     difference = (both[a] - both[b]).round(12)
     values = (both[a], both[b], difference)
     mean_a, mean_b, mean = (float(of.mean()) if len(both) else np.nan for of in values)
-    wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
+    wins, losses = int((sign * difference > 0).sum()), int((sign * difference < 0).sum())
     ties = len(both) - wins - losses
     return HeadToHead(len(both), wins, losses, ties, mean_a, mean_b, mean)
 
 
 def by_domain(cells: pd.DataFrame) -> pd.DataFrame:
-    """Mean mSA over data sets of which the weights had seen data, and over the others.
+    """Mean score over data sets of which the weights had seen data, and over the others.
 
     Args:
         cells: at most one for each method and data set, all with a number.
@@ -119,7 +128,7 @@ def by_domain(cells: pd.DataFrame) -> pd.DataFrame:
     groups = {"in": cells[seen.fillna(False)], "out": cells[~seen.fillna(True)]}
     columns: dict[str, Any] = {}
     for name, rows in groups.items():
-        grouped = rows.groupby("method")["msa"]
+        grouped = rows.groupby("method")["score"]
         columns |= {f"mean_{name}": grouped.mean(), f"sets_{name}": grouped.size()}
     columns["unknown"] = cells[seen.isna()].groupby("method").size()
     frame = pd.DataFrame(columns).reindex(pd.unique(cells["method"]))

@@ -1,15 +1,15 @@
-"""The study's tables, of cells of one source: published numbers, or one's own runs."""
+"""Tables over data sets, of rows of one source: published numbers, or one's own runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from benchmark.paper.card import study_card
-from benchmark.report.eligible import Eligible, modalities, select_eligible
+from benchmark.report.eligible import Eligible, methods_named, modalities, select_eligible
 from benchmark.report.frame import MODALITIES, NOT_REPORTED
 from benchmark.report.tables.numbers import (
     averages,
@@ -17,22 +17,11 @@ from benchmark.report.tables.numbers import (
     head_to_head,
     mean_ranks,
     ranks,
-    ranks_without_ties,
 )
 from benchmark.report.tables.per_data_set import marks_of, per_data_set, protocols
 from benchmark.report.tables.rank_tests import rank_test_table, ranked_methods
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
-
-DUELS = (("apg_cc", "ais"), ("apg_cc", "cellposesam_cpsam"))
-"""Keys of the published configurations that are set against each other."""
-
-ABLATION = (
-    ("apg_cc", "apg_bd"),
-    ("apg_cc_grid_search", "apg_bd_grid_search"),
-    ("apg_cc", "apg_cc_grid_search"),
-    ("apg_bd", "apg_bd_grid_search"),
-)
-"""Connected components against boundary distance, and default against grid search."""
+from benchmark.scoring.metrics import MSA, Metric
 
 ALL = "all"
 
@@ -44,30 +33,45 @@ class TableInput:
     Attributes:
         cells: every cell of one source (a frame as `benchmark.report.frame` has it).
         chosen: those of them that may be averaged and ranked.
-        tieless: whether the study's own ranks, which break ties, are wanted.
+        metric: whose scores they are.
+        pairs: methods to set against each other, each by its name in the tables or by its key.
+        pairs_title: of the table of these.
     """
 
     cells: pd.DataFrame
     chosen: Eligible
-    tieless: bool = False
+    metric: Metric = MSA
+    pairs: Sequence[tuple[str, str]] = ()
+    pairs_title: str = ""
 
 
-def study_tables(cells: pd.DataFrame, prefix: str, *, tieless: bool = False) -> list[Table]:
-    """Make every table in `TABLES` that the cells of one source allow.
+def tables_of(
+    cells: pd.DataFrame,
+    prefix: str,
+    further: Mapping[str, Callable[[TableInput], Table | None]] = MappingProxyType({}),
+    *,
+    metric: Metric = MSA,
+    pairs: Sequence[tuple[str, str]] = (),
+    pairs_title: str = "",
+) -> list[Table]:
+    """Make every table in `TABLES` that the rows of one source allow.
 
     Args:
         cells: of one source.
         prefix: of the names of files.
-        tieless: with the study's own ranks, which break ties.
+        further: more tables, as in `TABLES`.
+        metric: whose scores they are.
+        pairs: methods to set against each other.
+        pairs_title: of the table of these.
     """
-    given = TableInput(cells, select_eligible(cells), tieless)
-    made = {name: make(given) for name, make in TABLES.items()}
+    given = TableInput(cells, select_eligible(cells), metric, pairs, pairs_title)
+    made = {name: make(given) for name, make in {**TABLES, **further}.items()}
     return [
         replace(table, name=f"{prefix}_{name}") for name, table in made.items() if table is not None
     ]
 
 
-def average_table(chosen: Eligible, kind: str) -> Table | None:
+def average_table(chosen: Eligible, kind: str, metric: Metric = MSA) -> Table | None:
     """Mean or median over data sets, a row for each method, a column for each modality.
 
     None where no cell may be averaged.
@@ -93,9 +97,9 @@ def average_table(chosen: Eligible, kind: str) -> Table | None:
         return sets_of.get((modality, method)) == chosen.of[modality]
 
     methods = [*map(str, chosen.matrix), *chosen.silent]
-    return _by_modality(
+    table = _by_modality(
         f"{kind}s",
-        f"{kind.capitalize()} mSA per modality",
+        f"{kind.capitalize()} {metric.title} per modality",
         methods,
         names,
         cell,
@@ -103,33 +107,34 @@ def average_table(chosen: Eligible, kind: str) -> Table | None:
         notes=[
             f"{kind.capitalize()} over the data sets that a method has a number for, all alike; "
             "one that lacks some has their count behind it, and is never marked as best. "
-            f"Data sets: {_sets(chosen, names)}. {protocols(chosen.cells)}.",
+            f"Data sets: {_sets(chosen, names)}. {protocols(chosen.cells, metric)}.",
             *chosen.notes,
         ],
+        lowest=not metric.higher_is_better,
     )
+    return replace(table, on_console=kind == "mean")
 
 
-def rank_table(chosen: Eligible, tie_order: Sequence[str] | None = None) -> Table | None:
-    """Mean rank per modality; with an order of ties, as the study ranked.
+def rank_table(
+    chosen: Eligible,
+    how: Callable[[pd.DataFrame], pd.DataFrame] = ranks,
+    title: str = "Mean rank per modality",
+    note: str = "Equal methods share the mean of their ranks.",
+    metric: Metric = MSA,
+) -> Table | None:
+    """Mean rank per modality of the methods that are ranked.
 
-    Among the published methods those of the study's main figure are ranked.
+    Args:
+        chosen: the rows.
+        how: the matrix of scores -> ranks.
+        title: of the table.
+        note: how equal methods are ranked.
+        metric: whose scores they are.
     """
     matrix = ranked_methods(chosen)
     if matrix.shape[1] < 2:
         return None
-    by_key = dict(zip(chosen.cells["key"], chosen.cells["method"], strict=True))
-    if tie_order is None:
-        ranked, name, title = ranks(matrix), "ranks", "Mean rank per modality"
-        note = "Equal methods share the mean of their ranks."
-    else:
-        order = [by_key[key] for key in tie_order if key in by_key]
-        ranked, name = ranks_without_ties(matrix, order), "ranks_tieless"
-        title = "Mean rank per modality, as the study gives it"
-        note = (
-            "Of equal methods one is simply first, as the study's sorting left them: ties are "
-            "broken by no merit."
-        )
-    means = mean_ranks(ranked)
+    means = mean_ranks(how(metric.sign * matrix))
     sets_of: dict[Any, int] = means["sets"].to_dict()
     names = [name for name, _ in modalities(chosen.cells)]
 
@@ -145,7 +150,9 @@ def rank_table(chosen: Eligible, tie_order: Sequence[str] | None = None) -> Tabl
         f"1 is the best of {matrix.shape[1]}, over data sets that all of them have. {note}",
         *chosen.notes,
     ]
-    return _by_modality(name, title, list(map(str, matrix)), names, cell, notes=notes, lowest=True)
+    methods = list(map(str, matrix))
+    table = _by_modality("ranks", title, methods, names, cell, notes=notes, lowest=True)
+    return replace(table, on_console=True)
 
 
 def _by_modality(
@@ -174,7 +181,11 @@ def _by_modality(
 
 
 def head_to_head_table(
-    name: str, title: str, chosen: Eligible, pairs: Iterable[tuple[str, str]]
+    name: str,
+    title: str,
+    chosen: Eligible,
+    pairs: Sequence[tuple[str, str]],
+    metric: Metric = MSA,
 ) -> Table | None:
     """Wins, losses and the mean difference of pairs of methods; None where there is no pair.
 
@@ -182,17 +193,17 @@ def head_to_head_table(
         name: of its files.
         title: above it.
         chosen: the cells.
-        pairs: keys of published configurations; every method of that key stands for it.
+        pairs: methods by name or key; every method of that key stands for it.
+        metric: whose scores they are.
     """
     matrix = chosen.matrix
-    keys = chosen.cells.drop_duplicates(["key", "method"])
     rows = []
     for a, b in pairs:
-        for first in keys.loc[keys["key"] == a, "method"]:
-            for second in keys.loc[keys["key"] == b, "method"]:
+        for first in methods_named(chosen.cells, a):
+            for second in methods_named(chosen.cells, b):
                 names = [name for name, _ in modalities(chosen.cells)]
                 for modality in [*names, ALL] if len(names) > 1 else names:
-                    rows.append(_head_to_head_row(chosen, matrix, first, second, modality))
+                    rows.append(_head_to_head_row(chosen, matrix, first, second, modality, metric))
     if not rows:
         return None
     columns = [
@@ -205,10 +216,10 @@ def head_to_head_table(
 
 
 def _head_to_head_row(
-    chosen: Eligible, matrix: pd.DataFrame, a: str, b: str, modality: str
+    chosen: Eligible, matrix: pd.DataFrame, a: str, b: str, modality: str, metric: Metric
 ) -> list[Cell]:
     some = matrix if modality == ALL else matrix.loc[[modality]]
-    result = head_to_head(some, a, b)
+    result = head_to_head(some, a, b, metric.sign)
     of = sum(chosen.of.values()) if modality == ALL else chosen.of[modality]
     where = None if modality == ALL else modality
     marked = tuple(dict.fromkeys(m for name in (a, b) for m in marks_of(chosen.cells, name, where)))
@@ -225,7 +236,7 @@ def _head_to_head_row(
     ]
 
 
-def domain_table(chosen: Eligible) -> Table | None:
+def domain_table(chosen: Eligible, metric: Metric = MSA) -> Table | None:
     """Data that the weights had seen against data that they had not."""
     found = by_domain(chosen.cells)
     if not (found["sets_in"] + found["sets_out"]).any():
@@ -253,11 +264,16 @@ def domain_table(chosen: Eligible) -> Table | None:
         else "by the weights' cards"
     )
     notes = [
-        f"Mean mSA over data sets that a method's weights were trained on, {whose}, and over "
-        "the others. The two are other data sets: their difference is no effect of training.",
+        f"Mean {metric.title} over data sets that a method's weights were trained on, {whose}, and "
+        "over the others. The two are other data sets: their difference is no effect of training.",
         *chosen.notes,
     ]
     return Table("domain", "In-domain and out-of-domain data", columns, rows, notes)
+
+
+def _pairs_table(given: TableInput) -> Table | None:
+    table = head_to_head_table("duels", given.pairs_title, given.chosen, given.pairs, given.metric)
+    return table and replace(table, on_console=True)
 
 
 def _sets(chosen: Eligible, names: Sequence[str]) -> str:
@@ -265,24 +281,13 @@ def _sets(chosen: Eligible, names: Sequence[str]) -> str:
 
 
 TABLES: dict[str, Callable[[TableInput], Table | None]] = {
-    "per_data_set": lambda given: per_data_set(given.cells),
-    "means": lambda given: average_table(given.chosen, "mean"),
-    "medians": lambda given: average_table(given.chosen, "median"),
-    "ranks": lambda given: rank_table(given.chosen),
-    "ranks_tieless": lambda given: (
-        rank_table(given.chosen, study_card().tie_order) if given.tieless else None
-    ),
-    "rank_tests": lambda given: rank_test_table(given.chosen),
-    "duels": lambda given: head_to_head_table(
-        "duels", "APG against AIS and against CellPoseSAM", given.chosen, DUELS
-    ),
-    "ablation": lambda given: head_to_head_table(
-        "ablation",
-        "Connected components against boundary distance, default against grid search",
-        given.chosen,
-        ABLATION,
-    ),
-    "domain": lambda given: domain_table(given.chosen),
+    "per_data_set": lambda given: per_data_set(given.cells, given.metric),
+    "means": lambda given: average_table(given.chosen, "mean", given.metric),
+    "medians": lambda given: average_table(given.chosen, "median", given.metric),
+    "ranks": lambda given: rank_table(given.chosen, metric=given.metric),
+    "rank_tests": lambda given: rank_test_table(given.chosen, given.metric),
+    "duels": _pairs_table,
+    "domain": lambda given: domain_table(given.chosen, given.metric),
 }
 """The registry of tables over data sets, in the order of a report.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.report.eligible import in_order
 from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.scoring.metrics import MSA, Metric
 
 
 def marks(cell: dict[Any, Any]) -> tuple[str, ...]:
@@ -23,8 +24,11 @@ def marks(cell: dict[Any, Any]) -> tuple[str, ...]:
     return (*found, partial[1]) if partial else tuple(found)
 
 
-def per_data_set(cells: pd.DataFrame) -> Table:
-    """MSA of every method on every data set, whatever its state; a row for each set of images."""
+def per_data_set(cells: pd.DataFrame, metric: Metric = MSA) -> Table:
+    """The score of every method on every data set, whatever its state.
+
+    A row for each set of images.
+    """
     ordered = in_order(cells)
     methods = list(pd.unique(cells["method"]))
     # What was skipped has no images of its own: it is shown with those of the others.
@@ -33,6 +37,7 @@ def per_data_set(cells: pd.DataFrame) -> Table:
     never = skipped[~skipped["data"].isin(ran["data"])]
     groups = [rows for _, rows in ran.groupby(_IMAGES, sort=False)]
     groups += [rows for _, rows in never.groupby("data", sort=False)]
+    lowest = not metric.higher_is_better
     several = ran.groupby("data")["images_id"].nunique()
     rows = []
     for group in groups:
@@ -42,11 +47,13 @@ def per_data_set(cells: pd.DataFrame) -> Table:
         row = [_own(shown[shown["method"] == method]) for method in methods]
         may = [_may(group[group["method"] == method]) for method in methods]
         name = _name(group.iloc[0], several=several.get(data, 1) > 1)
-        rows.append([words(MODALITIES[group["modality"].iloc[0]]), words(name), *placed(row, may)])
+        rows.append(
+            [words(MODALITIES[group["modality"].iloc[0]]), words(name), *placed(row, may, lowest)]
+        )
     columns = [Column("modality"), Column("data"), *(Column(m, right=True) for m in methods)]
     reasons = skipped["method"] + " on " + skipped["data_label"] + ": " + skipped["reason"]
-    notes = [f"{protocols(cells)}.", *(f"Skipped: {reason}" for reason in reasons)]
-    return Table("per_data_set", "mSA per data set", columns, rows, notes)
+    notes = [f"{protocols(cells, metric)}.", *(f"Skipped: {reason}" for reason in reasons)]
+    return Table("per_data_set", f"{metric.title} per data set", columns, rows, notes)
 
 
 _IMAGES = ["modality", "data", "data_label", "split", "protocol", "images_id"]
@@ -66,11 +73,11 @@ def _own(group: pd.DataFrame) -> Cell:
     if not rows:
         return words("")
     if len(rows) > 1:
-        text = " / ".join(number(row["msa"]).text for row in rows)
+        text = " / ".join(number(row["score"]).text for row in rows)
         return Cell(text, None, (*dict.fromkeys(m for r in rows for m in marks(r)), "several runs"))
     (row,) = rows
     without = {NOT_REPORTED: NOT_REPORTED, SKIPPED: SKIPPED}
-    return number(row["msa"], marks=marks(row), missing=without.get(row["status"], MISSING))
+    return number(row["score"], marks=marks(row), missing=without.get(row["status"], MISSING))
 
 
 def _may(group: pd.DataFrame) -> bool:
@@ -80,10 +87,10 @@ def _may(group: pd.DataFrame) -> bool:
     )
 
 
-def protocols(cells: pd.DataFrame) -> str:
+def protocols(cells: pd.DataFrame, metric: Metric = MSA) -> str:
     """Which protocol the numbers follow, and what they are."""
     names = sorted(pd.unique(cells["protocol"]))
-    return f"Protocol {', '.join(names)}; mSA is the mean over a data set's images"
+    return f"Protocol {', '.join(names)}; {metric.title} is the mean over a data set's images"
 
 
 def marks_of(cells: pd.DataFrame, method: str, modality: str | None) -> tuple[str, ...]:

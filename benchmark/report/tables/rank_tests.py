@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.paper.card import study_card
 from benchmark.report.eligible import Eligible, variants
 from benchmark.report.tables.numbers import complete_block
 from benchmark.report.tables.per_data_set import marks_of
 from benchmark.report.tables.table import Column, Table, number, p_value, words
+from benchmark.scoring.metrics import MSA, Metric
 from benchmark.stats import friedman
 
 
 def ranked_methods(chosen: Eligible) -> pd.DataFrame:
-    """MSA of the methods that are ranked: of the published ones those of the main figure."""
-    matrix, shown = chosen.matrix, study_card().shown
-    if (chosen.cells["source"] == "published").all():
-        return matrix[[name for name in matrix if name in shown]]
-    return matrix
+    """The scores of the methods that are ranked: (modality, data) x method."""
+    ranked = set(chosen.cells.loc[chosen.cells["ranked"], "method"])
+    return chosen.matrix[[name for name in chosen.matrix if name in ranked]]
 
 
-def rank_test_table(chosen: Eligible) -> Table | None:
+def rank_test_table(chosen: Eligible, metric: Metric = MSA) -> Table | None:
     """The p-value of each pair of methods by Nemenyi's test, Friedman's in the notes.
 
     The methods are those on (nearly) all data sets, best first, on the data sets that all of these
@@ -28,12 +26,13 @@ def rank_test_table(chosen: Eligible) -> Table | None:
     few.
     """
     every = ranked_methods(chosen)
-    variant = set(chosen.cells.loc[variants(chosen.cells), "method"])
+    left = chosen.cells[variants(chosen.cells)]
+    variant, mains = set(left["method"]), set(left["variant_of"])
     every = every[[name for name in every if name not in variant]]
     if every.empty:
         return None
     matrix = complete_block(every)
-    tested = friedman(matrix)
+    tested = friedman(metric.sign * matrix)
     if tested is None:
         return None
     methods = list(map(str, tested.mean_ranks.index))
@@ -53,6 +52,7 @@ def rank_test_table(chosen: Eligible) -> Table | None:
         ]
         for method, pairs in zip(methods, tested.nemenyi.to_numpy(float).tolist(), strict=True)
     ]
+    names = pd.unique(chosen.cells.loc[chosen.cells["key"].isin(mains), "method"])
     absent = [str(name) for name in every if name not in matrix]
     notes = [
         f"Mean ranks over {len(tested.data)} data sets, equal methods sharing theirs. Friedman's "
@@ -61,7 +61,11 @@ def rank_test_table(chosen: Eligible) -> Table | None:
         "Nemenyi's test, which corrects for all of them; mean ranks closer than "
         f"{tested.critical_difference:.2f} are not told apart at 5 %. {tested.note}",
         *([f"Not on all these data sets: {', '.join(absent)}."] if absent else []),
-        *([f"Left out as variants of APG: {', '.join(sorted(variant))}."] if variant else []),
+        *(
+            [f"Left out as variants of {', '.join(names)}: {', '.join(sorted(variant))}."]
+            if variant
+            else []
+        ),
         *chosen.notes,
     ]
     return Table("rank_tests", "Which mean ranks differ", columns, rows, notes)

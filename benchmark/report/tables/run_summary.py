@@ -10,9 +10,10 @@ import pandas as pd
 from rich.console import Group
 
 from benchmark.report import escape
-from benchmark.report.results import RunResult
+from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.scoring.metrics import METRICS, MSA, Metric
 
 COMPARABLE = ["data", "split", "protocol", "images_id"]
 """Runs that agree in these may be ranked against each other."""
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 
 
 def summary(results: Sequence[RunResult]) -> pd.DataFrame:
-    """One row per run, sorted by data set (split, protocol), the best mSA first.
+    """One row per run, sorted by data set (split, protocol), the best first.
 
     Args:
         results: scored runs.
@@ -37,25 +38,29 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         (that the means are over), their groups, both_empty images and how many of them are excluded
         from the means; msa and sa50 (means over images) with their intervals (_low, _high),
         sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
-        image, the first of each process left out); status;
+        image, the first of each process left out); where they are ranked by another metric, that
+        and its interval as well; status;
         mixed; control; lost (why the study's own images can't be had); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
-    frame = pd.DataFrame([_row(result) for result in results], columns=_COLUMNS)
+    metric = metric_of(results)
+    added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
+    columns = list(dict.fromkeys([*_COLUMNS, *added]))
+    frame = pd.DataFrame([_row(result, columns) for result in results], columns=columns)
     return frame.sort_values(
-        [*COMPARABLE, "msa", "model", "run_id"],
-        ascending=[*(True for _ in COMPARABLE), False, True, True],
+        [*COMPARABLE, metric.name, "model", "run_id"],
+        ascending=[*(True for _ in COMPARABLE), not metric.higher_is_better, True, True],
         ignore_index=True,
     )
 
 
-def _row(result: RunResult) -> Row:
+def _row(result: RunResult, columns: Sequence[str]) -> Row:
     return {
         # pandas holds strings as UTF-8 and would stop at a lone surrogate.
         **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
         "weights": escape.plain(result.weights),
         "weights_mark": result.mark,
-        **{name: value for name, value in result.numbers.items() if name in _COLUMNS},
+        **{name: value for name, value in result.numbers.items() if name in columns},
         "status": result.status,
         "mixed": result.mixed,
         "control": result.control,
@@ -63,13 +68,6 @@ def _row(result: RunResult) -> Row:
         "run": result.run_id[:12],
         "run_id": result.run_id,
     }
-
-
-def best(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows hold the best mSA among the complete runs on the same data, controls aside."""
-    complete = frame["msa"].where((frame["status"] == "complete") & ~frame["control"])
-    top = complete.groupby([frame[key] for key in COMPARABLE]).transform("max")
-    return (complete == top).astype(bool)
 
 
 def data_names(frame: pd.DataFrame) -> pd.Series[str]:
@@ -142,58 +140,68 @@ def _words(header: str, text: Callable[[Row], str], **how: Any) -> _Shown:
 
 
 def _number(header: str, metric: str) -> _Shown:
-    return _Shown(Column(header, right=True, width=5), lambda row: number(row[metric]))
+    width = 5 if len(header) <= 5 else None
+    return _Shown(Column(header, right=True, width=width), lambda row: number(row[metric]))
 
 
-_SHOWN = (
-    _words("model", lambda row: row["model"]),
-    _words("weights", lambda row: row["weights"]),
-    _words("data", lambda row: row["shown_data"]),
-    _words("images", lambda row: str(row["images"]), right=True, width=6),
-    _words("groups", lambda row: str(row["groups"]), right=True, width=6),
-    _number("mSA", "msa"),
-    _words("95 % interval", _interval("msa")),
-    _number("SA50", "sa50"),
-    _words("95 % interval", _interval("sa50")),
-    _words("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
-    _words("run", lambda row: row["run"], width=12),
-)
+def _columns(metric: Metric) -> list[_Shown]:
+    """The columns for people: the metric and SA50, each with its interval."""
+    measured = [
+        column
+        for name in dict.fromkeys((metric.name, "sa50"))
+        for column in (
+            _number(METRICS[name].title, name),
+            _words("95 % interval", _interval(name)),
+        )
+    ]
+    return [
+        _words("model", lambda row: row["model"]),
+        _words("weights", lambda row: row["weights"]),
+        _words("data", lambda row: row["shown_data"]),
+        _words("images", lambda row: str(row["images"]), right=True, width=6),
+        _words("groups", lambda row: str(row["groups"]), right=True, width=6),
+        *measured,
+        _words("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
+        _words("run", lambda row: row["run"], width=12),
+    ]
 
 
-def table(frame: pd.DataFrame) -> Table:
+def table(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     """The columns for people; those that say something: weights where a model has any."""
     weighted = bool(frame["weights"].str.len().any())
-    shown = [column for column in _SHOWN if weighted or column.heading.header != "weights"]
+    shown = [c for c in _columns(metric) if weighted or c.heading.header != "weights"]
     rows = [
         {str(key): value for key, value in row.items()}
         for row in frame.assign(shown_data=data_names(frame)).to_dict("records")
     ]
     cells = [[column.cell(row) for column in shown] for row in rows]
-    msa = next(i for i, column in enumerate(shown) if column.heading.header == "mSA")
+    score = next(i for i, column in enumerate(shown) if column.heading.header == metric.title)
     may = (frame["status"] == "complete") & ~frame["control"]
     for _, where in frame.groupby(COMPARABLE, dropna=False).indices.items():
-        of_data = [cells[i][msa] for i in where]
-        for i, cell in zip(where, placed(of_data, list(may.iloc[where])), strict=True):
-            cells[i][msa] = cell
-    return Table("table", "", [column.heading for column in shown], cells, notes(frame))
+        of_data = [cells[i][score] for i in where]
+        ranked = placed(of_data, list(may.iloc[where]), not metric.higher_is_better)
+        for i, cell in zip(where, ranked, strict=True):
+            cells[i][score] = cell
+    headings = [column.heading for column in shown]
+    return Table("table", "", headings, cells, notes(frame), on_console=True)
 
 
-def console(frame: pd.DataFrame) -> Group:
+def console(frame: pd.DataFrame, metric: Metric = MSA) -> Group:
     """For the terminal."""
-    return formats.console(table(frame))
+    return formats.console(table(frame, metric))
 
 
-def markdown(frame: pd.DataFrame) -> str:
+def markdown(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """In GitHub-flavoured Markdown, with its notes."""
-    return formats.markdown(table(frame))
+    return formats.markdown(table(frame, metric))
 
 
-def latex(frame: pd.DataFrame) -> str:
+def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     r"""A `tabular` with its notes, to be \input into a table; needs \usepackage{booktabs}."""
-    return formats.latex(table(frame))
+    return formats.latex(table(frame, metric))
 
 
-def csv(frame: pd.DataFrame) -> str:
+def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """Every column at full precision, with the run id in full."""
     written = frame.drop(columns="run")
     rows = [

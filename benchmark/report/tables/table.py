@@ -78,6 +78,7 @@ class Table:
         columns: its headings.
         rows: its cells, a row each, as many as there are columns.
         notes: sentences below it; those on marks and places are added by `all_notes`.
+        on_console: whether it is shown there, and not only written.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    on_console: bool = False
 
 
 def words(text: str) -> Cell:

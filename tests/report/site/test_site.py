@@ -67,7 +67,7 @@ def test_not_reported_is_never_a_number(site):
     (sam2,) = [row for row in rows if 'data-method="SAM2"' in row]
     assert "not reported" in sam2
     assert "0.000" not in sam2
-    assert 'data-msa=""' in sam2
+    assert 'data-score=""' in sam2
     assert 'class="bar"' not in sam2
 
 

@@ -23,8 +23,8 @@ def test_the_table_sorts_and_missing_numbers_come_last(open_page, cells):
     head.locator("button").click()
     shown = column(page, 3)
     numbers = [float(value) for value in shown if value]
-    assert numbers == sorted(cells["msa"].dropna(), reverse=True)
-    missing = int(cells["msa"].isna().sum())
+    assert numbers == sorted(cells["score"].dropna(), reverse=True)
+    missing = int(cells["score"].isna().sum())
     assert missing >= 19
     assert shown[-missing:] == [""] * missing
     assert head.get_attribute("aria-sort") == "descending"
@@ -73,7 +73,7 @@ def ranking_of(page, place=0):
 def test_ranking_is_over_data_sets_that_all_methods_have(open_page, cells):
     page = open_page("index.html")
     numbers = cells[cells["source"] == "published"].pivot(
-        index="data", columns="method", values="msa"
+        index="data", columns="method", values="score"
     )
     numbers = numbers.dropna(axis=1, how="all")
 
@@ -104,11 +104,11 @@ def test_matrix_marks_the_best_and_leads_to_the_run(open_page, cells):
     page = open_page("index.html")
     row = page.locator("#matrix tbody tr", has_text="LIVECell")
     of_data = cells[cells["data"] == "livecell"]
-    best = of_data["msa"].max()
+    best = of_data["score"].max()
     assert row.locator("b").all_inner_texts() == [f"{best:.3f}"] * int(
-        (of_data["msa"] == best).sum()
+        (of_data["score"] == best).sum()
     )
-    second = of_data["msa"][of_data["msa"] < best].max()
+    second = of_data["score"][of_data["score"] < best].max()
     assert set(row.locator("u").all_inner_texts()) == {f"{second:.3f}"}
     page.locator("#matrix tbody tr", has_text="Drawn cells").locator("b a").click()
     assert page.locator("h1").inner_text().startswith("otsu")

@@ -14,15 +14,21 @@ from benchmark.report.site import write_site
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     rows = [
-        cell("a", msa=0.3, images_id="1"),
-        cell("b", msa=0.2, images_id="1"),
-        cell("c", msa=0.4, images_id="2", split="val"),
+        cell("a", score=0.3, images_id="1"),
+        cell("b", score=0.2, images_id="1"),
+        cell("c", score=0.4, images_id="2", split="val"),
         cell(
-            "d", msa=np.nan, images_id="", status="skipped", reason="no token", split="", run_id=""
+            "d",
+            score=np.nan,
+            images_id="",
+            status="skipped",
+            reason="no token",
+            split="",
+            run_id="",
         ),
-        cell("e", msa=0.9, source="published", images_id="", run_id=""),
-        cell("a", "other", msa=0.6, images_id="3"),
-        cell("b", "other", msa=0.7, images_id="4"),
+        cell("e", score=0.9, source="published", images_id="", run_id=""),
+        cell("a", "other", score=0.6, images_id="3"),
+        cell("b", "other", score=0.7, images_id="4"),
     ]
     return write_site(checked(rows), [], tmp_path_factory.mktemp("m") / "s", private=False).parent
 

@@ -1,5 +1,5 @@
 "use strict";
-// mSA of every image: a row of dots and a box per method. Drawn by plotly, in the page's colours.
+// The score of every image: a row of dots and a box per method. Drawn by plotly, in the page's colours.
 (() => {
   const place = document.getElementById("distributions");
   const colour = (name) => {
@@ -12,6 +12,7 @@
   };
   // plotly takes some tags in its texts; names have none.
   const text = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const { metric } = document.documentElement.dataset;
   const jitter = (i) => (((i + 1) * 0.6180339887) % 1 - 0.5) * 0.42;
   const STEP = 64;
   // As in the table below the figure; plotly's own quartiles follow another rule.
@@ -28,24 +29,27 @@
 
   report.whenReady((data) => {
     const picture = new Map(data.shown.map((sample, at) => [sample, at]));
-    const runs = data.runs.filter((run) => run.msa.some((v) => v !== null));
+    const runs = data.runs.filter((run) => run.values.some((v) => v !== null));
+
+    const fraction = runs.every((run) => run.values.every((v) => v === null || (v >= 0 && v <= 1)));
+    const scale = fraction ? { range: [-0.02, 1.02], dtick: 0.2 } : {};
 
     const draw = () => {
       const ink = colour("--ink"), soft = colour("--soft"), line = colour("--line");
       const accent = colour("--accent"), paper = colour("--paper");
       const traces = [];
       runs.forEach((run, r) => {
-        const at = run.msa.flatMap((v, i) => (v === null ? [] : [i]));
+        const at = run.values.flatMap((v, i) => (v === null ? [] : [i]));
         const main = run.control ? soft : accent;
         traces.push({
-          type: "box", orientation: "h", y: [r], ...quartiles(at.map((i) => run.msa[i])),
+          type: "box", orientation: "h", y: [r], ...quartiles(at.map((i) => run.values[i])),
           boxpoints: false, width: 0.5, hoverinfo: "skip", line: { color: main, width: 1.5 },
           fillcolor: "rgba(0,0,0,0)", whiskerwidth: 0, showlegend: false,
         });
         traces.push({
-          type: "scatter", mode: "markers", x: at.map((i) => run.msa[i]), y: at.map((i) => r + jitter(i)),
+          type: "scatter", mode: "markers", x: at.map((i) => run.values[i]), y: at.map((i) => r + jitter(i)),
           customdata: at, text: at.map((i) => text(data.ids[i])),
-          hovertemplate: `%{text}<br>mSA %{x:.3f}<extra></extra>`, showlegend: false,
+          hovertemplate: `%{text}<br>${text(metric)} %{x:.3f}<extra></extra>`, showlegend: false,
           marker: {
             color: main, opacity: at.map((i) => (picture.has(i) ? 1 : 0.45)),
             size: at.map((i) => (picture.has(i) ? 9 : 5)),
@@ -58,7 +62,7 @@
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
         font: { family: getComputedStyle(document.body).fontFamily, color: ink, size: 13 },
         hoverlabel: { bgcolor: paper, bordercolor: line, font: { color: ink } },
-        xaxis: { range: [-0.02, 1.02], fixedrange: true, gridcolor: line, zeroline: false, dtick: 0.2, title: { text: "mSA", font: { size: 13 }, standoff: 8 }, tickfont: { color: soft } },
+        xaxis: { ...scale, fixedrange: true, gridcolor: line, zeroline: false, title: { text: text(metric), font: { size: 13 }, standoff: 8 }, tickfont: { color: soft } },
         yaxis: { range: [runs.length - 0.6, -0.65], fixedrange: true, visible: false },
         shapes: runs.slice(1).map((_, r) => ({
           type: "line", xref: "paper", x0: 0, x1: 1, y0: r + 0.36, y1: r + 0.36, line: { color: line, width: 1 },

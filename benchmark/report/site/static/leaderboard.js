@@ -5,11 +5,13 @@
   const rows = [...document.querySelectorAll("#results tbody tr")];
   const cells = rows.map((row) => ({
     ...row.dataset, row,
-    msa: row.dataset.msa === "" ? null : Number(row.dataset.msa),
+    score: row.dataset.score === "" ? null : Number(row.dataset.score),
     control: "control" in row.dataset, partial: "partial" in row.dataset,
     complete: "complete" in row.dataset, mixed: "mixed" in row.dataset,
     text: `${row.dataset.method} ${row.dataset.label} ${row.dataset.data}`.toLowerCase(),
   }));
+  const { metric } = document.documentElement.dataset;
+  const sign = Number(document.documentElement.dataset.sign);  // -1 where lower is better
   const unranked = new Set();
 
   const make = (tag, attributes = {}, ...children) => {
@@ -49,7 +51,7 @@
   };
 
   // What may be set side by side, within one source and protocol: complete, and no control.
-  const ranked = (c) => c.complete && c.msa !== null && !c.control;
+  const ranked = (c) => c.complete && c.score !== null && !c.control;
   const unit = (c) => key(c.data, c.split, c.images);
 
   const averageRanks = (values) => values.map((v) => {
@@ -76,24 +78,24 @@
       const byUnit = grouped(all, unit);
       const single = [...byUnit].filter(([, found]) => found.length === 1);
       return {
-        name, id: key(source, protocol, name), numbers: new Map(single.map(([u, [c]]) => [u, c.msa])),
+        name, id: key(source, protocol, name), numbers: new Map(single.map(([u, [c]]) => [u, c.score])),
         doubles: byUnit.size - single.length, mixed: all.some((c) => c.mixed),
         demo: all.some((c) => c.mark === "demo"),
       };
     });
     if (!methods.length) return null;
     const dataOf = (units) => new Set([...units].map((u) => JSON.parse(u)[0])).size;
-    const total = dataOf(group.filter((c) => c.msa !== null || c.source === "published").map(unit));
+    const total = dataOf(group.filter((c) => c.score !== null || c.source === "published").map(unit));
     const taking = methods.filter((m) => !unranked.has(m.id));
     const common = [...(taking[0]?.numbers.keys() ?? [])].filter((u) => taking.every((m) => m.numbers.has(u)));
-    const perUnit = common.map((u) => averageRanks(taking.map((m) => m.numbers.get(u))));
+    const perUnit = common.map((u) => averageRanks(taking.map((m) => sign * m.numbers.get(u))));
     const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
     taking.forEach((m, i) => {
       m.mean = common.length ? mean(common.map((u) => m.numbers.get(u))) : null;
       m.rank = common.length ? mean(perUnit.map((ranks) => ranks[i])) : null;
     });
     methods.sort((m, n) => unranked.has(m.id) - unranked.has(n.id) ||
-      (m.rank ?? 0) - (n.rank ?? 0) || (n.mean ?? 0) - (m.mean ?? 0) || m.name.localeCompare(n.name));
+      (m.rank ?? 0) - (n.rank ?? 0) || sign * ((n.mean ?? 0) - (m.mean ?? 0)) || m.name.localeCompare(n.name));
 
     const body = make("tbody");
     for (const m of methods) {
@@ -115,13 +117,13 @@
           ...(m.demo ? [" ", make("span", { class: "pill warn" }, "demo weights")] : []),
           ...(m.mixed ? [" ", make("span", { class: "pill warn" }, "mixed")] : [])),
         make("td", { class: "r" }, out ? "–" : m.rank.toFixed(2)),
-        make("td", { class: "r msa" }, ...(out ? ["–"] : [bar, " ", make("span", { class: "figure" }, m.mean.toFixed(3))])),
+        make("td", { class: "r score" }, ...(out ? ["–"] : [bar, " ", make("span", { class: "figure" }, m.mean.toFixed(3))])),
         make("td", { class: "r p1" }, `${dataOf(m.numbers.keys())} of ${total}`)));
     }
     const head = make("thead", {}, make("tr", {},
       make("th", { scope: "col" }, make("span", { class: "sr" }, "ranked")),
       make("th", { scope: "col" }, "Method"), make("th", { scope: "col", class: "r" }, "Mean rank"),
-      make("th", { scope: "col", class: "r" }, "Mean mSA"), make("th", { scope: "col", class: "r p1" }, "Data sets")));
+      make("th", { scope: "col", class: "r" }, `Mean ${metric}`), make("th", { scope: "col", class: "r p1" }, "Data sets")));
     const doubles = methods.reduce((n, m) => n + m.doubles, 0);
     const told = !taking.length ? "No method is ticked."
       : taking.length === 1 ? `The mean is over ${plural(common.length, "data set")}; there is no other method to rank it against.`
@@ -158,7 +160,7 @@
     const place = document.getElementById("matrix");
     place.replaceChildren();
     const columns = [...grouped(shown, (c) => key(c.source, c.protocol, c.method)).values()]
-      .map((all) => ({ ...all[0], numbers: all.filter((c) => c.msa !== null).length }))
+      .map((all) => ({ ...all[0], numbers: all.filter((c) => c.score !== null).length }))
       .filter((c) => c.numbers)
       .sort((c, d) => c.source.localeCompare(d.source) || c.protocol.localeCompare(d.protocol) ||
         c.control - d.control || d.numbers - c.numbers || c.method.localeCompare(d.method));
@@ -175,7 +177,7 @@
       for (const [label, ofData] of [...grouped(inGroup, (c) => c.data).values()].flatMap(byImages)) {
         const top = new Map();
         for (const [where, some] of grouped(ofData.filter(ranked), (c) => key(c.source, c.protocol))) {
-          top.set(where, [...new Set(some.map((c) => c.msa))].sort((a, b) => b - a));
+          top.set(where, [...new Set(some.map((c) => c.score))].sort((a, b) => sign * (b - a)));
         }
         const link = ofData[0].row.querySelector("td a");
         const row = make("tr", {}, make("th", { scope: "row" },
@@ -194,12 +196,12 @@
     if (!found.length) return make("td", { class: "none" });
     if (found.length > 1) return make("td", {}, make("a", { href: page }, plural(found.length, "run")));
     const c = found[0];
-    if (c.msa === null) return make("td", { class: "none", title: c.shown }, make("span", { "aria-hidden": "true" }, "–"), make("span", { class: "sr" }, c.shown));
+    if (c.score === null) return make("td", { class: "none", title: c.shown }, make("span", { "aria-hidden": "true" }, "–"), make("span", { class: "sr" }, c.shown));
     const cell = make("td", { title: c.partial ? c.status : null });
-    cell.style.setProperty("--v", c.msa);
-    let number = make(c.page ? "a" : "span", { href: c.page || null, class: "figure" }, c.msa.toFixed(3));
-    if (ranked(c) && top.length > 1 && c.msa === top[0]) number = make("b", {}, number);
-    else if (ranked(c) && c.msa === top[1]) number = make("u", {}, number);
+    cell.style.setProperty("--v", c.score);
+    let number = make(c.page ? "a" : "span", { href: c.page || null, class: "figure" }, c.score.toFixed(3));
+    if (ranked(c) && top.length > 1 && c.score === top[0]) number = make("b", {}, number);
+    else if (ranked(c) && c.score === top[1]) number = make("u", {}, number);
     if (c.partial) number = make("i", {}, number);
     cell.append(number);
     if (c.domain === "in") cell.append(make("span", { class: "domain-dot", title: "in-domain" }, make("span", { class: "sr" }, " in-domain")));

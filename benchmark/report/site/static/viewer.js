@@ -79,7 +79,7 @@
       if ((i === chosen("a") && $("v-a").checked) || (i === chosen("b") && $("v-b").checked)) row.className = "chosen";
     });
     const caption = table.createCaption();
-    caption.textContent = "mSA on this image";
+    caption.textContent = `${document.documentElement.dataset.metric} on this image`;
     $("v-numbers").replaceChildren(table);
   };
 

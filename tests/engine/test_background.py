@@ -12,10 +12,10 @@ from helpers.segmenters import Traced
 
 from benchmark import run as run_module
 from benchmark.background import BackgroundWorker, prefetch
-from benchmark.data.formats.images import errors_logged_by_tifffile
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import StoreError
 from benchmark.store.store import RunWriter
+from benchmark.store.tiff import strict_tifffile
 
 
 class Thing:
@@ -169,8 +169,8 @@ def test_with_random_models_and_failures_too(root, tmp_path_factory, slow, monke
     other = tmp_path_factory.mktemp("other")
     found = []
     for folder, depth in ((root, 1), (other, 3)):
-        monkeypatch.setattr(run_module, "AHEAD", depth)
-        monkeypatch.setattr(run_module, "BEHIND", depth)
+        monkeypatch.setattr(run_module, "PREFETCHED", depth)
+        monkeypatch.setattr(run_module, "UNSTORED", depth)
         job = make_job(folder, draw=True, max_failures=1)
         outcome = do(job)
         assert (outcome.done, set(outcome.failed)) == (3, {SAMPLES[2]})
@@ -256,20 +256,22 @@ class Reusing:
         return self.array
 
 
-def test_each_thread_hears_of_its_own_files_faults_alone():
-    logger, heard, ready = logging.getLogger("tifffile"), {}, threading.Barrier(2)
+def test_each_thread_collects_the_errors_of_its_own_files():
+    logger, raised, ready = logging.getLogger("tifffile"), {}, threading.Barrier(2)
 
-    def listen(name):
-        with errors_logged_by_tifffile() as errors:
-            ready.wait()
-            if name == "bad":
-                logger.error("corrupted strip")
-            ready.wait()
-            heard[name] = [record.getMessage() for record in errors]
+    def read(name):
+        try:
+            with strict_tifffile():
+                ready.wait()
+                if name == "bad":
+                    logger.error("corrupted strip")
+                ready.wait()
+        except ValueError as error:
+            raised[name] = str(error)
 
-    threads = [threading.Thread(target=listen, args=(name,)) for name in ("good", "bad")]
+    threads = [threading.Thread(target=read, args=(name,)) for name in ("good", "bad")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert heard == {"good": [], "bad": ["corrupted strip"]}
+    assert raised == {"bad": "corrupted strip"}

@@ -13,29 +13,29 @@ from benchmark import profiling
 from benchmark.errors import ModelError
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
-from models.common import session as session_module  # noqa: E402
-from models.common.session import Session  # noqa: E402
+from models.common import torch_adapter  # noqa: E402
+from models.common.torch_adapter import TorchAdapter  # noqa: E402
 
 
 def test_stages_are_timed_added_up_and_begun_anew_with_each_prediction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [10.0]
-    monkeypatch.setattr(session_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    session = Session("cpu")
-    with session.predicting():
+    monkeypatch.setattr(torch_adapter, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    adapter = TorchAdapter("cpu")
+    with adapter.predicting():
         for _ in range(2):
-            with session.stage("encode"):
+            with adapter.stage("encode"):
                 clock[0] += 0.25
-        with session.stage("decode"):
+        with adapter.stage("decode"):
             pass
-    assert session.stages == {"encode": 0.5, "decode": 0}
-    shown, memory = session.stages, session.stage_memory
+    assert adapter.stages == {"encode": 0.5, "decode": 0}
+    shown, memory = adapter.stages, adapter.stage_memory
     assert set(memory) == {"encode", "decode"} and memory["encode"]["host"] > 1 << 20
-    with session.predicting():
+    with adapter.predicting():
         pass
-    assert shown is session.stages and shown == {}
-    assert memory is session.stage_memory and memory == {}
+    assert shown is adapter.stages and shown == {}
+    assert memory is adapter.stage_memory and memory == {}
 
 
 def test_of_several_visits_to_a_stage_the_highest_peak_counts(
@@ -43,18 +43,18 @@ def test_of_several_visits_to_a_stage_the_highest_peak_counts(
 ) -> None:
     peaks = [7, 9, 8]
     monkeypatch.setattr(profiling, "_host_peak", lambda: peaks.pop(0))
-    session = Session("cpu")
+    adapter = TorchAdapter("cpu")
     for _ in range(3):
-        with session.stage("encode"):
+        with adapter.stage("encode"):
             pass
-    assert session.stage_memory == {"encode": {"host": 9}}
+    assert adapter.stage_memory == {"encode": {"host": 9}}
 
 
 def test_a_gpu_is_waited_for_at_both_borders_of_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append("cuda"))
-    session = Session("cuda")
-    with session.stage("encode"):
+    adapter = TorchAdapter("cuda")
+    with adapter.stage("encode"):
         assert waited == ["cuda"]
     assert waited == ["cuda", "cuda"]
 
@@ -67,34 +67,34 @@ def broken_device() -> None:
 def test_an_error_in_a_stage_is_the_one_that_is_told(
     kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session("cuda")
+    adapter = TorchAdapter("cuda")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    with pytest.raises(kind, match="the first"), session.stage("encode"):
+    with pytest.raises(kind, match="the first"), adapter.stage("encode"):
         monkeypatch.setattr(torch.cuda, "synchronize", broken_device)
         monkeypatch.setattr(profiling.PeakMemory, "_border", lambda _: broken_device())
         raise kind("the first")
-    assert session.stages["encode"] >= 0 and profiling.PeakMemory._open == []
+    assert adapter.stages["encode"] >= 0 and profiling.PeakMemory._open == []
 
 
 def test_a_device_that_fails_unnoticed_is_told_at_a_stage_s_borders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session = Session("cuda")
+    adapter = TorchAdapter("cuda")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    with pytest.raises(RuntimeError, match="told again"), session.stage("encode"):
+    with pytest.raises(RuntimeError, match="told again"), adapter.stage("encode"):
         monkeypatch.setattr(torch.cuda, "synchronize", broken_device)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(profiling.PeakMemory, "_border", lambda _: broken_device())
-    with pytest.raises(RuntimeError, match="told again"), session.stage("decode"):
+    with pytest.raises(RuntimeError, match="told again"), adapter.stage("decode"):
         raise AssertionError("it begins nothing")
     assert profiling.PeakMemory._open == []
 
 
 def test_only_the_cpu_promises_the_same_result_again() -> None:
     for device, promised in (("cpu", True), ("cuda", False), ("mps", False)):
-        session = Session(device)
-        with session.predicting():
-            assert session.details == {"reproducible": promised}
+        adapter = TorchAdapter(device)
+        with adapter.predicting():
+            assert adapter.details == {"reproducible": promised}
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_says_so(error: Runtime
             raise error
         return "fits"
 
-    session = Session("cpu")
-    assert session.halving(run, 32) == "fits"
+    adapter = TorchAdapter("cpu")
+    assert adapter.halving(run, 32) == "fits"
     assert asked == [32, 16, 8, 4]
-    assert session.details == {"batch_size": 4, "batch_size_asked": 32}
+    assert adapter.details == {"batch_size": 4, "batch_size_asked": 32}
 
 
 def test_a_batch_that_fits_is_recorded_as_it_was_asked_for() -> None:
-    session = Session("cpu")
-    assert session.halving(lambda size: size, 7) == 7
-    assert session.details == {"batch_size": 7}
+    adapter = TorchAdapter("cpu")
+    assert adapter.halving(lambda size: size, 7) == 7
+    assert adapter.details == {"batch_size": 7}
 
 
 def test_memory_that_suffices_for_nothing_is_one_clear_error() -> None:
@@ -128,7 +128,7 @@ def test_memory_that_suffices_for_nothing_is_one_clear_error() -> None:
         raise torch.OutOfMemoryError("no room")
 
     with pytest.raises(ModelError, match=r"out of memory on cpu even with a batch of one"):
-        Session("cpu").halving(run, 4)
+        TorchAdapter("cpu").halving(run, 4)
 
 
 def test_other_errors_are_not_taken_for_want_of_memory() -> None:
@@ -136,7 +136,7 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Session("cpu").halving(run, 4)
+        TorchAdapter("cpu").halving(run, 4)
 
 
 def test_a_batch_of_none_is_not_halved_for_ever() -> None:
@@ -144,7 +144,7 @@ def test_a_batch_of_none_is_not_halved_for_ever() -> None:
         raise torch.OutOfMemoryError("no room")
 
     with pytest.raises(ModelError, match="out of memory"):
-        Session("cpu").halving(run, 0)
+        TorchAdapter("cpu").halving(run, 0)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_a_batch_of_none_is_not_halved_for_ever() -> None:
 )
 def test_a_model_that_does_not_fit_is_one_clear_error(error: RuntimeError) -> None:
     told = r"out of memory on cpu while the model was loaded: .* memory\. Use device=cpu, or free"
-    with pytest.raises(ModelError, match=told), Session("cpu").loading():
+    with pytest.raises(ModelError, match=told), TorchAdapter("cpu").loading():
         raise error
 
 
 def test_other_errors_while_a_model_is_loaded_go_through() -> None:
-    with pytest.raises(RuntimeError, match="shapes differ"), Session("cpu").loading():
+    with pytest.raises(RuntimeError, match="shapes differ"), TorchAdapter("cpu").loading():
         raise RuntimeError("shapes differ")
 
 
@@ -168,14 +168,14 @@ def test_on_a_cpu_freed_memory_is_kept_during_a_prediction_and_given_back_after_
     """In a process of its own: the setting is the whole process's."""
     script = """
 import numpy as np
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-session = Session("cpu")
-with session.loading():
+adapter = TorchAdapter("cpu")
+with adapter.loading():
     pass
 before = resident()
-with session.predicting():
+with adapter.predicting():
     for _ in range(3):
         block = np.ones(2**27, np.uint8)  # 128 MB
         del block
@@ -190,25 +190,25 @@ print(kept > 2**26, resident() - before < 2**26)
 def test_on_a_cpu_a_stage_s_peak_holds_nothing_that_another_freed() -> None:
     script = """
 import numpy as np
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 def use(mebibytes):
     blocks = [np.ones(2**23, np.uint8) for _ in range(mebibytes // 8)]
     return np.ones(2**10)  # lies above them: they can't go back by themselves
-session = Session("cpu")
-with session.loading():
+adapter = TorchAdapter("cpu")
+with adapter.loading():
     pass
-with session.predicting():
-    with session.stage("large"):
+with adapter.predicting():
+    with adapter.stage("large"):
         kept = [use(400)]
-    with session.stage("small"):
+    with adapter.stage("small"):
         pass
-    with session.stage("outer"):
-        with session.stage("inner"):
+    with adapter.stage("outer"):
+        with adapter.stage("inner"):
             kept.append(use(400))
     kept.append(use(400))
-    with session.stage("last"):
+    with adapter.stage("last"):
         pass
-print(*(peak["host"] >> 20 for peak in session.stage_memory.values()))
+print(*(peak["host"] >> 20 for peak in adapter.stage_memory.values()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     large, small, inner, outer, last = map(int, done.stdout.split())

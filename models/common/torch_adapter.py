@@ -1,38 +1,56 @@
-"""What every adapter of a torch library needs while it runs: a device, clocks, room, isolation."""
+"""The base of adapters of torch libraries: device, stages, batch back-off, weights, isolation."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from benchmark.errors import ModelError
 from benchmark.garbage_collection import collection_paused
 from benchmark.profiling import PeakMemory, highest
+from benchmark.types import WeightsChoice
 from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
+from models.weights import find_weights
 
 Result = TypeVar("Result")
 
 
-class Session:
-    """One adapter's life on a device.
+class TorchAdapter:
+    """What an adapter of a torch library starts from.
+
+    A subclass says `family`, `libraries`, `requires` and what else `benchmark.adapter.AdapterInfo`
+    describes. It builds its model within `loading`, and predicts within `predicting`:
+
+        def predict(self, image):
+            with self.predicting():
+                with self.stage("encode"):
+                    features = ...
+                with self.stage("decode"):
+                    return self.halving(lambda size: ..., self._batch_size)
 
     Args:
         device: `cuda`, `mps` or `cpu`.
         cache: where results of stages are kept, if anywhere.
 
     Attributes:
+        family: class attribute, the family of weights that it can load (`models/weights/cards/`).
         stages: seconds of each stage of the last prediction, the device synchronised at both
-            borders; the very dictionary that an adapter shows as its own `stages`.
+            borders.
         cached: stage -> seconds that it took to fetch what the stage made earlier; `stages` then
             has those that it took to make it.
         stage_memory: stage -> its peak in bytes, as `benchmark.profiling.PeakMemory.own`; of one
             that was fetched that of when it was made.
-        details: what else a record shall say of the last prediction (`batch_size`, ...).
+        details: what else the record of the last prediction contains (`batch_size`, ...).
     """
+
+    family: ClassVar[str]
+    install: ClassVar[str] = 'pip install -e ".[models]"'
+    devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
 
     def __init__(self, device: str, cache: Cache | None = None) -> None:
         self.device, self.cache = device, cache
@@ -41,6 +59,13 @@ class Session:
         self.stage_memory: dict[str, dict[str, int]] = {}
         self.details: dict[str, Any] = {}
         self._isolation = Isolation()
+
+    @classmethod
+    def find_weights(
+        cls, chosen: str, folder: Path | None = None, unpickle: bool = False
+    ) -> WeightsChoice:
+        """The weights of its family that a name or path stands for."""
+        return find_weights(chosen, folder, unpickle, family=cls.family)
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:

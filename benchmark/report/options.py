@@ -1,0 +1,75 @@
+"""What a report is asked for: whom it compares, and what it has besides our tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmark.choices import nearest
+from benchmark.errors import UsageError
+from benchmark.report.comparison import FurtherTest
+from benchmark.report.eligible import methods_named
+from benchmark.report.figures.draw import FigureInput
+from benchmark.report.tables.over_data_sets import TableInput
+from benchmark.report.tables.table import Table
+from benchmark.scoring.metrics import MSA, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The choices of a report. A method is named as in the tables, or by its model's YAML.
+
+    Attributes:
+        metric: that methods are ranked and drawn by.
+        reference: the method that each other is compared with; empty: the first by name of those
+            on most data sets.
+        pairs: methods to set against each other over data sets.
+        pairs_title: the title of that table.
+        variants: key of a method -> key of the method that it is a variant of, beside which it is
+            not ranked.
+        tables: further tables over data sets; see `benchmark.report.tables.over_data_sets.TABLES`.
+        figures: further figures; see `benchmark.report.figures.draw.FIGURES_OF_SOURCE`.
+        further_test: a test of two methods that is shown beside ours.
+    """
+
+    metric: Metric = MSA
+    reference: str = ""
+    pairs: Sequence[tuple[str, str]] = ()
+    pairs_title: str = ""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[TableInput], Table | None]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[FigureInput], Figure | None]] = field(default_factory=dict)
+    further_test: FurtherTest | None = None
+
+
+def titled(pairs: Sequence[tuple[str, str]]) -> str:
+    """The title of a table of pairs: `a against b and against c; d against e`."""
+    rivals: dict[str, list[str]] = {}
+    for a, b in pairs:
+        rivals.setdefault(a, []).append(f"against {b}")
+    return "; ".join(f"{a} {' and '.join(others)}" for a, others in rivals.items())
+
+
+def check_names(rows: pd.DataFrame, names: Mapping[str, Sequence[str]]) -> None:
+    """Refuse names of methods that no row has.
+
+    Args:
+        rows: a frame as `benchmark.report.frame` has it.
+        names: option of the command line -> the names given there.
+
+    Raises:
+        UsageError: a name stands for no method.
+    """
+    known = list(dict.fromkeys([*rows["method"], *rows.loc[rows["key"] != "", "key"]]))
+    for option, given in names.items():
+        for name in given:
+            if not methods_named(rows, name):
+                raise UsageError(
+                    f"{option}: there is no result of '{name}'.{nearest(name, known)} "
+                    f"Methods: {', '.join(dict.fromkeys(rows['method'])) or 'none'}."
+                )
