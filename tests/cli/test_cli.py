@@ -42,8 +42,8 @@ def _with_model(words: tuple[str, ...]) -> tuple[str, ...]:
     return words if named else ("model=otsu", *words)
 
 
-def test_otsu_scores_the_real_image_and_names_its_run(process: Run, tmp_path: Path) -> None:
-    done = process()
+def test_otsu_scores_the_real_image_and_names_its_run(benchmark: Run, tmp_path: Path) -> None:
+    done = benchmark()
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "results" / "runs").iterdir()
     table = (run / "report" / "table.csv").read_text().splitlines()

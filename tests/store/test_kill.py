@@ -20,6 +20,7 @@ from helpers.runs import (
     contents,
     environment,
     journals,
+    run,
     run_process,
 )
 
@@ -38,13 +39,19 @@ def the_run(root):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """What an undisturbed run says, and how long it takes."""
+    """What an undisturbed run says."""
     root = tmp_path_factory.mktemp("undisturbed")
+    assert run(root).returncode == 0
+    return contents(*the_run(root))
+
+
+@pytest.fixture(scope="module")
+def seconds(tmp_path_factory):
+    """How long a process takes that is not killed."""
     start = time.monotonic()
-    finished = run_process(root, SECONDS=SECONDS)
+    finished = run_process(tmp_path_factory.mktemp("seconds"), SECONDS=SECONDS)
     assert finished.returncode == 0, finished.stderr
-    seconds = time.monotonic() - start
-    return contents(*the_run(root)), seconds
+    return time.monotonic() - start
 
 
 def begin(root, trace, *words, seconds=SECONDS):
@@ -88,8 +95,7 @@ def phase(root, trace, pid):
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undisturbed):
-    wanted, seconds = undisturbed
+def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undisturbed, seconds):
     chance, seen = random.Random(0), Counter()
     for folder in itertools.count():
         root = tmp_path / str(folder)
@@ -113,7 +119,7 @@ def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undist
             break
         store, key = the_run(root)
         assert_sound(root, store)
-        assert contents(store, key) == wanted
+        assert contents(store, key) == undisturbed
         assert sorted(row["sample"] for row in journals(root, "records")) == SAMPLES
         assert_nothing_twice(trace, killed)
         if seen.total() == KILLS:
@@ -134,7 +140,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
     assert finished.returncode == 0, finished.stderr
     store, key = the_run(tmp_path)
     assert_sound(tmp_path, store)
-    assert contents(store, key) == undisturbed[0]
+    assert contents(store, key) == undisturbed
     again = [sample for event, sample, _ in events(trace) if event == "start"]
     assert again == [*SAMPLES[:3], *SAMPLES[2:]]
 
@@ -151,8 +157,8 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
     store, _ = the_run(tmp_path)
     assert_sound(tmp_path, store)
     assert set(store.records()) == set(SAMPLES[:1])
-    assert run_process(tmp_path, TRACE=str(trace)).returncode == 0
-    assert contents(*the_run(tmp_path)) == undisturbed[0]
+    assert run(tmp_path, TRACE=str(trace)).returncode == 0
+    assert contents(*the_run(tmp_path)) == undisturbed
     assert_nothing_twice(trace, {process.pid})
 
 
@@ -173,7 +179,7 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
     assert first.wait(timeout=600) == 0
     # One process alone loaded the model, and predicted each sample once.
     assert [sample for _, sample, _ in events(trace)] == ["-", *SAMPLES]
-    assert contents(*the_run(tmp_path)) == undisturbed[0]
+    assert contents(*the_run(tmp_path)) == undisturbed
 
 
 @pytest.mark.slow

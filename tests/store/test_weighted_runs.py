@@ -162,6 +162,7 @@ def test_a_run_made_in_another_environment_is_scored_without_its_library(root, f
     assert len(here.store.completed()) == len(SAMPLES)
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_skipped_from_failed_and_goes_on(tmp_path, file):
     finished = run(
         tmp_path, "-m", f"model.weights={file}", "limit=1", model="homeless,untrained,weighted"

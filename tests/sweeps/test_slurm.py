@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.command_line import call
 from helpers.runs import journals
 from helpers.sweeps import (
     KILLS,
@@ -255,9 +256,7 @@ def test_ctrl_c_ends_the_watching_and_says_how_to_end_the_jobs(tmp_path, squeue,
 
 def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
     environment = faulty(tmp_path) | {"PATH": "/nonexistent"}
-    finished = subprocess.run(
-        sweep(tmp_path, *SMALL), env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    finished = call(sweep(tmp_path, *SMALL)[3:], tmp_path, environment=environment)
     assert finished.returncode == 1, finished.stderr
     assert "Could not detect" in finished.stderr
     assert "Traceback" not in finished.stderr
@@ -271,9 +270,7 @@ def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
     ],
 )
 def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, override, message):
-    finished = subprocess.run(
-        sweep(tmp_path, *SMALL, override), env=faulty(tmp_path), cwd=tmp_path, capture_output=True,
-        text=True,
-    )  # fmt: skip
+    words = sweep(tmp_path, *SMALL, override)[3:]
+    finished = call(words, tmp_path, environment=faulty(tmp_path))
     assert finished.returncode == 2 and "Traceback" not in finished.stderr, finished.stderr
     assert re.search(message, finished.stderr), finished.stderr

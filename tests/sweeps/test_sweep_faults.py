@@ -136,8 +136,7 @@ def test_a_run_that_somebody_else_works_on_is_told_as_such(tmp_path):
     assert run(tmp_path, "limit=1").returncode == 0
     (store,) = RunStore.all(tmp_path / "results" / "runs")
     with store.writing(store.describe(), dict):
-        finished = run(tmp_path, "-m", "model=traced,oracle", "limit=2")
+        finished = run(tmp_path, "-m", "model=traced", "limit=2")
     assert finished.returncode == 1
-    assert re.search(r"model=traced +│ running elsewhere", finished.stdout)
+    assert re.search(r"model=traced .*│ running elsewhere", finished.stdout)
     assert f"is being worked on by process {os.getpid()} on host" in finished.stderr
-    assert re.search(r"model=oracle +│ done", finished.stdout)
