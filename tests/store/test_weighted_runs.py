@@ -10,8 +10,8 @@ from benchmark.actions.check import perform
 from benchmark.errors import SkippedError, UsageError
 from benchmark.report.results import load_result, load_results
 from models.weights import network
-from models.weights.choose import CACHE
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CACHE
 
 TARGET = "helpers.segmenters.Weighted"
 MAPPED = {"default": "vit_b_lm", "histopathology": "vit_b_histopathology"}
