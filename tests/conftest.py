@@ -8,6 +8,7 @@ from pathlib import Path
 # Before numpy is loaded: the tests run in parallel, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 from helpers.command_line import main
 from helpers.runs import do, make_job
@@ -15,6 +16,10 @@ from helpers.runs import do, make_job
 # A shell starts what it puts in the background deaf to Ctrl-C, and every process below it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test fails because the machine is slow.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser):

@@ -34,7 +34,7 @@ def by_turns():
         yield pytest.param(image, BOTH[1 - number % 2], marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("image", "prompts"), by_turns())
+@pytest.mark.parametrize(("image", "prompts"), list(by_turns()))
 def test_apg_equals_micro_sam(checkpoint, weights, image, prompts, monkeypatch):
     with_small_models(monkeypatch)
     function = study_boundary_prompts if prompts == "boundary_distance" else None

@@ -1,12 +1,11 @@
 """Figures of runs themselves: curves over thresholds, times, and pictures of chosen samples."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.command_line import call
 from helpers.figures import cell, run, styles_of
 from PIL import Image
 
@@ -89,9 +88,10 @@ def real(tmp_path_factory):
     from benchmark.scoring.protocol import Protocol
 
     folder = tmp_path_factory.mktemp("real")
-    command = [sys.executable, "-m", "benchmark", "-m", "model=otsu", "model.sigma=0.5,4"]
-    command += ["data=nuclei_demo", f"results={folder}", f"datasets={folder}/datasets"]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    for sigma in (0.5, 4):
+        words = ["model=otsu", f"model.sigma={sigma}", "data=nuclei_demo"]
+        done = call([*words, f"results={folder}", f"datasets={folder}/datasets"], folder)
+        assert done.returncode == 0, done.stderr
     settings = OmegaConf.load(Path(__file__).parents[2] / "configs" / "protocol" / "paper.yaml")
     return load_results(folder / "runs", Protocol(**settings))
 

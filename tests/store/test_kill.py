@@ -22,6 +22,7 @@ from helpers.runs import (
     journals,
     run,
     run_process,
+    wait_for,
 )
 
 from benchmark.run import UNSTORED
@@ -54,18 +55,17 @@ def seconds(tmp_path_factory):
     return time.monotonic() - start
 
 
-def begin(root, trace, *words, seconds=SECONDS):
+def begin(root, trace, *words, waits_on=None):
+    """A run; on one of its samples it waits until `may_go_on`, where that is asked for."""
+    how = {"ODD": f"{waits_on}=wait"} if waits_on else {"SECONDS": SECONDS}
     return subprocess.Popen(
-        command(root, *words), env=environment(SECONDS=seconds, TRACE=str(trace)), cwd=root,
+        command(root, *words), env=environment(TRACE=str(trace), **how), cwd=root,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def wait_for(condition, seconds=600):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+def may_go_on(trace):
+    trace.with_name(f"{trace.name}.go").touch()
 
 
 def events(trace):
@@ -131,7 +131,7 @@ def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undist
 def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace, seconds="4")
+    process = begin(tmp_path, trace, waits_on=SAMPLES[2])
     # The third prediction has begun, and the second is stored.
     wait_for(lambda: len(events(trace)) == 4 and len(journals(tmp_path, "scores")) == 2)
     process.kill()
@@ -148,7 +148,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
 def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace)
+    process = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 3)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=600)
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
 def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    first = begin(tmp_path, trace, seconds="1.5")
+    first = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 2)
     waiting = begin(tmp_path, trace, "lease.wait=true")
     refused = run_process(tmp_path, TRACE=str(trace))
@@ -174,6 +174,7 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
     assert refused.returncode == 1
     assert f"process {first.pid} on host {socket.gethostname()}" in refused.stderr
     assert "lease.wait=true" in refused.stderr and "Traceback" not in refused.stderr
+    may_go_on(trace)
     told = waiting.communicate(timeout=600)[0]
     assert waiting.returncode == 0 and f"waiting for process {first.pid}" in told
     assert first.wait(timeout=600) == 0
@@ -186,11 +187,12 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
 def test_a_run_that_lost_its_lease_stops_with_a_message_and_stores_nothing_more(tmp_path):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace, seconds="5")
+    process = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 3 and len(journals(tmp_path, "scores")) == 1)
     (lease,) = tmp_path.glob("results/runs/*/lease/*.json")
     taken = json.loads(lease.read_text()) | {"host": "elsewhere"}
     (lease.parent / "00000099.json").write_text(json.dumps(taken))
+    may_go_on(trace)
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "another process took over the run" in told and "Traceback" not in told

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.runs import run
+from helpers.runs import run, wait_for
 from helpers.sweeps import (
     KILLS,
     LINGERS,
@@ -18,7 +18,6 @@ from helpers.sweeps import (
     starts,
     states,
     sweep,
-    wait_for,
 )
 
 from benchmark.store.store import RunStore
@@ -56,7 +55,7 @@ def test_all_faults_in_one_local_sweep_and_in_the_end_everything_is_there_once(t
     job = in_hand(tmp_path)[1]
     first.kill()
     first.communicate()
-    wait_for(lambda: not Path("/proc", str(job)).exists(), 10)  # it does not go on unseen
+    wait_for(lambda: not Path("/proc", str(job)).exists())  # it does not go on unseen
     again = begin(tmp_path)
     output, _ = again.communicate(timeout=900)
     assert again.returncode == 1 and "Traceback" not in output, output

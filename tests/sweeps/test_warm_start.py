@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.runs import command, environment, run
-from helpers.sweeps import wait_for
+from helpers.runs import SAMPLES, command, environment, run, wait_for
 
 from benchmark.errors import INTERRUPTED
 from benchmark.sweeps.process import JobProcess
@@ -34,11 +33,21 @@ def small_job(root, *words):
     return [*found[:at], *found[at + 2 :]], [found[at + 1]]
 
 
+def rests(process, looks=5):
+    """Whether a process does nothing, at so many looks one after the other (Linux)."""
+    for _ in range(looks):
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state != "S":
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def test_a_waiting_job_imports_and_touches_nothing(tmp_path, traced):
     words, folders = small_job(tmp_path, "limit=1")
     job = JobProcess(words, "a", tmp_path / "0", config_dirs=folders, waits=True)
     wait_for(lambda: events(traced))
-    time.sleep(2)
+    wait_for(lambda: rests(job.process))  # it waits for its turn
     assert [event for event, *_ in events(traced)] == ["import"]
     assert not (tmp_path / "results").exists() and not (tmp_path / "datasets").exists()
     outcome = job.finish()
@@ -60,8 +69,9 @@ def test_a_job_that_never_begins_leaves_no_trace(tmp_path, traced):
 def test_the_next_job_of_a_sweep_has_imported_before_the_one_at_work_ends(tmp_path):
     trace = tmp_path / "trace"
     finished = run(
-        tmp_path, "-m", "seed=0,1", "limit=2", model="importing", TRACE=str(trace), SECONDS="3"
-    )
+        tmp_path, "-m", "seed=0,1", "limit=2", model="importing", TRACE=str(trace),
+        ODD=f"{SAMPLES[0]}=wait_for_the_next",
+    )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     found = events(trace)
     order = [(event, pid) for event, _, pid in found]
@@ -75,14 +85,14 @@ def test_a_sweep_that_is_killed_leaves_no_job_that_waits(tmp_path):
     trace = tmp_path / "trace"
     sweep = subprocess.Popen(
         command(tmp_path, "-m", "seed=0,1", model="importing"), cwd=tmp_path,
-        env=environment(TRACE=str(trace), SECONDS="600"),
+        env=environment(TRACE=str(trace), ODD="*=wait"),
     )  # fmt: skip
     wait_for(lambda: [event for event, *_ in events(trace)].count("import") == 2)
     wait_for(lambda: "start" in [event for event, *_ in events(trace)])
     sweep.kill()
     sweep.wait()
     pids = {pid for *_, pid in events(trace)}
-    wait_for(lambda: not any(Path("/proc", pid).exists() for pid in pids), seconds=10)
+    wait_for(lambda: not any(Path("/proc", pid).exists() for pid in pids))
     assert [event for event, *_ in events(trace)].count("load") == 1
 
 
