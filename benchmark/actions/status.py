@@ -41,8 +41,10 @@ def show(states: Sequence[RunState]) -> int:
     if unknown:
         models = ", ".join(sorted({state.model for state in unknown}))
         say(f"not counted: {len(unknown)} runs of {models}, of which no rate or size is known yet")
-    for reason, many in Counter(s.obstacle for s in states if s.word == "skipped").items():
-        which = ", ".join(sorted({s.model for s in states if s.obstacle == reason}))
+    for reason, many in Counter(
+        s.unavailable_reason for s in states if s.word == "skipped"
+    ).items():
+        which = ", ".join(sorted({s.model for s in states if s.unavailable_reason == reason}))
         note(f"skipped: {many} of {which}: {reason}")
     return DONE
 

@@ -100,9 +100,9 @@ def settled(cell: SweepJob, study: StoredRuns, any_device: bool) -> JobOutcome |
                 result = load_result(state.store, job.score_key_on(prepared), job.protocol.name)
                 told |= summary_of(result) if result else {}
                 return JobOutcome(cell.words, DONE, None, told | {"state": "done"}, 0.0)
-        if state.obstacle and not state.is_complete:
-            told |= {"state": "skipped", "reason": state.obstacle}
-            job.record_skipped(state.obstacle)
+        if state.unavailable_reason and not state.is_complete:
+            told |= {"state": "skipped", "reason": state.unavailable_reason}
+            job.record_skipped(state.unavailable_reason)
             return JobOutcome(cell.words, PARTIAL, None, told, 0.0)
     except BenchmarkError:
         pass  # told by its own process, with all that belongs to it

@@ -31,7 +31,7 @@ class RunState:
         failed: of these, failed.
         store: where it is; None before it was begun.
         holders: who works on it.
-        obstacle: why it can't run here, else None.
+        unavailable_reason: why it can't run here, else None.
         device: it runs on, or ran on.
         rate: seconds that its model took per sample; None before the first.
     """
@@ -43,7 +43,7 @@ class RunState:
     failed: int = 0
     store: RunStore | None = None
     holders: Sequence[Holder] = field(default_factory=tuple)
-    obstacle: str | None = None
+    unavailable_reason: str | None = None
     device: str = ""
     rate: float | None = None
 
@@ -56,7 +56,7 @@ class RunState:
             return "done"
         if self.failed:
             return "failed"
-        if self.obstacle:
+        if self.unavailable_reason:
             return "skipped"
         return "partial" if self.done else "to do"
 
@@ -117,12 +117,12 @@ class StoredRuns:
         parameters and their images.
         """
         model, data = job.model_name, str(job.settings.data["name"])
-        obstacle = None
+        unavailable_reason = None
         try:
             if not job.not_imported:
                 job.check_ready()
         except SkippedError as reason:
-            obstacle = str(reason)
+            unavailable_reason = str(reason)
         try:
             prepared = job.prepared
         except BenchmarkError:
@@ -133,12 +133,19 @@ class StoredRuns:
         if prepared is None:  # perhaps no more
             states = [self.of_run(store) for store in named]
             return max(
-                states, key=lambda s: s.done, default=RunState(model, data, obstacle=obstacle)
+                states,
+                key=lambda s: s.done,
+                default=RunState(model, data, unavailable_reason=unavailable_reason),
             )
         try:
             found = named if job.not_imported else self._alike(job, prepared)
         except BenchmarkError as error:
-            return RunState(model, data, len(job.wanted(prepared)), obstacle=obstacle or str(error))
+            return RunState(
+                model,
+                data,
+                len(job.wanted(prepared)),
+                unavailable_reason=unavailable_reason or str(error),
+            )
         wanted = {entry.id for entry in job.wanted(prepared)}
         score_key = job.score_key_on(prepared)
         device = job.settings.device.name
@@ -162,7 +169,7 @@ class StoredRuns:
                     )
                 )
         begun = max(states, key=lambda state: state.done, default=None)
-        return begun or RunState(model, data, len(wanted), obstacle=obstacle)
+        return begun or RunState(model, data, len(wanted), unavailable_reason=unavailable_reason)
 
     def _alike(self, job: Job, prepared: PreparedData) -> list[RunStore]:
         """The runs that are what a job asks for, on any device."""

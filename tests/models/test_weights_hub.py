@@ -43,13 +43,13 @@ def test_a_token_is_found_where_the_library_finds_it(
 ) -> None:
     monkeypatch.setattr(download, "reachable", lambda place: True)
     chosen = CardWeights(gated(), None, False)
-    assert "hf auth login" in str(chosen.obstacle())
+    assert "hf auth login" in str(chosen.unavailable_reason())
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp_path))
     if token:
         (tmp_path / token).parent.mkdir(parents=True)
         (tmp_path / token).write_text("hf_1")
-    assert chosen.obstacle() is None
+    assert chosen.unavailable_reason() is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,9 @@ def test_the_host_that_is_asked_is_the_users_mirror(
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
     places: list[tuple[str, int]] = []
     monkeypatch.setattr(network, "_probe", lambda place: places.append(place[:2]))
-    assert f"{asked[0]} can't be reached" in str(CardWeights(gated(), None, False).obstacle())
+    assert f"{asked[0]} can't be reached" in str(
+        CardWeights(gated(), None, False).unavailable_reason()
+    )
     assert places == [asked]
 
 
@@ -98,9 +100,9 @@ def test_what_the_library_has_downloaded_is_found_if_it_is_all_of_it(
         path.parent.mkdir(parents=True)
         path.write_text(content)
     # The model's library loads a folder: a part of one is of no use.
-    assert chosen.obstacle() is not None and chosen.about().state != "here"
+    assert chosen.unavailable_reason() is not None and chosen.about().state != "here"
     (snapshot / "net.pt").write_bytes(CONTENT)
-    assert chosen.obstacle() is None and chosen.about().state == "here"
+    assert chosen.unavailable_reason() is None and chosen.about().state == "here"
     found = chosen.fetch().paths
     assert found == {"config.json": snapshot / "config.json", "model": snapshot / "net.pt"}
 
