@@ -37,9 +37,11 @@ def perform(job: Job) -> int:
     """
     results, unscored = gather(job.runs, job.protocol, job.metric)
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
-    obstacle = incomparable(a, b)
-    if obstacle is not None:
-        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {obstacle}.")
+    reason = incomparable(a, b)
+    if reason is not None:
+        raise UsageError(
+            f"{a.path.name} and {b.path.name} can't be compared: {unavailable_reason}."
+        )
     pairs, found = compare_runs(a, b)
     if pairs.empty:
         raise UsageError("the two runs have no scored sample in common.")

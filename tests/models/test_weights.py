@@ -193,11 +193,11 @@ def test_a_file_that_its_own_library_keeps_is_found(
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
     chosen = CardWeights(card(caches=("$LIBRARY_HOME/net", ".cache/lib/net")), None, False)
-    assert chosen.obstacle() is None and chosen.fetch().paths == {"model": place}
+    assert chosen.unavailable_reason() is None and chosen.fetch().paths == {"model": place}
     place.rename(tmp_path / "net")
-    assert chosen.obstacle() is not None
+    assert chosen.unavailable_reason() is not None
     monkeypatch.setenv("LIBRARY_HOME", str(tmp_path))
-    assert chosen.obstacle() is None
+    assert chosen.unavailable_reason() is None
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_a_complete_run_needs_its_weights_no_more(root, file, monkeypatch):
     chosen = job(root, str(file))
     do(chosen)
     again = job(root, str(file))
-    monkeypatch.setattr(type(again.weights_choice), "obstacle", lambda self: "gone")
+    monkeypatch.setattr(type(again.weights_choice), "unavailable_reason", lambda self: "gone")
     again.check_ready()
     assert do(again).complete
 
