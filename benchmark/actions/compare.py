@@ -40,7 +40,7 @@ def perform(job: Job) -> int:
     reason = incomparable(a, b)
     if reason is not None:
         raise UsageError(
-            f"{a.path.name} and {b.path.name} can't be compared: {unavailable_reason}."
+            f"{a.path.name} and {b.path.name} can't be compared: {reason}."
         )
     pairs, found = compare_runs(a, b)
     if pairs.empty:
