@@ -54,6 +54,8 @@ options (flags may stand anywhere)
   gallery.private=true     also show images that may not be redistributed; marks the site
   with_demo=true           compare runs of demonstration weights with published numbers
   study_ranks=true         ranks as the study gave them, of equal methods one simply first
+  truth=<data set>         of data sets with the same images but other labels, the one that
+                           enters means; action=compare: the labels to compare on
   metric=pq                rank and draw by another metric; action=list names them
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets

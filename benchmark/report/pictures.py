@@ -199,9 +199,13 @@ def prepared_of(result: RunResult) -> PreparedData:
         BenchmarkError: they are no longer there, or hold other images than the run's.
     """
     described = RunStore(result.path).describe() or {}
-    if "prepared" not in described:
+    if not described or not result.prepared:
         raise DataError(f"{result.path} does not say where its prepared data lie")
-    data = PreparedData(Path(described["prepared"]), result.data, result.split)
+    data = PreparedData(Path(result.prepared), result.data, result.split)
+    if result.truth and not data.labels_digest().startswith(result.truth):
+        raise DataError(
+            f"{data.folder} holds other labels than those {result.path.name} was scored against"
+        )
     if data.images_digest() != described["identity"]["images"]:
         raise DataError(
             f"{data.folder} holds other images than those that {result.path.name} was predicted on"

@@ -7,6 +7,7 @@
     <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
                                       labels, the protocol and the version of the metrics,
     <run>/scores/<key>/basis.json     which this file spells out
+    <run>/scores/<key>/names.json     what the data set with these labels is called
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
     <run>/lease/                      who works on it, or on which shard
 
@@ -51,6 +52,9 @@ Row = dict[str, Any]
 
 SHORT = 12
 """Digits of a run id that people see."""
+
+NAMES = ("data", "split", "prepared", "data_card")
+"""The entries of run.json that belong to the labels: the names of their data set, and its card."""
 
 _BASIS = ("labels", "protocol", "metrics", "written")
 
@@ -184,6 +188,16 @@ class RunStore:
         ours = (path for path in found if is_safe(path.parent.name))
         bases = {path.parent.name: read_stored(path, _BASIS) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
+
+    def names(self, key: str) -> dict[str, Any] | None:
+        """Return what the data set is called that the scores under a key are of.
+
+        None where that was not stored, as before version 0.2, or is damaged.
+        """
+        path = path_of_id(self.path / "scores", key) / "names.json"
+        with contextlib.suppress(StoreError):
+            return read_stored(path, ("data",)) if path.exists() else None
+        return None
 
     @contextlib.contextmanager
     def writing(
@@ -322,6 +336,7 @@ class RunWriter:
         folder = path_of_id(self._store.path / "scores", key)
         if not folder.is_dir():
             return
+        self._write_names(folder)
         path = folder / "basis.json"
         with contextlib.suppress(StoreError):
             if basis.items() <= read_stored(path, _BASIS).items():
@@ -329,6 +344,19 @@ class RunWriter:
         self._still_mine()
         written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         write_whole(path, json.dumps(basis | written, indent=1).encode())
+
+    def _write_names(self, folder: Path) -> None:
+        """Write what the data set is called beside its scores: run.json has one name alone.
+
+        Names are no part of the basis, so that a new name changes no key.
+        """
+        names = {key: self._description[key] for key in NAMES if key in self._description}
+        path = folder / "names.json"
+        with contextlib.suppress(StoreError):
+            if read_stored(path, ("data",)) == names:
+                return
+        self._still_mine()
+        write_whole(path, json.dumps(names, indent=1).encode())
 
     def _still_mine(self) -> None:
         if self._lease.lost:
