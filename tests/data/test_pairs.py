@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.messages import assert_names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,9 +70,9 @@ def test_a_folder_for_each_image_lies_beside_a_folder_of_many():
     labels = paths("set1/ids.png", "set2/ids.png", "truth/a.tif", "truth/b.tif")
     check(images, labels)
     said = refusal(images, paths("set1/ids.png", "set2/ids.png", "truth/b.tif", "truth/a.tif"))
-    assert "/data/many/a_img.tif would be paired with /data/truth/b.tif" in said
+    assert_names(said, "/data/many/a_img.tif", "/data/truth/b.tif")
     said = refusal(images, paths("set2/ids.png", "set1/ids.png", "truth/a.tif", "truth/b.tif"))
-    assert "/data/set1/raw.tif would be paired with /data/set2/ids.png" in said
+    assert_names(said, "/data/set1/raw.tif", "/data/set2/ids.png")
 
 
 def test_equal_names_pair_wherever_they_lie():
@@ -89,7 +90,7 @@ def test_none_and_one_pair(count):
 @pytest.mark.parametrize("label", ["la/t{:02}_img.tif", "t{:02}_mask.tif"])
 def test_the_missing_file_is_named_where_the_others_have_more_in_common(label):
     said = refusal(many("t{:02}_img.tif", range(1, 11)), many(label, range(1, 10)))
-    assert "names: /data/t10_img.tif has no label image. Mend" in said
+    assert "/data/t10_img.tif has no label image." in said
 
 
 @pytest.mark.parametrize("gone", [4, 7])
@@ -97,7 +98,7 @@ def test_an_image_without_its_label_is_named(gone):
     numbers = range(1, 11)
     labels = many("la/t{:02}_mask.tif", (n for n in numbers if n != gone))
     said = refusal(many("im/t{:02}.tif", numbers), labels)
-    assert f"names: /data/im/t{gone:02}.tif has no label image. Mend" in said
+    assert f"/data/im/t{gone:02}.tif has no label image." in said
 
 
 @pytest.mark.parametrize("gone", [4, 7])
@@ -105,19 +106,19 @@ def test_a_label_without_its_image_is_named(gone):
     numbers = range(1, 11)
     images = many("im/t{:02}.tif", (n for n in numbers if n != gone))
     said = refusal(images, many("la/t{:02}_mask.tif", numbers))
-    assert f"names: /data/la/t{gone:02}_mask.tif has no image. Mend" in said
+    assert f"/data/la/t{gone:02}_mask.tif has no image." in said
 
 
 def test_a_folder_without_its_label_is_named():
     said = refusal(many("set{}/raw.tif", (1, 2, 10)), many("set{}/ids.png", (1, 2)))
-    assert "names: /data/set10/raw.tif has no label image. Mend" in said
+    assert "/data/set10/raw.tif has no label image." in said
 
 
 def test_one_missing_on_either_side_is_two_names():
     said = refusal(
         paths("im/a.tif", "im/b.tif", "im/c.tif"), paths("a_m.tif", "c_m.tif", "d_m.tif")
     )
-    assert "names: /data/d_m.tif has no image; /data/im/b.tif has no label image. Mend" in said
+    assert "/data/d_m.tif has no image; /data/im/b.tif has no label image." in said
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -138,7 +139,7 @@ def test_equal_numbers_that_are_shifted_are_refused(label, numbers, shift):
 
 def test_names_in_another_order_are_refused_at_the_first():
     said = refusal(many("im/{}.tif", "abcd"), many("la/{}_m.tif", "acbd"))
-    assert "names: /data/im/b.tif would be paired with /data/la/c_m.tif. Mend" in said
+    assert_names(said, "/data/im/b.tif", "/data/la/c_m.tif")
 
 
 @given(st.permutations([1, 2, 3, 10, 11, 20]))
@@ -157,7 +158,7 @@ def test_an_image_twice_is_told_though_each_has_a_partner():
 
 def test_of_many_only_some_are_named():
     said = refusal(many("im/{}.tif", "abcdefghi"), many("la/{}_m.tif", "ab"))
-    assert said.count(" has no label image") == 5 and "; and 2 more. Mend" in said
+    assert said.count(" has no label image") == 5 and "2 more" in said
 
 
 # Trusting the order

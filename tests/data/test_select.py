@@ -104,7 +104,7 @@ def test_the_first_few_of_each_kind_stay_in_order(pattern, left):
 
 
 def test_a_name_of_no_kind_is_told_with_its_file():
-    with pytest.raises(DataError, match=r"'3x' does not match '\^\[a-z\]' \(file of 3x\)"):
+    with pytest.raises(DataError, match=r"'3x' .*'\^\[a-z\]' .*file of 3x"):
         chosen(["a1", "3x"], {"first_per": {"pattern": "^[a-z]", "count": 2}})
 
 
@@ -261,8 +261,6 @@ def test_a_slip_in_a_step_is_named(step, said):
 
 
 def test_images_of_one_name_are_told():
-    with pytest.raises(
-        DataError, match=r"several images of one name: a; c\. Raise data.name_parts"
-    ):
+    with pytest.raises(DataError, match=r"a; c\..* data.name_parts"):
         chosen("abcac")
     assert chosen("abcac", {"first": 3}) == "abc"

@@ -170,7 +170,7 @@ def test_a_damaged_run_json_is_refused_before_the_model_is_loaded(
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     path = make_job(root).store.path / "run.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(StoreError, match=r"run\.json can't be read .*Move the folder .* away"):
+    with pytest.raises(StoreError, match=r"run\.json .*[Mm]ove .* away"):
         do(make_job(root, overwrite="all"))
     assert not (tmp_path / "trace").exists()
 
@@ -229,7 +229,7 @@ def test_a_writer_that_lost_its_lease_stores_nothing_more(root):
             lambda: writer.append(Record("s", "done", 1, array_digest(labels)), labels),
             lambda: writer.append_scores("key", {}, [({"sample": "s", "prediction": ""}, "{}")]),
         ):
-            with pytest.raises(StoreError, match="another process took over the run"):
+            with pytest.raises(StoreError, match="another process"):
                 write()
     assert lease.read_text() == '{"host": "elsewhere"}'
     assert {p.name for p in job.store.path.rglob("*") if p.is_file()} == {

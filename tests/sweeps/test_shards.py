@@ -112,7 +112,7 @@ def test_a_limit_is_split_as_well(root):
 def test_the_whole_run_is_refused_while_a_shard_works(root):
     job = make_job(root, shard="2/4")
     with job.store.writing(job.describe(), dict, shard=job.shard):
-        with pytest.raises(RunHeldError, match=r"shard 2/4 of the run .* shares samples"):
+        with pytest.raises(RunHeldError, match=r"shard 2/4 .*lease\.wait=true"):
             do(make_job(root))
         assert do(make_job(root, shard="1/4")).complete
     assert do(make_job(root)).complete
