@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import zarr
 from helpers.containers import KEYS, ZYX, assert_same, h5, numbers, refusal, zarr2, zarr3
+from helpers.messages import assert_names
 
 from benchmark.data.formats.containers import Reading, read_pair, slices
 
@@ -39,7 +40,7 @@ def test_a_damaged_chunk_is_told_with_its_slice_and_the_others_are_read(tmp_path
     assert slices(path, reading) == 3
     assert_same(read_pair(path, path, reading, 2)[0], numbers(3, 40, 50)[2])
     said = refusal(path, read_pair, path, path, reading, 1)
-    assert f"{path}, 'raw', slice 1: can't be read (" in said
+    assert_names(said, f"{path}, 'raw', slice 1", "can't be read")
 
 
 def test_a_damaged_chunk_of_an_hdf5_file_is_told_with_its_slice(tmp_path):
@@ -63,7 +64,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_text("pixels")
     said = refusal(path, slices, path, Reading("raw", **ZYX))
-    assert f"can't read '{path.suffix}' as a volume. Readable are .h5, .hdf5, .hdf, .zarr," in said
+    assert_names(said, f"'{path.suffix}'", ".h5, .hdf5, .hdf, .zarr")
 
 
 @pytest.mark.parametrize(("name", "library"), [("a.h5", "h5py"), ("a.zarr", "zarr")])

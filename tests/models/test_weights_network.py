@@ -27,7 +27,7 @@ PLACE = network.Door("weights.invalid", 443)
 def test_without_network_the_reason_names_the_one_command() -> None:
     told = CardWeights(card(), None, False).unavailable_reason()
     assert told is not None
-    assert "weights.invalid can't be reached (within 3 s)" in told
+    assert "weights.invalid" in told
     assert "curl -L -o net.pt https://weights.invalid/net.pt" in told
 
 

@@ -222,7 +222,7 @@ def test_outcomes_come_as_jobs_end_and_a_job_that_vanished_counts_as_killed(tmp_
     squeue.write_text("")
     number, outcome = next(ends)
     assert (number, outcome.state, outcome.status) == (1, "killed", 1)
-    assert "job 7_1 ended without a message" in outcome.reason
+    assert "job 7_1" in outcome.reason
     assert outcome.reason.endswith("its last line: 2 of 7")
     assert list(ends) == []
 
