@@ -38,7 +38,7 @@ class Backbone:
     Args:
         sam: the `segment_anything` model.
         decoder: micro-sam's, if there is one.
-        known_by: what tells these weights from others.
+        known_by: what distinguishes these weights from others.
 
     Attributes:
         predictor: `segment_anything`'s, holding the image that was last given to `encode`.

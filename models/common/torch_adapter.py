@@ -167,7 +167,7 @@ class TorchAdapter:
             getattr(torch, self.device).synchronize()
 
     def _release(self) -> None:
-        """What is free counts to no stage that begins now; a GPU's allocator tells it apart."""
+        """What is free counts to no stage that begins now; a GPU's allocator counts it apart."""
         if self.device == "cpu":
             memory.release()
 
