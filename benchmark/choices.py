@@ -57,7 +57,8 @@ def config_folders(arguments: Sequence[str] | None = None) -> list[Path]:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     own = [after for word, after in itertools.pairwise(words) if word in _CONFIG_DIR]
-    own += [after for word, _, after in (w.partition("=") for w in words) if word in _CONFIG_DIR]
+    parts = (word.partition("=") for word in words)
+    own += [after for word, equals, after in parts if equals and word in _CONFIG_DIR]
     return [*(Path(folder) for folder in own), CONFIGS]
 
 

@@ -48,7 +48,7 @@ def _train(chosen: argparse.Namespace) -> None:
     from demo.pictures import HELD_OUT, VALIDATED, find
     from demo.trainer import Settings, Trainer
 
-    from models.weights.digests import file_digest
+    from models.weights.checkpoint import file_digest
 
     tiny = {"windows": (256, 2, 2, True), "frames": (256, 1, 2, False)}
     sizes: dict[str, Any] = tiny if chosen.tiny else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 # Before numpy is loaded: the tests run in parallel, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 from helpers.command_line import main
 from helpers.runs import do, make_job
@@ -16,6 +17,10 @@ from helpers.runs import do, make_job
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# No test fails because the machine is slow.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+
 
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="the slow tests and those of Slurm as well")
@@ -23,6 +28,37 @@ def pytest_addoption(parser):
         "--config-dir", action="append", default=[],
         help="a folder of configurations whose models tests/models/test_contract.py checks",
     )  # fmt: skip
+
+
+OPTIONAL = {
+    "torch": "models", "torchvision": "models", "micro_sam": "models", "segment_anything": "models",
+    "sam2": "models", "cellpose": "models", "transformers": "models", "safetensors": "models",
+    "xxhash": "models", "pooch": "models", "huggingface_hub": "models",
+    "torch_em": "datasets", "h5py": "datasets", "zarr": "datasets", "z5py": "datasets",
+    "natsort": "datasets", "submitit": "slurm", "elf": "test", "playwright": "test",
+    "hypothesis": "test",
+}  # fmt: skip
+"""Modules that tests import, and the extra that brings them; `pip install -e .` alone does not."""
+
+
+class TestFile(pytest.Module):
+    """A file of tests; it is skipped where one of the optional libraries is not installed."""
+
+    __test__ = False
+
+    def collect(self):
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            missing = getattr(error.__cause__, "name", None) or ""
+            if not isinstance(error.__cause__, ModuleNotFoundError) or missing not in OPTIONAL:
+                raise
+            reason = f'needs {missing}: pip install -e ".[{OPTIONAL[missing]}]"'
+            pytest.skip(reason, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return TestFile.from_parent(parent, path=module_path)
 
 
 def pytest_configure(config):

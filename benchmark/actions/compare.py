@@ -15,13 +15,11 @@ from benchmark.job import Job
 from benchmark.paper.report import FURTHER_TEST
 from benchmark.report.comparison import (
     compare_runs,
-    counted,
     incomparable,
-    interval_text,
-    p_text,
 )
 from benchmark.report.head_to_head import write_comparison
 from benchmark.report.results import RunResult, gather
+from benchmark.report.text import counted, interval, p_equation
 from benchmark.report.write import writing_reports
 from benchmark.stats import WEIGHTS, Comparison
 from benchmark.store.files import path_of_id
@@ -39,9 +37,9 @@ def perform(job: Job) -> int:
     """
     results, unscored = gather(job.runs, job.protocol, job.metric)
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
-    obstacle = incomparable(a, b)
-    if obstacle is not None:
-        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {obstacle}.")
+    reason = incomparable(a, b)
+    if reason is not None:
+        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {reason}.")
     pairs, found = compare_runs(a, b)
     if pairs.empty:
         raise UsageError("the two runs have no scored sample in common.")
@@ -113,14 +111,15 @@ def _caveats(a: RunResult, b: RunResult) -> list[str]:
 def _told(found: Comparison) -> list[str]:
     """What the comparison says, in lines."""
     low, high = found.interval or (float("nan"), float("nan"))
+    between = interval(low, high, found.groups, "+.3f", " to ")
+    p, wilcoxon = (p_equation(value, found.groups) for value in (found.p, found.p_wilcoxon))
     lines = [
         f"mean difference {found.difference:+.3f} over {counted(found.samples, 'sample')} that "
         "both have; "
-        f"95 % interval {interval_text(low, high, found.groups)}; a is better on "
+        f"95 % interval {between}; a is better on "
         f"{found.a_better}, b on {found.b_better}, equal on {found.equal}",
         f"mean difference of {counted(found.groups, 'group')} {found.group_difference:+.3f}; "
-        f"{p_text(found.p, found.groups)} (sign-flip permutation), "
-        f"{p_text(found.p_wilcoxon, found.groups)} (Wilcoxon), two-sided, one comparison alone",
+        f"{p} (sign-flip permutation), {wilcoxon} (Wilcoxon), two-sided, one comparison alone",
     ]
     if found.rank_biserial == found.rank_biserial:
         told = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
@@ -139,7 +138,7 @@ def _study(a: RunResult, pairs: pd.DataFrame) -> list[str]:
     theirs = FURTHER_TEST.test(pairs["difference"])
     if theirs.p != theirs.p:
         return []
-    p = p_text(theirs.p, len(pairs))
+    p = p_equation(theirs.p, len(pairs))
     return [f"protocol {a.protocol}: {theirs.better} is better, {p} by {FURTHER_TEST.note}"]
 
 

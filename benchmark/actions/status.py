@@ -32,7 +32,7 @@ def show(states: Sequence[RunState]) -> int:
         cells = (name, state.model, state.data, samples, state.done, state.failed, _told(state))
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     out.print(table)
-    counts = Counter(state.word for state in states)
+    counts = Counter(state.state for state in states)
     words = ("done", "running", "partial", "failed", "skipped", "to do")
     say(", ".join(f"{counts[word]} {word}" for word in words if counts[word]))
     hours, unknown = remaining_hours(states)
@@ -41,10 +41,8 @@ def show(states: Sequence[RunState]) -> int:
     if unknown:
         models = ", ".join(sorted({state.model for state in unknown}))
         say(f"not counted: {len(unknown)} runs of {models}, of which no rate or size is known yet")
-    for reason, many in Counter(
-        s.unavailable_reason for s in states if s.word == "skipped"
-    ).items():
-        which = ", ".join(sorted({s.model for s in states if s.unavailable_reason == reason}))
+    for reason, many in Counter(s.unavailable for s in states if s.state == "skipped").items():
+        which = ", ".join(sorted({s.model for s in states if s.unavailable == reason}))
         note(f"skipped: {many} of {which}: {reason}")
     return DONE
 
@@ -56,7 +54,7 @@ def _told(state: RunState) -> str:
         + (f", shard {holder.shard}" if holder.shard.count > 1 else "")
         for holder in state.holders
     ]
-    return "; ".join([state.word, *told])
+    return "; ".join([state.state, *told])
 
 
 def _duration(seconds: float) -> str:

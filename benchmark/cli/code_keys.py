@@ -1,4 +1,4 @@
-"""Where a configuration may name code and read the environment; anywhere else it is refused.
+"""Refuse configurations that name code or read the environment where they may not.
 
 A YAML from elsewhere is data. Its values build no objects, call no resolvers, and carry no
 variable of the environment into a stored run.
@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from hydra._internal import hydra as hydra_internals
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
@@ -22,9 +20,9 @@ from benchmark.errors import UsageError
 
 CODE_KEYS = ("model._target_", "data.source._target_", "hydra.launcher._target_",
              "hydra.sweeper._target_")  # fmt: skip
-"""Keys that name a class. Hydra itself holds the last two to modules of its plugins."""
+"""Keys that name a class. Of plug-ins, the command line accepts only its own."""
 SPECIAL = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_", "_mode_")
-"""Keys that Hydra's `instantiate` obeys."""
+"""Keys that Hydra's `instantiate` interprets."""
 LOADER = re.compile(r"torch_em\.data\.datasets\.(\w+\.)+get_\w+_paths")
 
 _RESOLVERS = {"hydra": ("checkout", "hydra", "now"), "data.root": ("checkout", "oc.env")}
@@ -35,18 +33,6 @@ _CLOSED = ("callbacks", "job.env_set", *(
     for log in ("job_logging", "hydra_logging")
     for part in ("filters", "formatters", "handlers", "loggers")
 ))  # fmt: skip
-
-
-def guard_hydra() -> None:
-    """Check every configuration that Hydra composes, before Hydra makes anything of it."""
-    hydra_internals.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined]
-
-
-class _GuardedLoader(ConfigLoaderImpl):
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        config = super().load_configuration(*args, **kwargs)
-        refuse_code(config)
-        return config
 
 
 def refuse_code(config: DictConfig) -> None:
@@ -160,7 +146,7 @@ def _resolvers(text: str) -> tuple[str, ...]:
 
 
 def _file(key: str, text: str, chosen: Mapping[str, Any]) -> str:
-    """` (in own/data/x.yaml)`: of the user's YAMLs that were chosen the one that holds a text."""
+    """The user's chosen YAML that contains a text, as ` (in own/data/x.yaml)`; else nothing."""
     own = config_folders()[:-1]
     likely_first = sorted(chosen.items(), key=lambda item: item[0] != key.partition(".")[0])
     for group, name in likely_first if own else ():

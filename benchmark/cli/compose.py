@@ -1,60 +1,72 @@
-"""From Hydra's configuration to a job; for a sweep, every part is composed once."""
+"""From a composed configuration to a job; for a sweep, each part is composed once."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import YAMLError, explain, no_such_key
+from benchmark.cli.hydra_config import load, opened
 from benchmark.errors import UsageError
 from benchmark.job import Job
 from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, expanded
-from benchmark.sweeps.process import OPEN, OUTCOME
+from benchmark.sweeps.process import OUTCOME
 
 ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 
-def make_job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
+def make_job(config: DictConfig, overrides: Sequence[str]) -> Job:
     """A job from a composed configuration.
 
     Args:
-        config: as Hydra composed it.
-        words: of the command line, for the model's name.
-        chosen: of each group the name that was chosen, for messages.
+        config: as Hydra composed it, with its own section; it is changed.
+        overrides: of the command line, for the model's name.
 
     Raises:
         UsageError: a value is missing that the action needs, or belongs to sweeps alone.
     """
+    chosen = _without_hydra(config)
     if config.action in ABOUT_ALL_RUNS:
         config.model, config.data = {}, {}
-    elif OUTCOME not in os.environ:  # a job of a sweep is given the sweep's words
-        _refuse_words_of_sweeps(config, words)
-    return _job(config, words, chosen)
+    elif OUTCOME not in os.environ:  # a job of a sweep gets the overrides of the sweep
+        _refuse_sweep_overrides(config, overrides)
+    return _job(config, overrides, chosen)
+
+
+def _without_hydra(config: DictConfig) -> Mapping[str, str]:
+    """Take Hydra's own section out of a configuration, and let keys be added to the rest.
+
+    Returns:
+        Of each group the name that was chosen.
+    """
+    OmegaConf.set_struct(config, False)
+    chosen = dict(config.hydra.runtime.choices)
+    del config["hydra"]
+    return chosen
 
 
 def expand_places(config: Any) -> None:
-    """Resolve `~` in the words that name a folder, before others are made of them.
+    """Resolve `~` in the settings that name a folder, before others refer to them.
 
     Raises:
         UsageError: one is empty.
     """
-    for word in PLACES:
-        if config[word] is not None:
-            config[word] = expanded(word, str(config[word]))
+    for key in PLACES:
+        if config[key] is not None:
+            config[key] = expanded(key, str(config[key]))
 
 
-def _job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
+def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Job:
     unknown = next((str(key) for key in config if key not in TOP_LEVEL), None)
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
@@ -63,11 +75,11 @@ def _job(config: Any, words: Sequence[str], chosen: Mapping[str, str]) -> Job:
     for part, needed in _NEEDED.items():
         # An action about all runs goes without model and data; the state of a sweep does not.
         if config.action not in ABOUT_ALL_RUNS or part == "protocol" or config[part] != {}:
-            _look_for(needed, config[part], part, chosen)
+            _check_keys(needed, config[part], part, chosen)
     if config.action not in ABOUT_ALL_RUNS:
         _ask_for_missing(config)
-    plain = (word.lstrip("+") for word in words)
-    variant = tuple(word.partition(".")[2] for word in plain if word.startswith("model."))
+    plain = (override.lstrip("+") for override in overrides)
+    variant = tuple(each.partition(".")[2] for each in plain if each.startswith("model."))
     refuse_leaks(config)
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
@@ -102,82 +114,74 @@ class Composer:
 
     Args:
         loader: Hydra's.
-        name: of the primary configuration.
+        varying: keys in which the jobs differ.
     """
 
-    def __init__(self, loader: ConfigLoader, name: str) -> None:
-        self._loader, self._name = loader, name
+    def __init__(self, loader: ConfigLoader, varying: Collection[str]) -> None:
+        self._loader, self._varying = loader, varying
         self._known: dict[tuple[str, ...], tuple[Any, Mapping[str, str]]] = {}
 
-    def job(self, words: Sequence[str]) -> Job:
+    def job(self, overrides: Sequence[str]) -> Job:
         """The job of one combination.
 
         Args:
-            words: those that not every job understands (see `OPEN`) marked as such.
+            overrides: those of the job.
 
         Raises:
-            HydraException, OmegaConfBaseException: a word is wrong whatever the job.
-            UsageError: a word is wrong in this job, or a value is missing.
+            HydraException, OmegaConfBaseException: an override is invalid for every job.
+            UsageError: an override is invalid for this job, or a value is missing.
         """
-        plain = [word.removeprefix(OPEN) for word in words]
         try:
-            return self._job(plain)
+            return self._job(overrides)
         except YAMLError as error:
             raise UsageError(explain(error, config_folders())) from error
         except (HydraException, OmegaConfBaseException) as error:
-            self._composed(tuple(_opened(word) for word in words))
+            # Parameters of what varies may be unknown to this job's choice alone.
+            self._composed(tuple(opened(overrides, self._varying)))
             raise UsageError(explain(error, config_folders())) from error
 
-    def _job(self, words: Sequence[str]) -> Job:
-        shared = tuple(word for word in words if not word.startswith(_PARTS))
+    def _job(self, overrides: Sequence[str]) -> Job:
+        shared = tuple(each for each in overrides if not each.startswith(_PARTS))
         config, chosen = self._composed(shared)
         config, chosen = config.copy(), dict(chosen)
-        OmegaConf.set_struct(config, False)
         for part in ("model", "data"):
-            own = tuple(w for w in words if w.startswith((f"{part}=", f"{part}.", f"+{part}.")))
+            starts = (f"{part}=", f"{part}.", f"+{part}.")
+            own = tuple(each for each in overrides if each.startswith(starts))
             composed, named = self._composed(shared + own)
             config[part], chosen[part] = composed[part], named[part]
-        return _job(config, words, chosen)
+        return _job(config, overrides, chosen)
 
-    def _composed(self, words: tuple[str, ...]) -> tuple[Any, Mapping[str, str]]:
+    def _composed(self, overrides: tuple[str, ...]) -> tuple[Any, Mapping[str, str]]:
         """The configuration, and of each group the name that was chosen."""
-        if words not in self._known:
-            config = self._loader.load_configuration(self._name, list(words), RunMode.RUN)
-            OmegaConf.set_struct(config, False)
-            chosen = dict(config.hydra.runtime.choices)
-            del config["hydra"]
-            self._known[words] = config, chosen
-        return self._known[words]
+        if overrides not in self._known:
+            config = load(self._loader, overrides)
+            self._known[overrides] = config, _without_hydra(config)
+        return self._known[overrides]
 
 
 _PARTS = ("model=", "model.", "+model.", "data=", "data.")
 
 
-def _opened(word: str) -> str:
-    """A word as any model understands it, also one that adds a parameter."""
-    return f"{OPEN}{word[1:]}" if word.startswith("+model.") else word
-
-
-def _refuse_words_of_sweeps(config: Any, words: Sequence[str]) -> None:
-    """Refuse what a single run would do nothing about.
+def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
+    """Refuse overrides that have no effect on a single run; an experiment may set them.
 
     Raises:
-        UsageError: one was said; an experiment that sets it may be run in parts.
+        UsageError: there is one.
     """
-    said = {word.lstrip("+").partition("=")[0] for word in words}
-    if "report" in said and config.report:
+    keys = {override.lstrip("+").partition("=")[0] for override in overrides}
+    if "report" in keys and config.report:
         raise UsageError(
             "report=true belongs to a sweep (-m); a run draws its own report, and action=report "
             "that of all runs."
         )
-    if "format" in said and config.format is not None:
+    if "format" in keys and config.format is not None:
         raise UsageError(
             f"format={config.format.name} belongs to action=report, or to a sweep with report=true "
             "(-m)."
         )
 
 
-# What a YAML has to say.
+# The keys that a YAML must have.
 _NEEDED = {
     "model": ("name", "_target_"),
     "data": ("name", "split", "source"),
@@ -185,16 +189,16 @@ _NEEDED = {
 }
 
 
-def _look_for(needed: Sequence[str], found: Any, group: str, chosen: Mapping[str, str]) -> None:
-    """See that a choice says what every job needs of it.
+def _check_keys(needed: Sequence[str], found: Any, group: str, chosen: Mapping[str, str]) -> None:
+    """Check that the YAML of a choice has the keys that every job needs.
 
     Raises:
-        UsageError: it does not; with its file.
+        UsageError: one is missing; with the file.
     """
-    said = OmegaConf.to_container(found, resolve=False) if OmegaConf.is_config(found) else found
-    said = said if isinstance(said, dict) else {}
-    missing = [key for key in needed if said.get(key) in (None, "")]
-    source = said.get("source")
+    given = OmegaConf.to_container(found, resolve=False) if OmegaConf.is_config(found) else found
+    given = given if isinstance(given, dict) else {}
+    missing = [key for key in needed if given.get(key) in (None, "")]
+    source = given.get("source")
     if group == "data" and source and not (isinstance(source, dict) and source.get("_target_")):
         missing.append("source._target_")
     if missing:
@@ -211,13 +215,15 @@ def _ask_for_missing(config: Any) -> None:
     Raises:
         UsageError: one is missing.
     """
-    missing = _marked(OmegaConf.to_container(config, resolve=False), "")
+    missing = _missing_below(OmegaConf.to_container(config, resolve=False), "")
     if missing:
         raise UsageError(f"please give {' and '.join(f'{key}=...' for key in missing)}.")
 
 
-def _marked(value: Any, key: str) -> list[str]:
-    """The keys below a value that say `???`."""
+def _missing_below(value: Any, key: str) -> list[str]:
+    """The keys below a value whose value is missing (`???`)."""
     if isinstance(value, dict):
-        return [k for name, v in value.items() for k in _marked(v, f"{key}.{name}".lstrip("."))]
+        return [
+            k for name, v in value.items() for k in _missing_below(v, f"{key}.{name}".lstrip("."))
+        ]
     return [key] if value == MISSING else []

@@ -50,8 +50,8 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
     if unknown:
         return _of_group(text, folders) or _unknown_key(error, cause, unknown[1] or "?")
     key = getattr(cause, "full_key", None)
-    told = _first_line(cause).rstrip(".")
-    return f"{key}: {told}." + _nearest_in(told) if key else f"{told}."
+    message = _first_line(cause).rstrip(".")
+    return f"{key}: {message}." + _nearest_in(message) if key else f"{message}."
 
 
 def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
@@ -60,13 +60,13 @@ def _unknown_choice(wanted: str, folders: Sequence[Path]) -> str | None:
     if not valid:
         return None
     width = max(map(len, valid))
-    listed = "\n".join(f"  {known:<{width}}  {told}" for known, told in valid.items())
+    listed = "\n".join(f"  {known:<{width}}  {about}" for known, about in valid.items())
     return f"there is no {group} '{name}'.{nearest(name, valid)} Valid names:\n{listed}"
 
 
-def _of_group(told: str, folders: Sequence[Path]) -> str | None:
+def _of_group(message: str, folders: Sequence[Path]) -> str | None:
     """The message for a group that has no default, such as `experiment`."""
-    found = re.search(r"use (\+([^=\s]+)=\S+)", told)
+    found = re.search(r"use (\+([^=\s]+)=\S+)", message)
     if found is None or not choices(found[2], folders):
         return None
     return f"'{found[2]}' is selected with a leading +: {found[1]}."
@@ -79,23 +79,23 @@ def _unknown_key(error: Exception, cause: BaseException, named: str) -> str:
     return no_such_key(key, None if parent is None else sorted(map(str, parent)))
 
 
-def no_such_key(key: str, beside: Sequence[str] | None = None) -> str:
+def no_such_key(key: str, siblings: Sequence[str] | None = None) -> str:
     """The message for a key that does not exist.
 
     Args:
         key: the unknown key.
-        beside: the valid keys of its group, for a key with a dot.
+        siblings: the valid keys of its group, for a key with a dot.
     """
     head, _, tail = key.rpartition(".")
-    known = beside if beside is not None and head else TOP_LEVEL
+    known = siblings if siblings is not None and head else TOP_LEVEL
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
     return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
 
 
-def _nearest_in(told: str) -> str:
+def _nearest_in(message: str) -> str:
     """For "Invalid value 'runn', expected one of [run, ...]": the nearest of them."""
-    found = re.search(r"[Ii]nvalid value '([^']*)', expected one of \[([^\]]*)\]", told)
+    found = re.search(r"[Ii]nvalid value '([^']*)', expected one of \[([^\]]*)\]", message)
     return nearest(found[1], found[2].split(", ")) if found else ""
 
 

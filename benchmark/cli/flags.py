@@ -1,4 +1,4 @@
-"""The command line's flags: sorted before the overrides, and slips in either explained."""
+"""Flags of the command line, separated from the overrides; errors in either are explained."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ _SHORT = {
     "-p": "--package",
     "-i": "--info",
     "-sc": "--shell-completion",
-    "-cp": "--config-path",
-    "-cn": "--config-name",
     "-cd": "--config-dir",
 }
 _PLAIN = (
@@ -36,12 +34,9 @@ _WITH_VALUE: dict[str, tuple[str, ...]] = {
     "--cfg": ("job", "hydra", "all"),
     "--info": _INFO,
     "--package": (),
-    "--config-path": (),
-    "--config-name": (),
     "--config-dir": (),
-    "--experimental-rerun": (),
 }
-_WORDS = {"help": "--help", "version": "--version", "multirun": "-m"}
+_MEANT = {"help": "--help", "version": "--version", "multirun": "-m"}
 
 
 def split(arguments: Sequence[str], folders: Sequence[Path]) -> tuple[list[str], list[str]]:
@@ -105,13 +100,13 @@ def _unknown_flag(written: str, value: str | None, folders: Sequence[Path]) -> s
     return f"there is no flag {written}.{near} Flags are listed by --hydra-help."
 
 
-def _not_an_override(word: str, folders: Sequence[Path]) -> str:
+def _not_an_override(argument: str, folders: Sequence[Path]) -> str:
     """The message for a bare word, with the flag or the override that it may stand for."""
-    meant = _WORDS.get(word)
-    if word in Action.__members__:
-        meant = f"action={word}"
+    meant = _MEANT.get(argument)
+    if argument in Action.__members__:
+        meant = f"action={argument}"
     for group in GROUPS:
-        if meant is None and word in choices(group, folders):
-            meant = f"{group}={word}"
+        if meant is None and argument in choices(group, folders):
+            meant = f"{group}={argument}"
     did_you_mean = f"; did you mean {meant}?" if meant else "."
-    return f"'{word}' is not of the form key=value{did_you_mean}"
+    return f"'{argument}' is not of the form key=value{did_you_mean}"

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark import __version__
-from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, choices, config_folders
+from benchmark.choices import CHECKOUT, GROUPS, choices, config_folders
 from benchmark.cli.flags import split
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.import_path import put_working_directory_last
-from benchmark.settings import Action, Settings
-from benchmark.sweeps.process import OPEN
+from benchmark.settings import Action
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
 
 USAGE_TEXT = """\
 python -m benchmark [model=<name>] [data=<name>] [action=<name>] [<key>=<value> ...]
@@ -83,6 +88,8 @@ FREE_TEXT = (
     "a",
     "b",
 )
+SHOWN_BY_HYDRA = {"--cfg", "--info", "--hydra-help", "--shell-completion"}
+"""Flags that only show what Hydra knows, or set up completion."""
 
 
 def main() -> int:
@@ -103,9 +110,7 @@ def main() -> int:
         _check_installed()
         folders = config_folders(arguments)
         flags, overrides = split(arguments, folders)
-        return _run_hydra(
-            [*flags, *_opened([_quoted(_plain(word, folders)) for word in overrides])]
-        )
+        return _run(flags, [_quoted(_plain(override, folders)) for override in overrides])
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
@@ -120,10 +125,10 @@ def help_text(folders: Sequence[Path]) -> str:
     titles = {"model": "models", "data": "data sets", "protocol": "protocols"}
     sections = {titles[group]: choices(group, folders) for group in GROUPS}
     sections["actions"] = {action.name: str(action.value) for action in Action}
-    for title, entries in sections.items():
-        width = max((len(name) for name in entries), default=0)
+    for title, names in sections.items():
+        width = max((len(name) for name in names), default=0)
         lines.append(title)
-        lines += [f"  {name:<{width}}  {told}" for name, told in entries.items()]
+        lines += [f"  {name:<{width}}  {about}" for name, about in names.items()]
         lines.append("")
     return "\n".join([*lines, KEYS_TEXT])
 
@@ -144,35 +149,35 @@ def _check_installed() -> None:
         )
 
 
-def _plain(word: str, folders: Sequence[Path]) -> str:
+def _plain(override: str, folders: Sequence[Path]) -> str:
     """An override without a needless `+`.
 
-    Hydra would accept any key after a `+`, and do nothing with it. Groups other than ours are
-    selected by it, and it gives a model a parameter that its class has and its YAML lacks.
+    Hydra accepts any key after a `+`, also one that has no effect. It is needed to select from
+    groups other than ours, and for a parameter of a model that its YAML lacks.
 
     Raises:
-        UsageError: it has no key.
+        UsageError: the override has no key.
     """
-    bare = word.lstrip("+")
+    bare = override.lstrip("+")
     key, equals, _ = bare.partition("=")
     if equals and not key:
-        raise UsageError(f"'{word}' is not of the form key=value.")
+        raise UsageError(f"'{override}' is not of the form key=value.")
     group = re.split("[.@]", key)[0]
     if group.startswith("hydra") or (group not in GROUPS and choices(group, folders)):
-        return word
-    return word if word.startswith("+model.") else bare
+        return override
+    return override if override.startswith("+model.") else bare
 
 
-def _quoted(word: str) -> str:
+def _quoted(override: str) -> str:
     """An override with its free text quoted for Hydra."""
-    key, equals, value = word.partition("=")
-    if equals and key in GROUPS:  # what Hydra takes for a number, say, is no name to it
+    key, equals, value = override.partition("=")
+    if equals and key in GROUPS:  # a name that Hydra would read as a number
         parts = (f"'{part}'" if _NO_NAME.fullmatch(part) else part for part in value.split(","))
         return f"{key}={','.join(parts)}"
     if not equals or key.lstrip("+") not in FREE_TEXT or value[:1] in ("'", '"'):
-        return word
+        return override
     if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
-        return word  # names, not a path: several of them are a sweep
+        return override  # names, not a path: several of them are a sweep
     # In Hydra's quotes a backslash means itself, except before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):
@@ -183,89 +188,92 @@ def _quoted(word: str) -> str:
 _NO_NAME = re.compile(r"null|true|false|nan|inf|[-+.\d_]+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
-def _opened(words: list[str]) -> list[str]:
-    """The words, with parameters of what is swept open to what only some of the choices have.
-
-    Of a sweep over models Hydra first composes a configuration with the default model, and
-    would refuse a parameter that this one has not. Each job gets the word as it was written.
-    """
-    swept = {word.partition("=")[0] for word in words if "," in word.partition("=")[2]}
-    if any("experiment" in word.partition("=")[0] for word in words):
-        swept |= {"model", "data"}
-    parts = tuple(f"{group}." for group in GROUPS if group in swept)
-    return [f"{OPEN}{word}" if word.startswith(parts) else word for word in words]
-
-
-def _run_hydra(arguments: list[str]) -> int:
-    """Let Hydra compose and fan out; the status comes back through `finished`."""
-    import hydra
-    from hydra.core.config_store import ConfigStore
+def _run(flags: Sequence[str], overrides: Sequence[str]) -> int:
+    """Do what the command line asks for; explain Hydra's errors about it."""
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from benchmark.cli import plugin
-    from benchmark.cli.code_keys import guard_hydra
     from benchmark.cli.explain import YAMLError, explain
 
-    if not CONFIGS.is_dir():
-        raise UsageError(
-            f"{CONFIGS} is missing: the benchmark runs from its checkout, installed there with "
-            "pip install -e ."
-        )
-    ConfigStore.instance().store(name="settings", node=Settings)
-    OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
-    plugin.register()
-    guard_hydra()
-    finished: list[int] = []
-
-    def task(config: Any) -> None:
-        try:
-            finished.append(_perform(config))
-        except BenchmarkError as error:
-            complain(str(error))
-            finished.append(error.exit_status)
-
-    # Hydra would print its own tracebacks and leave with status 1; raised, they are explained.
-    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = arguments
     try:
-        hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")(task)()
+        return _dispatch(dict(flag.partition("=")[::2] for flag in flags), overrides)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        if asked_for_traceback:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        complain(explain(error, config_folders(arguments)))
+        complain(explain(error, config_folders()))
         return USAGE
-    finally:
-        if not asked_for_traceback:
-            del os.environ["HYDRA_FULL_ERROR"]
-    return max([*finished, *plugin.statuses], default=DONE)
 
 
-def _perform(config: Any) -> int:
-    """One job: resolve the configuration and do its action."""
-    from hydra.core.global_hydra import GlobalHydra
+def _dispatch(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
+    """Compose the configuration, and run the job or the sweep that it describes.
+
+    Args:
+        flags: with their values.
+        overrides: in the order given.
+    """
+    from hydra.types import RunMode
+
+    from benchmark.cli.hydra_config import config_loader, load, opened, show
+
+    loader = config_loader()
+    if SHOWN_BY_HYDRA & flags.keys():
+        if "--shell-completion" not in flags:  # its arguments are no overrides
+            load(loader, overrides)
+        return show(flags, overrides)
+    of_job = [each for each in overrides if not each.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    is_sweep = "--multirun" in flags
+    # Parameters of choices that a sweep varies may be unknown to the default ones.
+    config = load(loader, opened(overrides), RunMode.MULTIRUN, sweeps_anyway=not is_sweep)
+    if is_sweep or config.hydra.mode is RunMode.MULTIRUN:
+        return _sweep(loader, config, of_job)
+    return _perform(load(loader, overrides), of_job)
+
+
+def _sweep(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) -> int:
+    """Run a sweep by our plug-ins.
+
+    Args:
+        loader: Hydra's, of configurations.
+        config: of the sweep itself.
+        overrides: of its jobs, some with several values.
+    """
     from hydra.core.hydra_config import HydraConfig
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext
 
+    from benchmark.cli.hydra_config import check_plugins
+
+    check_plugins(config)
+    HydraConfig.instance().set_config(config)  # for `${hydra:...}`
+    sweeper = Plugins.instance().instantiate_sweeper(
+        hydra_context=HydraContext(loader, callbacks=None),  # type: ignore[arg-type]  # none allowed
+        task_function=partial(_perform, overrides=overrides),
+        config=config,
+    )
+    status: int = sweeper.sweep([*overrides])
+    return status
+
+
+def _perform(config: Any, overrides: Sequence[str]) -> int:
+    """Do the action of one job.
+
+    Args:
+        config: composed.
+        overrides: of the job.
+    """
     from benchmark.parent import end_with_parent
     from benchmark.sweeps.process import PARENT
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
+    logging.getLogger().setLevel(logging.ERROR)  # what libraries log below is not for users
     if PARENT in os.environ:  # two sweeps, one of them started again, must not share a GPU
         end_with_parent(int(os.environ.pop(PARENT)))
 
     limit_threads(config.threads)
-    from benchmark.cli.compose import Composer, make_job  # only now: numpy reads the threads once
+    from benchmark.cli.compose import make_job  # only now: numpy reads the threads once
 
-    hydra = HydraConfig.get()
-    words = hydra.overrides.task
-    if any(word.startswith(OPEN) for word in words):  # an experiment that is no sweep after all
-        name = str(hydra.job.config_name)
-        job = Composer(GlobalHydra.instance().config_loader(), name).job(words)
-    else:
-        job = make_job(config, words, hydra.runtime.choices)
+    job = make_job(config, overrides)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
     wait_for_start(action.imports(job) if hasattr(action, "imports") else ())
     try:

@@ -15,6 +15,7 @@ from benchmark.console import Steps
 from benchmark.errors import StoreError
 from benchmark.report import escape
 from benchmark.report.results import RunResult
+from benchmark.report.text import counted
 from benchmark.stats import (
     FEWEST_FOR_P,
     FEWEST_GROUPS,
@@ -33,7 +34,8 @@ COMPARABLE = {
     "images_id": "the data set's images were others (a: digest {a}..., b: {b}...)",
     "score_key": "they were scored against different labels; action=evaluate scores a run anew",
 }
-"""What two runs have to agree in to be compared sample by sample, and what to say if not."""
+"""What two runs have to agree in to be compared sample by sample, and what to say if not:
+the same images (`benchmark.report.frame.SAME_IMAGES`), scored against the same labels."""
 
 
 class FurtherResult(Protocol):
@@ -185,27 +187,6 @@ def within(
         for runs in sets
         if len(runs) > 1
     ]
-
-
-def interval_text(low: float, high: float, groups: int) -> str:
-    """An interval of a difference as text; `n/a (4 groups)` where there is none."""
-    return f"{low:+.3f} to {high:+.3f}" if low == low else _too_few(groups, FEWEST_GROUPS)
-
-
-def p_text(p: float | None, groups: int) -> str:
-    """A p-value as text: `p = 0.0312`, `p < 0.0001`, `p n/a (5 groups)`."""
-    if p is None or p != p:
-        return f"p {_too_few(groups, FEWEST_FOR_P)}"
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 group`, `4 groups`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def _too_few(groups: int, needed: int) -> str:
-    return f"n/a ({counted(groups, 'group')})" if groups < needed else "n/a"
 
 
 def _failures(run: RunResult) -> Mapping[str, str]:

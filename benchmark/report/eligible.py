@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED
-
-IMAGES = ["split", "protocol", "images_id"]
-"""Numbers that agree in these are over the same images, scored alike."""
+from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,32 @@ def in_order(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.sort_values("modality", key=lambda names: names.map(place), kind="stable")
 
 
+def told_apart(rows: pd.DataFrame, names: pd.Series[str]) -> pd.Series[str]:
+    """Names of data sets, told apart where one name stands for several things.
+
+    With the split, unless all are of the test split; with the protocol where there are several;
+    with the beginning of the images' digest where rows of one data set are of different images.
+    What is not known of a row (a published number has no digest of images) is not said.
+
+    Args:
+        rows: with the columns `SAME_IMAGES`.
+        names: what each row's data set is called.
+    """
+    split, protocol, images = rows["split"], rows["protocol"], rows["images_id"]
+    several = split[split != ""].nunique() > 1
+    names = names.where((split == "") | ((split == "test") & (not several)), names + ", " + split)
+    if protocol[protocol != ""].nunique() > 1:
+        names = names.where(protocol == "", names + ", " + protocol)
+    known = images.where(images != "")
+    digests = known.groupby([rows[key] for key in SAME_IMAGES[:-1]]).transform("nunique")
+    return names.where((digests < 2) | known.isna(), names + " #" + images)
+
+
+def starred(names: pd.Series[str], lost: pd.Series[str]) -> pd.Series[str]:
+    """Names of data sets, with a star where the study's own images can't be had."""
+    return names.where(lost.groupby(names).transform("max") == "", names + "*")
+
+
 def variants(cells: pd.DataFrame) -> pd.Series[bool]:
     """Which rows are of a variant of a method that is there too: it is ranked once."""
     return (cells["variant_of"] != "") & cells["variant_of"].isin(cells["key"])
@@ -105,9 +128,9 @@ def _on_other_images(cells: pd.DataFrame) -> pd.Series[bool]:
     """Which cells are not over the images that most methods of the data set are over."""
     parts = []
     for _, rows in cells.groupby("data", sort=False):
-        methods = rows.groupby(IMAGES, sort=True)["method"].nunique()
+        methods = rows.groupby(SAME_IMAGES, sort=True)["method"].nunique()
         most = methods.idxmax()  # of equals the first by name
-        keys = rows[IMAGES].itertuples(index=False, name=None)
+        keys = rows[SAME_IMAGES].itertuples(index=False, name=None)
         parts.append(pd.Series([key != most for key in keys], index=rows.index))
     return pd.concat(parts).reindex(cells.index) if parts else cells["control"]
 

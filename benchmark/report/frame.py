@@ -61,6 +61,9 @@ DTYPES = {
   is ranked wherever methods are compared.
 """
 
+SAME_IMAGES = ["data", "split", "protocol", "images_id"]
+"""Rows that agree in these are over the same images, scored alike: they may be ranked."""
+
 KEY = ["source", "method", "data", "split", "protocol", "run_id"]
 """What no two rows share."""
 

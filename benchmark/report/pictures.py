@@ -1,37 +1,42 @@
-"""Pictures of single samples: the image, and on it the true and the predicted outlines."""
+"""Pictures of single samples: which are shown, how they are opened, and how they are drawn."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.prepared import PreparedData
-from benchmark.errors import DataError
+from benchmark.data.prepared import Entry, PreparedData
+from benchmark.errors import BenchmarkError, DataError, StoreError
 from benchmark.report import escape
-from benchmark.report.figures.style import missing_glyphs_allowed
 from benchmark.report.results import RunResult
 from benchmark.store.store import RunStore
-from benchmark.types import Image, Labels
+from benchmark.types import Image, Labels, Sample
 
-# Safe for the colour-blind, and seen on black, on grey and on stained tissue alike (drawn
-# and looked at).
+Ranking = Callable[[pd.DataFrame], "pd.Series[float]"]
+"""Scores, samples x runs -> a number for each sample that may be shown; the lowest is first."""
+
+Rule = Mapping[str, tuple[Ranking, int]]
+"""Why a sample is shown -> how samples are ranked for it, and how many are shown at most."""
+
+# Safe for the colour-blind, and visible on black, on grey and on stained tissue.
 OUTLINES = {"true": (0, 176, 255), "predicted": (255, 150, 0), "both": (255, 255, 255)}
 
 # What each channel adds to red, green and blue. Two channels are magenta and green, which
-# the colour-blind tell apart; a fourth channel is grey (and an opaque alpha, being
-# constant, is nothing).
+# the colour-blind can distinguish; a fourth channel is grey (an opaque alpha is constant and
+# adds nothing).
 _COLOURS = {
     1: [[1, 1, 1]],
     2: [[1, 0, 1], [0, 1, 0]],
     3: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     4: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]],
 }
-DIMMED = 0.65  # the image below the outlines, lest bright objects swallow them
+DIMMED = 0.65  # brightness of the image below the outlines, so that they show on bright objects
 _STRETCH = (1.0, 99.8)  # percentiles that become black and white
 
 _SMALLEST, _LARGEST = 400, 2000  # pixels of the longer side that are shown as they are
@@ -39,14 +44,159 @@ _LARGEST_OF_SEVERAL = 800  # likewise, where several predictions are side by sid
 _MARGIN, _LINE = 12, 18  # pixels
 _DPI = 100
 _FONT_SIZE = 9
-_CHARACTER = 7.6  # pixels that a letter of this size takes, generously
+_CHARACTER = 7.6  # pixels, an upper bound of the mean width of a character of this size
+
+_SEED = 0  # of the samples drawn at random
+
+
+def lowest(scores: pd.DataFrame) -> pd.Series[float]:
+    """The lowest mean over runs first."""
+    # Rounded: equal means differ in their last bits by the order of the runs.
+    return scores.mean(axis="columns").round(9)
+
+
+def highest(scores: pd.DataFrame) -> pd.Series[float]:
+    """The highest mean over runs first."""
+    return -lowest(scores)
+
+
+def middle(scores: pd.DataFrame) -> pd.Series[float]:
+    """The mean over runs nearest to its median first; of two equally near, the lower."""
+    mean = lowest(scores).sort_values(kind="stable")
+    return (mean - mean.median()).abs().round(8)
+
+
+def differing(scores: pd.DataFrame) -> pd.Series[float]:
+    """The largest difference between runs first; without samples on which all agree."""
+    span = scores.max(axis="columns") - scores.min(axis="columns")
+    return -span[span > 0]
+
+
+def at_random(scores: pd.DataFrame) -> pd.Series[float]:
+    """A random order, the same for the same samples."""
+    order = np.random.default_rng(_SEED).permutation(len(scores))
+    return pd.Series(np.arange(len(scores), dtype=float), scores.index[order])
+
+
+def leading(ahead: str, behind: str) -> Ranking:
+    """The largest lead of one run over another first; without other samples."""
+
+    def ranking(scores: pd.DataFrame) -> pd.Series[float]:
+        lead = scores[ahead] - scores[behind]
+        return -lead[lead > 0]
+
+    return ranking
+
+
+FOR_RUN: Rule = {"worst": (lowest, 2), "best": (highest, 2)}
+"""The overlays in the report of a run."""
+
+FOR_FIGURE: Rule = {
+    "largest difference": (differing, 1),
+    "worst": (lowest, 1),
+    "median": (middle, 1),
+    "drawn at random": (at_random, 1),
+}
+"""The figure of a data set: a row of panels per sample."""
+
+FOR_COMPARISON: Rule = {
+    "b_better": (leading("b", "a"), 10),
+    "a_better": (leading("a", "b"), 10),
+}
+"""The overlays of a comparison of two runs, `a` and `b`; the reasons begin the files' names."""
+
+SITE_SAMPLES = 12
+FOR_SITE: Rule = {
+    "worst": (lowest, 3),
+    "best": (highest, 2),
+    "median": (middle, 2),
+    "largest difference": (differing, 3),
+    "drawn at random": (at_random, SITE_SAMPLES),
+}
+"""The gallery of a data set's page, of which the first `SITE_SAMPLES` are shown."""
+
+
+def choose(scores: pd.DataFrame, rule: Rule) -> list[tuple[str, str]]:
+    """Choose the samples to show.
+
+    Args:
+        scores: samples x runs, higher is better; NaN where a run has no score.
+        rule: which samples to show, for which reasons.
+
+    Returns:
+        (reason, sample id), in the order of the rule, the first of each reason first. No sample
+        is chosen twice, none without a score; ties are in the order of ids.
+    """
+    scores = scores.astype(float).dropna(how="all").sort_index()
+    chosen: dict[str, str] = {}
+    for reason, (ranking, most) in rule.items():
+        order = map(str, ranking(scores).sort_values(kind="stable").index)
+        chosen |= dict.fromkeys([name for name in order if name not in chosen][:most], reason)
+    return [(reason, name) for name, reason in chosen.items()]
+
+
+def scores_of(results: Sequence[RunResult]) -> pd.DataFrame:
+    """The score of each sample in each run, samples x runs; NaN where there is none.
+
+    Scores of a metric that is better when lower are negative: higher is always better.
+    """
+    signed = (result.metric.sign * result.values for result in results)
+    return pd.DataFrame(dict(enumerate(signed)))
+
+
+class StoredSamples:
+    """Opens samples: image and truth as they were prepared, predictions as they are stored.
+
+    Args:
+        results: runs on the same images. The images are read where the first run that still
+            finds them has them.
+
+    Raises:
+        BenchmarkError: no run finds its prepared data, or a run is damaged.
+    """
+
+    def __init__(self, results: Sequence[RunResult]) -> None:
+        self._data = _first_prepared(results)
+        self._entries = {entry.id: entry for entry in self._data.entries}
+        stores = {result.path: RunStore(result.path) for result in results}
+        self._runs = {path: (store, store.records()) for path, store in stores.items()}
+
+    def entry(self, sample: str) -> Entry:
+        """What the manifest of the prepared data says of a sample.
+
+        Raises:
+            DataError: it names no such sample.
+        """
+        if sample not in self._entries:
+            raise DataError(f"{self._data.folder} holds no sample '{sample}'")
+        return self._entries[sample]
+
+    def read(self, sample: str) -> Sample:
+        """Read image and truth, verified.
+
+        Raises:
+            DataError: they are missing, or were changed after preparation.
+        """
+        return self._data.read(self.entry(sample))
+
+    def prediction(self, sample: str, result: RunResult) -> Labels:
+        """Read the prediction of one of the runs, verified.
+
+        Raises:
+            StoreError: there is none, or it is not the one that was recorded.
+        """
+        store, records = self._runs[result.path]
+        record = records.get(sample)
+        if record is None or record.status != "done":
+            raise StoreError(f"{result.path} holds no prediction of '{sample}'")
+        return store.prediction(record)
 
 
 def prepared_of(result: RunResult) -> PreparedData:
-    """The prepared data that a run was predicted on, from where the run last found it.
+    """The prepared data that a run was predicted on, in the folder that the run recorded last.
 
     Raises:
-        BenchmarkError: it is not there any more, or holds other images than the run's.
+        BenchmarkError: they are no longer there, or hold other images than the run's.
     """
     described = RunStore(result.path).describe() or {}
     if "prepared" not in described:
@@ -59,22 +209,14 @@ def prepared_of(result: RunResult) -> PreparedData:
     return data
 
 
-def worst_and_best(result: RunResult, n: int) -> list[tuple[str, str]]:
-    """The samples worth looking at: the n worst and the n best by mSA.
-
-    Args:
-        result: a scored run.
-        n: how many of each kind; fewer where there are not enough samples.
-
-    Returns:
-        ("worst" or "best", sample id), the worst and the best first; ties in the order of
-        ids, no sample twice, excluded samples (NaN) left out.
-    """
-    scores = {str(key): float(value) for key, value in result.scores["msa"].dropna().items()}
-    worst = sorted(scores, key=lambda name: (scores[name], name))[:n]
-    others = scores.keys() - set(worst)
-    best = sorted(others, key=lambda name: (-scores[name], name))[:n]
-    return [("worst", name) for name in worst] + [("best", name) for name in best]
+def _first_prepared(results: Sequence[RunResult]) -> PreparedData:
+    errors = []
+    for result in results:
+        try:
+            return prepared_of(result)
+        except BenchmarkError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Path) -> Path:
@@ -95,7 +237,7 @@ def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Pat
         `path`.
 
     Raises:
-        DataError: the shapes do not fit together, or there are more than four channels.
+        DataError: the shapes differ, or there are more than four channels.
     """
     return overlay_each(image, true, {"": predicted}, title, path)
 
@@ -110,7 +252,7 @@ def overlay_each(
     Args:
         image: as for `overlay`.
         true: H x W label image.
-        predictions: a line for above the panel (none where it is empty) -> H x W label image.
+        predictions: caption above the panel -> H x W label image. A single one has no caption.
         title: one line, wrapped where it is longer than the picture.
         path: the PNG to write, in a folder that exists.
 
@@ -118,7 +260,7 @@ def overlay_each(
         `path`.
 
     Raises:
-        DataError: the shapes do not fit together, or there are more than four channels.
+        DataError: the shapes differ, or there are more than four channels.
     """
     for predicted in predictions.values():
         if not image.shape[:2] == true.shape == predicted.shape:
@@ -142,7 +284,11 @@ def overlay_each(
 
 
 def rgb(image: Image) -> NDArray[np.uint8]:
-    """Any image as H x W x 3, each channel stretched between two of its percentiles."""
+    """Convert any image to H x W x 3, each channel stretched between two of its percentiles.
+
+    Raises:
+        DataError: it has more than four channels.
+    """
     channels = image[..., np.newaxis] if image.ndim == 2 else image
     if channels.ndim != 3 or channels.shape[2] not in _COLOURS:
         raise DataError(f"An image of shape {image.shape} can't be drawn: 1 to 4 channels can.")
@@ -152,13 +298,13 @@ def rgb(image: Image) -> NDArray[np.uint8]:
 
 
 def _stretched(plane: NDArray[Any]) -> NDArray[np.float32]:
-    """One channel in [0, 1]; constant channels and pixels that are no numbers become 0."""
+    """Scale one channel to [0, 1]; constant channels, NaN and -inf become 0, +inf becomes 1."""
     values = plane.astype(np.float64)
     finite = values[np.isfinite(values)]
     if not finite.size:
         return np.zeros(plane.shape, np.float32)
     low, high = np.percentile(finite, _STRETCH)
-    if high <= low:  # nearly all of one value: a few bright spots must not vanish
+    if high <= low:  # nearly all pixels are equal: keep a few bright spots visible
         low, high = finite.min(), finite.max()
     with np.errstate(all="ignore"):  # a constant channel; an infinite range
         scaled = (values - low) / (high - low)
@@ -169,7 +315,7 @@ def _stretched(plane: NDArray[Any]) -> NDArray[np.float32]:
 def _scaled(
     picture: NDArray[np.uint8], largest: int = _LARGEST
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """The picture at a size for the screen, and the whole factors up and down."""
+    """Resize a picture for the screen; return it with the whole factors up and down."""
     side = max(picture.shape[:2])
     up, down = max(1, -(-_SMALLEST // side)), max(1, -(-side // largest))
     if down > 1:
@@ -187,7 +333,7 @@ def _scaled(
 
 
 def outline(labels: Labels, up: int, down: int) -> NDArray[np.bool_]:
-    """Inner boundaries at the picture's size, two pixels wide where it was enlarged."""
+    """Find inner boundaries at the picture's size, two pixels wide where it was enlarged."""
     from skimage.morphology import dilation
     from skimage.segmentation import find_boundaries
 
@@ -207,12 +353,15 @@ def _compose(
 
     Args:
         panels: of one size.
-        captions: a line above each; none at all where it is empty.
+        captions: a line above each panel, or an empty sequence for none.
         title: wrapped.
         path: the PNG to write.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+
+    # The figures' package imports this module.
+    from benchmark.report.figures.style import missing_glyphs_allowed
 
     height, width = panels[0].shape[:2]
     head = _LINE if captions else 0
@@ -253,5 +402,5 @@ def _compose(
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """The text in lines that fit into so many pixels; one at least."""
+    """Split a text into lines of at most `width` pixels; at least one line."""
     return textwrap.wrap(escape.plain(text), max(1, int(width / _CHARACTER))) or [""]

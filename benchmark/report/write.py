@@ -20,7 +20,6 @@ from benchmark.store.files import disk_errors, path_of_id, write_whole
 from benchmark.store.lease import Lease
 from benchmark.store.names import safe_name
 from benchmark.store.owned import replaced
-from benchmark.store.store import RunStore
 
 TABLES: dict[str, Callable[[pd.DataFrame, Metric], str]] = {
     "table.csv": run_summary.csv,
@@ -29,7 +28,6 @@ TABLES: dict[str, Callable[[pd.DataFrame, Metric], str]] = {
 }
 _STUDY = (("site/", "site/assets/site.css"), ("", "tables/*.tex"))
 _RUN = (("", "table.tex"),)
-_EACH = 2  # overlays of the worst and of the best samples, per run
 
 
 def show(results: Sequence[RunResult]) -> None:
@@ -127,20 +125,17 @@ def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
 
 def _draw_overlays(result: RunResult, folder: Path) -> None:
     """Pictures of the run's worst and best samples, where the prepared data is still there."""
-    store = RunStore(result.path)
     try:
-        data = pictures.prepared_of(result)
+        stored = pictures.StoredSamples([result])
     except BenchmarkError as error:
         note(f"no overlays of {result.path.name}: {error}")
         return
-    entries = {entry.id: entry for entry in data.entries}
-    records = store.records()
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sample_id in pictures.worst_and_best(result, _EACH):
+    for kind, sample_id in pictures.choose(pictures.scores_of([result]), pictures.FOR_RUN):
         try:
-            sample = data.read(entries[sample_id])
-            predicted = store.prediction(records[sample_id])
-        except (BenchmarkError, KeyError) as error:
+            sample = stored.read(sample_id)
+            predicted = stored.prediction(sample_id, result)
+        except BenchmarkError as error:
             note(f"no overlay of '{sample_id}': {error}")
             continue
         row = result.scores.loc[sample_id]

@@ -1,4 +1,4 @@
-"""The jobs of a multirun: each in a process of its own, and one summary over all of them."""
+"""A job of a sweep in its own process, and the summary over the jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -25,16 +25,12 @@ from benchmark.console import PROGRESS, note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
 from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors, write_whole
-from benchmark.sweeps.warm_start import TURN
+from benchmark.sweeps.warm_start import START
 
 OUTCOME = "BENCHMARK_OUTCOME"
-"""Environment variable: the file in which a job leaves what came of it, for the summary."""
+"""Environment variable: the file into which a job writes its result for the summary."""
 PARENT = "BENCHMARK_PARENT"
-"""Environment variable: the process that a job of a sweep ends with."""
-
-
-OPEN = "++"
-"""Before an override of a sweep: a parameter that not every model (data set) in it has."""
+"""Environment variable: the id of the process whose end also ends a job of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +38,17 @@ class JobOutcome:
     """How one job ended.
 
     Attributes:
-        words: its overrides.
+        label: what distinguishes the job in messages, from its overrides.
         status: exit status; negative: the signal that killed it.
-        log: what it printed; None of a job that was settled before it began.
-        told: what it left for the summary (see `leave_outcome`).
+        log: file of what it printed; None for a job that needed no process.
+        details: what it wrote for the summary (see `leave_outcome`).
         seconds: wall time.
     """
 
-    words: str
+    label: str
     status: int
     log: Path | None
-    told: dict[str, Any]
+    details: dict[str, Any]
     seconds: float
 
     @property
@@ -60,15 +56,15 @@ class JobOutcome:
         """`done`, `partial`, `failed`, `skipped`, or what killed it."""
         if self.status < 0:
             return f"killed by {signal.Signals(-self.status).name}"
-        if "state" in self.told:
-            return str(self.told["state"])
+        if "state" in self.details:
+            return str(self.details["state"])
         return {0: "done", INTERRUPTED: "interrupted"}.get(self.status, "failed")
 
     @property
     def reason(self) -> str:
         """The last error it printed; of a job that was killed, the last line."""
-        if "reason" in self.told:
-            return str(self.told["reason"])
+        if "reason" in self.details:
+            return str(self.details["reason"])
         log = self.log
         lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
         if self.status < 0:
@@ -78,31 +74,36 @@ class JobOutcome:
         return (errors or lines[-1:] or ["it printed nothing"])[-1].removeprefix("error: ")
 
 
-def leave_outcome(told: dict[str, Any]) -> None:
-    """In a job of a multirun: leave what came of it for the summary."""
+def leave_outcome(details: dict[str, Any]) -> None:
+    """In a job of a sweep, write its result for the summary; elsewhere do nothing.
+
+    Args:
+        details: `state`, `reason`, and what the summary's columns show.
+    """
     path = os.environ.get(OUTCOME)
     if path:
-        write_whole(Path(path), json.dumps(told).encode())
+        write_whole(Path(path), json.dumps(details).encode())
 
 
 def summarise(outcomes: Sequence[JobOutcome]) -> int:
-    """Print one table over the jobs of a multirun, and for each failure its reason and log.
+    """Print one table over the jobs of a sweep, and the reason and log of each failure.
 
     Returns:
         The exit status of the whole: 0 if every job is done, 130 if it was interrupted, else 1.
     """
     table = Table("job", "state", "model", "data", "samples", "mSA", "SA50", "seconds")
     for outcome in outcomes:
-        cells = [outcome.told.get(key, "") for key in ("model", "data", "status", "msa", "sa50")]
-        row = [outcome.words, outcome.state, *cells, f"{outcome.seconds:.0f}"]
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
+        columns = ("model", "data", "status", "msa", "sa50")
+        values = [outcome.details.get(column, "") for column in columns]
+        row = [outcome.label, outcome.state, *values, f"{outcome.seconds:.0f}"]
+        table.add_row(*(Text(printable(str(value))) for value in row))
     out.print(table)
     reasons: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status != 0:
             reason = f"{outcome.state}: {outcome.reason}"
             reason += f"\n  log: {outcome.log}" if outcome.log else ""
-            reasons.setdefault(reason, []).append(outcome.words)
+            reasons.setdefault(reason, []).append(outcome.label)
     for reason, alike in reasons.items():  # of a study, whole rows may be skipped for one reason
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
         note(f"{alike[0]}{more}: {reason}")
@@ -116,25 +117,25 @@ class JobProcess:
     """The process of a job.
 
     Args:
-        overrides: its words.
-        words: the same for people.
-        folder: where its log goes, and what it leaves for others.
-        config_dirs: the user's own configuration folders; this process's where not given.
-        deaf_to: signals that it is not to hear.
-        waits: whether it only starts up, until `finish` gives it its turn.
+        overrides: of its command line.
+        label: what distinguishes it in messages.
+        folder: where it writes its log, result and progress.
+        config_dirs: the user's own configuration folders; by default those of this process.
+        ignored_signals: signals that do not end it.
+        waits: whether it only starts up, and begins its work when `finish` is called.
     """
 
     def __init__(
         self,
         overrides: Sequence[str],
-        words: str,
+        label: str,
         folder: Path,
         *,
         config_dirs: Sequence[str] | None = None,
-        deaf_to: Sequence[signal.Signals] = (),
+        ignored_signals: Sequence[signal.Signals] = (),
         waits: bool = False,
     ) -> None:
-        self._words, self._folder = words, folder
+        self._label, self._folder = label, folder
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for old in (LEFT, ENDED, PROGRESS_FILE):  # of an earlier sweep, or attempt
@@ -143,20 +144,19 @@ class JobProcess:
             config_dirs = [str(own) for own in config_folders()[:-1]]
         # -P: the working directory is not searched for our packages.
         command = [sys.executable, "-P", "-m", "benchmark"]
-        command += [word for own in config_dirs for word in ("--config-dir", own)]
+        command += [f"--config-dir={own}" for own in config_dirs]
         environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
         environment |= {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
         environment |= {PARENT: str(os.getpid()), PROBES: str(folder.parent / "network")}
         environment |= {"PYTHONUNBUFFERED": "1"}
-        theirs: int | None = None
-        self._turn: int | None = None
+        read_end: int | None = None
+        self._start_pipe: int | None = None
         if waits:
-            theirs, self._turn = os.pipe()
-        if theirs is not None:
-            environment[TURN] = str(theirs)
+            read_end, self._start_pipe = os.pipe()
+            environment[START] = str(read_end)
 
-        def be_deaf() -> None:
-            for number in deaf_to:
+        def ignore_signals() -> None:
+            for number in ignored_signals:
                 signal.signal(number, signal.SIG_IGN)
 
         self.process = subprocess.Popen(
@@ -164,48 +164,48 @@ class JobProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
-            preexec_fn=be_deaf if deaf_to else None,
-            pass_fds=() if theirs is None else (theirs,),
+            preexec_fn=ignore_signals if ignored_signals else None,
+            pass_fds=() if read_end is None else (read_end,),
         )
-        if theirs is not None:
-            os.close(theirs)
+        if read_end is not None:
+            os.close(read_end)
 
     def finish(self, on_end: Callable[[int], None] = lambda status: None) -> JobOutcome:
-        """Let it work, to its end.
+        """Let the job begin, and wait for its end.
 
         Args:
-            on_end: is given its status, before anybody else is.
+            on_end: is called with its exit status, before that is written to any file.
         """
         folder, process = self._folder, self.process
         log, left = folder / "log.txt", folder / LEFT
         start = time.monotonic()
         with disk_errors(log), log.open("w", encoding="utf-8") as file:
-            if self._turn is not None:
-                with contextlib.suppress(BrokenPipeError):  # it has died; its status tells
-                    os.write(self._turn, b".")
+            if self._start_pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # it has died; its status says so
+                    os.write(self._start_pipe, b".")
             reader = threading.Thread(target=_write_plain, args=(process.stdout, file), daemon=True)
             reader.start()
             try:
                 status = _wait(process)
             except KeyboardInterrupt:
                 status = INTERRUPTED
-                # A terminal tells the job as well. Whoever told this process alone means both.
+                # A terminal interrupts the job as well; a signal to this process alone means both.
                 stop(process, grace=_GRACE)
             on_end(status)
-            # Something that the job left behind may hold the pipe open for ever.
+            # A process that the job started may hold the pipe open for ever.
             reader.join(timeout=5)
             if process.stdout is not None and not reader.is_alive():
                 process.stdout.close()
-            told = json.loads(left.read_text()) if left.exists() else {}
+            details = json.loads(left.read_text()) if left.exists() else {}
         self._close()
-        outcome = JobOutcome(self._words, status, log, told, time.monotonic() - start)
-        ended = {"status": status, "told": told, "seconds": outcome.seconds}
-        with contextlib.suppress(StoreError):  # the job itself has told of a full disk
+        outcome = JobOutcome(self._label, status, log, details, time.monotonic() - start)
+        ended = {"status": status, "told": details, "seconds": outcome.seconds}
+        with contextlib.suppress(StoreError):  # of a full disk the job itself said so
             write_whole(folder / ENDED, json.dumps(ended).encode())
         return outcome
 
     def discard(self) -> None:
-        """End it; for one that still waits. Once it has ended, nothing happens."""
+        """Kill a job that still waits; one that has ended is left as it is."""
         self.process.kill()
         self.process.wait()
         if self.process.stdout is not None:
@@ -213,22 +213,22 @@ class JobProcess:
         self._close()
 
     def _close(self) -> None:
-        if self._turn is not None:
-            os.close(self._turn)
-            self._turn = None
+        if self._start_pipe is not None:
+            os.close(self._start_pipe)
+            self._start_pipe = None
 
 
-def read_ended(words: str, folder: Path) -> JobOutcome | None:
-    """How a job ended that ran elsewhere; None where it has not."""
+def read_ended(label: str, folder: Path) -> JobOutcome | None:
+    """The outcome of a job that another process ran; None while it runs."""
     try:
         ended = json.loads((folder / ENDED).read_text())
     except (OSError, ValueError):
         return None
-    return JobOutcome(words, log=folder / "log.txt", **ended)
+    return JobOutcome(label, ended["status"], folder / "log.txt", ended["told"], ended["seconds"])
 
 
 def _write_plain(source: IO[bytes], log: IO[str]) -> None:
-    """Copy what a job prints into its log, as a terminal would be left showing it."""
+    """Copy what a job prints into its log, as a terminal would show it in the end."""
     for line in source:
         # Progress bars of libraries go back to the beginning of their line, or colour it.
         shown = [part for part in line.rstrip(b"\r\n").split(b"\r") if part] or [b""]
@@ -239,7 +239,7 @@ def _write_plain(source: IO[bytes], log: IO[str]) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Its exit status; a handler of signals may wait as well meanwhile."""
+    """Wait for its exit status; a signal handler may wait for it at the same time."""
     while True:
         # Without a time limit Popen would hold a lock that the handler needs.
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -249,7 +249,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 def stop(
     process: subprocess.Popen[bytes], grace: float = 0.0, patience: float | None = None
 ) -> None:
-    """Let an interrupted job store what it has; none is left behind.
+    """Interrupt a job and wait until it has stored what it has; kill it if it does not end.
 
     Args:
         process: the job.
@@ -262,13 +262,13 @@ def stop(
             return
         process.send_signal(signal.SIGINT)
         process.wait(patience)
-    except (KeyboardInterrupt, subprocess.TimeoutExpired):  # once more: somebody is in a hurry
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):  # interrupted a second time, or late
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
 
 
 LEFT, ENDED, PROGRESS_FILE = "outcome.json", "ended.json", "progress.json"
-# What makes libraries print for terminals; and Hydra print its own tracebacks.
+# Variables by which libraries print as for a terminal, and Hydra its own tracebacks.
 _FOR_TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "HYDRA_FULL_ERROR")
-_GRACE = 2.0  # seconds for a job to end by itself after the terminal has told it, or once killed
+_GRACE = 2.0  # seconds for a job to end after an interrupt by the terminal, or once killed

@@ -1,4 +1,4 @@
-"""What a sweep shows while it works: one live table on a terminal, a line per job elsewhere."""
+"""Progress of a sweep: one live table on a terminal, a line per job elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmark.sweeps.process import PROGRESS_FILE, JobOutcome
 
 
 class SweepProgress:
-    """Told what begins and ends; it looks for itself how far the jobs are.
+    """Shows which jobs run and have ended; how far each is, it reads from the job's folder.
 
     Args:
         total: how many jobs there are.
@@ -51,21 +51,21 @@ class SweepProgress:
         if self._live is not None:
             self._live.stop()
 
-    def begins(self, words: str, folder: Path) -> None:
-        """A job has begun; its folder tells how far it is."""
-        self._running.setdefault(words, (folder, time.monotonic()))
+    def begins(self, label: str, folder: Path) -> None:
+        """Show a job as running; its progress is read from its folder."""
+        self._running.setdefault(label, (folder, time.monotonic()))
 
-    def waits(self, words: str) -> None:
-        """A job waits, perhaps again."""
-        self._running.pop(words, None)
+    def waits(self, label: str) -> None:
+        """Show a job as waiting, also one that ran before."""
+        self._running.pop(label, None)
 
     def ends(self, outcome: JobOutcome) -> None:
-        """A job has ended, or needed none."""
-        self._running.pop(outcome.words, None)
+        """Show the outcome of a job."""
+        self._running.pop(outcome.label, None)
         self._ended.append(outcome)
         if self._live is None:
             took = f", {outcome.seconds:.0f} s" if outcome.log else ""
-            note(f"[{len(self._ended)}/{self._total}] {outcome.words}: {outcome.state}{took}")
+            note(f"[{len(self._ended)}/{self._total}] {outcome.label}: {outcome.state}{took}")
 
     def _drawn(self) -> RenderableType:
         table = Table(box=None, padding=(0, 1))
@@ -73,30 +73,29 @@ class SweepProgress:
             table.add_column(title, no_wrap=True, overflow="ellipsis")
         jobs = [outcome for outcome in self._ended if outcome.log][-self._ROWS :]
         for outcome in jobs:
-            told = str(outcome.told.get("status", ""))
-            score = outcome.told.get("msa", "")
-            cells = (outcome.words, outcome.state, "", told, _clock(outcome.seconds))
-            table.add_row(*map(_text, cells), _text(f"mSA {score}" if score else ""))
-        for words, (folder, began) in list(self._running.items()):
-            far = _progress(folder)
-            done, total = far.get("done", 0), far.get("total", 0)
+            samples, score = (outcome.details.get(key, "") for key in ("status", "msa"))
+            row = (outcome.label, outcome.state, "", samples, _clock(outcome.seconds))
+            table.add_row(*map(_text, row), _text(f"mSA {score}" if score else ""))
+        for label, (folder, began) in list(self._running.items()):
+            progress = _progress(folder)
+            done, total = progress.get("done", 0), progress.get("total", 0)
             bar = ProgressBar(total=total or None, completed=done, width=20, pulse=not total)
             left = ""
             if 0 < done < total:
-                left = f"{_clock(far['seconds'] / done * (total - done))} left, "
+                left = f"{_clock(progress['seconds'] / done * (total - done))} left, "
             table.add_row(
-                _text(words), _text("running"), bar, _text(f"{done}/{total}" if total else ""),
-                _text(_clock(time.monotonic() - began)), _text(left + far.get("detail", "")),
+                _text(label), _text("running"), bar, _text(f"{done}/{total}" if total else ""),
+                _text(_clock(time.monotonic() - began)), _text(left + progress.get("detail", "")),
             )  # fmt: skip
         counts = Counter(outcome.state for outcome in self._ended)
         counts["running"] = len(self._running)
         counts["to do"] = self._total - len(self._ended) - len(self._running)
-        told = ", ".join(f"{many} {state}" for state, many in counts.items() if many)
-        return Group(table, _text(f"{self._total} jobs: {told}"))
+        summary = ", ".join(f"{many} {state}" for state, many in counts.items() if many)
+        return Group(table, _text(f"{self._total} jobs: {summary}"))
 
 
-def _text(cell: Any) -> Text:
-    return Text(printable(str(cell)))
+def _text(value: Any) -> Text:
+    return Text(printable(str(value)))
 
 
 def _progress(folder: Path) -> dict[str, Any]:

@@ -1,23 +1,23 @@
 """A sweep as jobs of Slurm: submitted as one array by submitit, watched through files and squeue.
 
-hydra-submitit-launcher brings the settings and their types. Its way of waiting is not used: it
-ends at the first job that fails, and waits for ever for one that was killed where Slurm keeps no
-accounts.
+submitit's own way of waiting is not used: it ends at the first job that fails, and waits for ever
+for one that was killed where Slurm keeps no accounts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.choices import config_folders
@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class SlurmJob:
-    """What Slurm runs: one job of the sweep, in a process below this one.
+    """The function that Slurm runs: one job of the sweep, in a process below this one.
 
     When its time is nearly up, or another job takes its place, submitit calls `checkpoint` and
-    puts it back in the queue; there it starts again and resumes.
+    puts it back in the queue, where it starts again and resumes. Jobs in the queue are pickled: its
+    attributes keep their names.
     """
 
     overrides: Sequence[str]
@@ -60,13 +61,13 @@ class SlurmJob:
             self.words,
             self.folder,
             config_dirs=self.config_dirs,
-            deaf_to=(signal.SIGUSR2,),  # Slurm tells every process; submitit's handler sees to it
+            ignored_signals=(signal.SIGUSR2,),  # it reaches all processes; submitit handles it here
         )
         self._process = job.process
         return job.finish(on_end=self._wait_for_the_end).status
 
     def checkpoint(self) -> Any:
-        """Let the process store what it has; the same again is what goes back in the queue."""
+        """Let the process store what it has, and put the same job back in the queue."""
         import submitit
 
         if self._process is not None:
@@ -80,57 +81,104 @@ class SlurmJob:
             time.sleep(_KILL_WAIT)
 
 
+@dataclass
+class SlurmSettings:
+    """What `hydra.launcher.<name>=` sets; `configs/launcher/slurm.yaml` has the values.
+
+    None, where it is possible, leaves the decision to the cluster.
+    """
+
+    name: str = MISSING
+    timeout_min: int = MISSING
+    array_parallelism: int = MISSING
+    max_num_timeout: int = MISSING
+    signal_delay_s: int = MISSING
+    stderr_to_stdout: bool = MISSING
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: int | None = None
+    mem_per_cpu: str | None = None
+    mem_per_gpu: str | None = None
+    gres: str | None = None
+    comment: str | None = None
+    setup: list[str] | None = None
+    additional_parameters: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SlurmSettings:
+        """Settings by their names; those that are None are as if they were not given.
+
+        Raises:
+            UsageError: there is no such setting, its value is invalid, or one is missing.
+        """
+        known = {name: value for name, value in given.items() if value is not None}
+        try:
+            typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), known))
+        except OmegaConfBaseException as error:
+            raise UsageError(f"hydra.launcher: {str(error).splitlines()[0]}") from error
+        assert isinstance(typed, SlurmSettings)
+        return typed
+
+    def of_sbatch(self) -> dict[str, Any]:
+        """The parameters that submitit's executor has for them."""
+        found = asdict(self) | {"nodes": 1, "ntasks_per_node": 1}
+        del found["max_num_timeout"]
+        for ours, theirs in (("name", "job_name"), ("timeout_min", "time"), ("mem_gb", "mem")):
+            found[theirs] = found.pop(ours)
+        found["mem"] = None if self.mem_gb is None else f"{self.mem_gb}GB"
+        return found
+
+
 class SlurmQueue:
     """Hands the jobs to Slurm and watches them; Ctrl-C ends the watching, not the jobs.
 
     Args:
-        params: of hydra-submitit-launcher's SlurmLauncher.
+        settings: those of `SlurmSettings`, by their names.
 
     Raises:
-        UsageError: it is not installed, there is no such parameter, or its value is none.
+        UsageError: submitit is not installed, or a setting is unknown, invalid or missing.
     """
 
-    def __init__(self, **params: Any) -> None:
-        try:
-            from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
-        except ImportError as error:
-            raise UsageError('Slurm needs: pip install -e ".[slurm]"') from error
-        given = {name: value for name, value in params.items() if value is not None}
-        try:
-            typed = OmegaConf.merge(OmegaConf.structured(SlurmQueueConf), given)
-        except OmegaConfBaseException as error:
-            raise UsageError(f"hydra.launcher: {str(error).splitlines()[0]}") from error
-        self._params: dict[Any, Any] = dict(OmegaConf.to_container(typed, resolve=True))  # type: ignore[arg-type]
-        del self._params["_target_"]
+    elsewhere = True
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        if importlib.util.find_spec("submitit") is None:
+            raise UsageError('Slurm needs: pip install -e ".[slurm]"')
+        self._settings = SlurmSettings.of(settings)
 
     def run(
-        self, cells: Sequence[SweepJob], folder: Path, view: SweepProgress
+        self, jobs: Sequence[SweepJob], folder: Path, progress: SweepProgress
     ) -> Iterator[tuple[int, JobOutcome]]:
         """Submit what no earlier sweep has in the queue, and watch all until they ended."""
         ledger = folder.parent / "slurm"
         queued = _queue() or {}
         watched: dict[str, tuple[SweepJob, Path]] = {}
         new = []
-        for cell in cells:
-            known = _read(ledger / _key(cell))
+        for job in jobs:
+            known = _read(ledger / _key(job))
             over = (Path(known.get("folder", "/nonexistent")) / ENDED).exists()
             if known.get("job") in queued and not over:
-                watched[known["job"]] = (cell, Path(known["folder"]))
+                watched[known["job"]] = (job, Path(known["folder"]))
             else:
-                new.append(cell)
+                new.append(job)
         if watched:
             note(f"{len(watched)} jobs of an earlier sweep are still with Slurm: watching them")
         if new:
-            places = [(folder / str(cell.number)).resolve() for cell in new]
-            for cell, place, job in zip(new, places, self._submit(new, places), strict=True):
-                told = {"job": job, "folder": str(place), "words": cell.words}
-                write_whole(ledger / _key(cell), json.dumps(told).encode())
-                watched[job] = (cell, place)
+            places = [(folder / str(job.number)).resolve() for job in new]
+            for job, place, number in zip(new, places, self._submit(new, places), strict=True):
+                entry = {"job": number, "folder": str(place), "words": job.label}
+                write_whole(ledger / _key(job), json.dumps(entry).encode())
+                watched[number] = (job, place)
             note(f"submitted {len(new)} jobs to Slurm; logs in {folder}/<number>/log.txt")
-        yield from _watch(watched, view)
+        yield from _watch(watched, progress)
 
-    def _submit(self, cells: Sequence[SweepJob], places: Sequence[Path]) -> list[str]:
-        """Submit the cells as one array; their ids."""
+    def _submit(self, jobs: Sequence[SweepJob], places: Sequence[Path]) -> list[str]:
+        """Submit jobs as one array; their numbers with Slurm."""
         import submitit
 
         for place in places:
@@ -138,28 +186,23 @@ class SlurmQueue:
             for old in (LEFT, ENDED, PROGRESS_FILE):
                 (place / old).unlink(missing_ok=True)
         (places[0].parent.parent / "slurm").mkdir(exist_ok=True)
-        params = dict(self._params)
         try:
-            executor = submitit.AutoExecutor(
-                params.pop("submitit_folder"),
-                cluster="slurm",
-                slurm_max_num_timeout=params.pop("max_num_timeout"),
+            executor = submitit.SlurmExecutor(
+                places[0].parent / ".submitit" / "%j", self._settings.max_num_timeout
             )
-            executor.update_parameters(
-                **{k if k in _SHARED else f"slurm_{k}": v for k, v in params.items()}
-            )
+            executor.update_parameters(**self._settings.of_sbatch())
             own = [str(folder.resolve()) for folder in config_folders()[:-1]]
-            jobs = [
-                SlurmJob(list(cell.overrides), cell.words, place, own)
-                for cell, place in zip(cells, places, strict=True)
+            calls = [
+                SlurmJob(list(job.overrides), job.label, place, own)
+                for job, place in zip(jobs, places, strict=True)
             ]
-            return [job.job_id for job in executor.submit_array(jobs)]
+            return [submitted.job_id for submitted in executor.submit_array(calls)]
         except (RuntimeError, ValueError, submitit.core.utils.FailedJobError) as error:
             raise BenchmarkError(f"Slurm refused the jobs: {error}") from error
 
 
 def _watch(
-    watched: dict[str, tuple[SweepJob, Path]], view: SweepProgress
+    watched: dict[str, tuple[SweepJob, Path]], progress: SweepProgress
 ) -> Iterator[tuple[int, JobOutcome]]:
     """Wait for the jobs, in whatever order they end."""
     missing: dict[str, float] = {}
@@ -167,24 +210,24 @@ def _watch(
     try:
         while watched:
             queued = _queue()
-            for job, (cell, place) in list(watched.items()):
-                state = None if queued is None else queued.get(job, "")
-                outcome = read_ended(cell.words, place)
+            for number, (job, place) in list(watched.items()):
+                state = None if queued is None else queued.get(number, "")
+                outcome = read_ended(job.label, place)
                 if outcome is None and state == "":
                     # Also a job that goes back in the queue may be in no list for a moment, and
                     # what it wrote on a shared disk comes late.
-                    since = missing.setdefault(job, time.monotonic())
+                    since = missing.setdefault(number, time.monotonic())
                     if time.monotonic() - since > _GONE:
-                        outcome = _gone(cell, place, job)
+                        outcome = _gone(job, place, number)
                 elif state:
-                    missing.pop(job, None)
+                    missing.pop(number, None)
                 if outcome is not None:
-                    del watched[job]
-                    yield cell.number, outcome
+                    del watched[number]
+                    yield job.number, outcome
                 elif state == "RUNNING":
-                    view.begins(cell.words, place)
+                    progress.begins(job.label, place)
                 elif state:
-                    view.waits(cell.words)
+                    progress.waits(job.label)
             time.sleep(pause)
             pause = min(pause * 1.2, _PAUSE)
     except KeyboardInterrupt:
@@ -193,26 +236,26 @@ def _watch(
             "the jobs continue without being watched; running the same command watches them "
             f"again, and 'scancel {ids}' ends them"
         )
-        for cell, place in watched.values():
-            told = {"state": "with Slurm", "reason": "no longer watched"}
-            yield cell.number, JobOutcome(cell.words, INTERRUPTED, place / "log.txt", told, 0.0)
+        for job, place in watched.values():
+            details = {"state": "with Slurm", "reason": "no longer watched"}
+            yield job.number, JobOutcome(job.label, INTERRUPTED, place / "log.txt", details, 0.0)
 
 
-def _gone(cell: SweepJob, place: Path, job: str) -> JobOutcome:
-    """A job that Slurm knows no more and that could not say how it ended."""
+def _gone(job: SweepJob, place: Path, number: str) -> JobOutcome:
+    """The outcome of a job that left the queue without writing how it ended."""
     log = place / "log.txt"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     last = f"its last line: {lines[-1]}" if lines else "it printed nothing"
-    told = {
+    details = {
         "state": "killed",
-        "reason": f"Slurm's job {job} ended without a message (cancelled, out of memory, or out of "
-        f"time more often than hydra.launcher.max_num_timeout); {last}",
+        "reason": f"Slurm's job {number} ended without a message (cancelled, out of memory, or "
+        f"out of time more often than hydra.launcher.max_num_timeout); {last}",
     }
-    return JobOutcome(cell.words, PARTIAL, log, told, 0.0)
+    return JobOutcome(job.label, PARTIAL, log, details, 0.0)
 
 
 def _queue() -> Mapping[str, str] | None:
-    """The user's jobs that are waiting or running, with their states; None: Slurm didn't answer."""
+    """The user's waiting and running jobs with their states; None if Slurm does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -224,11 +267,11 @@ def _queue() -> Mapping[str, str] | None:
     return {row[0]: row[1] for row in rows if len(row) == 2}
 
 
-def _key(cell: SweepJob) -> str:
-    """The file in which a sweep notes who does a cell."""
+def _key(job: SweepJob) -> str:
+    """The name of the file that says which of Slurm's jobs runs a job."""
     from benchmark.store.digest import json_digest  # only now: it imports numpy
 
-    return f"{json_digest([list(cell.overrides), str(Path.cwd())])[:16]}.json"
+    return f"{json_digest([list(job.overrides), str(Path.cwd())])[:16]}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -239,17 +282,6 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-# Settings that submitit has for every kind of cluster; all others are Slurm's own.
-_SHARED = (
-    "timeout_min",
-    "cpus_per_task",
-    "gpus_per_node",
-    "tasks_per_node",
-    "mem_gb",
-    "nodes",
-    "name",
-    "stderr_to_stdout",
-)
 _PAUSE = 5.0  # seconds at most between two looks at the queue
 _GONE = 10.0  # seconds that a job is in no list before it counts as ended
 _KILL_WAIT = 300.0  # seconds at most between Slurm's SIGTERM and its SIGKILL

@@ -1,4 +1,4 @@
-"""How far the runs of a study are, and what remains: read from the disk, nothing is prepared."""
+"""How far stored runs are, and what remains to do; it reads files and prepares nothing."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ DEVICE = ("device",)
 
 @dataclass(frozen=True)
 class RunState:
-    """How far one run is: one that was begun, or one that a sweep asks for.
+    """How far one run is: a stored one, or one that a sweep asks for.
 
     Attributes:
         model: its name.
         data: the data set's name.
-        samples: that are asked for; None where the data set was not prepared yet.
-        done: of these, predicted (and, where a sweep asks, scored by its protocol).
-        failed: of these, failed.
-        store: where it is; None before it was begun.
-        holders: who works on it.
-        unavailable_reason: why it can't run here, else None.
-        device: it runs on, or ran on.
-        rate: seconds that its model took per sample; None before the first.
+        samples: number requested; None if the data set is not prepared yet.
+        done: number of these that are predicted and, for a job of a sweep, scored by its protocol.
+        failed: number of these that failed.
+        store: its folder; None if there is none yet.
+        holders: the processes that work on it.
+        unavailable: the reason why it can't run here, else None.
+        device: on which it runs or ran.
+        rate: mean seconds per prediction; None before the first.
     """
 
     model: str
@@ -43,12 +43,12 @@ class RunState:
     failed: int = 0
     store: RunStore | None = None
     holders: Sequence[Holder] = field(default_factory=tuple)
-    unavailable_reason: str | None = None
+    unavailable: str | None = None
     device: str = ""
     rate: float | None = None
 
     @property
-    def word(self) -> str:
+    def state(self) -> str:
         """`running`, `done`, `failed`, `partial`, `skipped` or `to do`."""
         if self.holders:
             return "running"
@@ -56,29 +56,29 @@ class RunState:
             return "done"
         if self.failed:
             return "failed"
-        if self.unavailable_reason:
+        if self.unavailable:
             return "skipped"
         return "partial" if self.done else "to do"
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing that was asked for is missing."""
+        """Whether every requested sample is done."""
         return self.samples is not None and self.done >= self.samples
 
     @property
     def remaining(self) -> int:
-        """Samples still to do; those that failed are not tried again by themselves."""
-        if self.samples is None or self.word == "skipped":
+        """Number of samples still to do; failed ones are repeated only on request."""
+        if self.samples is None or self.state == "skipped":
             return 0
         return max(0, self.samples - self.done - self.failed)
 
 
 class StoredRuns:
-    """The stored runs below a folder, found by what they are or by their names.
+    """The stored runs below a folder, found by identity or by name.
 
     Args:
         runs: the folder of all runs.
-        timeout: seconds of silence after which a process on another host is taken for dead.
+        timeout: seconds of silence after which a process on another host counts as dead.
     """
 
     def __init__(self, runs: Path, timeout: float) -> None:
@@ -94,7 +94,7 @@ class StoredRuns:
             self._by_name.setdefault(names, []).append(store)
 
     def of_run(self, store: RunStore) -> RunState:
-        """How far a stored run is, of all samples of its data set."""
+        """The state of a stored run, over all samples of its data set."""
         described = store.describe() or {}
         records = store.records().values()
         done = [record for record in records if record.status == "done"]
@@ -111,18 +111,18 @@ class StoredRuns:
         )
 
     def of_job(self, job: Job) -> RunState:
-        """How far what a job asks for is; on whatever device, where it leaves that open.
+        """The state of the run that a job asks for; on any device if it names none.
 
         The runs of a class that the action must not import are found by their names, their
         parameters and their images.
         """
         model, data = job.model_name, str(job.settings.data["name"])
-        unavailable_reason = None
+        unavailable = None
         try:
             if not job.not_imported:
                 job.check_ready()
         except SkippedError as reason:
-            unavailable_reason = str(reason)
+            unavailable = str(reason)
         try:
             prepared = job.prepared
         except BenchmarkError:
@@ -134,17 +134,14 @@ class StoredRuns:
             states = [self.of_run(store) for store in named]
             return max(
                 states,
-                key=lambda s: s.done,
-                default=RunState(model, data, unavailable_reason=unavailable_reason),
+                key=lambda state: state.done,
+                default=RunState(model, data, unavailable=unavailable),
             )
         try:
             found = named if job.not_imported else self._alike(job, prepared)
         except BenchmarkError as error:
             return RunState(
-                model,
-                data,
-                len(job.wanted(prepared)),
-                unavailable_reason=unavailable_reason or str(error),
+                model, data, len(job.wanted(prepared)), unavailable=unavailable or str(error)
             )
         wanted = {entry.id for entry in job.wanted(prepared)}
         score_key = job.score_key_on(prepared)
@@ -169,16 +166,16 @@ class StoredRuns:
                     )
                 )
         begun = max(states, key=lambda state: state.done, default=None)
-        return begun or RunState(model, data, len(wanted), unavailable_reason=unavailable_reason)
+        return begun or RunState(model, data, len(wanted), unavailable=unavailable)
 
     def _alike(self, job: Job, prepared: PreparedData) -> list[RunStore]:
-        """The runs that are what a job asks for, on any device."""
+        """The runs with the identity that a job asks for, on any device."""
         key = json_digest(comparable(job.identity_on(prepared, ""), DEVICE))
         return self._by_identity.get(key, [])
 
 
 def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
-    """Whether a run can be a job's, by all that is known without the adapter's class."""
+    """Whether a run may be a job's, as far as that is known without the adapter's class."""
     ran, asked = (store.describe() or {})["identity"], job.settings
     same = ran["target"] == asked.model["_target_"] and ran.get("seed") == asked.seed
     if prepared is not None:
@@ -188,13 +185,12 @@ def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
 
 
 def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[RunState]]:
-    """What remains, by the rates seen so far.
+    """Estimate what remains from the rates so far.
 
-    A run's own rate counts; of one that has none yet, the mean rate of its model on other data
-    (where several devices were used, the fastest).
+    A run without a rate takes the mean rate of its model on other data, on the fastest device.
 
     Returns:
-        Hours for each device, and the runs of which no rate is known.
+        Hours for each device, and the runs whose rate or size is unknown.
     """
     states = list(states)
     seen: dict[str, dict[str, list[float]]] = {}
@@ -206,7 +202,7 @@ def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[
     unknown = []
     for state in states:
         if not state.remaining:
-            if state.samples is None and state.word == "to do":
+            if state.samples is None and state.state == "to do":
                 unknown.append(state)
             continue
         device, rate = state.device, state.rate
@@ -223,7 +219,7 @@ def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[
 
 
 def _rate(done: Sequence[Any]) -> float | None:
-    """Seconds per prediction; the first after loading counts only where there is no other."""
+    """Mean seconds per prediction; the first after loading counts only if there is no other."""
     seconds = [record.seconds for record in done if not record.warm_up and record.seconds]
     seconds = seconds or [record.seconds for record in done if record.seconds]
     return mean(seconds) if seconds else None

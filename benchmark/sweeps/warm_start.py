@@ -1,7 +1,7 @@
-"""A sweep's next job starts up while the one before it works, and then waits for its turn.
+"""The next job of a sweep starts up while the previous one works, then waits.
 
-Importing a method's library takes seconds and no GPU. Until its turn a job looks at nothing that
-the one before it may still change: neither at data and runs, nor at the device.
+Importing a method's library takes seconds and no GPU. While it waits, a job reads nothing that the
+previous one may still change: neither data and runs, nor the device.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from collections.abc import Sequence
 from benchmark.errors import INTERRUPTED
 from benchmark.garbage_collection import collection_paused
 
-TURN = "BENCHMARK_TURN"
-"""Environment variable: the file descriptor from which a byte comes when it is a job's turn."""
+START = "BENCHMARK_START"
+"""Environment variable: the file descriptor from which a job reads a byte before it begins."""
 
 
 def wait_for_start(imports: Sequence[str]) -> None:
-    """In a job of a sweep: import ahead, then wait. Elsewhere: nothing.
+    """In a job of a sweep, import modules, then wait for the start; elsewhere do nothing.
 
     Args:
-        imports: modules that the job will want; one that fails will fail again, and be told of.
+        imports: modules that the job will use; one that fails here fails again there, visibly.
 
     Raises:
-        SystemExit: the sweep has ended before.
+        SystemExit: the sweep ended before the job was to begin.
     """
-    turn = os.environ.pop(TURN, None)
-    if turn is None:
+    pipe = os.environ.pop(START, None)
+    if pipe is None:
         return
     for name in imports:
         with contextlib.suppress(Exception), collection_paused():
             importlib.import_module(name)
-    told = os.read(int(turn), 1)
-    os.close(int(turn))
-    if not told:
+    byte = os.read(int(pipe), 1)
+    os.close(int(pipe))
+    if not byte:
         raise SystemExit(INTERRUPTED)

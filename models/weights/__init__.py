@@ -1,5 +1,5 @@
 """Weights: named by cards or given by path, downloaded, verified, opened without executing them."""
 
-from models.weights.choose import find_weights
+from models.weights.registry import find_weights
 
 __all__ = ["find_weights"]

@@ -1,7 +1,8 @@
-"""Checkpoints: opened without executing them, and compared with what was really loaded."""
+"""Checkpoints: their digests, opening without executing them, and whether all was really loaded."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import zipfile
@@ -11,12 +12,44 @@ from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.weights.digests import unforgeable
 
 # Of torch's long message the part that names what a file asks for.
 _ASKED_FOR = re.compile(r"(?:GLOBAL|class|function|call) ([\w.]+)")
 _ZIP = b"PK\x03\x04"
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head")
+
+
+_CRYPTOGRAPHIC = ("sha256", "sha512", "blake2b")
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """`<algorithm>:<hexadecimal>` of a file's bytes.
+
+    Args:
+        path: the file.
+        algorithm: one of hashlib's (`sha256`, `md5`), or `xxh128` (micro-sam's).
+
+    Raises:
+        ModelError: the file can't be read, or the algorithm is not installed.
+    """
+    kind: Any = algorithm
+    try:
+        if algorithm == "xxh128":
+            from xxhash import xxh128 as kind  # only here: few files need it
+        with path.open("rb") as file:
+            return f"{algorithm}:{hashlib.file_digest(file, kind).hexdigest()}"
+    except ImportError as error:
+        raise ModelError("digests of this kind (xxh128) need: pip install xxhash.") from error
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+def unforgeable(digest: str | None) -> bool:
+    """Whether nobody can make another file of the same digest on purpose.
+
+    By md5 and xxh128 a file is known to have arrived whole, and no more.
+    """
+    return digest is not None and digest.partition(":")[0] in _CRYPTOGRAPHIC
 
 
 def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]:
@@ -35,9 +68,9 @@ def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]
     """
     key = file or next(iter(weights.paths))
     path = weights.paths[key]
-    amiss = damage(path)
-    if amiss:
-        raise _not_loadable(weights, key, amiss)
+    damaged = damage(path)
+    if damaged:
+        raise _not_loadable(weights, key, damaged)
     try:
         content = _load(path, unpickle=False)
     except pickle.UnpicklingError as error:

@@ -1,4 +1,4 @@
-"""Ways to download weights, and what may stand in the way of each."""
+"""Downloads of weights, each left to the library for it, and what may stand in their way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmark.errors import ModelError, SkippedError
 from benchmark.store.files import disk_errors, temporary_name
-from models.weights import hub
 from models.weights.card import Card, CardFile
+from models.weights.checkpoint import file_digest
 from models.weights.network import PATIENCE, door, reachable
 
 DEEPCELL = "https://users.deepcell.org"
@@ -20,10 +20,9 @@ DEEPCELL = "https://users.deepcell.org"
 def unavailable_reason(card: Card) -> str | None:
     """Why a card's files can't be downloaded from here, with what to do; None if they can.
 
-    What files and variables tell is asked first, the network last.
+    Files and variables are looked at first, the network last.
     """
-    ask = _WANTING.get(card.way)
-    missing = ask(card) if ask else None
+    missing = _wanting(card)
     if missing:
         return missing
     place = door(_address(card))
@@ -34,9 +33,7 @@ def unavailable_reason(card: Card) -> str | None:
 
 def to_get(card: Card) -> str:
     """How a card's files come here, for a list: in a few words, without asking the network."""
-    ask = _WANTING.get(card.way)
-    missing = ask(card) if ask else None
-    return missing or f"downloaded at the first run ({card.size})"
+    return _wanting(card) or f"downloaded at the first run ({card.size})"
 
 
 def download(card: Card, key: str, folder: Path) -> None:
@@ -58,6 +55,16 @@ def download(card: Card, key: str, folder: Path) -> None:
             _WAYS[card.way](card, card.files[key], folder)
         except ImportError as error:
             raise unavailable(card, f"downloading them needs '{error.name}'") from error
+
+
+def hub_snapshot(file: CardFile) -> Path | None:
+    """The folder of the hub library's own cache that holds a file, and those of its revision."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    found = try_to_load_from_cache(file.source, file.name)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def unavailable(card: Card, why: object) -> SkippedError:
@@ -84,31 +91,33 @@ def _by_hand(card: Card) -> str:
 
 def _address(card: Card) -> str:
     if card.way == "hub":
-        return hub.endpoint()
+        from huggingface_hub import constants
+
+        return str(constants.ENDPOINT)
     return DEEPCELL if card.way == "deepcell" else next(iter(card.files.values())).source
 
 
-def _incomplete(card: Card) -> str:
-    files = ", ".join(file.name for file in card.files.values())
-    return (
-        f"'{card.name}' is part of this repository, and a file of it is missing ({files}). "
-        "Get it back with: git checkout -- models/weights/packaged"
-    )
-
-
-def _no_hub_token(card: Card) -> str | None:
-    if card.gated is None or hub.has_token():
-        return None
-    return f"access is granted by hand. Ask for it at {card.gated}, then: hf auth login"
-
-
-def _no_deepcell_token(card: Card) -> str | None:
-    if os.environ.get("DEEPCELL_ACCESS_TOKEN"):
-        return None
-    return (
-        f"a token is needed. Make one at {card.gated}, then: "
-        "export DEEPCELL_ACCESS_TOKEN=<your token>"
-    )
+def _wanting(card: Card) -> str | None:
+    """What files and variables say against a download."""
+    if card.way == "packaged":
+        files = ", ".join(file.name for file in card.files.values())
+        return (
+            f"'{card.name}' is part of this repository, and a file of it is missing ({files}). "
+            "Get it back with: git checkout -- models/weights/packaged"
+        )
+    if card.way == "deepcell" and not os.environ.get("DEEPCELL_ACCESS_TOKEN"):
+        return (
+            f"a token is needed. Make one at {card.gated}, then: "
+            "export DEEPCELL_ACCESS_TOKEN=<your token>"
+        )
+    if card.way == "hub":
+        try:
+            from huggingface_hub import get_token
+        except ImportError as error:
+            return f"downloading them needs '{error.name}'. {_by_hand(card)}"
+        if card.gated and get_token() is None:
+            return f"access is granted by hand. Ask for it at {card.gated}, then: hf auth login"
+    return None
 
 
 def _from_url(card: Card, file: CardFile, folder: Path) -> None:
@@ -131,21 +140,19 @@ def _from_hub(card: Card, file: CardFile, folder: Path) -> None:
     try:
         huggingface_hub.hf_hub_download(file.source, file.name, local_dir=folder)
     except (HTTPError, OSError, RuntimeError) as error:  # the last is hf_xet's, which transfers
-        told = str(error).strip() or repr(error)
-        raise unavailable(card, told.splitlines()[0]) from error
+        why = str(error).strip() or repr(error)
+        raise unavailable(card, why.splitlines()[0]) from error
 
 
 def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
     # Only its own library knows how to ask for the download with a token.
     from cellSAM import _auth
 
-    from models.weights.digests import file_digest
-
     try:
         archive = Path(_auth.fetch_data(file.source, cache_subdir="models", file_hash=file.archive))
     except Exception as error:  # whatever its requests raise; it repeats a wrong token
-        told = str(error).replace(os.environ["DEEPCELL_ACCESS_TOKEN"], "<your token>")
-        raise unavailable(card, told) from None
+        why = str(error).replace(os.environ["DEEPCELL_ACCESS_TOKEN"], "<your token>")
+        raise unavailable(card, why) from None
     # It compares only what was there before, not what it has just fetched.
     found = file_digest(archive, "md5")
     if found != f"md5:{file.archive}":
@@ -166,11 +173,6 @@ def _from_deepcell(card: Card, file: CardFile, folder: Path) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-_WANTING: dict[str, Callable[[Card], str | None]] = {
-    "packaged": _incomplete,
-    "hub": _no_hub_token,
-    "deepcell": _no_deepcell_token,
-}
 _WAYS: dict[str, Callable[[Card, CardFile, Path], None]] = {
     "url": _from_url,
     "hub": _from_hub,

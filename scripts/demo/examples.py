@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-_KINDS = {"best": 1.0, "median": 0.5, "worst": 0.0}
 _TRUE, _PREDICTED = "#00b0ff", "#ff9600"
 
 
 def draw(results: Sequence[Any], path: Path) -> None:
-    """Of each run its best, median and worst image by mSA.
+    """Draw the best, the median and the worst image of each run by mSA.
 
     Args:
         results: scored runs, as `benchmark.report.results.load_results` gives them.
@@ -21,26 +20,28 @@ def draw(results: Sequence[Any], path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    from benchmark.report.pictures import prepared_of
-    from benchmark.store.store import RunStore
+    from benchmark.report import pictures
 
-    figure = Figure(figsize=(4.2 * len(_KINDS) * 2, 3.6 * len(results)), layout="constrained")
-    rows = figure.subplots(len(results), 2 * len(_KINDS), squeeze=False)
+    rule = {
+        "best": (pictures.highest, 1),
+        "median": (pictures.middle, 1),
+        "worst": (pictures.lowest, 1),
+    }
+    figure = Figure(figsize=(4.2 * len(rule) * 2, 3.6 * len(results)), layout="constrained")
+    rows = figure.subplots(len(results), 2 * len(rule), squeeze=False)
     for axes, result in zip(rows, results, strict=True):
-        store = RunStore(result.path)
-        data = prepared_of(result)
-        entries, records = {entry.id: entry for entry in data.entries}, store.records()
-        ranked = result.scores["msa"].dropna().sort_values()
-        for place, (kind, share) in enumerate(_KINDS.items()):
-            name = str(ranked.index[round(share * (len(ranked) - 1))])
-            sample, predicted = data.read(entries[name]), store.prediction(records[name])
+        stored = pictures.StoredSamples([result])
+        chosen = pictures.choose(pictures.scores_of([result]), rule)
+        for place, (kind, name) in enumerate(chosen):
+            sample, predicted = stored.read(name), stored.prediction(name, result)
+            score = result.values[name]
             panels = (
                 ("truth", sample.labels, _TRUE),
                 (result.method, predicted, _PREDICTED),
             )
             for at, (title, labels, colour) in zip(axes[2 * place :], panels, strict=False):
                 _panel(at, sample.image, labels, colour)
-                at.set_title(f"{title}: {result.data}, {kind}, mSA {ranked[name]:.2f}", fontsize=9)
+                at.set_title(f"{title}: {result.data}, {kind}, mSA {score:.2f}", fontsize=9)
     figure.savefig(path, dpi=100)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.errors import UsageError
 from demo.pictures import EXCLUDED, Source
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
 
 WEIGHTS = "demo.safetensors"
 LIMIT = 10_000_000  # bytes

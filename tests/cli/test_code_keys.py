@@ -151,10 +151,11 @@ def test_no_command_builds_what_a_yaml_nests(tmp_path, yamls, words, said):
 
 def test_looking_imports_no_class_from_elsewhere(tmp_path, blank_pictures):
     yamls = {"model/mine.yaml": MODEL, "data/theirs.yaml": SOURCE}
+    do(make_job(tmp_path))  # something to report
     for words in (
         ["-m", "model=mine", "data=theirs", "action=status"],
         ["-m", "model=otsu", "data=theirs", "action=status"],
-        ["-m", "model=mine", "data=theirs", "action=report", "source=published"],
+        ["-m", "model=mine", "data=theirs", "action=report"],
         ["model=mine", "data=theirs", "action=list"],
     ):
         done = benchmark(tmp_path, *words, yamls=yamls)
@@ -174,7 +175,7 @@ def test_the_runs_of_a_class_from_elsewhere_are_found_by_their_names(tmp_path):
         with pytest.raises(NotImportedError):
             _ = job.adapter
         found = StoredRuns(job.runs, 300).of_job(job)
-        return found.word, found.done, found.samples
+        return found.state, found.done, found.samples
 
     assert state() == ("partial", 3, 4) and state(limit=2) == ("done", 2, 2)
     assert state(seed=1) == ("to do", 0, 4) and state(protocol="clean")[1:] == (0, 4)

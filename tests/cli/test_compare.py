@@ -16,10 +16,10 @@ from PIL import Image
 
 from benchmark.actions import compare
 from benchmark.errors import UsageError
-from benchmark.report import head_to_head, pictures
-from benchmark.report.comparison import interval_text, p_text
+from benchmark.report import pictures
 from benchmark.report.figures.scatter import scatter
 from benchmark.report.results import load_results
+from benchmark.report.text import interval, p_equation
 from benchmark.stats import compare as compare_scores
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
@@ -39,7 +39,8 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def runs(finished, tmp_path, monkeypatch):
     """The two runs in a folder of their own; two pictures each way are enough here."""
-    monkeypatch.setattr(head_to_head, "EACH_WAY", 2)
+    few = {way: (ranking, 2) for way, (ranking, _) in pictures.FOR_COMPARISON.items()}
+    monkeypatch.setattr(pictures, "FOR_COMPARISON", few)
     root, names = finished
     shutil.copytree(root / "results", tmp_path / "results")
     return tmp_path, names
@@ -70,8 +71,8 @@ def test_everything_is_written_and_agrees_with_the_scores(runs, capsys):
     for text in (told.out, (folder / "comparison.md").read_text()):
         plain = text.replace("\\", "").replace("&lt;", "<")
         assert f"mean difference {found.difference:+.3f} over 12 samples" in plain
-        assert interval_text(*found.interval, 12) in plain
-        assert p_text(found.p, 12) in plain
+        assert interval(*found.interval, 12, "+.3f", " to ") in plain
+        assert p_equation(found.p, 12) in plain
         assert "no sample is left out" in plain
         assert "weigh images alike" in plain and "weigh groups alike" in plain
     assert results[a].run_id in (folder / "comparison.md").read_text()
@@ -90,18 +91,6 @@ def test_everything_is_written_and_agrees_with_the_scores(runs, capsys):
     with Image.open(folder / "scatter.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
     xml.etree.ElementTree.parse(folder / "scatter.svg")
-
-
-def test_the_ten_largest_either_way_are_drawn_and_no_equal_one():
-    differences = [0.0] * 5 + [-0.01 * i for i in range(1, 13)] + [0.01 * i for i in range(1, 4)]
-    pairs = pd.DataFrame({"difference": differences}, index=[f"s{i:02d}" for i in range(20)])
-    names = head_to_head._widest(pairs)
-    assert [n for n in names.values() if n.startswith("b")] == [
-        f"b_better_{i:02d}_s{17 - i:02d}" for i in range(1, 11)
-    ]
-    assert [n for n in names.values() if n.startswith("a")] == [
-        f"a_better_{i:02d}_s{20 - i:02d}" for i in range(1, 4)
-    ]
 
 
 def test_said_again_it_replaces_what_was_there(runs, capsys):
@@ -124,7 +113,7 @@ def test_a_comparison_that_fails_leaves_the_one_before(runs, capsys, monkeypatch
     root, (a, b) = runs
     *_, folder = perform(root, a, b, capsys)
     before = tree(folder)
-    monkeypatch.setattr(head_to_head, "overlay_each", lambda *_: 1 / 0)
+    monkeypatch.setattr(pictures, "overlay_each", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         perform(root, a, b, capsys)
     assert tree(folder) == before and [p.name for p in folder.parent.iterdir()] == [folder.name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import __version__
-from benchmark.choices import CONFIGS
+from benchmark.choices import CONFIGS, config_folders
 from benchmark.cli.flags import split
 from benchmark.cli.main import main
 from benchmark.errors import UsageError
@@ -30,6 +30,14 @@ def own(tmp_path: Path) -> Path:
         "# Mine\nname: mine\n_target_: models.otsu.Otsu\nsigma: 3.0\n"
     )
     return tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--config-dir", "own"], ["--config-dir=own"], ["-cd", "own", "limit=1"], ["-cd=own", "-m"]],
+)
+def test_the_folders_are_those_named_and_ours(arguments: list[str]) -> None:
+    assert config_folders(arguments) == [Path("own"), CONFIGS]
 
 
 @pytest.mark.parametrize("place", range(3))

@@ -25,7 +25,7 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def test_importing_the_package_or_an_adapter_loads_no_library() -> None:
+def test_importing_the_package_an_adapter_or_figures_and_listing_load_no_library() -> None:
     """In one new interpreter; what an import loads is said with the module that was imported."""
     found = python(
         "import importlib, sys\n"
@@ -35,9 +35,15 @@ def test_importing_the_package_or_an_adapter_loads_no_library() -> None:
         "    assert not loaded, (module, loaded)\n"
         f"look('benchmark', {HEAVY})\n"
         f"for adapter in {ADAPTERS}: look(adapter, {LIBRARIES})\n"
+        "for part in ('figures', 'pictures', 'tables'):\n"
+        "    look(f'benchmark.report.{part}', ['matplotlib'])\n"
+        "sys.argv = ['benchmark', 'action=list']\n"
+        "from benchmark.cli.main import main\n"
+        "assert main() == 0\n"
+        f"look('benchmark.actions.list', {[n for n in LIBRARIES if n != 'huggingface_hub']})\n"
         "print('found nothing')"
     )
-    assert found == "found nothing" and len(ADAPTERS) > 10
+    assert found.splitlines()[-1] == "found nothing" and len(ADAPTERS) > 10
 
 
 def test_a_run_sets_the_threads_before_numpy_and_loads_no_stardist_or_torch(tmp_path: Path) -> None:
@@ -51,7 +57,7 @@ def test_a_run_sets_the_threads_before_numpy_and_loads_no_stardist_or_torch(tmp_
         f"sys.argv = ['benchmark', 'model=otsu', 'limit=1', 'threads=1', {places}]\n"
         "from benchmark.cli.main import main\n"
         "assert main() == 0\n"
-        "print([m for m in ('stardist', 'torch', 'csbdeep') if m in sys.modules])"
+        "print([m for m in ('stardist', 'tensorflow', 'torch', 'csbdeep') if m in sys.modules])"
     )
     assert found.splitlines()[0] == "1 False" and found.splitlines()[-1] == "[]"
 

@@ -6,10 +6,9 @@ import importlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
+from helpers import command_line
 from helpers.runs import HELPERS, environment
 
 METHODS = [
@@ -28,15 +27,11 @@ SMALL = {  # adapter in small -> the module that makes its checkpoint
 }
 
 
-def benchmark(root, *words, timeout=600, **more):
+def benchmark(root, *words, run=command_line.main_process, **more):
     """Run the command line below `root`, with nobody's caches and tokens."""
     own = {"HOME": str(root / "home"), "BENCHMARK_WEIGHTS": str(root / "weights")}
     given = {k: v for k, v in environment(**own, **more).items() if k not in _TOKENS}
-    places = [f"results={root / 'results'}", f"datasets={root / 'datasets'}"]
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *words, *places],
-        env=given, cwd=root, capture_output=True, text=True, timeout=timeout,
-    )  # fmt: skip
+    return run(root, *words, without=_TOKENS, **given)
 
 
 _TOKENS = ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN",
@@ -71,7 +66,7 @@ def test_a_sweep_over_all_methods_without_weights_is_ten_skipped_cells(tmp_path)
 
 
 def test_the_list_says_what_each_method_needs(tmp_path):
-    done = benchmark(tmp_path, "action=list", COLUMNS="220")
+    done = benchmark(tmp_path, "action=list", run=command_line.main)
     assert done.returncode == 0, done.stderr
     for name in METHODS:
         assert re.search(rf"│ {name} +│", done.stdout), name
@@ -88,23 +83,8 @@ def test_the_list_says_what_each_method_needs(tmp_path):
 def test_the_list_finds_files_that_are_here(tmp_path):
     for name in ("vit_b_lm", "vit_b_lm_decoder"):
         (tmp_path / name).touch()
-    done = benchmark(tmp_path, "action=list", f"weights_dir={tmp_path}", COLUMNS="220")
+    done = benchmark(tmp_path, "action=list", f"weights_dir={tmp_path}", run=command_line.main)
     assert "vit_b_lm: verified" in done.stdout  # the mark that a run will carry
-
-
-def test_listing_and_skipping_import_no_model_library(tmp_path):
-    code = (
-        "import sys; sys.argv = ['benchmark', 'action=list']\n"
-        "from benchmark.cli.main import main\n"
-        "assert main() == 0\n"
-        "print([m for m in ('torch', 'micro_sam', 'cellpose', 'sam2', 'transformers') "
-        "if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
-        env=environment(),
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 @pytest.mark.slow

@@ -30,12 +30,12 @@ SOMEBODY = Holder(WHOLE, "process 7 on host a (since ...)", "a", 90.0)
         (RunState("m", "d", 4, done=1), "partial", 3),
         (RunState("m", "d", 4, done=1, failed=2), "failed", 1),
         (RunState("m", "d", 4, done=1, holders=[SOMEBODY]), "running", 3),
-        (RunState("m", "d", 4, unavailable_reason="no weights"), "skipped", 0),
-        (RunState("m", "d", 4, done=4, unavailable_reason="no weights"), "done", 0),
+        (RunState("m", "d", 4, unavailable="no weights"), "skipped", 0),
+        (RunState("m", "d", 4, done=4, unavailable="no weights"), "done", 0),
     ],
 )
 def test_what_a_state_is_called_and_what_remains_of_it(state, word, remaining):
-    assert (state.word, state.remaining) == (word, remaining)
+    assert (state.state, state.remaining) == (word, remaining)
 
 
 def test_what_remains_in_device_hours_by_the_rates_seen_so_far():
@@ -46,7 +46,7 @@ def test_what_remains_in_device_hours_by_the_rates_seen_so_far():
         RunState("b", "x", 10, done=5, device="cpu", rate=720.0),  # 5 x 720 s: 1 h
         RunState("c", "x", 10),  # never seen
         RunState("a", "w"),  # not prepared
-        RunState("c", "y", 10, unavailable_reason="no library"),
+        RunState("c", "y", 10, unavailable="no library"),
     ]
     hours, unknown = remaining_hours(states)
     assert hours == pytest.approx({"cuda": 1.1, "cpu": 1.0})
@@ -79,9 +79,9 @@ def test_a_jobs_state_counts_what_it_asks_for_under_its_protocol(root):
         job = make_job(root, **changes)
         return StoredRuns(job.runs, 300).of_job(job)
 
-    assert (state().word, state().done, state().samples) == ("partial", 3, 4)
+    assert (state().state, state().done, state().samples) == ("partial", 3, 4)
     assert state(limit=2).is_complete and state(limit=3, shard="1/2").is_complete
-    assert state(seed=1).word == "to do" and state(level=1.1).word == "to do"
+    assert state(seed=1).state == "to do" and state(level=1.1).state == "to do"
     assert state(protocol="clean").done == 0  # predicted, but not scored
     assert state(limit=2).store.path == make_job(root).store.path
 
@@ -137,12 +137,7 @@ def test_the_status_of_a_sweep_is_one_table_over_its_cells_and_starts_nothing(tm
 
 
 def test_what_cant_run_is_shown_with_its_reason(capsys):
-    show(
-        [
-            RunState("cellsam", "y", 4, unavailable_reason="library missing: x"),
-            RunState("otsu", "y", 4),
-        ]
-    )
+    show([RunState("cellsam", "y", 4, unavailable="library missing: x"), RunState("otsu", "y", 4)])
     shown = capsys.readouterr()
     assert "1 skipped, 1 to do" in shown.out
     assert "skipped: 1 of cellsam: library missing: x" in shown.err

@@ -52,8 +52,15 @@ def write_adapter(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", ["", "."])
-@pytest.mark.parametrize("trap", ["models.py", "models/__init__.py"])
+@pytest.mark.parametrize(
+    ("trap", "path"),
+    [
+        ("models.py", ""),
+        ("models/__init__.py", "."),
+        pytest.param("models.py", ".", marks=pytest.mark.slow),
+        pytest.param("models/__init__.py", "", marks=pytest.mark.slow),
+    ],
+)
 def test_a_package_of_our_name_in_the_working_directory_is_not_imported(
     tmp_path: Path, trap: str, path: str
 ) -> None:
@@ -71,7 +78,18 @@ def test_a_models_package_elsewhere_on_the_path_is_not_imported(tmp_path: Path) 
     assert not list(tmp_path.rglob("EXECUTED"))
 
 
-@pytest.mark.parametrize("start", [("-m", "benchmark"), ("-P", "-c", SCRIPT)])
+def test_of_what_a_library_logs_only_errors_are_shown(tmp_path: Path) -> None:
+    write_adapter(tmp_path)
+    with (tmp_path / "mypart.py").open("a") as file:
+        file.write("import logging\nlogging.warning('chatter')\nlogging.error('trouble')\n")
+    words = ["--config-dir", "own", "model=mine", "limit=1", "results=r", "datasets=d"]
+    done = run(tmp_path, *words)
+    assert done.returncode == 0 and "trouble" in done.stderr and "chatter" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "start", [("-m", "benchmark"), pytest.param(("-P", "-c", SCRIPT), marks=pytest.mark.slow)]
+)
 def test_an_adapter_in_the_working_directory_is_found(
     tmp_path: Path, start: tuple[str, ...]
 ) -> None:
@@ -83,12 +101,13 @@ def test_an_adapter_in_the_working_directory_is_found(
     assert not list(tmp_path.rglob("EXECUTED"))
 
 
+@pytest.mark.parametrize("models", ["mine", pytest.param("mine,otsu", marks=pytest.mark.slow)])
 def test_jobs_and_workers_started_by_the_script_import_the_installed_package(
-    tmp_path: Path,
+    tmp_path: Path, models: str
 ) -> None:
     write_adapter(tmp_path)
     write_traps(tmp_path, "benchmark/__init__.py", "benchmark/__main__.py", "models/__init__.py")
-    words = ["-m", "--config-dir", "own", "model=mine,otsu", "data=synthetic", "workers=2"]
+    words = ["-m", "--config-dir", "own", f"model={models}", "data=synthetic", "workers=2"]
     words += ["limit=1", "results=r", "datasets=d"]
     done = run(tmp_path, *words, start=("-P", "-c", SCRIPT))
     assert done.returncode == 0, done.stderr

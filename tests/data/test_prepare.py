@@ -93,9 +93,9 @@ def test_one_image_is_in_memory_at_a_time(datasets):
         return pixels, pixels
 
     source = Listed([])
-    source.items = lambda split: [Raw(f"{n:03d}", "g", "test", "f", read) for n in range(200)]
+    source.items = lambda split: [Raw(f"{n:03d}", "g", "test", "f", read) for n in range(40)]
     Big.__hash__ = object.__hash__
-    assert len(make(source, datasets).entries) == 200
+    assert len(make(source, datasets).entries) == 40
     assert most <= 2, "the last, and the one that takes its place"
 
 

@@ -9,13 +9,14 @@ import pytest
 from cases import CLEAN, PAPER, label_pairs, repeatable
 from helpers.command_line import main
 from helpers.pages import CHECKOUT, blocks
-from helpers.scores import metrics
+from helpers.scores import COUNTS, metrics
 from hypothesis import given
 from pytest import approx
 from skimage.segmentation import relabel_sequential
 from tifffile import imread
 
 from benchmark.scoring.match import match
+from benchmark.scoring.metrics import METRICS
 from benchmark.store.store import RunStore
 
 PAGE = "docs/metrics.md"
@@ -48,6 +49,9 @@ def test_every_metric_is_in_the_table():
     every = set(metrics(*np.zeros((2, 1, 1), int)))
     between = {name for name in every if re.fullmatch(r"sa\d\d", name)}  # `sa50`, `sa55`, ...
     assert named | between == every
+    first, *_, last = METRICS
+    assert (first, last) == ("msa", "mean_matched_iou"), "as the page says"
+    assert every - METRICS.keys() == set(COUNTS)
 
 
 @repeatable
@@ -83,7 +87,7 @@ def test_images_without_objects_score_as_in_the_table():
     for pair in ((nothing, something), (something, nothing), (nothing, nothing)):
         for protocol in (PAPER, CLEAN):
             found = metrics(*pair, protocol)
-            counts = {"matched", "missed", "spurious", "split", "merged"}
+            counts = set(COUNTS)
             assert all(type(found[name]) is int for name in counts)
             undefined = {name for name, value in found.items() if value is None}
             left_out = protocol is CLEAN and pair[0] is pair[1]

@@ -4,12 +4,15 @@ import logging
 import threading
 import time
 import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.runs import SAMPLES, contents, do, make_job
+from helpers.runs import SAMPLES, contents, do, make_job, wait_for
 from helpers.segmenters import Traced
 
+from benchmark import background, profiling
 from benchmark import run as run_module
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.data.prepared import PreparedData
@@ -32,6 +35,7 @@ def test_no_more_than_so_many_are_read_ahead(depth):
         return thing
 
     for item, given in prefetch(read, range(20), depth):
+        wait_for(lambda item=item: len(alive) >= min(20, item + depth + 1))
         time.sleep(0.01)  # enough to read everything, were it allowed
         held = given.result()
         del given
@@ -50,19 +54,24 @@ def test_what_reading_raises_is_raised_where_it_is_asked_for_and_the_next_goes_o
     assert found == [(1, 1), (0, None), (2, 0)]
 
 
-def test_nothing_is_read_any_more_once_nobody_asks():
-    read, begun, go_on = [], threading.Event(), threading.Event()
+def test_nothing_is_read_any_more_once_nobody_asks(monkeypatch):
+    read, begun, submitted = [], threading.Event(), []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *work):
+            submitted.append(super().submit(*work))
+            return submitted[-1]
 
     def wait(item):
         read.append(item)
         if item == 1:
             begun.set()
-            go_on.wait(20)
+            wait_for(lambda: submitted[2].cancelled(), seconds=60)
 
+    monkeypatch.setattr(background, "ThreadPoolExecutor", Pool)
     reading = prefetch(wait, range(100), depth=3)
     next(reading)
-    assert begun.wait(20)
-    threading.Timer(0.3, go_on.set).start()  # only after closing has begun to wait
+    assert begun.wait(600)
     reading.close()
     assert read == [0, 1], "neither those that waited their turn, nor any after"
 
@@ -88,10 +97,7 @@ def test_no_more_than_so_many_wait_to_be_stored(depth):
     giver.start()
     try:
         for n in range(20):
-            until = time.monotonic() + 600
-            while len(given) < min(20, n + depth):  # so many do not have to wait
-                assert time.monotonic() < until
-                time.sleep(0.001)
+            wait_for(lambda n=n: len(given) >= min(20, n + depth))  # so many do not have to wait
             time.sleep(0.01)
             assert len(given) == min(20, n + depth), "and no more are given"
             release.release()
@@ -119,11 +125,8 @@ def test_after_a_fault_nothing_more_is_done_and_the_fault_is_told():
 def test_what_is_done_is_told_before_the_queue_is_full():
     with BackgroundWorker(5) as behind:
         assert behind.give(lambda: 1) == []
-        told = []
-        for _ in range(3):
-            time.sleep(0.1)
-            told += behind.give(lambda: 2)
-        assert told[0] == 1
+        wait_for(behind._given[0].done)
+        assert behind.give(lambda: 2) == [1]
         behind.finish()
 
 
@@ -202,9 +205,9 @@ def test_reading_and_storing_happen_while_the_model_works(root, monkeypatch):
     def predict(self, image):
         number = SAMPLES.index(self.sample)
         if number + 1 < len(SAMPLES):
-            assert began["reading ahead"][number + 1].wait(20), "it waits for the model"
+            assert began["reading ahead"][number + 1].wait(120), "it waits for the model"
         if number:
-            assert began["storing behind"][number - 1].wait(20), "it waits for the model"
+            assert began["storing behind"][number - 1].wait(120), "it waits for the model"
         return np.zeros((64, 64), np.uint16)
 
     monkeypatch.setattr(Traced, "predict", predict)
@@ -212,17 +215,27 @@ def test_reading_and_storing_happen_while_the_model_works(root, monkeypatch):
 
 
 def test_seconds_are_the_model_s_alone(root, monkeypatch):
-    for owner, name in ((PreparedData, "read"), (RunWriter, "append")):
+    """By a clock that goes on by so much wherever the model's thread works or waits."""
+    clock, own = [0.0], threading.current_thread()
+
+    def takes(owner, name, seconds):
         real = getattr(owner, name)
 
-        def slow(self, *args, real=real):
-            time.sleep(0.6)
-            return real(self, *args)
+        def run(self, *args, **kwargs):
+            if threading.current_thread() is own:
+                clock[0] += seconds
+            return real(self, *args, **kwargs)
 
-        monkeypatch.setattr(owner, name, slow)
+        monkeypatch.setattr(owner, name, run)
+
+    takes(Traced, "predict", 0.25)
+    for owner, name in ((PreparedData, "read"), (RunWriter, "append"), (Future, "result")):
+        takes(owner, name, 100.0)
+    monkeypatch.setattr(profiling, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     job = make_job(root)
     do(job)
-    assert all(record.seconds < 0.5 for record in job.store.records().values())
+    assert [record.seconds for record in job.store.records().values()] == [0.25] * len(SAMPLES)
+    assert clock[0] > 100, "it has waited for what was read"
 
 
 def test_a_fault_of_the_disk_ends_the_run_before_long(root, monkeypatch, tmp_path):

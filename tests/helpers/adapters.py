@@ -43,6 +43,10 @@ ODD = {
     "NaN": np.full((60, 80), np.nan, np.float32),
     "five channels": drawn((60, 80, 5)),
 }
+_FAST = ("two channels", "uint16", "float64, negative", "constant", "one row", "NaN",
+         "five channels")  # fmt: skip
+ODD_CASES = [name if name in _FAST else pytest.param(name, marks=pytest.mark.slow) for name in ODD]
+"""For adapters whose smallest network takes half a second for each image."""
 
 
 def valid_or_refused(model, image):

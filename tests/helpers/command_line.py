@@ -7,6 +7,7 @@ libraries read once, what is imported) starts a real one: `main_process`, `runs.
 import contextlib
 import gc
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -75,29 +76,23 @@ def call(words, root, without=(), environment=()):
 @contextlib.contextmanager
 def _untouched_state():
     """What the command line leaves behind in a process, taken back: a process ends after it."""
-    from hydra._internal import hydra, logging_config
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.singleton import Singleton
 
-    from benchmark.cli import plugin
-
     hydras = GlobalHydra.instance()
-    path, finders = list(sys.path), list(sys.meta_path)
+    path, finders, level = list(sys.path), list(sys.meta_path), logging.root.level
     with (
         mock.patch.dict(os.environ),
         mock.patch.dict(Singleton._instances),
         mock.patch.object(hydras, "hydra", None),  # importing sam2 leaves one there
-        mock.patch.object(plugin, "statuses", []),
-        mock.patch.object(hydra, "ConfigLoaderImpl", hydra.ConfigLoaderImpl),
-        # It disables the loggers that there are, of which a new process has none.
-        mock.patch.object(logging_config, "configure_logging"),
     ):
         Singleton._instances.pop(HydraConfig, None)
         try:
             yield
         finally:
             sys.path[:], sys.meta_path[:] = path, finders
+            logging.root.setLevel(level)
             gc.unfreeze()
 
 

@@ -7,20 +7,18 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from benchmark.choices import CHECKOUT, CONFIGS
-from benchmark.cli import plugin
+from benchmark.choices import CONFIGS
+from benchmark.cli.hydra_config import config_loader, load
 from benchmark.data.prepare import prepare
 from benchmark.data.prepared import PreparedData
 from benchmark.data.sources import fetch, loader
-from benchmark.settings import Settings
 
 
 def public_data_sets() -> list[str]:
@@ -41,18 +39,9 @@ def composed(key: str, *words: str) -> dict[str, Any]:
 
 def composed_whole(*words: str) -> dict[str, Any]:
     """A whole configuration, resolved, as the command line's words make it."""
-    plugin.register()
-    ConfigStore.instance().store(name="settings", node=Settings)
-    OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = compose("config", overrides=list(words))
-            return {
-                key: OmegaConf.to_container(config[key], resolve=True) for key in ("model", "data")
-            }
-    finally:
-        GlobalHydra.instance().clear()
+    with mock.patch.object(GlobalHydra.instance(), "hydra", None):  # importing sam2 leaves one
+        config = load(config_loader(), words)
+    return {key: OmegaConf.to_container(config[key], resolve=True) for key in ("model", "data")}
 
 
 def source_of(key: str, root: Path, datasets: Path, *words: str) -> Any:

@@ -1,7 +1,7 @@
 """Reference results: what the code gives, as text that is compared with `tests/net/`.
 
 Everything comes from the command line and from the files that it writes, so that modules
-can move; only `_identity_of` uses names of the engine. What depends on the machine is
+can move; only `identity_of` uses names of the engine. What depends on the machine is
 fixed: versions of libraries, digests of weights that nobody publishes, pictures (only
 their names are compared) and the last digits of numbers.
 """
@@ -72,8 +72,8 @@ def _no_picture(figure: Any, path: Any, **how: Any) -> None:
 # ---------------------------------------------------------------------------- identities
 
 
-def identities(folder: Path) -> dict[str, Any]:
-    """The identity of every model on nuclei_demo, and the key of its scores, by protocol."""
+def place_for_identities(folder: Path) -> Path:
+    """Put digests of weights and stored predictions into a folder, for `identity_of`."""
     (folder / "weights").mkdir(parents=True)
     (folder / "weights" / "digests.json").write_text(json.dumps(STATED["weights"]))
     predictions = folder / "predictions"
@@ -82,13 +82,19 @@ def identities(folder: Path) -> dict[str, Any]:
         labels = np.zeros((256, 256), np.uint16)
         labels[: number + 1] = 1
         tifffile.imwrite(predictions / f"dsb2018_nuclei_{place}.tif", labels)
+    return folder
+
+
+def identities(folder: Path) -> dict[str, Any]:
+    """The identity of every model on nuclei_demo, and the key of its scores, by protocol."""
+    place_for_identities(folder)
     return {
-        model: {protocol: _identity_of(folder, model, protocol) for protocol in PROTOCOLS}
+        model: {protocol: identity_of(folder, model, protocol) for protocol in PROTOCOLS}
         for model in MODELS
     }
 
 
-def _identity_of(folder: Path, model: str, protocol: str) -> dict[str, Any]:
+def identity_of(folder: Path, model: str, protocol: str) -> dict[str, Any]:
     """What a run would be stored under. Only here names of the engine are used: adapt them."""
     jobs: list[Any] = []
     action = importlib.import_module("benchmark.actions.run")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -113,6 +114,14 @@ def run_process(root, *words, model="traced", **more):
         command(root, *words, model=model), env=environment(**more), capture_output=True,
         text=True, timeout=600, cwd=root,
     )  # fmt: skip
+
+
+def wait_for(condition, seconds=600):
+    """Until something holds; an error where it takes longer."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def tree(folder):

@@ -133,6 +133,18 @@ def _linger(model, labels):
     time.sleep(600)
 
 
+def _wait(condition):
+    """Wait until something holds; not for ever, so that a test that never makes it hold fails."""
+
+    def act(model, labels):
+        until = time.monotonic() + 300
+        while not condition(Path(os.environ["TRACE"])) and time.monotonic() < until:
+            time.sleep(0.01)
+        return labels
+
+    return act
+
+
 _ODD = {
     "": lambda model, labels: labels,
     "other": lambda model, labels: np.roll(labels, 3, axis=1),
@@ -151,6 +163,8 @@ _ODD = {
     "kill": _kill,
     "kill_once": _once(_kill),
     "linger_once": _once(_linger),
+    "wait": _wait(lambda trace: Path(f"{trace}.go").exists()),
+    "wait_for_the_next": _wait(lambda trace: trace.read_text().count("import ") > 1),
 }
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import time
 from collections import Counter
 
 from helpers.runs import HELPERS, assert_sound, environment, journals
@@ -16,14 +15,6 @@ DATA = {
 }  # fmt: skip
 RAISES, KILLS, LINGERS = (f"{style}_001" for style in DATA.values())
 FAULTS = f"{RAISES}=raise,{KILLS}=kill_once,{LINGERS}=linger_once"
-
-
-def wait_for(condition, seconds=600):
-    """Until something holds; an error where it takes longer."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def sweep(root, *words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from models.weights import network
 from models.weights.card import Card, CardFile
-from models.weights.choose import CACHE
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CACHE
 
 CONTENT = b"parameters, many of them"
 
@@ -25,6 +26,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEEPCELL_ACCESS_TOKEN", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(network, "_known", {})
+    with contextlib.suppress(ImportError):  # it reads most of its variables when it is imported
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        monkeypatch.setattr(constants, "ENDPOINT", "https://huggingface.co")
 
 
 def digest(content: bytes, algorithm: str, folder: Path) -> str:

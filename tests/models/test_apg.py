@@ -24,8 +24,17 @@ SHAPED = IMAGES | {
 }
 
 
-@pytest.mark.parametrize("image", SHAPED)
-@pytest.mark.parametrize("prompts", ["connected_components", "boundary_distance"])
+BOTH = ("connected_components", "boundary_distance")
+
+
+def by_turns():
+    """Every image with each kind of prompts; half of them, with all images and kinds, are fast."""
+    for number, image in enumerate(SHAPED):
+        yield pytest.param(image, BOTH[number % 2])
+        yield pytest.param(image, BOTH[1 - number % 2], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("image", "prompts"), list(by_turns()))
 def test_apg_equals_micro_sam(checkpoint, weights, image, prompts, monkeypatch):
     with_small_models(monkeypatch)
     function = study_boundary_prompts if prompts == "boundary_distance" else None

@@ -40,7 +40,8 @@ def maps(shape, seed, sigma=6):
 
 
 # Some beyond one of the blocks that micro-sam works in, in either direction and in both.
-SHAPES = [(60, 70), (1, 40), (40, 1), (300, 700), (1100, 90), (530, 1060)]
+SHAPES = [(60, 70), (1, 40), (40, 1), (300, 700), (1100, 90)]
+SHAPES.append(pytest.param((530, 1060), marks=pytest.mark.slow))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

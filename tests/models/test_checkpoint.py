@@ -11,8 +11,8 @@ from helpers.weights import card
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.weights.choose import CACHE, CardWeights
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CACHE, CardWeights
 
 torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[models]"')
 from models.weights.checkpoint import (  # noqa: E402

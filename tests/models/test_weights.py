@@ -18,8 +18,8 @@ from helpers.weights import own_cache as own_cache
 
 from benchmark.errors import ModelError, SkippedError, StoreError, UsageError
 from models.weights import download
-from models.weights.choose import CardWeights, UserWeights, find_weights
-from models.weights.digests import Lock, file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CardWeights, Lock, UserWeights, find_weights
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_without_a_published_digest_the_first_download_is_held_to(
         chosen.fetch()
     assert first.digests["model"] in str(error.value) and file_digest(changed) in str(error.value)
     # Meant, it is said once: the lock is the user's own.
-    assert f"take its line out of {tmp_path / 'cache' / 'digests.json'}" in str(error.value)
+    assert f"remove its line from {tmp_path / 'cache' / 'digests.json'}" in str(error.value)
 
 
 def test_a_page_saved_under_the_name_is_never_held_to(tmp_path: Path, server: str) -> None:

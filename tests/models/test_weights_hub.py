@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +14,8 @@ from helpers.weights import own_cache as own_cache
 
 from benchmark.errors import SkippedError
 from models.weights import download, network
-from models.weights.card import Card, CardFile
-from models.weights.choose import CardWeights
+from models.weights.card import Card, CardFile, cards
+from models.weights.registry import CardWeights
 
 LIBRARY = 'needs huggingface_hub: pip install -e ".[models]"'
 
@@ -23,33 +26,27 @@ def gated() -> Card:
     return replace(made, files={"config.json": config, **made.files})
 
 
-@pytest.mark.parametrize(
-    ("variables", "token"),
-    [
-        ({}, "home/.cache/huggingface/token"),
-        ({"XDG_CACHE_HOME": "{}/xdg"}, "xdg/huggingface/token"),
-        ({"XDG_CACHE_HOME": "{}/xdg", "HF_HOME": "~/hf"}, "home/hf/token"),
-        ({"HF_HOME": "$PLACE/hf", "PLACE": "{}"}, "hf/token"),
-        ({"HF_HOME": "{}/hf", "HF_TOKEN_PATH": "~/$NAME", "NAME": "mine"}, "home/mine"),
-        ({"HUGGING_FACE_HUB_TOKEN": "hf_1"}, None),
-        ({"HF_TOKEN": "hf_1"}, None),
-    ],
-)
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", None])
 def test_a_token_is_found_where_the_library_finds_it(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    token: str | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None
 ) -> None:
+    pytest.importorskip("huggingface_hub", reason=LIBRARY)
     monkeypatch.setattr(download, "reachable", lambda place: True)
     chosen = CardWeights(gated(), None, False)
     assert "hf auth login" in str(chosen.unavailable_reason())
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(tmp_path))
-    if token:
-        (tmp_path / token).parent.mkdir(parents=True)
-        (tmp_path / token).write_text("hf_1")
+    if variable:
+        monkeypatch.setenv(variable, "hf_1")
+    else:
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "token").write_text("hf_1")
     assert chosen.unavailable_reason() is None
+
+
+def test_without_the_library_the_obstacle_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    chosen = CardWeights(gated(), None, False)
+    assert "needs 'huggingface_hub'. Get them with: hf download" in str(chosen.unavailable_reason())
+    assert "needs 'huggingface_hub'" in chosen.about().state
 
 
 @pytest.mark.parametrize(
@@ -57,16 +54,17 @@ def test_a_token_is_found_where_the_library_finds_it(
     [
         (None, ("huggingface.co", 443)),
         ("https://mirror.invalid", ("mirror.invalid", 443)),
-        ("http://127.0.0.1:8080/", ("127.0.0.1", 8080)),
+        ("http://127.0.0.1:8080", ("127.0.0.1", 8080)),
         ("mirror.invalid", ("mirror.invalid", 443)),
     ],
 )
 def test_the_host_that_is_asked_is_the_users_mirror(
     monkeypatch: pytest.MonkeyPatch, endpoint: str | None, asked: tuple[str, int]
 ) -> None:
+    library = pytest.importorskip("huggingface_hub", reason=LIBRARY)
     monkeypatch.setenv("HF_TOKEN", "hf_1")
     if endpoint:
-        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        monkeypatch.setattr(library.constants, "ENDPOINT", endpoint)
     places: list[tuple[str, int]] = []
     monkeypatch.setattr(network, "_probe", lambda place: places.append(place[:2]))
     assert f"{asked[0]} can't be reached" in str(
@@ -75,23 +73,36 @@ def test_the_host_that_is_asked_is_the_users_mirror(
     assert places == [asked]
 
 
-@pytest.mark.parametrize(
-    ("variables", "place"),
-    [
-        ({}, "home/.cache/huggingface/hub"),
-        ({"HF_HOME": "{}/hf"}, "hf/hub"),
-        ({"HUGGINGFACE_HUB_CACHE": "{}/older"}, "older"),
-        ({"HUGGINGFACE_HUB_CACHE": "{}/older", "HF_HUB_CACHE": "{}/newer"}, "newer"),
-    ],
-)
-def test_what_the_library_has_downloaded_is_found_if_it_is_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], place: str
-) -> None:
+def test_variables_of_the_library_are_those_that_count(tmp_path: Path) -> None:
+    """In a process of its own, as the library reads them once."""
     pytest.importorskip("huggingface_hub", reason=LIBRARY)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(tmp_path))
+    repository = tmp_path / "hf" / "hub" / "models--facebook--sam3"
+    names = [file.name for file in cards("sam3")["sam3"].files.values()]
+    for path in ("refs/main", *(f"snapshots/0a1b/{name}" for name in names)):
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository / path).write_text("0a1b")
+    code = (
+        "from models.weights.download import _address, _wanting\n"
+        "from models.weights.registry import find_weights\n"
+        "chosen = find_weights('sam3', family='sam3')\n"
+        "print(chosen.about().state, _address(chosen.card), _wanting(chosen.card))"
+    )
+    own = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": "https://mirror.invalid"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | own, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("here https://mirror.invalid access is granted by hand"), done
+    (tmp_path / "hf" / "token").write_text("hf_1")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | own, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "here https://mirror.invalid None", done
+
+
+def test_what_the_library_has_downloaded_is_found_if_it_is_all_of_it(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason=LIBRARY)
     chosen = CardWeights(gated(), None, False)
-    repository = tmp_path / place / "models--owner--net"
+    repository = tmp_path / "home" / "hub" / "models--owner--net"
     snapshot = repository / "snapshots" / "0a1b"
     for path, content in {
         repository / "refs" / "main": "0a1b",

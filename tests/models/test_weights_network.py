@@ -18,8 +18,8 @@ from helpers.weights import own_cache as own_cache
 from benchmark.errors import ModelError, SkippedError, StoreError
 from models.weights import download, network
 from models.weights.card import Card
-from models.weights.choose import CardWeights
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CardWeights
 
 PLACE = network.Door("weights.invalid", 443)
 

@@ -12,11 +12,12 @@ from benchmark.errors import StoreError
 from benchmark.paper.report import FURTHER_TEST
 from benchmark.paper.significance import study_test
 from benchmark.report import comparison
-from benchmark.report.comparison import against_reference, interval_text, p_text, within
+from benchmark.report.comparison import against_reference, within
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.tables.comparisons import comparison_tables, reference
 from benchmark.report.tables.formats import csv
+from benchmark.report.text import interval, p_equation
 from benchmark.stats import compare as compare_scores
 from benchmark.stats import holm
 
@@ -163,8 +164,8 @@ def test_hostile_names_keep_no_control_characters():
 
 def test_missing_numbers_are_told_with_their_groups():
     nan = float("nan")
-    assert interval_text(nan, nan, 4) == "n/a (4 groups)"
-    assert interval_text(nan, nan, 1) == "n/a (1 group)"
-    assert interval_text(-0.01, 0.02, 9) == "-0.010 to +0.020"
-    assert p_text(None, 5) == p_text(nan, 5) == "p n/a (5 groups)"
-    assert (p_text(0.03125, 6), p_text(1e-5, 40)) == ("p = 0.0312", "p < 0.0001")
+    assert interval(nan, nan, 4) == "n/a (4 groups)"
+    assert interval(nan, nan, 1) == "n/a (1 group)"
+    assert interval(-0.01, 0.02, 9, "+.3f", " to ") == "-0.010 to +0.020"
+    assert p_equation(None, 5) == p_equation(nan, 5) == "p n/a (5 groups)"
+    assert (p_equation(0.03125, 6), p_equation(1e-5, 40)) == ("p = 0.0312", "p < 0.0001")

@@ -1,18 +1,17 @@
 """Figures of runs themselves: curves over thresholds, times, and pictures of chosen samples."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.command_line import call
 from helpers.figures import cell, run, styles_of
 from PIL import Image
 
+from benchmark.report import pictures
 from benchmark.report.figures import draw_all, methods, panels, pareto, style, thresholds
 from benchmark.report.frame import frame_of_rows, frame_of_runs
-from benchmark.report.results import RunResult
 
 # --- runs: curves, times --------------------------------------------------------------------
 
@@ -80,34 +79,6 @@ def test_times_are_drawn_and_the_front_is_filled():
 # --- panels ---------------------------------------------------------------------------------
 
 
-def scored(**msa):
-    """Two runs or more, by name, with these mSA per sample."""
-    results = []
-    for name, values in msa.items():
-        scores = pd.DataFrame({"msa": values}, index=[f"s{i}" for i in range(len(values))])
-        fields = (name, Path("nowhere"), name, "d", "test", "paper", len(values), 0, False)
-        results.append(RunResult(*fields, scores))
-    return results
-
-
-def test_samples_are_chosen_as_said():
-    results = scored(
-        a=[0.5, 0.9, 0.1, 0.6, 0.6, np.nan, 0.7], b=[0.5, 0.1, 0.2, 0.6, 0.7, 0.0, 0.7]
-    )
-    chosen = dict(panels.choose(results))
-    assert chosen["largest difference"] == "s1"
-    assert chosen["worst"] == "s2"
-    assert chosen["median"] in ("s0", "s3")
-    left = {"s0", "s3", "s4", "s6"} - {chosen["median"]}
-    assert chosen["drawn at random"] in left
-    assert len(set(chosen.values())) == 4
-    assert panels.choose(results) == panels.choose(results)
-    assert {dict(panels.choose(results, seed))["drawn at random"] for seed in range(30)} == left
-    assert panels.choose(results[:1], 0)[0] == ("worst", "s2")
-    assert len(panels.choose(scored(a=[0.5]))) == 1
-    assert panels.choose(scored(a=[np.nan])) == []
-
-
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """Two real runs on the packaged image."""
@@ -117,27 +88,26 @@ def real(tmp_path_factory):
     from benchmark.scoring.protocol import Protocol
 
     folder = tmp_path_factory.mktemp("real")
-    command = [sys.executable, "-m", "benchmark", "-m", "model=otsu", "model.sigma=0.5,4"]
-    command += ["data=nuclei_demo", f"results={folder}", f"datasets={folder}/datasets"]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    for sigma in (0.5, 4):
+        words = ["model=otsu", f"model.sigma={sigma}", "data=nuclei_demo"]
+        done = call([*words, f"results={folder}", f"datasets={folder}/datasets"], folder)
+        assert done.returncode == 0, done.stderr
     settings = OmegaConf.load(Path(__file__).parents[2] / "configs" / "protocol" / "paper.yaml")
     return load_results(folder / "runs", Protocol(**settings))
 
 
 def count(picture, name):
-    from benchmark.report import pictures
-
     return int((picture == pictures.OUTLINES[name]).all(axis=-1).sum())
 
 
 def test_panels_show_truth_and_each_prediction(real):
     figure = panels.draw(real, ["one", "two"])
-    chosen = panels.choose(real)
+    chosen = pictures.choose(pictures.scores_of(real), pictures.FOR_FIGURE)
     assert len(chosen) == 4
-    pictures = [axes.images[0].get_array() for axes in figure.axes]
-    assert len(pictures) == 4 * 3
+    drawn = [axes.images[0].get_array() for axes in figure.axes]
+    assert len(drawn) == 4 * 3
     for block in range(4):
-        truth, *made = pictures[3 * block : 3 * block + 3]
+        truth, *made = drawn[3 * block : 3 * block + 3]
         assert count(truth, "true") > 100
         assert count(truth, "predicted") == count(truth, "both") == 0
         for picture in made:
@@ -150,7 +120,7 @@ def test_panels_show_truth_and_each_prediction(real):
         assert titles[3 * block + 1] == f"one\nmSA {real[0].scores['msa'][sample]:.3f}"
 
 
-def test_panels_without_prepared_data_are_said(tmp_path):
+def test_panels_need_prepared_data(tmp_path):
     results = [run("a", path=tmp_path)]
     with pytest.raises(style.NothingToDrawError):
         panels.draw(results, ["a"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.reports import HOSTILE, run
+from helpers.reports import HOSTILE
 from PIL import Image
 
 from benchmark.errors import DataError
@@ -142,18 +142,3 @@ def test_what_does_not_fit_is_refused(tmp_path):
         pictures.overlay(np.zeros((4, 5)), squares(), squares(), "t", tmp_path / "a.png")
     with pytest.raises(DataError, match="channels"):
         pictures.overlay(np.zeros((64, 64, 5)), squares(), squares(), "t", tmp_path / "a.png")
-
-
-def test_pick_takes_worst_and_best_once():
-    result = run(msa=(0.5, 0.1, 0.9, np.nan, 0.5, 0.1))
-    assert pictures.worst_and_best(result, 2) == [
-        ("worst", "s1"),
-        ("worst", "s5"),
-        ("best", "s2"),
-        ("best", "s0"),
-    ]
-    everything = pictures.worst_and_best(result, 9)
-    assert sorted(name for _, name in everything) == ["s0", "s1", "s2", "s4", "s5"]
-    assert pictures.worst_and_best(result, 0) == pictures.worst_and_best(run(msa=()), 3) == []
-    three = pictures.worst_and_best(run(msa=(0.1, 0.2, 0.3)), 2)
-    assert three == [("worst", "s0"), ("worst", "s1"), ("best", "s2")]

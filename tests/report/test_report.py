@@ -104,7 +104,10 @@ def test_images_that_are_not_the_studys_own_have_a_star_and_the_reason():
 
 def test_rows_of_other_images_are_told_apart_and_not_compared():
     frame = run_summary.summary(
-        [run(msa=(0.5,) * 6, images_id="abc123"), run(msa=(0.9,) * 6, images_id="def456")]
+        [
+            run(msa=(0.5,) * 6, images_id="abc123", run_id="1" * 64),
+            run(msa=(0.9,) * 6, images_id="def456", run_id="2" * 64),
+        ]
     )
     assert list(run_summary.data_names(frame)) == ["dsb #abc123", "dsb #def456"]
     assert bold(frame) == []

@@ -50,7 +50,7 @@ def pids(monkeypatch):
     return started
 
 
-@pytest.mark.parametrize("protocol", ["paper", "clean"])
+@pytest.mark.parametrize("protocol", ["paper", pytest.param("clean", marks=pytest.mark.slow)])
 def test_two_workers_score_as_one_does(done, pids, protocol):
     one = score_again(done, 1, protocol=protocol)
     assert pids == []

@@ -261,5 +261,5 @@ def test_20_000_objects_take_seconds_and_less_than_a_gibibyte():
     *tps, rows, seconds, mebibytes = done.stdout.split()
     assert [int(n) for n in tps] == [20_000] * 3 + [0] * 7
     assert int(rows) == 20_000
-    assert float(seconds) < 10
+    assert float(seconds) < 60  # of the processor; every pair of objects would take hours
     assert float(mebibytes) < 1024

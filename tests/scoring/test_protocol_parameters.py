@@ -6,28 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from helpers.data_sets import composed_whole
 
-from benchmark.choices import CHECKOUT, CONFIGS
-from benchmark.cli import plugin
 from benchmark.errors import UsageError
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis
-from benchmark.settings import Settings
 
 
 def model(*words: str) -> dict[str, Any]:
     """The model of a command, its parameters resolved."""
-    ConfigStore.instance().store(name="settings", node=Settings)
-    OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
-    plugin.register()
-    GlobalHydra.instance().clear()  # a test before may have imported sam2, which sets it
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("config", overrides=list(words))
-    found: dict[str, Any] = OmegaConf.to_container(config, resolve=True)["model"]  # type: ignore[index,call-overload]
+    found: dict[str, Any] = composed_whole(*words)["model"]
     return found
 
 

@@ -26,6 +26,7 @@ def test_held_out_and_excluded_images_are_not_trained_on(tmp_path):
 
 
 @real
+@pytest.mark.slow
 def test_no_image_that_is_scored_is_trained_on():
     """Neither itself nor its like: turned, of another depth."""
     source = find(DATA)

@@ -42,16 +42,20 @@ def trained(collection, first, last, trainer=None, seed=0):
     return trainer
 
 
-def test_the_same_seed_gives_the_same_weights(collection):
-    one = trained(collection, 1, 3)
+@pytest.fixture(scope="module")
+def one(collection):
+    return trained(collection, 1, 3)
+
+
+def test_the_same_seed_gives_the_same_weights(collection, one):
     assert same(one.networks, trained(collection, 1, 3).networks)
     assert not same(one.networks, trained(collection, 1, 3, seed=1).networks)
     assert not same(one.networks, one.average)
 
 
-def test_the_number_of_threads_changes_nothing(collection):
+def test_the_number_of_threads_changes_nothing(collection, one):
     two = Trainer(Settings(seed=0, steps=10, warm_up=2, **TINY), threads=2)
-    assert same(trained(collection, 1, 3).networks, trained(collection, 1, 3, two).networks)
+    assert same(one.networks, trained(collection, 1, 3, two).networks)
 
 
 def test_a_step_goes_by_the_mean_over_its_parts(collection):
@@ -105,6 +109,7 @@ def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():
         assert torch.allclose(step.abs(), torch.tensor(0.01), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_gives_the_same_weights(collection, tmp_path):
     whole = trained(collection, 1, 4)
     part = trained(collection, 1, 2)

@@ -20,7 +20,9 @@ from helpers.runs import (
     contents,
     environment,
     journals,
+    run,
     run_process,
+    wait_for,
 )
 
 from benchmark.run import UNSTORED
@@ -38,27 +40,32 @@ def the_run(root):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """What an undisturbed run says, and how long it takes."""
+    """What an undisturbed run says."""
     root = tmp_path_factory.mktemp("undisturbed")
+    assert run(root).returncode == 0
+    return contents(*the_run(root))
+
+
+@pytest.fixture(scope="module")
+def seconds(tmp_path_factory):
+    """How long a process takes that is not killed."""
     start = time.monotonic()
-    finished = run_process(root, SECONDS=SECONDS)
+    finished = run_process(tmp_path_factory.mktemp("seconds"), SECONDS=SECONDS)
     assert finished.returncode == 0, finished.stderr
-    seconds = time.monotonic() - start
-    return contents(*the_run(root)), seconds
+    return time.monotonic() - start
 
 
-def begin(root, trace, *words, seconds=SECONDS):
+def begin(root, trace, *words, waits_on=None):
+    """A run; on one of its samples it waits until `may_go_on`, where that is asked for."""
+    how = {"ODD": f"{waits_on}=wait"} if waits_on else {"SECONDS": SECONDS}
     return subprocess.Popen(
-        command(root, *words), env=environment(SECONDS=seconds, TRACE=str(trace)), cwd=root,
+        command(root, *words), env=environment(TRACE=str(trace), **how), cwd=root,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def wait_for(condition, seconds=600):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+def may_go_on(trace):
+    trace.with_name(f"{trace.name}.go").touch()
 
 
 def events(trace):
@@ -88,8 +95,7 @@ def phase(root, trace, pid):
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undisturbed):
-    wanted, seconds = undisturbed
+def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undisturbed, seconds):
     chance, seen = random.Random(0), Counter()
     for folder in itertools.count():
         root = tmp_path / str(folder)
@@ -113,7 +119,7 @@ def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undist
             break
         store, key = the_run(root)
         assert_sound(root, store)
-        assert contents(store, key) == wanted
+        assert contents(store, key) == undisturbed
         assert sorted(row["sample"] for row in journals(root, "records")) == SAMPLES
         assert_nothing_twice(trace, killed)
         if seen.total() == KILLS:
@@ -125,7 +131,7 @@ def test_twenty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, undist
 def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace, seconds="4")
+    process = begin(tmp_path, trace, waits_on=SAMPLES[2])
     # The third prediction has begun, and the second is stored.
     wait_for(lambda: len(events(trace)) == 4 and len(journals(tmp_path, "scores")) == 2)
     process.kill()
@@ -134,7 +140,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
     assert finished.returncode == 0, finished.stderr
     store, key = the_run(tmp_path)
     assert_sound(tmp_path, store)
-    assert contents(store, key) == undisturbed[0]
+    assert contents(store, key) == undisturbed
     again = [sample for event, sample, _ in events(trace) if event == "start"]
     assert again == [*SAMPLES[:3], *SAMPLES[2:]]
 
@@ -142,7 +148,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
 def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace)
+    process = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 3)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=600)
@@ -151,8 +157,8 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
     store, _ = the_run(tmp_path)
     assert_sound(tmp_path, store)
     assert set(store.records()) == set(SAMPLES[:1])
-    assert run_process(tmp_path, TRACE=str(trace)).returncode == 0
-    assert contents(*the_run(tmp_path)) == undisturbed[0]
+    assert run(tmp_path, TRACE=str(trace)).returncode == 0
+    assert contents(*the_run(tmp_path)) == undisturbed
     assert_nothing_twice(trace, {process.pid})
 
 
@@ -160,7 +166,7 @@ def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undi
 def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()
-    first = begin(tmp_path, trace, seconds="1.5")
+    first = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 2)
     waiting = begin(tmp_path, trace, "lease.wait=true")
     refused = run_process(tmp_path, TRACE=str(trace))
@@ -168,23 +174,25 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
     assert refused.returncode == 1
     assert f"process {first.pid} on host {socket.gethostname()}" in refused.stderr
     assert "lease.wait=true" in refused.stderr and "Traceback" not in refused.stderr
+    may_go_on(trace)
     told = waiting.communicate(timeout=600)[0]
     assert waiting.returncode == 0 and f"waiting for process {first.pid}" in told
     assert first.wait(timeout=600) == 0
     # One process alone loaded the model, and predicted each sample once.
     assert [sample for _, sample, _ in events(trace)] == ["-", *SAMPLES]
-    assert contents(*the_run(tmp_path)) == undisturbed[0]
+    assert contents(*the_run(tmp_path)) == undisturbed
 
 
 @pytest.mark.slow
 def test_a_run_that_lost_its_lease_stops_with_a_message_and_stores_nothing_more(tmp_path):
     trace = tmp_path / "trace"
     trace.touch()
-    process = begin(tmp_path, trace, seconds="5")
+    process = begin(tmp_path, trace, waits_on=SAMPLES[1])
     wait_for(lambda: len(events(trace)) == 3 and len(journals(tmp_path, "scores")) == 1)
     (lease,) = tmp_path.glob("results/runs/*/lease/*.json")
     taken = json.loads(lease.read_text()) | {"host": "elsewhere"}
     (lease.parent / "00000099.json").write_text(json.dumps(taken))
+    may_go_on(trace)
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "another process took over the run" in told and "Traceback" not in told

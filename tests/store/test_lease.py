@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.sweeps import wait_for
+from helpers.runs import wait_for
 
 from benchmark.errors import RunHeldError, StoreError, UsageError
 from benchmark.store import lease as lease_module
@@ -51,7 +51,7 @@ def acquired(folder, timeout=TIMEOUT):
 
 @pytest.fixture
 def other_process():
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "600"])
     yield process
     process.kill()
     process.wait()
@@ -392,7 +392,7 @@ def test_of_many_successors_of_a_dead_holder_one_wins_at_a_time(folder):
 def test_a_programs_name_with_brackets_does_not_confuse_its_start(tmp_path, other_process):
     odd = tmp_path / "a) (b c"
     odd.symlink_to("/bin/sleep")
-    process = subprocess.Popen([str(odd), "60"])
+    process = subprocess.Popen([str(odd), "600"])
     try:
         assert int(start_of(process.pid)) >= int(start_of(other_process.pid))
     finally:

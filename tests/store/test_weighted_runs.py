@@ -10,8 +10,8 @@ from benchmark.actions.check import perform
 from benchmark.errors import SkippedError, UsageError
 from benchmark.report.results import load_result, load_results
 from models.weights import network
-from models.weights.choose import CACHE
-from models.weights.digests import file_digest
+from models.weights.checkpoint import file_digest
+from models.weights.registry import CACHE
 
 TARGET = "helpers.segmenters.Weighted"
 MAPPED = {"default": "vit_b_lm", "histopathology": "vit_b_histopathology"}
@@ -162,6 +162,7 @@ def test_a_run_made_in_another_environment_is_scored_without_its_library(root, f
     assert len(here.store.completed()) == len(SAMPLES)
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_skipped_from_failed_and_goes_on(tmp_path, file):
     finished = run(
         tmp_path, "-m", f"model.weights={file}", "limit=1", model="homeless,untrained,weighted"

@@ -1,4 +1,4 @@
-"""What a sweep settles without a job: what is complete, and what can't run."""
+"""The jobs of a sweep, and those that need no process: complete, or unable to run."""
 
 import json
 import re
@@ -24,17 +24,17 @@ def finished(root, **changes):
 def outcome(root, any_device=False, **changes):
     job = make_job(root, **changes)
     study = StoredRuns(job.runs, 300)
-    return settled(SweepJob(0, [], "a cell", job), study, any_device)
+    return settled(SweepJob(0, [], "a job", job), study, any_device)
 
 
-def test_a_complete_cell_needs_no_job_and_is_told_with_its_score(root):
+def test_a_complete_job_needs_no_process_and_is_listed_with_its_score(root):
     finished(root)
     found = outcome(root)
     assert (found.status, found.state, found.log, found.seconds) == (DONE, "done", None, 0.0)
-    assert found.told["status"] == "complete" and re.fullmatch(r"0\.\d{3}", found.told["msa"])
+    assert found.details["status"] == "complete" and re.fullmatch(r"0\.\d{3}", found.details["msa"])
 
 
-def test_a_cell_that_is_not_what_was_done_needs_one(root):
+def test_a_job_that_differs_from_what_was_done_needs_one(root):
     finished(root, limit=3)
     assert outcome(root, limit=3).status == DONE
     assert outcome(root) is None  # one more sample
@@ -56,7 +56,7 @@ def test_a_run_whose_report_was_not_drawn_gets_a_job_that_draws_it(root):
     assert outcome(root) is None
 
 
-def test_a_cell_whose_data_is_prepared_no_more_or_was_changed_gets_a_job_that_looks(root):
+def test_a_job_whose_prepared_data_is_gone_or_changed_is_run(root):
     """A whole run of that name may be of another data set, or of other parameters."""
     finished(root)
     shutil.rmtree(root / "datasets")
@@ -71,18 +71,18 @@ def test_where_jobs_run_elsewhere_any_device_will_do(root, monkeypatch):
     assert outcome(root, any_device=True).status == DONE
 
 
-def test_a_cell_that_cant_run_is_skipped_with_the_reason(root):
+def test_a_job_that_cant_run_is_skipped_with_the_reason(root):
     found = outcome(root, target="helpers.segmenters.Homeless", weights="sam_vit_b")
     assert (found.status, found.state) == (PARTIAL, "skipped")
     assert found.reason.startswith("library missing: no-such-library>=2 is not installed")
 
 
-def test_what_only_its_own_process_can_tell_is_left_to_it(root):
+def test_an_invalid_job_is_left_to_its_own_process(root):
     assert outcome(root, target="helpers.segmenters.Nonexistent") is None
-    assert settled(SweepJob(0, [], "a cell", None), StoredRuns(root / "none", 300), False) is None
+    assert settled(SweepJob(0, [], "a job", None), StoredRuns(root / "none", 300), False) is None
 
 
-def test_cells_are_named_by_what_tells_them_apart_and_split_over_shards(root):
+def test_jobs_are_labelled_by_what_distinguishes_them_and_split_over_shards(root):
     seen = []
 
     def composed(words):
@@ -94,27 +94,27 @@ def test_cells_are_named_by_what_tells_them_apart_and_split_over_shards(root):
         return type("Job", (), {"settings": settings})()
 
     found = sweep_jobs(
-        [["model=a", "++model.x=1", "shards=2"], ["model=wrong", "shards=2"]], 5, composed
+        [["model=a", "model.x=1", "shards=2"], ["model=wrong", "shards=2"]], composed
     )
-    assert [(cell.number, cell.words) for cell in found] == [
-        (5, "model=a model.x=1 shard=1/2"),
-        (6, "model=a model.x=1 shard=2/2"),
-        (7, "model=wrong"),
+    assert [(job.number, job.label) for job in found] == [
+        (0, "model=a model.x=1 shard=1/2"),
+        (1, "model=a model.x=1 shard=2/2"),
+        (2, "model=wrong"),
     ]
     assert found[0].overrides == ["model=a", "model.x=1", "shards=2", "shard=1/2"]
     assert found[2].job is None
 
 
 def test_the_only_combination_is_named_by_model_and_data(root):
-    job = type("Job", (), {"settings": Settings()})()
-    (cell,) = sweep_jobs([["model=a", "data=b", "results=/x"]], 0, lambda words: job)
-    assert cell.words == "model=a data=b"
+    composed = type("Job", (), {"settings": Settings()})()
+    (job,) = sweep_jobs([["model=a", "data=b", "results=/x"]], lambda words: composed)
+    assert job.label == "model=a data=b"
 
 
-def test_in_a_sweep_said_again_no_model_is_loaded_for_what_is_complete(tmp_path):
+def test_repeating_a_sweep_no_model_is_loaded_for_what_is_complete(tmp_path):
     trace = tmp_path / "trace"
     words = ("-m", "model=traced,homeless", "limit=1")
-    run(tmp_path, *words, TRACE=str(trace))
+    assert run(tmp_path, "limit=1", TRACE=str(trace)).returncode == 0
     loads = trace.read_text().count("load")
     again = run(tmp_path, *words, TRACE=str(trace))
     assert again.returncode == 1  # skipped is not done

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from helpers.runs import (
@@ -17,6 +18,7 @@ from helpers.runs import (
     journals,
     make_job,
     run,
+    wait_for,
 )
 
 from benchmark.errors import RunHeldError
@@ -33,9 +35,11 @@ def many(root, **changes):
     return make_job(root, data=drawn(per_style=8) | {"name": "many"}, **changes)
 
 
-def begin(root, trace, shard, seconds):
+def begin(root, trace, shard):
+    """A process that works on a shard, and waits in its first prediction until it may go on."""
+
     def work():
-        os.environ |= {"TRACE": str(trace), "SECONDS": str(seconds)}
+        os.environ |= {"TRACE": str(trace), "ODD": "*=wait"}
         outcome = do(many(root, shard=f"{shard}/{SHARDS}"), attempt={"host": "a"})
         os._exit(0 if outcome.complete else 1)
 
@@ -54,12 +58,9 @@ def test_eight_shards_at_once_two_of_them_killed_and_started_again(tmp_path):
     do(many(alone), attempt={"host": "a"})
     many(tmp_path).data  # noqa: B018  (prepared once, before anybody is killed)
     trace.touch()
-    workers = {shard: begin(tmp_path, trace, shard, 1.0) for shard in range(1, SHARDS + 1)}
+    workers = {shard: begin(tmp_path, trace, shard) for shard in range(1, SHARDS + 1)}
     pids = {worker.pid for worker in workers.values()}
-    until = time.monotonic() + 600
-    while {int(pid) for _, pid in starts(trace)} != pids:  # all of them are at it, at once
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(lambda: {int(pid) for _, pid in starts(trace)} == pids)  # all are at it, at once
     store = many(tmp_path).store
     alive = holders(store.path / "lease", 300)
     assert len(alive) == SHARDS, alive
@@ -68,9 +69,10 @@ def test_eight_shards_at_once_two_of_them_killed_and_started_again(tmp_path):
         os.kill(worker.pid, signal.SIGKILL)
         worker.join()
     in_hand = {pid: sample for sample, pid in starts(trace)}
-    again = [begin(tmp_path, trace, shard, 0.0) for shard in killed]
+    Path(f"{trace}.go").touch()
+    again = [begin(tmp_path, trace, shard) for shard in killed]
     for worker in (*workers.values(), *again):
-        worker.join(60)
+        worker.join(600)
         assert worker.exitcode == 0
     samples = sorted(entry.id for entry in many(tmp_path).data.entries)
     assert len(samples) == 16

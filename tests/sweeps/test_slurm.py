@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.command_line import call
 from helpers.runs import journals
 from helpers.sweeps import (
     KILLS,
@@ -20,7 +21,10 @@ from helpers.sweeps import (
     states,
     sweep,
 )
+from omegaconf import OmegaConf
 
+from benchmark.choices import CONFIGS
+from benchmark.errors import UsageError
 from benchmark.sweeps import slurm
 from benchmark.sweeps.plan import SweepJob
 from benchmark.sweeps.process import ENDED
@@ -78,18 +82,18 @@ def test_all_faults_in_one_sweep_by_slurm_and_in_the_end_everything_is_there_onc
         first.communicate()
     assert len(queue(cluster)) > 1  # they go on
     again = submit(tmp_path, cluster, *words)
-    told, _ = again.communicate(timeout=1200)
-    assert "jobs of an earlier sweep are still with Slurm: watching them" in told, told
-    assert again.returncode == 1 and "Traceback" not in told, told
-    found = states(told)
+    output, _ = again.communicate(timeout=1200)
+    assert "jobs of an earlier sweep are still with Slurm: watching them" in output, output
+    assert again.returncode == 1 and "Traceback" not in output, output
+    found = states(output)
     if found["traced", "tiny_b"] != "done":  # it was killed in the second sweep's time
-        assert "killed by SIGKILL" in told or "ended without a message" in told, told
+        assert "killed by SIGKILL" in output or "ended without a message" in output, output
         again = submit(tmp_path, cluster, *words)
-        told, _ = again.communicate(timeout=1200)
-        found = states(told)
-    assert found.pop(("traced", "tiny_a")) == "partial", told
-    assert set(found.values()) == {"done"} and len(found) == 11, told
-    assert again.returncode == 1 and f"e.g. '{RAISES}'" in told
+        output, _ = again.communicate(timeout=1200)
+        found = states(output)
+    assert found.pop(("traced", "tiny_a")) == "partial", output
+    assert set(found.values()) == {"done"} and len(found) == 11, output
+    assert again.returncode == 1 and f"e.g. '{RAISES}'" in output
     assert_all_is_done_once(tmp_path)
     counts = starts(tmp_path)
     assert counts[KILLS] == counts[LINGERS] == 2  # the sample in hand, and no other
@@ -115,9 +119,9 @@ def test_shards_of_a_run_by_slurm_and_a_job_that_another_takes_the_place_of(tmp_
         ["srun", "--partition=main", "--exclusive", "--immediate=60", "sleep", "1"],
         env=os.environ | cluster, check=True, timeout=120,
     )  # fmt: skip
-    told, _ = submitted.communicate(timeout=1200)
-    assert submitted.returncode == 0, told
-    assert len(re.findall(r"shard=\d/3 +│ done", told)) == 3, told
+    output, _ = submitted.communicate(timeout=1200)
+    assert submitted.returncode == 0, output
+    assert len(re.findall(r"shard=\d/3 +│ done", output)) == 3, output
     counts = starts(tmp_path)
     assert counts[LINGERS] == 2 and set(counts.values()) <= {1, 2}
     rows = journals(tmp_path / "results", "records")
@@ -125,7 +129,58 @@ def test_shards_of_a_run_by_slurm_and_a_job_that_another_takes_the_place_of(tmp_
     assert len(rows) == 3
 
 
-# --- against a stand-in for squeue
+# --- against stand-ins for Slurm's commands
+
+
+SETTINGS = OmegaConf.to_container(OmegaConf.load(CONFIGS / "launcher" / "slurm.yaml"))
+del SETTINGS["_target_"]
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """Accepts every job; what was submitted is in the file `submitted`."""
+    for name, does in (("srun", "exit 0"), ("sbatch", f"cat $1 > {tmp_path / 'submitted'}; "
+                                                      "echo Submitted batch job 7")):  # fmt: skip
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/sh\n{does}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path / "submitted"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {"time": "240", "gpus-per-node": "1", "cpus-per-task": "4", "mem": "32GB",
+              "job-name": "benchmark", "signal": "USR2@120", "nodes": "1", "ntasks-per-node": "1",
+              "array": "0-1%2"}),
+        ({"gpus_per_node": None, "mem_gb": None}, {"gpus-per-node": None, "mem": None}),
+        ({"partition": "gpu", "account": "a", "qos": "q", "constraint": "c", "exclude": "n1"},
+         {"partition": "gpu", "account": "a", "qos": "q", "constraint": "c", "exclude": "n1"}),
+        ({"timeout_min": 9, "array_parallelism": 1}, {"time": "9", "array": "0-1%1"}),
+        ({"additional_parameters": {"requeue": True, "mail-type": "FAIL"}},
+         {"requeue": "", "mail-type": "FAIL"}),
+    ],
+)  # fmt: skip
+def test_the_settings_reach_sbatch(tmp_path, sbatch, changes, found):
+    queue = slurm.SlurmQueue(SETTINGS | {"setup": ["module load cuda"]} | changes)
+    places = [tmp_path / "sweep" / str(number) for number in range(2)]
+    jobs = [SweepJob(number, ["limit=1"], f"job {number}", None) for number in range(2)]
+    assert queue._submit(jobs, places) == ["7_0", "7_1"]
+    text = sbatch.read_text()
+    given = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", text, re.MULTILINE))
+    assert {name: given.get(name) for name in found} == found
+    assert "\nmodule load cuda\n" in text
+    assert len(list((tmp_path / "sweep" / ".submitit").glob("7_*/*_submitted.pkl"))) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"timeout_min": None}, {"timeout_min": "soon"}, {"mem_gb": "much"}, {"nodes": 2}]
+)
+def test_a_setting_that_is_unknown_missing_or_invalid_is_named(changes):
+    with pytest.raises(UsageError, match=f"hydra.launcher: .*{next(iter(changes))}|soon|much"):
+        slurm.SlurmQueue(SETTINGS | changes)
 
 
 @pytest.fixture
@@ -147,33 +202,33 @@ def ended(place, status=0):
     (place / ENDED).write_text(f'{{"status": {status}, "told": {{}}, "seconds": 3.5}}')
 
 
-def watch(*cells):
-    watched = {f"7_{cell.number}": (cell, Path(place)) for cell, place in cells}
+def watch(*jobs):
+    watched = {f"7_{job.number}": (job, Path(place)) for job, place in jobs}
     return slurm._watch(watched, SweepProgress(len(watched)))
 
 
-def test_jobs_are_told_as_they_end_and_one_that_vanished_is_told_as_killed(tmp_path, squeue):
-    cells = [(SweepJob(n, [], f"job {n}", None), tmp_path / str(n)) for n in range(3)]
+def test_outcomes_come_as_jobs_end_and_a_job_that_vanished_counts_as_killed(tmp_path, squeue):
+    jobs = [(SweepJob(n, [], f"job {n}", None), tmp_path / str(n)) for n in range(3)]
     squeue.write_text("7_0 RUNNING\n7_1 PENDING\n7_2 RUNNING\n")
-    told = watch(*cells)
+    ends = watch(*jobs)
     ended(tmp_path / "2")
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state, outcome.seconds) == (2, "done", 3.5)
     ended(tmp_path / "0", status=-9)
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state) == (0, "killed by SIGKILL")
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "log.txt").write_text("first\n2 of 7\n")
     squeue.write_text("")
-    number, outcome = next(told)
+    number, outcome = next(ends)
     assert (number, outcome.state, outcome.status) == (1, "killed", 1)
     assert "job 7_1 ended without a message" in outcome.reason
     assert outcome.reason.endswith("its last line: 2 of 7")
-    assert list(told) == []
+    assert list(ends) == []
 
 
 def test_a_queue_that_does_not_answer_loses_no_job(tmp_path, squeue):
-    told = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
+    ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
     began = time.monotonic()
 
     def later():
@@ -181,45 +236,41 @@ def test_a_queue_that_does_not_answer_loses_no_job(tmp_path, squeue):
         ended(tmp_path / "0")
 
     threading.Thread(target=later).start()
-    _, outcome = next(told)
+    _, outcome = next(ends)
     assert outcome.state == "done" and time.monotonic() - began >= 1
 
 
 def test_ctrl_c_ends_the_watching_and_says_how_to_end_the_jobs(tmp_path, squeue, capsys):
     squeue.write_text("7_0 RUNNING\n")
-    told = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
+    ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slurm.time, "sleep", interrupt)
-        ((_, outcome),) = told
+        ((_, outcome),) = ends
     assert (outcome.status, outcome.state) == (130, "with Slurm")
     assert "'scancel 7_0' ends them" in capsys.readouterr().err
 
 
 def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
     environment = faulty(tmp_path) | {"PATH": "/nonexistent"}
-    finished = subprocess.run(
-        sweep(tmp_path, *SMALL), env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    finished = call(sweep(tmp_path, *SMALL)[3:], tmp_path, environment=environment)
     assert finished.returncode == 1, finished.stderr
     assert "Could not detect" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("override", "message"),
     [
         ("hydra.launcher.timeout_min=soon", "timeout_min|soon"),
         ("+hydra.launcher.wishes=3", "wishes"),
     ],
 )
-def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, word, told):
-    finished = subprocess.run(
-        sweep(tmp_path, *SMALL, word), env=faulty(tmp_path), cwd=tmp_path, capture_output=True,
-        text=True,
-    )  # fmt: skip
+def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, override, message):
+    words = sweep(tmp_path, *SMALL, override)[3:]
+    finished = call(words, tmp_path, environment=faulty(tmp_path))
     assert finished.returncode == 2 and "Traceback" not in finished.stderr, finished.stderr
-    assert re.search(told, finished.stderr), finished.stderr
+    assert re.search(message, finished.stderr), finished.stderr

@@ -4,11 +4,10 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from helpers.runs import SAMPLES, assert_sound, command, environment, run
+from helpers.runs import SAMPLES, assert_sound, command, environment, run, wait_for
 
 from benchmark.errors import INTERRUPTED, StoreError
 from benchmark.store.store import RunStore
@@ -26,12 +25,12 @@ def test_every_job_runs_whatever_became_of_those_before_and_the_summary_tells_al
     }
     for model, (state, reason) in fates.items():
         assert re.search(rf"model={model}\b.* {state} ", table)
-        told = re.search(
+        output = re.search(
             rf"model={model}\b[^\n]*: {state}: ([^\n]*)\n  log: (\S+)", finished.stderr
         )
-        assert told, finished.stderr
-        assert reason in told[1]
-        assert Path(told[2]).read_text().strip() or model == "killed"
+        assert output, finished.stderr
+        assert reason in output[1]
+        assert Path(output[2]).read_text().strip() or model == "killed"
     assert re.search(r"model=traced\b.* done .*partial \(1 of 4\)", table)
     assert "Traceback" not in finished.stdout + finished.stderr
 
@@ -52,20 +51,18 @@ def test_ctrl_c_in_a_sweep_ends_it_with_status_130_and_a_summary_and_leaves_no_p
     trace = tmp_path / "trace"
     trace.touch()
     sweep = subprocess.Popen(
-        command(tmp_path, "-m", "seed=0,1"), env=environment(SECONDS="2", TRACE=str(trace)),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        command(tmp_path, "-m", "seed=0,1"), cwd=tmp_path, start_new_session=True,
+        env=environment(ODD=f"{SAMPLES[1]}=wait", TRACE=str(trace)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    while trace.read_text().count("start") < 2:
-        assert sweep.poll() is None
-        time.sleep(0.02)
+    wait_for(lambda: trace.read_text().count("start") == 2 or sweep.poll() is not None)
     if whom == "everybody":  # as a terminal does it
         os.killpg(sweep.pid, signal.SIGINT)
     else:
         sweep.send_signal(signal.SIGINT)
-    told, _ = sweep.communicate(timeout=600)
-    assert sweep.returncode == 130 and "Traceback" not in told, told
-    assert re.search(r"seed=0 .*interrupted", told) and not re.search(r"seed=1 .*done", told)
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 130 and "Traceback" not in output, output
+    assert re.search(r"seed=0 .*interrupted", output) and not re.search(r"seed=1 .*done", output)
     pids = {line.split()[2] for line in trace.read_text().splitlines()}
     assert len(pids) == 1 and not Path("/proc", pids.pop()).exists()
     (store,) = RunStore.all(tmp_path / "results" / "runs")
@@ -73,10 +70,10 @@ def test_ctrl_c_in_a_sweep_ends_it_with_status_130_and_a_summary_and_leaves_no_p
     assert 1 <= len(store.records()) < 4
 
 
-def outcome(status, log="", folder=Path(), told=None):
+def outcome(status, log="", folder=Path()):
     path = folder / "log.txt"
     path.write_text(log)
-    return JobOutcome("model=a", status, path, told or {}, 1.0)
+    return JobOutcome("model=a", status, path, {}, 1.0)
 
 
 def test_a_failed_jobs_reason_is_the_last_error_it_printed(tmp_path):
@@ -93,6 +90,7 @@ def test_a_killed_jobs_reason_is_no_error_that_it_survived(tmp_path):
 
 
 def test_a_job_with_failures_that_were_allowed_is_partial_not_failed(tmp_path):
+    assert run(tmp_path, "limit=3", model="oracle").returncode == 0  # so that it needs no process
     words = ("-m", "limit=3", "model=traced,oracle", "errors.max_failures=1")
     first = run(tmp_path, *words, ODD=f"{SAMPLES[1]}=raise")
     assert re.search(r"model=traced +│ partial +│.*partial \(2 of 4, 1 failed\)", first.stdout)
@@ -109,12 +107,12 @@ def test_the_status_of_the_whole_follows_from_the_jobs(tmp_path, statuses, whole
     assert summarise([outcome(status, "", tmp_path) for status in statuses]) == whole
 
 
-def test_what_an_earlier_sweep_left_in_the_folder_is_not_told_again(tmp_path, monkeypatch):
+def test_what_an_earlier_sweep_left_in_the_folder_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "0").mkdir()
     monkeypatch.setenv(OUTCOME, str(tmp_path / "0" / "outcome.json"))
     leave_outcome({"model": "old"})
     found = JobProcess(["action=nonsense"], "action=nonsense", tmp_path / "0").finish()
-    assert found.status == 2 and found.told == {}
+    assert found.status == 2 and found.details == {}
 
 
 def test_an_outcome_is_left_whole_or_not_at_all(tmp_path, monkeypatch):

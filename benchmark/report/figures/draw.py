@@ -74,7 +74,6 @@ def draw_all(
     metric: Metric = MSA,
     further: Mapping[str, Callable[[FigureInput], Figure | None]] = MappingProxyType({}),
     demo: bool = False,
-    seed: int = 0,
 ) -> list[Path]:
     """Draw every figure that the results allow; say of the others why they are left out.
 
@@ -85,7 +84,6 @@ def draw_all(
         metric: whose scores they are.
         further: more figures that compare methods, as in `FIGURES_OF_SOURCE`.
         demo: whether runs of demonstration weights are set beside published numbers.
-        seed: of the samples drawn at random.
 
     Returns:
         The paths written.
@@ -93,7 +91,7 @@ def draw_all(
     Raises:
         StoreError: they can't be written.
     """
-    drawings = _drawings(cells, results, metric, further, demo, seed)
+    drawings = _drawings(cells, results, metric, further, demo)
     paths: list[Path] = []
     missing: dict[str, list[str]] = {}
     with disk_errors(folder), Steps("drawing figures", len(drawings)) as steps:
@@ -116,7 +114,6 @@ def _drawings(
     metric: Metric,
     further: Mapping[str, Callable[[FigureInput], Figure | None]],
     demo: bool,
-    seed: int,
 ) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
@@ -138,7 +135,7 @@ def _drawings(
         rows = rows.sort_values("label", key=lambda names: names.map(labels.index))
         drawn = [by_id[run] for run in rows["run_id"]]
         drawings[f"samples_{safe_name(str(group))}"] = partial(
-            panels.draw, drawn, list(rows["label"]), seed
+            panels.draw, drawn, list(rows["label"])
         )
     return drawings
 

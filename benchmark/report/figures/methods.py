@@ -7,11 +7,9 @@ import re
 import pandas as pd
 
 from benchmark.report.eligible import matrix as table_of
-from benchmark.report.eligible import select_eligible, variants
+from benchmark.report.eligible import select_eligible, starred, told_apart, variants
 from benchmark.report.frame import SKIPPED
 from benchmark.scoring.metrics import MSA, Metric
-
-_SAME = ["split", "protocol"]
 
 
 def entries(cells: pd.DataFrame) -> pd.DataFrame:
@@ -28,16 +26,8 @@ def entries(cells: pd.DataFrame) -> pd.DataFrame:
         label = label.where(frame["source"] != "published", label + " (published)")
     label = marked(label, frame["mark"])
 
-    group = frame["data_label"].where(frame["data_label"] != "", frame["data"]).astype(str)
-    for key in _SAME:
-        if frame.loc[frame[key] != "", key].nunique() > 1:
-            group = group.where(frame[key] == "", group + ", " + frame[key])
-    # Published cells know no digest of their images: they stand with the data set's runs.
-    known = frame["images_id"].where(frame["images_id"] != "")
-    several = known.groupby([frame[key] for key in ("data", *_SAME)]).transform("nunique") > 1
-    group = group.where(~several | known.isna(), group + " #" + frame["images_id"])
-    lost = frame.groupby(group)["lost"].transform("max") != ""
-    group = group.where(~lost, group + "*")
+    named = frame["data_label"].where(frame["data_label"] != "", frame["data"]).astype(str)
+    group = starred(told_apart(frame, named), frame["lost"])
 
     # What was skipped has no images: it stands with the runs of its data set.
     skipped = frame["status"] == SKIPPED

@@ -1,4 +1,4 @@
-"""Chosen samples: the image with its true outlines, and beside it what each method made of it."""
+"""Chosen samples: the image with true outlines, beside it the predictions of each method."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
+from benchmark.report import pictures
 from benchmark.report.figures.style import (
     NORMAL,
     NothingToDrawError,
@@ -17,75 +17,43 @@ from benchmark.report.figures.style import (
     wrapped,
 )
 from benchmark.report.results import RunResult
-from benchmark.store.store import RunStore
-from benchmark.types import Image, Labels, Sample
+from benchmark.types import Image, Labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SIDE, _TITLE = 2.8, 0.5  # inches
-_PIXELS = (
-    420  # of a panel's side: its inches at the resolution of the PNG, so that lines stay crisp
-)
+_PIXELS = 420  # of a panel's side: its inches at the PNG's resolution, so that lines stay crisp
 _COLUMNS = 5
 
 
-def choose(results: Sequence[RunResult], seed: int = 0) -> list[tuple[str, str]]:
-    """The samples to show, of those that every run has scored.
+def draw(results: Sequence[RunResult], labels: Sequence[str]) -> Figure:
+    """Draw a row of panels per chosen sample.
 
     Args:
         results: runs on the same images.
-        seed: of the sample drawn at random.
-
-    Returns:
-        (why, sample id): where methods differ most, where their mean is worst, where it is the
-        median, and one drawn at random. Of equals the first by id; no sample twice.
-    """
-    table = pd.concat([result.scores["msa"] for result in results], axis="columns", join="inner")
-    table = table.dropna().sort_index()
-    mean = table.mean(axis="columns")
-    span = table.max(axis="columns") - table.min(axis="columns")
-    middle = (mean - float(mean.quantile(0.5, interpolation="lower"))).abs()
-    drawn = pd.Series(np.random.default_rng(seed).permutation(len(table)), table.index)
-    by_reason = {"worst": mean, "median": middle, "drawn at random": drawn}
-    if len(results) > 1:
-        by_reason = {"largest difference": -span, **by_reason}
-    chosen: dict[str, str] = {}
-    for why, key in by_reason.items():
-        left = key.drop(list(chosen))
-        if len(left):
-            chosen[str(left.idxmin())] = why
-    return [(why, sample) for sample, why in chosen.items()]
-
-
-def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> Figure:
-    """A row of panels per chosen sample.
-
-    Args:
-        results: runs on the same images.
-        labels: what each is called.
-        seed: of the choice.
+        labels: the name of each in the figure.
 
     Raises:
-        NothingToDrawError: no sample was scored by all, or prepared data or predictions are
-            not there any more.
+        NothingToDrawError: no sample is scored in all runs, or prepared data or predictions are
+            no longer there.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from benchmark.report import pictures
-
-    chosen = choose(results, seed)
+    scored_by_all = pictures.scores_of(results).dropna()
+    chosen = pictures.choose(scored_by_all, pictures.FOR_FIGURE)
     if not chosen:
         raise NothingToDrawError("no sample is scored in all of its runs.")
     try:
-        samples = _samples(results[0], [sample for _, sample in chosen])
-        made = [_predictions(result, [sample for _, sample in chosen]) for result in results]
+        stored = pictures.StoredSamples(results)
+        samples = {name: stored.read(name) for _, name in chosen}
+        predictions = {
+            name: [stored.prediction(name, result) for result in results] for name in samples
+        }
     except BenchmarkError as error:
         raise NothingToDrawError(str(error)) from error
-    except KeyError as error:
-        raise NothingToDrawError(f"its runs don't say {error}, or don't hold it.") from error
 
     columns = min(_COLUMNS, len(results) + 1)
     lines = -(-(len(results) + 1) // columns)  # of one sample
@@ -95,15 +63,16 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
     grid = figure.subplots(len(chosen) * lines, columns, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
-    for block, (why, name) in enumerate(chosen):
-        cells = grid[block * lines : (block + 1) * lines].ravel()
+    for block, (reason, name) in enumerate(chosen):
+        first, *others = grid[block * lines : (block + 1) * lines].ravel()
         sample = samples[name]
-        _panel(cells[0], sample.image, sample.labels, None)
-        cells[0].set_title(f"{why}\n{wrapped(name, 34)}", fontsize=NORMAL, fontweight="bold")
-        for axes, result, label, predictions in zip(cells[1:], results, labels, made, strict=False):
-            _panel(axes, sample.image, sample.labels, predictions[name])
-            told = f"mSA {result.scores['msa'][name]:.3f}"
-            axes.set_title(f"{wrapped(label, 34)}\n{told}", fontsize=NORMAL)
+        _panel(first, sample.image, sample.labels, None)
+        first.set_title(f"{reason}\n{wrapped(name, 34)}", fontsize=NORMAL, fontweight="bold")
+        shown = zip(others, results, labels, predictions[name], strict=False)
+        for axes, result, label, predicted in shown:
+            _panel(axes, sample.image, sample.labels, predicted)
+            score = f"{result.metric.title} {result.values[name]:.3f}"
+            axes.set_title(f"{wrapped(label, 34)}\n{score}", fontsize=NORMAL)
     handles = [
         Line2D(
             [], [], color=np.divide(colour, 255).tolist(), label=name, linewidth=3,
@@ -115,20 +84,6 @@ def draw(results: Sequence[RunResult], labels: Sequence[str], seed: int = 0) -> 
     return figure
 
 
-def _samples(result: RunResult, wanted: Sequence[str]) -> dict[str, Sample]:
-    from benchmark.report import pictures
-
-    data = pictures.prepared_of(result)
-    entries = {entry.id: entry for entry in data.entries}
-    return {name: data.read(entries[name]) for name in wanted}
-
-
-def _predictions(result: RunResult, wanted: Sequence[str]) -> dict[str, Labels]:
-    store = RunStore(result.path)
-    records = store.records()
-    return {name: store.prediction(records[name]) for name in wanted}
-
-
 def _fitted_shape(labels: Labels) -> tuple[int, int]:
     scale = _PIXELS / max(labels.shape)
     height, width = (max(1, round(n * scale)) for n in labels.shape)
@@ -136,7 +91,7 @@ def _fitted_shape(labels: Labels) -> tuple[int, int]:
 
 
 def _fitted(labels: Labels) -> Labels:
-    """The label image at the size of its panel, by nearest pixels."""
+    """Resize a label image to its panel, by nearest pixels."""
     rows, columns = (
         ((np.arange(size) + 0.5) * n / size).astype(int)
         for size, n in zip(_fitted_shape(labels), labels.shape, strict=True)
@@ -145,10 +100,8 @@ def _fitted(labels: Labels) -> Labels:
 
 
 def _picture(image: Image) -> NDArray[np.uint8]:
-    """The image at the size of its panel: averaged where it is reduced."""
+    """Resize an image to its panel; pixels are averaged where it is reduced."""
     from skimage.transform import resize
-
-    from benchmark.report import pictures
 
     shown = pictures.rgb(image)
     shape = _fitted_shape(shown[..., 0])
@@ -158,14 +111,12 @@ def _picture(image: Image) -> NDArray[np.uint8]:
 
 
 def _panel(axes: Axes, image: Image, true: Labels, predicted: Labels | None) -> None:
-    from benchmark.report import pictures
-
     picture: Any = (pictures.DIMMED * _picture(image)).astype(np.uint8)
     outlines = {"true": pictures.outline(_fitted(true), 1, 1)}
     if predicted is not None:
         found = pictures.outline(_fitted(predicted), 1, 1)
         rows, columns = np.indices(found.shape) // 3
-        # Broken lines: prints in grey tell them from the truth.
+        # Broken lines, which differ from the truth in grey prints as well.
         outlines["predicted"] = found & ((rows + columns) % 2 == 0)
         outlines["both"] = outlines["true"] & found
     for name, mask in outlines.items():

@@ -1,4 +1,4 @@
-"""The site: a leaderboard, a page per data set, a page per run, and what they need beside them."""
+"""The site: a leaderboard, a page per data set, a page per run, and their scripts and images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
+from benchmark.report.pictures import SITE_SAMPLES
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.site.data import (
     data_card,
@@ -23,7 +24,7 @@ from benchmark.report.site.data import (
     script,
     spread,
 )
-from benchmark.report.site.gallery import DOZEN, Gallery, build_gallery
+from benchmark.report.site.gallery import Gallery, build_gallery
 from benchmark.scoring.metrics import Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
@@ -34,7 +35,7 @@ _PLOTTING = "plotly.min.js"
 
 
 def write_site(
-    cells: pd.DataFrame,
+    frame: pd.DataFrame,
     results: Sequence[RunResult],
     folder: Path,
     *,
@@ -44,11 +45,11 @@ def write_site(
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
     Args:
-        cells: every number to be shown; see `benchmark.report.frame`.
+        frame: every number to be shown; see `benchmark.report.frame`.
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.
-        study: the card of the published numbers among the rows, which have a page then.
+        study: the card of the published numbers among the rows; with it they have a page.
 
     Returns:
         The path of `index.html`.
@@ -57,12 +58,12 @@ def write_site(
         StoreError: it can't be written, or would replace files that are not of a site.
     """
     with replaced(folder, _SITE) as place:
-        build_site(cells, results, place, private=private, study=study)
+        build_site(frame, results, place, private=private, study=study)
     return folder / "index.html"
 
 
 def build_site(
-    cells: pd.DataFrame,
+    frame: pd.DataFrame,
     results: Sequence[RunResult],
     folder: Path,
     *,
@@ -70,16 +71,16 @@ def build_site(
     study: Any = None,
 ) -> None:
     """Write the web pages, as `write_site`, into a folder that is empty or not there."""
-    names = sorted(set(cells["data"]) | {escape.plain(result.data) for result in results})
+    names = sorted(set(frame["data"]) | {escape.plain(result.data) for result in results})
     by_data: dict[str, list[RunResult]] = defaultdict(list)
     for result in _best_first(results):
         by_data[escape.plain(result.data)].append(result)
     pictures = sum(
-        min(DOZEN, max(len(result.scores) for result in found)) for found in by_data.values()
+        min(SITE_SAMPLES, max(len(result.scores) for result in found)) for found in by_data.values()
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
-        site = _Site(folder, cells, results, names, private, metric_of(results))
+        site = _Site(folder, frame, results, names, private, metric_of(results))
         site.write_assets()
         for name in names:
             site.write_data(name, by_data[name], steps)
@@ -91,12 +92,12 @@ def build_site(
 
 
 class _Site:
-    """A folder in the making: the names of its files, and the pages one by one."""
+    """Writes the pages of a site into a folder."""
 
     def __init__(
         self,
         folder: Path,
-        cells: pd.DataFrame,
+        frame: pd.DataFrame,
         results: Sequence[RunResult],
         names: Sequence[str],
         private: bool,
@@ -112,7 +113,7 @@ class _Site:
         runs |= {r.run_id: r.path.name for r in results if folders[r.path.name] == 1}
         safe = safe_names(runs.values())
         self._run_pages = {run_id: f"runs/{safe[name]}.html" for run_id, name in runs.items()}
-        self._rows = rows(cells, self._run_pages, metric)
+        self._rows = rows(frame, self._run_pages, metric)
         self._labels = self._label_of_data(names)
         self._environment = Environment(
             loader=PackageLoader("benchmark.report.site"),
@@ -137,7 +138,7 @@ class _Site:
         write_synced(path, page.encode())
 
     def write_assets(self) -> None:
-        """Style sheet and scripts, ours and the plotting library's."""
+        """Write style sheet and scripts, including the plotting library's."""
         assets = self._folder / "assets"
         assets.mkdir()
         ours = importlib.resources.files("benchmark.report.site") / "static"
@@ -148,7 +149,7 @@ class _Site:
             (assets / _PLOTTING).write_bytes(library.read_bytes())
 
     def write_data(self, name: str, results: Sequence[RunResult], steps: Steps) -> None:
-        """The page of a data set, with its scores per image and its pictures beside it."""
+        """Write the page of a data set, its scores per image and its pictures."""
         stem = self._stems[name]
         gallery = Gallery()
         if results:
@@ -182,7 +183,7 @@ class _Site:
         )
 
     def _around(self, name: str) -> list[dict[str, str] | None]:
-        """The data sets before and after, in the leaderboard's order."""
+        """Find the data sets before and after, in the leaderboard's order."""
         order = list(dict.fromkeys(row["data"] for row in self._rows))
         if name not in order:
             return [None, None]
@@ -194,7 +195,7 @@ class _Site:
         ]
 
     def write_runs(self, results: Sequence[RunResult]) -> None:
-        """A page for each run: what every number of it rests on."""
+        """Write a page for each run, with all that its numbers depend on."""
         row_of = {row["run_id"]: row for row in self._rows if row["source"] == "runs"}
         for result in results:
             data = escape.plain(result.data)
@@ -207,7 +208,7 @@ class _Site:
             )
 
     def _counted(self) -> dict[str, int]:
-        """How many methods and data sets there is a number of; controls are no methods."""
+        """Count the methods and data sets that have a score; controls are not counted."""
         scored = [row for row in self._rows if row["score"] is not None and not row["control"]]
         return {
             "methods": len({row["method"] for row in scored}),
@@ -215,7 +216,7 @@ class _Site:
         }
 
     def write_index(self) -> None:
-        """The leaderboard, and what is to be known of published numbers."""
+        """Write the leaderboard."""
         pages = {name: f"data/{stem}.html" for name, stem in self._stems.items()}
         options = {
             key: list(dict.fromkeys(row[key] for row in self._rows))
@@ -228,7 +229,7 @@ class _Site:
         )  # fmt: skip
 
     def write_published(self, study: Any) -> None:
-        """What is to be known of the published numbers."""
+        """Write the page about the published numbers."""
         self._write("published.html", "published.html.j2", study=study)
 
 

@@ -1,6 +1,6 @@
-"""What the pages show: cells, runs and per-image scores as plain values, every string made safe.
+"""What the pages show: rows, runs and scores of images as plain values, with safe strings.
 
-Autoescaping guards HTML and `script` guards the script files; here control characters go.
+Templates escape HTML and `script` escapes script files; control characters are removed here.
 """
 
 from __future__ import annotations
@@ -14,21 +14,29 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
-from benchmark.report import escape
+from benchmark.report import escape, text
 from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.store.store import RunStore
 
-NO_NUMBER = "n/a"
-
-_TOLD = ("code", "python", "packages", "system", "processor", "cores", "device", "gpu", "threads")
+_ENVIRONMENT = (
+    "code",
+    "python",
+    "packages",
+    "system",
+    "processor",
+    "cores",
+    "device",
+    "gpu",
+    "threads",
+)
 _COUNTS = ("matched", "missed", "spurious", "split", "merged")
 
 
 def plain(value: Any) -> Any:
-    """A JSON-able value with every string in it free of control characters, NaN as None."""
+    """Convert a value to JSON types: without control characters in strings, NaN as None."""
     if isinstance(value, str):
         return escape.plain(value)
     if isinstance(value, Mapping):
@@ -43,81 +51,79 @@ def plain(value: Any) -> Any:
 
 
 def script(call: str, value: Any) -> bytes:
-    """A script file that hands a value to a function of ours: `fetch` can't read files.
+    """Write a script file that calls a function of the site with a value.
 
-    Escaped so that it would do no harm between script tags either.
+    `fetch` can't read files of a page that is opened without a server. The text is safe
+    between script tags, too.
     """
-    told = json.dumps(plain(value), separators=(",", ":"), allow_nan=False)  # ASCII alone
+    text = json.dumps(plain(value), separators=(",", ":"), allow_nan=False)  # ASCII alone
     for letter in "<>&":
-        told = told.replace(letter, f"\\u{ord(letter):04x}")
-    return f"{call}({told});\n".encode()
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return f"{call}({text});\n".encode()
 
 
 def rows(
-    cells: pd.DataFrame, pages: Mapping[str, str], metric: Metric = MSA
+    frame: pd.DataFrame, pages: Mapping[str, str], metric: Metric = MSA
 ) -> list[dict[str, Any]]:
-    """The cells as a table shows them, the best of each data set first, controls last.
+    """Convert the frame to the rows of a table, the best of each data set first, controls last.
 
     Args:
-        cells: see `benchmark.report.frame`.
-        pages: run id -> its page; cells of other runs have none.
+        frame: see `benchmark.report.frame`.
+        pages: run id -> its page; rows of other runs have none.
         metric: whose scores they are.
     """
-    ordered = cells.assign(
-        place=cells["modality"].map({name: i for i, name in enumerate(MODALITIES)})
+    ordered = frame.assign(
+        place=frame["modality"].map({name: i for i, name in enumerate(MODALITIES)})
     ).sort_values(
         ["place", "data_label", "data", "control", "score", "method"],
         ascending=[True, True, True, True, not metric.higher_is_better, True],
     )
-    return [_row(cell, pages) for cell in ordered.to_dict("records")]
+    return [_row(row, pages) for row in ordered.to_dict("records")]
 
 
-def _row(cell: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
-    texts = {str(k): escape.plain(v) for k, v in cell.items() if isinstance(v, str)}
-    number = None if pd.isna(cell["score"]) else float(cell["score"])
+def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
+    texts = {str(k): escape.plain(v) for k, v in row.items() if isinstance(v, str)}
+    number = None if pd.isna(row["score"]) else float(row["score"])
     low, high = (
-        None if pd.isna(cell[key]) else float(cell[key]) for key in ("score_low", "score_high")
+        None if pd.isna(row[key]) else float(row[key]) for key in ("score_low", "score_high")
     )
-    known = None if pd.isna(cell["in_domain"]) else bool(cell["in_domain"])
+    known = None if pd.isna(row["in_domain"]) else bool(row["in_domain"])
     return texts | {
-        "modality_label": MODALITIES[cell["modality"]],
+        "modality_label": MODALITIES[row["modality"]],
         "score": number,
-        "shown": _shown(cell["status"], number),
+        "shown": _shown(row["status"], number),
         "low": low,
         "high": high,
-        "interval": _interval(cell, low, high),
-        "images": None if pd.isna(cell["images"]) else int(cell["images"]),
-        "groups": None if pd.isna(cell["groups"]) else int(cell["groups"]),
-        "seconds": None if pd.isna(cell["seconds"]) else float(cell["seconds"]),
-        "memory": None if pd.isna(cell["memory"]) else float(cell["memory"]) / 2**20,
+        "interval": _interval(row, low, high),
+        "images": None if pd.isna(row["images"]) else int(row["images"]),
+        "groups": None if pd.isna(row["groups"]) else int(row["groups"]),
+        "seconds": None if pd.isna(row["seconds"]) else float(row["seconds"]),
+        "memory": None if pd.isna(row["memory"]) else float(row["memory"]) / 2**20,
         "in_domain": {None: "unknown", True: "in", False: "out"}[known],
-        "mixed": bool(cell["mixed"]),
-        "control": bool(cell["control"]),
-        "partial": str(cell["status"]).startswith("partial"),
-        "complete": cell["status"] == "complete",
-        "page": pages.get(
-            cell["run_id"], "published.html" if cell["source"] == "published" else ""
-        ),
+        "mixed": bool(row["mixed"]),
+        "control": bool(row["control"]),
+        "partial": str(row["status"]).startswith("partial"),
+        "complete": row["status"] == "complete",
+        "page": pages.get(row["run_id"], "published.html" if row["source"] == "published" else ""),
     }
 
 
 def _shown(status: str, number: float | None) -> str:
     if number is not None:
         return f"{number:.3f}"
-    return status if status in (NOT_REPORTED, SKIPPED) else NO_NUMBER
+    return status if status in (NOT_REPORTED, SKIPPED) else text.MISSING
 
 
-def _interval(cell: Mapping[Any, Any], low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"{low:.3f} – {high:.3f}"  # noqa: RUF001 (a range)
-    if pd.isna(cell["groups"]) or pd.isna(cell["score"]):
+def _interval(row: Mapping[Any, Any], low: float | None, high: float | None) -> str:
+    if low is None and (pd.isna(row["groups"]) or pd.isna(row["score"])):
         return ""
-    groups = int(cell["groups"])
-    return f"{NO_NUMBER} ({groups} group{'' if groups == 1 else 's'})"
+    groups = 0 if pd.isna(row["groups"]) else int(row["groups"])
+    low, high = (np.nan if end is None else end for end in (low, high))
+    return text.interval(low, high, groups, between=" – ")  # noqa: RUF001 (a range)
 
 
 def spread(result: RunResult) -> dict[str, float] | None:
-    """Where the scores of a run's images lie, in numbers; None where there are none."""
+    """Summarise the scores of a run's images by quantiles and mean; None without scores."""
     values = result.values.dropna().to_numpy(float)
     if not len(values):
         return None
@@ -127,11 +133,11 @@ def spread(result: RunResult) -> dict[str, float] | None:
 
 
 def distributions(results: Sequence[RunResult], shown: Sequence[str]) -> dict[str, Any]:
-    """The scores of every image, in arrays: one list of ids, and per run a number for each.
+    """Collect the scores of every image: one list of ids, and per run one number for each.
 
     Args:
         results: runs on one data set.
-        shown: ids of the samples that the gallery has.
+        shown: ids of the samples in the gallery.
     """
     ids = sorted(set().union(*(result.scores.index for result in results)))
     position = {name: place for place, name in enumerate(ids)}
@@ -156,9 +162,9 @@ def _rounded(values: pd.Series[float]) -> list[float | None]:
 
 
 def run_facts(result: RunResult) -> dict[str, Any]:
-    """All that a run's page tells: what it is, what made it, how to make it again.
+    """Collect what a run's page shows: what it is, how it was made, how to repeat it.
 
-    Where the run's folder is gone, its scores alone (`described` is None).
+    Only its scores where the run's folder is no longer there (`described` is None).
     """
     store = RunStore(result.path)
     try:
@@ -194,7 +200,7 @@ def run_facts(result: RunResult) -> dict[str, Any]:
 
 
 def data_card(results: Sequence[RunResult]) -> dict[str, Any] | None:
-    """What a page tells of a data set, by the first run that knows; none of its files' places."""
+    """Collect what a page shows of a data set, by the first run that describes it; no paths."""
     for result in results:
         try:
             described = RunStore(result.path).describe()
@@ -219,12 +225,12 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def redistribute(card: Mapping[str, Any]) -> str:
-    """Whether a card says that images may be passed on: `yes`, `no`, `unknown`.
+    """Whether a card allows to redistribute the images: `yes`, `no`, `unknown`.
 
     YAML 1.1 reads a bare `yes` as a boolean.
     """
-    said = card.get("redistribute", "unknown")
-    return {"True": "yes", "False": "no"}.get(str(said), str(said))
+    value = str(card.get("redistribute", "unknown"))
+    return {"True": "yes", "False": "no"}.get(value, value)
 
 
 def _means(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -251,46 +257,49 @@ def _failures(store: RunStore) -> list[dict[str, Any]]:
 
 
 def _grouped(attempts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The environments that the attempts ran in, each told once. No host is named."""
+    """List the different environments that attempts ran in, with their counts; no host names."""
     different: dict[str, dict[str, Any]] = {}
     for attempt in attempts:
-        told = {key: attempt.get(key) for key in _TOLD}
-        different.setdefault(json.dumps(told, sort_keys=True), told | {"times": 0})["times"] += 1
+        environment = {key: attempt.get(key) for key in _ENVIRONMENT}
+        key = json.dumps(environment, sort_keys=True)
+        different.setdefault(key, environment | {"times": 0})["times"] += 1
     return list(different.values())
 
 
 def command(described: Mapping[str, Any], protocol: str) -> str:
-    """The words that repeat a run, for a shell.
+    """Write the shell command that repeats a run.
 
-    Where the model's weights are a file of one's own, its digest stands in place of its path.
+    Where the model's weights are a user's file, its digest replaces its path.
     """
     name, _, variant = str(described["model"]).partition(" (")
     weights = described.get("weights") or {}
-    altered = [word for word in variant.removesuffix(")").split(", ") if "=" in word]
-    chosen = [word for word in altered if word.partition("=")[0] != "weights"]
+    altered = [item for item in variant.removesuffix(")").split(", ") if "=" in item]
+    chosen = [override for override in altered if override.partition("=")[0] != "weights"]
     if weights:
         own = weights.get("mark") == "user"
         digest = next(iter(weights.get("digests", {}).values()), "")
         chosen.append(f"weights={f'<file with {digest}>' if own else weights['name']}")
-    words = [f"model={described.get('config') or name}", *(f"model.{word}" for word in chosen)]
-    words += [*_data_words(described), *words_of(protocol)]
+    overrides = [f"model={described.get('config') or name}"]
+    overrides += [*(f"model.{override}" for override in chosen)]
+    overrides += [*_data_overrides(described), *words_of(protocol)]
     identity = described["identity"]
-    words += [f"seed={identity['seed']}", f"device={identity['device']}"]
-    return " ".join(["python -m benchmark", *map(shlex.quote, words)])
+    overrides += [f"seed={identity['seed']}", f"device={identity['device']}"]
+    return " ".join(["python -m benchmark", *map(shlex.quote, overrides)])
 
 
-def _data_words(described: Mapping[str, Any]) -> list[str]:
+def _data_overrides(described: Mapping[str, Any]) -> list[str]:
     card = described.get("data_card") or {}
-    words = [f"data={described['data']}", f"data.split={described['split']}"]
-    if "images" in card and "loader" not in card:  # a folder of one's own
+    overrides = [f"data={described['data']}", f"data.split={described['split']}"]
+    if "images" in card and "loader" not in card:  # a user's folder
         places = [f"data.{key}={_hydra(card[key])}" for key in ("images", "labels", "group")
                   if card.get(key) is not None]  # fmt: skip
-        words = ["data=folder", f"data.name={_hydra(described['data'])}", *places, words[1]]
-    return words
+        name = f"data.name={_hydra(described['data'])}"
+        overrides = ["data=folder", name, *places, overrides[1]]
+    return overrides
 
 
 def _hydra(value: Any) -> str:
-    """A value as Hydra's grammar takes it: quoted where it has more than plain letters."""
+    """Quote a value for Hydra's grammar unless it consists of plain characters."""
     text = str(value)
     if text and all(letter.isalnum() or letter in "_-./*" for letter in text):
         return text

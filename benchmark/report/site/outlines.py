@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from benchmark.types import Labels
 
 UNITS = 2
-"""Path coordinates are whole numbers of halves of a pixel: contours run between pixels."""
+"""Path coordinates per pixel. Contours run between pixels, so coordinates are multiples of 1/2."""
 
-_TOLERANCE = 0.4  # pixels of the picture that a simplified outline may be off
-_FEW = 16  # points of a ring that is left as it is: small objects would lose their shape
+_TOLERANCE = 0.4  # pixels of the picture: how far a simplified outline may be from the exact one
+_FEW = 16  # points: rings of at most so many are not simplified, as small objects lose their shape
 
 
 def outlines(labels: Labels, down: int = 1) -> list[str]:
-    """The outline of each object, holes and separate pieces included.
+    """Trace the outline of each object, including holes and separate pieces.
 
     Args:
         labels: H x W integers, 0 = background.
-        down: by how much the picture is reduced that they are drawn on; so much coarser
-            may they be. Coordinates stay those of the label image.
+        down: the factor by which the picture below is reduced; outlines are simplified by as
+            much. Coordinates remain those of the label image.
 
     Returns:
-        One SVG path per object, in ascending order of their ids; the origin is the outer
-        corner of the first pixel, the unit half a pixel.
+        One SVG path per object, in ascending order of ids. The origin is the outer corner of
+        the first pixel, the unit is half a pixel.
     """
     import contourpy
     from scipy.ndimage import find_objects
@@ -50,18 +50,18 @@ def outlines(labels: Labels, down: int = 1) -> list[str]:
 
 
 def _path(ring: NDArray[np.int64]) -> str:
-    """A closed ring, its points relative to each other; no letter more than SVG needs."""
+    """Write a closed ring as an SVG path of relative steps, as short as SVG allows."""
     steps = np.diff(ring, axis=0).ravel().tolist()
-    told = "".join(f"{step}" if step < 0 else f" {step}" for step in steps).removeprefix(" ")
-    return f"M{ring[0, 0]} {ring[0, 1]}l{told}z"
+    text = "".join(f"{step}" if step < 0 else f" {step}" for step in steps).removeprefix(" ")
+    return f"M{ring[0, 0]} {ring[0, 1]}l{text}z"
 
 
 def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
-    """Without the points that lie within a tolerance of the line between others."""
+    """Remove the points of a ring that lie within a tolerance of the line between others."""
     if len(ring) <= _FEW:
         return ring
     closed = np.vstack([ring, ring[:1]])
-    # Two points far apart hold the ring open; what lies between each is a line of its own.
+    # Two points far apart divide the ring into two lines, which are simplified one by one.
     far = int(np.argmax(((ring - ring[0]) ** 2).sum(axis=1)))
     kept = np.zeros(len(closed), np.bool_)
     kept[[0, far, -1]] = True
@@ -75,7 +75,7 @@ def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
 def _keep(
     points: NDArray[np.int64], kept: NDArray[np.bool_], first: int, last: int, limit: float
 ) -> None:
-    """Mark the points that Douglas and Peucker (1973) keep between two that are kept."""
+    """Mark the points between two kept ones that the Douglas-Peucker algorithm (1973) keeps."""
     stack = [(first, last)]
     while len(stack) > 0:
         low, high = stack.pop()

@@ -12,12 +12,12 @@ from benchmark.report.comparison import (
     ComparisonFamily,
     FurtherTest,
     against_reference,
-    counted,
     within,
 )
 from benchmark.report.eligible import Eligible, methods_named
 from benchmark.report.results import RunResult
-from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, p_value, words
+from benchmark.report.tables.table import Cell, Column, Table, number, p_value, words
+from benchmark.report.text import missing
 from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
 
 
@@ -112,7 +112,7 @@ def _row(row: dict[str, Any]) -> list[Cell]:
         *(number(row[key]) for key in ("mean_a", "mean_b")),
         number(row["difference"], "+.3f", marked),
         *(
-            number(row[key], "+.3f", missing=_few(row["groups"], FEWEST_GROUPS))
+            number(row[key], "+.3f", missing=missing(row["groups"], FEWEST_GROUPS))
             for key in ("low", "high")
         ),
         *(_p(row[key], row["groups"]) for key in ("p", "p_holm", "p_wilcoxon")),
@@ -123,12 +123,7 @@ def _row(row: dict[str, Any]) -> list[Cell]:
 
 
 def _p(value: float, groups: int) -> Cell:
-    return Cell(_few(groups, FEWEST_FOR_P), np.nan) if pd.isna(value) else p_value(value)
-
-
-def _few(groups: int, needed: int) -> str:
-    """What stands in the place of a number that takes more groups."""
-    return f"{MISSING} ({counted(groups, 'group')})" if groups < needed else MISSING
+    return Cell(missing(groups, FEWEST_FOR_P), np.nan) if pd.isna(value) else p_value(value)
 
 
 def _exclusions(frame: pd.DataFrame) -> Table:

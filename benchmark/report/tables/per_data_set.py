@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.report.eligible import in_order
-from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SKIPPED
+from benchmark.report.eligible import in_order, told_apart
+from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES, SKIPPED
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.scoring.metrics import MSA, Metric
 
@@ -35,10 +35,10 @@ def per_data_set(cells: pd.DataFrame, metric: Metric = MSA) -> Table:
     skipped = ordered[ordered["status"] == SKIPPED]
     ran = ordered[ordered["status"] != SKIPPED]
     never = skipped[~skipped["data"].isin(ran["data"])]
-    groups = [rows for _, rows in ran.groupby(_IMAGES, sort=False)]
+    groups = [rows for _, rows in ran.groupby(["modality", "data_label", *SAME_IMAGES], sort=False)]
     groups += [rows for _, rows in never.groupby("data", sort=False)]
+    names = told_apart(ordered, ordered["data_label"])
     lowest = not metric.higher_is_better
-    several = ran.groupby("data")["images_id"].nunique()
     rows = []
     for group in groups:
         data = group["data"].iloc[0]
@@ -46,7 +46,7 @@ def per_data_set(cells: pd.DataFrame, metric: Metric = MSA) -> Table:
         shown = pd.concat([group, too])
         row = [_own(shown[shown["method"] == method]) for method in methods]
         may = [_may(group[group["method"] == method]) for method in methods]
-        name = _name(group.iloc[0], several=several.get(data, 1) > 1)
+        name = names[group.index[0]]
         rows.append(
             [words(MODALITIES[group["modality"].iloc[0]]), words(name), *placed(row, may, lowest)]
         )
@@ -54,17 +54,6 @@ def per_data_set(cells: pd.DataFrame, metric: Metric = MSA) -> Table:
     reasons = skipped["method"] + " on " + skipped["data_label"] + ": " + skipped["reason"]
     notes = [f"{protocols(cells, metric)}.", *(f"Skipped: {reason}" for reason in reasons)]
     return Table("per_data_set", f"{metric.title} per data set", columns, rows, notes)
-
-
-_IMAGES = ["modality", "data", "data_label", "split", "protocol", "images_id"]
-
-
-def _name(cell: pd.Series[Any], several: bool) -> str:
-    """The data set, with its split unless that is test, and its images where there are several."""
-    name = str(cell["data_label"])
-    if cell["split"] not in ("test", ""):
-        name += f", {cell['split']}"
-    return f"{name} #{cell['images_id']}" if several else name
 
 
 def _own(group: pd.DataFrame) -> Cell:

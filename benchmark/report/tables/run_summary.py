@@ -10,18 +10,21 @@ import pandas as pd
 from rich.console import Group
 
 from benchmark.report import escape
+from benchmark.report.eligible import starred, told_apart
+from benchmark.report.frame import SAME_IMAGES, frame_of_runs
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.report.text import interval
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 
-COMPARABLE = ["data", "split", "protocol", "images_id"]
-"""Runs that agree in these may be ranked against each other."""
-
+_NUMBERS = [
+    "excluded", "both_empty", "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
+    "sa50_pooled", "msa_pooled",
+]  # fmt: skip
 _COLUMNS = [
-    "model", "weights", "weights_mark", *COMPARABLE, "images", "groups", "excluded", "both_empty",
-    "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
-    "sa50_pooled", "msa_pooled", "seconds", "status", "mixed", "control", "lost", "run", "run_id",
+    "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
+    "status", "mixed", "control", "lost", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -29,6 +32,8 @@ Row = dict[str, Any]
 
 def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     """One row per run, sorted by data set (split, protocol), the best first.
+
+    The rows of the frame (`benchmark.report.frame`), with further numbers of the runs.
 
     Args:
         results: scored runs.
@@ -45,48 +50,24 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
-    columns = list(dict.fromkeys([*_COLUMNS, *added]))
-    frame = pd.DataFrame([_row(result, columns) for result in results], columns=columns)
+    numbers = pd.DataFrame([result.numbers for result in results])
+    numbers = numbers.reindex(columns=list(dict.fromkeys([*_NUMBERS, *added])))
+    frame = frame_of_runs(results).join(numbers)
+    # pandas holds strings as UTF-8 and would stop at a lone surrogate.
+    models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
+    frame = frame.assign(model=models, run=frame["run_id"].str[:12])
+    frame = frame.rename(columns={"mark": "weights_mark"})
+    frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
-        [*COMPARABLE, metric.name, "model", "run_id"],
-        ascending=[*(True for _ in COMPARABLE), not metric.higher_is_better, True, True],
+        [*SAME_IMAGES, metric.name, "model", "run_id"],
+        ascending=[*(True for _ in SAME_IMAGES), not metric.higher_is_better, True, True],
         ignore_index=True,
     )
 
 
-def _row(result: RunResult, columns: Sequence[str]) -> Row:
-    return {
-        # pandas holds strings as UTF-8 and would stop at a lone surrogate.
-        **{key: escape.plain(getattr(result, key)) for key in ("model", *COMPARABLE)},
-        "weights": escape.plain(result.weights),
-        "weights_mark": result.mark,
-        **{name: value for name, value in result.numbers.items() if name in columns},
-        "status": result.status,
-        "mixed": result.mixed,
-        "control": result.control,
-        "lost": escape.plain(result.lost),
-        "run": result.run_id[:12],
-        "run_id": result.run_id,
-    }
-
-
 def data_names(frame: pd.DataFrame) -> pd.Series[str]:
-    """The data set of each row, with split and protocol where the table mixes several.
-
-    A split other than test is always told.
-
-    A star says that its images are not those of the published study; where rows of one data
-    set are of different images, the beginning of their digest tells them apart.
-    """
-    names = frame["data"]
-    split, protocol = frame["split"], frame["protocol"]
-    said = (split != "test") | (split.nunique() > 1)
-    names = names.where(~said, names + ", " + split)
-    if protocol.nunique() > 1:
-        names = names + ", " + protocol
-    several = frame.groupby(["data", "split", "protocol"])["images_id"].transform("nunique") > 1
-    names = names.where(~several, names + " #" + frame["images_id"])
-    return names.where(frame["lost"] == "", names + "*")
+    """The data set of each row, with a star where its images are not the study's own."""
+    return starred(told_apart(frame, frame["data"]), frame["lost"])
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
@@ -119,14 +100,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _interval(metric: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-        if pd.isna(low):
-            groups = row["groups"]
-            return f"{MISSING} ({groups} group{'' if groups == 1 else 's'})"
-        return f"{low:.3f} - {high:.3f}"
-
-    return text
+    low, high = f"{metric}_low", f"{metric}_high"
+    return lambda row: interval(row[low], row[high], row["groups"])
 
 
 @dataclass(frozen=True)
@@ -177,7 +152,7 @@ def table(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     cells = [[column.cell(row) for column in shown] for row in rows]
     score = next(i for i, column in enumerate(shown) if column.heading.header == metric.title)
     may = (frame["status"] == "complete") & ~frame["control"]
-    for _, where in frame.groupby(COMPARABLE, dropna=False).indices.items():
+    for _, where in frame.groupby(SAME_IMAGES, dropna=False).indices.items():
         of_data = [cells[i][score] for i in where]
         ranked = placed(of_data, list(may.iloc[where]), not metric.higher_is_better)
         for i, cell in zip(where, ranked, strict=True):

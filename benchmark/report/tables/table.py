@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-MISSING = "n/a"
+from benchmark.report import text
+from benchmark.report.text import MISSING as MISSING
 
 
 class Mark(NamedTuple):
@@ -89,9 +90,9 @@ class Table:
     on_console: bool = False
 
 
-def words(text: str) -> Cell:
+def words(said: str) -> Cell:
     """A cell of text."""
-    return Cell(text, text)
+    return Cell(said, said)
 
 
 def number(
@@ -104,10 +105,8 @@ def number(
 
 
 def p_value(value: float) -> Cell:
-    """A cell of a p-value; tiny ones are told as less than 0.0001."""
-    if pd.isna(value):
-        return Cell(MISSING, value)
-    return Cell("< 0.0001" if value < 1e-4 else f"{value:.4f}", value)
+    """A cell of a p-value."""
+    return Cell(text.p_value(value), value)
 
 
 def placed(

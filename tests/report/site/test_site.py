@@ -13,14 +13,16 @@ import pytest
 from helpers.sites import CLOSING, HOSTILE, as_simulated
 from PIL import Image
 
+from benchmark.console import Steps
 from benchmark.data.formats.images import read_image
 from benchmark.errors import StoreError
 from benchmark.paper.published import published_frame
+from benchmark.report import pictures
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import RunResult
 from benchmark.report.site import write_site
 from benchmark.report.site.data import script
-from benchmark.report.site.gallery import choose_samples
+from benchmark.report.site.gallery import build_gallery
 from benchmark.store.owned import LIST
 from benchmark.store.skipped import SkippedModel
 from benchmark.store.store import RunStore
@@ -204,24 +206,26 @@ def test_published_alone_needs_no_run(tmp_path):
     ).read_text(encoding="utf-8")
 
 
-def test_chosen_samples(results):
-    chosen = dict(choose_samples(results))
-    assert len(chosen) == 12
-    scores = pd.DataFrame({r.model: r.scores["msa"] for r in results if not r.control})
-    mean, gap = scores.mean(axis=1), np.ptp(scores.to_numpy(), axis=1)
-    by_kind = {kind: [n for n, why in chosen.items() if why == kind] for kind in chosen.values()}
-    assert (
-        mean[by_kind["worst"]].max()
-        <= mean[[n for n in mean.index if n not in by_kind["worst"]]].min()
-    )
-    assert mean[by_kind["best"]].max() == mean.max()
-    gaps = pd.Series(gap, scores.index)
-    others = [n for n in scores.index if n not in chosen or chosen[n] == "drawn by lot"]
-    assert gaps[by_kind["largest difference"]].min() >= gaps[others].max()
-    assert choose_samples(results) == choose_samples(results[::-1])
-    few = [replace(r, scores=r.scores.head(3)) for r in results]
-    assert len(choose_samples(few)) == 3
-    assert choose_samples([replace(r, scores=r.scores.head(0)) for r in results]) == []
+def test_controls_have_no_part_in_the_choice_of_samples(results, tmp_path):
+    """But where there is nothing else."""
+    inverted = [
+        replace(r, scores=r.scores.assign(msa=1 - r.scores["msa"])) if r.control else r
+        for r in results
+    ]
+    methods = [r for r in results if not r.control]
+    chosen = [shown(found, tmp_path / str(i)) for i, found in enumerate((results, inverted))]
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 12
+    table = pictures.scores_of(methods)
+    expected = pictures.choose(table, pictures.FOR_SITE)[: pictures.SITE_SAMPLES]
+    assert chosen[0] == expected
+    assert len(shown([r for r in results if r.control], tmp_path / "controls")) == 12
+
+
+def shown(results, folder):
+    """(Why, sample id) of each picture in the gallery of their data set."""
+    with Steps("", 1) as steps:
+        gallery = build_gallery(results, folder, private=False, steps=steps)
+    return [(picture["why"], picture["id"]) for picture in gallery.pictures]
 
 
 # --- large ------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 "use strict";
-// A data set's page: its script file calls `report.data`, and who wants the data is told.
+// A data set's script file calls `report.data`, which hands the data to all that wait for it.
 const report = (() => {
   const waiting = [];
   return {
     value: null,
-    data(value) { this.value = value; waiting.forEach((told) => told(value)); },
-    whenReady(told) { waiting.push(told); },
+    data(value) { this.value = value; waiting.forEach((callback) => callback(value)); },
+    whenReady(callback) { waiting.push(callback); },
   };
 })();

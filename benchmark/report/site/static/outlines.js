@@ -1,11 +1,11 @@
 "use strict";
-// Outlines come in a file per sample, loaded when it is looked at.
+// The outlines of a sample are in a file of their own, loaded when the sample is shown.
 const outlines = {
   loaded: new Map(),
   waiting: new Map(),
   take(value) {
     this.loaded.set(value.id, value);
-    this.waiting.get(value.id)?.forEach((told) => told(value));
+    this.waiting.get(value.id)?.forEach((resolve) => resolve(value));
     this.waiting.delete(value.id);
   },
   get(id, url) {

@@ -1,5 +1,5 @@
 "use strict";
-// Light, dark, or as the system has it. Runs before the page is drawn, lest it flash.
+// Light, dark, or as the system has it. Runs before the page is drawn, so that it does not flash.
 (() => {
   const order = ["auto", "light", "dark"];
   const remembered = () => { try { return localStorage.getItem("theme"); } catch { return null; } };

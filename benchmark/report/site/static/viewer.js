@@ -31,34 +31,34 @@
   };
 
   const draw = () => {
-    const svg = $("v-svg"), picture = data.pictures[at], told = shownOutlines;
+    const svg = $("v-svg"), picture = data.pictures[at], sample = shownOutlines;
     svg.replaceChildren();
-    const mode = colours(), judged = mode && told ? told.layers[chosen(mode)] : null;
+    const mode = colours(), outcome = mode && sample ? sample.layers[chosen(mode)] : null;
     svg.setAttribute("viewBox", `0 0 ${picture.width * picture.units} ${picture.height * picture.units}`);
-    if (told) {
-      if ($("v-true").checked) drawLayer(told.true, judged?.true_kinds, "true", judged);
+    if (sample) {
+      if ($("v-true").checked) drawLayer(sample.true, outcome?.true_kinds, "true", outcome);
       for (const letter of ["b", "a"]) {
-        const layer = told.layers[chosen(letter)];
+        const layer = sample.layers[chosen(letter)];
         if ($(`v-${letter}`).checked && layer) drawLayer(layer.paths, layer.kinds, letter, letter === mode);
       }
     }
-    legend(judged);
-    const lacking = told ? ["a", "b"].filter((l) => $(`v-${l}`).checked && !told.layers[chosen(l)]).map((l) => data.methods[chosen(l)]) : [];
-    $("v-missing").hidden = told !== null && !lacking.length;
-    $("v-missing").textContent = told ? `No stored prediction of ${lacking.join(", ")} for this image.` : "";
+    legend(outcome);
+    const lacking = sample ? ["a", "b"].filter((l) => $(`v-${l}`).checked && !sample.layers[chosen(l)]).map((l) => data.methods[chosen(l)]) : [];
+    $("v-missing").hidden = sample !== null && !lacking.length;
+    $("v-missing").textContent = sample ? `No stored prediction of ${lacking.join(", ")} for this image.` : "";
     numbers();
   };
 
-  const legend = (judged) => {
-    $("v-legend").hidden = !judged;
-    if (!judged) return;
+  const legend = (outcome) => {
+    $("v-legend").hidden = !outcome;
+    if (!outcome) return;
     const count = (letters, letter) => [...letters].filter((l) => l === letter).length;
     $("v-legend").replaceChildren(...Object.entries(KINDS).map(([letter, kind]) => {
       const item = document.createElement("li"), swatch = document.createElement("i");
       swatch.className = `swatch kind-${kind}`;
       const parts = [];
-      if (letter !== "s") parts.push(`${count(judged.true_kinds, letter)} true`);
-      if (letter !== "x") parts.push(`${count(judged.kinds, letter)} predicted`);
+      if (letter !== "s") parts.push(`${count(outcome.true_kinds, letter)} true`);
+      if (letter !== "x") parts.push(`${count(outcome.kinds, letter)} predicted`);
       item.append(swatch, ` ${kind} `, Object.assign(document.createElement("span"), { className: "small", textContent: parts.join(", ") }));
       return item;
     }), Object.assign(document.createElement("li"), { className: "small", textContent: "Dashed: true objects." }));

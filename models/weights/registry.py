@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,12 +11,11 @@ from pathlib import Path
 
 from benchmark.errors import ModelError, UsageError
 from benchmark.store.digest import json_digest
+from benchmark.store.files import disk_errors, write_whole
 from benchmark.types import Weights, WeightsAbout
-from models.weights import hub
 from models.weights.card import PACKAGED, Card, CardFile, cards
-from models.weights.checkpoint import damage
-from models.weights.digests import Lock, file_digest, short, unforgeable
-from models.weights.download import download, to_get, unavailable_reason
+from models.weights.checkpoint import damage, file_digest, unforgeable
+from models.weights.download import download, hub_snapshot, to_get, unavailable_reason
 
 CACHE = "BENCHMARK_WEIGHTS"
 """Environment variable: the folder that downloads go to; else one in the user's cache."""
@@ -77,7 +77,7 @@ class CardWeights:
         return WeightsAbout(card.name, card.mark, card.licence, state)
 
     def expected(self) -> Weights | None:
-        """What the card, or else the lock, says."""
+        """What the card, or else the first download, says."""
         digests = {key: self._expected(file) for key, file in self.card.files.items()}
         known = {key: digest for key, digest in digests.items() if digest}
         return self._weights(known) if len(known) == len(digests) else None
@@ -95,12 +95,12 @@ class CardWeights:
         """
         for key in self._missing():
             download(self.card, key, self._home)
+        missing = self._missing()
+        if missing:
+            raise ModelError(f"weights '{self.card.name}': {', '.join(missing)} not found.")
         found = {key: self._found(file) for key, file in self.card.files.items()}
         paths = {key: path for key, path in found.items() if path}
-        if len(paths) < len(found):
-            raise ModelError(f"weights '{self.card.name}': {', '.join(self._missing())} not found.")
-        digests = {key: self._verified(key, path) for key, path in paths.items()}
-        weights = self._weights(digests)
+        weights = self._weights({key: self._verified(key, path) for key, path in paths.items()})
         # By a digest that nobody can forge, a file is known to be its publisher's.
         theirs = all(unforgeable(file.digest) for file in self.card.files.values())
         return replace(weights, paths=paths, unpickle=self.unpickle or theirs)
@@ -129,7 +129,7 @@ class CardWeights:
         if card.way != "hub":
             return [place for place in (*places, PACKAGED / card.name) if place]
         # The hub's libraries load a folder: only one that has all of the files will do.
-        places.append(hub.snapshot(first.source, first.name))
+        places.append(hub_snapshot(first))
         return [place for place in places if place and self._whole(place)] or [self._home]
 
     def _whole(self, folder: Path) -> bool:
@@ -146,31 +146,65 @@ class CardWeights:
         file = self.card.files[key]
         expected = self._expected(file)
         digest = file_digest(path, (expected or "sha256").partition(":")[0])
-        if expected is None:
-            if damage(path):  # or the lock would hold to it for ever
-                raise ModelError(f"{path} is no file of weights: {_nature(path)}{_AGAIN}")
-            self._lock.put(self.card.name, file.name, digest)
-        elif digest != expected:
+        if digest == expected:
+            return digest
+        what = damage(path)
+        nature = f"({f'{what}; ' if what else ''}it has {path.stat().st_size:,} bytes.) "
+        if expected is not None:
             whose, remedy = "its card", _AGAIN
             if not file.digest:
                 whose = "the first download"
-                remedy = f"{_AGAIN} If the change is meant, take its line out of {self._lock.path}."
+                remedy += f" If the change is meant, remove its line from {self._lock.path}."
             raise ModelError(
                 f"{path} is not the file of the weights '{self.card.name}': its digest is "
-                f"{digest}, by {whose} it is {expected}. {_nature(path)}{remedy}"
+                f"{digest}, by {whose} it is {expected}. {nature}{remedy}"
             )
+        if what:  # else the lock would expect it from now on
+            raise ModelError(f"{path} is no file of weights: {nature}{_AGAIN}")
+        self._lock.put(self.card.name, file.name, digest)
         return digest
 
 
 _AGAIN = (
-    "Remove it and run again to download it anew, or give it by its path as weights of your own."
+    "Remove it and run again to download it once more, or give it by its path as weights of your "
+    "own."
 )
 
 
-def _nature(path: Path) -> str:
-    """What a wrong file looks like, to a person who has to find out why."""
-    amiss = damage(path)
-    return f"({f'{amiss}; ' if amiss else ''}it has {path.stat().st_size:,} bytes.) "
+class Lock:
+    """The digests of first downloads, where nobody publishes one: on the user's side.
+
+    A file that changes afterwards is an error, not a surprise.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, card: str, file: str) -> str | None:
+        """The digest of the first download; None before it.
+
+        Raises:
+            ModelError: the lock can't be read.
+        """
+        return self._read().get(f"{card}/{file}")
+
+    def put(self, card: str, file: str, digest: str) -> None:
+        """Remember the digest of a first download."""
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        locked = self._read() | {f"{card}/{file}": digest}
+        write_whole(self.path, json.dumps(locked, indent=1, sort_keys=True).encode())
+
+    def _read(self) -> dict[str, str]:
+        if not self.path.exists():
+            return {}
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{self.path} can't be read ({error}). It holds the digests of weights that were "
+                "downloaded first; move it away to trust the present files."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -201,12 +235,11 @@ class UserWeights:
         named = self._files() if self.path.is_dir() else {"weights": self.path}
         if not named:
             raise ModelError(f"model.weights='{self.path}' is an empty folder.")
-        digests = {name: file_digest(p) for name, p in named.items()}
+        digests = {name: file_digest(path) for name, path in named.items()}
         # One of several files would not stand for them all.
         [whole] = digests.values() if len(digests) == 1 else [f"sha256:{json_digest(digests)}"]
-        return Weights(
-            f"user {short(whole)}", self.mark, digests, paths=named, unpickle=self.unpickle
-        )
+        name = f"user {whole.partition(':')[2][:8]}"
+        return Weights(name, self.mark, digests, paths=named, unpickle=self.unpickle)
 
     def _files(self) -> dict[str, Path]:
         """Those of a folder by their place in it; hidden ones are notes of download tools."""

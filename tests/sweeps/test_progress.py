@@ -20,8 +20,8 @@ from benchmark.sweeps.process import ENDED, LEFT, PROGRESS_FILE, JobOutcome, Job
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
-def outcome(words, folder, **told):
-    return JobOutcome(words, 0, folder / "log.txt", told, 61.0)
+def outcome(label, folder, **details):
+    return JobOutcome(label, 0, folder / "log.txt", details, 61.0)
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_without_a_terminal_it_is_a_line_per_job(tmp_path, capsys):
         shown.begins("model=a", tmp_path)
         shown.ends(outcome("model=a", tmp_path))
         shown.ends(JobOutcome("model=b", 1, None, {"state": "skipped"}, 0.0))
-    told = capsys.readouterr().err
-    assert told.splitlines() == ["[1/2] model=a: done, 61 s", "[2/2] model=b: skipped"]
+    output = capsys.readouterr().err
+    assert output.splitlines() == ["[1/2] model=a: done, 61 s", "[2/2] model=b: skipped"]
 
 
 def test_steps_tell_the_sweep_how_far_they_are(tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_steps_tell_the_sweep_how_far_they_are(tmp_path, monkeypatch):
         first = json.loads(path.read_text())
         steps.advance("second")  # too soon after the first
         assert json.loads(path.read_text()) == first
-        steps.advance("third")  # but the last is told
+        steps.advance("third")  # but the last is written
     assert (first["done"], first["total"], first["detail"]) == (1, 3, "first")
     assert json.loads(path.read_text())["done"] == 3
     assert [p.name for p in tmp_path.iterdir()] == [PROGRESS_FILE]
@@ -127,7 +127,7 @@ def test_a_log_has_no_control_characters_whatever_a_library_prints(tmp_path, mon
     assert lines[0] == "plain \u00b5" and lines[1] == "100%|####|"
     assert re.fullmatch(r"red +after a tab\ufffd", lines[2]) and lines[3] == "not ended by a line"
     assert not CONTROL.search(found.log.read_text(encoding="utf-8"))
-    assert (found.status, found.told) == (3, {})
+    assert (found.status, found.details) == (3, {})
     assert read_ended("a=b", tmp_path) == found
     assert read_ended("a=b", tmp_path / "none") is None
 
@@ -147,12 +147,12 @@ def test_on_a_real_terminal_a_sweep_draws_one_table_and_leaves_only_the_summary(
             shown += os.read(leader, 65536)
         except OSError:  # the other end is closed
             break
-    told = process.stdout.read().decode()
+    output = process.stdout.read().decode()
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
     assert re.search(r"seed=0 +running .* [01]/2", text), text
     assert re.search(r"seed=0 +done .*\n.*seed=1 +running", text), text
     assert "2 jobs: 1 done, 1 running" in text
-    assert re.search(r"seed=0 +│ done", told) and not CONTROL.search(told)
+    assert re.search(r"seed=0 +│ done", output) and not CONTROL.search(output)
     for log in tmp_path.glob("results/sweeps/*/*/log.txt"):
         assert log.read_text() and not CONTROL.search(log.read_text())

@@ -1,0 +1,166 @@
+"""Hydra's part of the command line: where configurations lie, and one that is composed and checked.
+
+It imports no numpy: a configuration says how many threads numpy may use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+
+import hydra
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, config_folders
+from benchmark.cli.code_keys import refuse_code
+from benchmark.errors import DONE, UsageError
+from benchmark.settings import Settings
+
+PLUGINS = "hydra_plugins.cell_benchmark"
+OURS = {
+    "launcher": (f"{PLUGINS}.ProcessLauncher", f"{PLUGINS}.SlurmLauncher"),
+    "sweeper": (f"{PLUGINS}.JobSweeper",),
+}
+"""The plug-ins that run a sweep; of each kind the first is the default."""
+VERSION_BASE = "1.3"
+PRIMARY = "config"
+"""The primary configuration, `configs/config.yaml`."""
+
+
+class OwnFolders(SearchPathPlugin):
+    """Adds the folders that the user names by `--config-dir` to those that Hydra searches."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add them after ours."""
+        for folder in config_folders()[:-1]:
+            search_path.append("command-line", f"file://{folder.absolute()}")
+
+
+def config_loader() -> ConfigLoader:
+    """Hydra's loader of our configurations and the user's own.
+
+    Raises:
+        UsageError: a folder of them is missing, or the plug-ins are not installed.
+    """
+    if not CONFIGS.is_dir():
+        raise UsageError(
+            f"{CONFIGS} is missing: the benchmark runs from its checkout, installed there with "
+            "pip install -e ."
+        )
+    for folder in config_folders()[:-1]:
+        if not folder.is_dir():
+            raise UsageError(f"--config-dir {folder}: there is no such folder.")
+    register()
+    with initialize_config_dir(str(CONFIGS), job_name="benchmark", version_base=VERSION_BASE):
+        return GlobalHydra.instance().config_loader()
+
+
+def register() -> None:
+    """Make known to Hydra: the types of the settings, our resolver, and our plug-ins.
+
+    Hydra finds plug-ins only where packages are copied to, as from a wheel; of an editable
+    install they are registered here. The choices of launcher and sweeper are ours alone, so
+    those are registered here in any case.
+
+    Raises:
+        UsageError: the plug-ins are not installed.
+    """
+    plugins = Plugins.instance()  # it imports what it finds: again, if that was imported before
+    try:
+        found = importlib.import_module(PLUGINS)
+    except ImportError as error:
+        raise UsageError(
+            f"{PLUGINS} is not installed; run again: pip install -e {CHECKOUT}"
+        ) from error
+    for name in (*OURS["launcher"], *OURS["sweeper"]):
+        plugins.register(getattr(found, name.rpartition(".")[2]))
+    plugins.register(OwnFolders)
+    store = ConfigStore.instance()
+    store.store(name="settings", node=Settings)
+    launcher = {"_target_": OURS["launcher"][0]}
+    store.store(group="hydra/launcher", name="processes", node=launcher)
+    sweeper = {"_target_": OURS["sweeper"][0], "params": None}
+    store.store(group="hydra/sweeper", name="jobs", node=sweeper)
+    OmegaConf.register_new_resolver("checkout", lambda: str(CHECKOUT), replace=True)
+
+
+def opened(overrides: Sequence[str], groups: Collection[str] = GROUPS) -> list[str]:
+    """Let overrides of a group's parameters add those that its choice does not have.
+
+    Args:
+        overrides: of the command line.
+        groups: the groups whose choice is open.
+    """
+    starts = tuple(f"{plus}{group}." for group in groups for plus in ("", "+"))
+    return [f"++{each.lstrip('+')}" if each.startswith(starts) else each for each in overrides]
+
+
+def load(
+    loader: ConfigLoader,
+    overrides: Sequence[str],
+    mode: RunMode = RunMode.RUN,
+    *,
+    sweeps_anyway: bool = False,
+) -> DictConfig:
+    """Compose a configuration, and check it before anything is made of it.
+
+    Args:
+        loader: Hydra's.
+        overrides: of the command line.
+        mode: what the configuration is for.
+        sweeps_anyway: accept several values of one key, whatever the mode.
+
+    Raises:
+        HydraException, OmegaConfBaseException, YAMLError: it can't be composed.
+        UsageError: it names code where it may not.
+    """
+    config = loader.load_configuration(
+        PRIMARY, list(overrides), mode, validate_sweep_overrides=not sweeps_anyway
+    )
+    refuse_code(config)
+    return config
+
+
+def check_plugins(config: DictConfig) -> None:
+    """Check that a sweep is run by our plug-ins: others lose exit statuses, and start no process.
+
+    Raises:
+        UsageError: another launcher or sweeper is chosen.
+    """
+    for part, ours in OURS.items():
+        target = str(OmegaConf.select(config, f"hydra.{part}._target_"))
+        if target not in ours:
+            raise UsageError(
+                f"hydra/{part} is {target}; a sweep takes none but its own: remove the override. "
+                "Jobs run as processes, or by Slurm with +launcher=slurm."
+            )
+
+
+def show(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
+    """Let Hydra itself show a configuration, or what it knows, or set up completion.
+
+    Args:
+        flags: of the command line, with their values.
+        overrides: of the command line.
+    """
+    sys.argv[1:] = [f"{flag}={value}" if value else flag for flag, value in flags.items()]
+    sys.argv += overrides
+    full = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors are raised, to be explained
+    try:
+        hydra.main(str(CONFIGS), PRIMARY, VERSION_BASE)(lambda config: None)()
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full
+    return DONE
