@@ -12,6 +12,7 @@ from benchmark.errors import UsageError
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import gather
+from benchmark.report.site.build import write_site
 from benchmark.report.tables import run_summary
 from benchmark.scoring.protocol import Protocol
 
@@ -132,6 +133,21 @@ def test_every_truth_has_a_row_and_means_take_the_images_once(annotated):
     assert any("count with the labels of annot_a" in note for note in chosen.notes)
     shown = run_summary.markdown(run_summary.summary(results))
     assert shown.count("annot\\_a") == shown.count("annot\\_b") == 2
+
+
+def test_a_site_has_a_page_for_each_truth(annotated, blank_pictures):
+    for truth in "ab":
+        do(job_on(annotated, truth))
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    page = write_site(frame_of_runs(results), results, annotated / "site", private=True)
+    assert {f"{r.data}.html" for r in results} == {
+        p.name for p in (page.parent / "data").glob("*.html")
+    }
+    runs = [path.read_text(encoding="utf-8") for path in (page.parent / "runs").iterdir()]
+    assert len(runs) == 2
+    for result in results:
+        (own,) = [text for text in runs if f"data/{result.data}.html" in text]
+        assert f"{result.values.mean():.3f}" in own
 
 
 def test_the_report_does_not_depend_on_which_truth_came_last(annotated):
