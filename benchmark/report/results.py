@@ -61,6 +61,7 @@ class RunResult:
         truth: the beginning of the digest of the labels that it is scored against.
         present: whether these are the labels that its data set has now, as far as the run knows.
         prepared: the folder of the prepared data that has them.
+        known: how many images the data set has, where its card says so.
     """
 
     run_id: str
@@ -88,6 +89,7 @@ class RunResult:
     truth: str = ""
     present: bool = True
     prepared: str = ""
+    known: int | None = None
 
     @property
     def key(self) -> str:
@@ -147,10 +149,15 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """`complete`, or `partial (10 of 197)`, with the number of failed samples."""
+        """`complete`, or `partial (10 of 197)`, with the number of failed samples.
+
+        `partial (25 of 172 known)` where all prepared images are done, but images that the card
+        counts were not there.
+        """
         done = len(self.scores)
         if done == self.expected:
-            return "complete"
+            fewer = self.known is not None and done < self.known
+            return f"partial ({done} of {self.known} known)" if fewer else "complete"
         failed = f", {self.failed} failed" if self.failed else ""
         return f"partial ({done} of {self.expected}{failed})"
 
@@ -224,6 +231,7 @@ def load_result(
         truth=labels[:6],
         present=present,
         prepared=str(names.get("prepared") or ""),
+        known=_known(card, names.get("split", described["split"]), protocol),
     )
 
 
@@ -242,6 +250,12 @@ def _cost(record: Record) -> dict[str, float | None]:
 
 def _carded(weights: Mapping[str, Any]) -> bool:
     return weights.get("mark") in ("verified", "demo")
+
+
+def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
+    """How many images a split has by its card: the study's preparation is that of `paper`."""
+    count = (card.get("known_images") or {}).get(split)
+    return int(count) if isinstance(count, int) and protocol == "paper" else None
 
 
 def _lost(card: Mapping[str, Any], split: str) -> str:
