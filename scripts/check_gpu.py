@@ -28,7 +28,7 @@ from gpu_checks.findings import Finding, Report, UncheckedError, held, measured
 from gpu_checks.subjects import SUBJECTS, Subject
 
 from benchmark.store.provenance import library_versions
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 
 SECONDS = 7 * 60
 """After this time no section begins."""
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None, subjects: Sequence[Subject] = SUBJE
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded here
     report = Report(SECONDS)
     report.run("machine", partial(machine, given.device))
-    report.run("session", partial(session, given.device))
+    report.run("clock", partial(clock, given.device))
     with tempfile.TemporaryDirectory() as scratch:
         for subject in subjects:
             if subject.name not in chosen:
@@ -99,13 +99,13 @@ def machine(device: str) -> Iterable[Finding]:
         yield measured("GPU", f"{about.name}, {about.total_memory / checks.MIB:.0f} MiB")
 
 
-def session(device: str) -> Iterable[Finding]:
+def clock(device: str) -> Iterable[Finding]:
     """The clock of stages waits for the device: its work is counted where it was asked for."""
     import torch
 
     if device != "cuda":
         raise UncheckedError("events time kernels on CUDA only")
-    own = Session(device)
+    own = TorchAdapter(device)
     matrix = torch.randn(8192, 8192, device=device)
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     asked: Any = None

@@ -12,7 +12,7 @@ from benchmark.types import Image, Labels, Weights
 from models.apg import prompted, suppress
 from models.common.images import to_rgb8
 from models.common.masks import merge
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 from models.prompting.points import Points
 from models.weights import find_weights
 
@@ -20,7 +20,7 @@ _MIN_SIZE = 25  # pixels, as APG's
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-class PromptedSam:
+class PromptedSam(TorchAdapter):
     """SAM on a grid of points, by the same steps as APG: `prompted`, `suppress`, `merge`.
 
     Args:
@@ -39,11 +39,9 @@ class PromptedSam:
     def __init__(
         self, weights: Weights, device: str = "cpu", points_per_side: int = 16, batch_size: int = 64
     ) -> None:
-        self._session = Session(device)
-        self.stages, self.details = self._session.stages, self._session.details
-        self.stage_memory = self._session.stage_memory
+        super().__init__(device)
         self._per_side, self._batch_size = points_per_side, batch_size
-        with self._session.loading():
+        with self.loading():
             from transformers import SamModel
 
             folder = weights.paths["config.json"].parent
@@ -52,16 +50,15 @@ class PromptedSam:
 
     def predict(self, image: Image) -> Labels:
         """Segment one image; H x W uint32."""
-        session = self._session
-        with session.predicting():
+        with self.predicting():
             rgb = to_rgb8(image)
-            with session.stage("encode"):
+            with self.stage("encode"):
                 self._predictor.set_image(rgb)
-            with session.stage("prompt"):
+            with self.stage("prompt"):
                 points = _grid(rgb.shape[:2], self._per_side)
                 masks = partial(prompted, self._predictor, points, _MIN_SIZE)
-                found = session.halving(masks, self._batch_size)
-            with session.stage("postprocess"):
+                found = self.halving(masks, self._batch_size)
+            with self.stage("postprocess"):
                 best = suppress(found.masks, found.scores, 0.9)
                 return merge(best, rgb.shape[:2], exclusive=True, min_size=_MIN_SIZE)
 

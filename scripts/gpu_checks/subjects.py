@@ -12,7 +12,7 @@ from benchmark.types import Weights
 from gpu_checks.prompted_sam import PromptedSam
 from models.apg import APG
 from models.cellpose_sam import CellposeSam
-from models.common.session import Session
+from models.common.torch_adapter import TorchAdapter
 from models.musam import AIS, AMG
 from models.sam2 import Sam2
 from models.sam3 import Sam3
@@ -52,7 +52,7 @@ def _random(adapter: Any, write: Callable[[Path], None], file: str, folder: Path
     """Weights that `write` makes, found and fetched as a user's own are."""
     path = folder / file
     if not path.exists():
-        with Session("cpu").loading():
+        with TorchAdapter("cpu").loading():
             import torch
 
             with torch.random.fork_rng(devices=[]):
