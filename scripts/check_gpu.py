@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None, subjects: Sequence[Subject] = SUBJE
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded here
     report = Report(SECONDS)
     report.run("machine", partial(machine, given.device))
-    report.run("session", partial(session, given.device))
+    report.run("clock", partial(clock, given.device))
     with tempfile.TemporaryDirectory() as scratch:
         for subject in subjects:
             if subject.name not in chosen:
@@ -99,7 +99,7 @@ def machine(device: str) -> Iterable[Finding]:
         yield measured("GPU", f"{about.name}, {about.total_memory / checks.MIB:.0f} MiB")
 
 
-def session(device: str) -> Iterable[Finding]:
+def clock(device: str) -> Iterable[Finding]:
     """The clock of stages waits for the device: its work is counted where it was asked for."""
     import torch
 
