@@ -6,10 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import h5py
 import pytest
 import tifffile
-import zarr
 from helpers.containers import KEYS, ZYX, assert_same, h5, numbers, refusal, zarr2, zarr3
 from helpers.messages import assert_names
 
@@ -44,6 +42,8 @@ def test_a_damaged_chunk_is_told_with_its_slice_and_the_others_are_read(tmp_path
 
 
 def test_a_damaged_chunk_of_an_hdf5_file_is_told_with_its_slice(tmp_path):
+    import h5py
+
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["labels"] = numbers(3, 40, 50)
@@ -81,6 +81,9 @@ def test_without_its_library_a_file_says_what_to_install(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize(("write", "suffix"), [(h5, ".h5"), (zarr2, ".zarr"), (zarr3, ".zarr")])
 def test_how_many_slices_there_are_is_read_from_the_header(tmp_path, write, suffix):
+    import h5py
+    import zarr
+
     path = write(tmp_path / f"a{suffix}")
     shape = (7, 10**6, 10**6)  # no memory would hold it
     if write is h5:
@@ -94,6 +97,8 @@ def test_how_many_slices_there_are_is_read_from_the_header(tmp_path, write, suff
 
 
 def test_a_file_is_opened_once_for_all_its_slices(tmp_path, monkeypatch):
+    import h5py
+
     path = h5(tmp_path / "a.h5", raw=numbers(9, 4, 5), labels=numbers(9, 4, 5))
     opened, real = [], h5py.File
 
