@@ -12,6 +12,7 @@ from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
+from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
@@ -170,6 +171,8 @@ def _load(weights: Weights) -> tuple[Any, Any]:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever a wrong configuration or tokenizer leads to
+        if is_out_of_memory(error):
+            raise
         raise another_architecture(weights, files[0], f"({folder}) {error}") from error
     # The library fills what is missing with random numbers, and only warns.
     lacking = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
