@@ -200,6 +200,7 @@ def test_ctrl_c_ends_the_watching_and_says_how_to_end_the_jobs(tmp_path, squeue,
 
 
 def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
+    pytest.importorskip("submitit", reason="needs submitit")
     environment = faulty(tmp_path) | {"PATH": "/nonexistent"}
     finished = subprocess.run(
         sweep(tmp_path, *SMALL), env=environment, cwd=tmp_path, capture_output=True, text=True
@@ -217,6 +218,7 @@ def test_without_slurm_a_sweep_by_slurm_is_one_clear_error(tmp_path):
     ],
 )
 def test_a_wrong_setting_of_slurm_is_a_usage_error(tmp_path, word, told):
+    pytest.importorskip("submitit", reason="needs submitit")
     finished = subprocess.run(
         sweep(tmp_path, *SMALL, word), env=faulty(tmp_path), cwd=tmp_path, capture_output=True,
         text=True,
