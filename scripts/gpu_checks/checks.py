@@ -53,7 +53,7 @@ class CudaMemory:
         """Bytes that there are."""
         import torch
 
-        return int(torch.cuda.get_device_properties().total_memory)
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
     def allocated(self) -> int:
         """Bytes that this process holds in tensors."""

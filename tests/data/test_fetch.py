@@ -23,6 +23,9 @@ from benchmark.data.sources import loader
 from benchmark.data.sources.fetch import fetch
 from benchmark.errors import DataError, SkippedError, StoreError
 
+for library in ("requests", "natsort"):  # of torch_em, whose loaders are stood in for
+    pytest.importorskip(library, reason=f"{library} comes with the data sets")
+
 
 def test_what_is_there_is_found_and_nothing_is_written(loaders, tmp_path):
     for kind in ("images", "labels"):

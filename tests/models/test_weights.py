@@ -85,6 +85,7 @@ def test_another_file_under_the_name_is_an_error_with_both_digests(
 
 
 def test_a_download_goes_to_the_cache_once_and_is_verified(tmp_path: Path, server: str) -> None:
+    pytest.importorskip("pooch", reason="pooch comes with the models")
     known = digest(CONTENT, "sha256", tmp_path)
     chosen = CardWeights(card(server, digest=known), None, False)
     found = chosen.fetch()
@@ -96,6 +97,7 @@ def test_a_download_goes_to_the_cache_once_and_is_verified(tmp_path: Path, serve
 def test_a_download_of_something_else_is_an_error_and_leaves_nothing(
     tmp_path: Path, server: str
 ) -> None:
+    pytest.importorskip("pooch", reason="pooch comes with the models")
     known = digest(b"other", "sha256", tmp_path)
     with pytest.raises(ModelError, match="'net' went wrong") as error:
         CardWeights(card(server, digest=known), None, False).fetch()
@@ -105,6 +107,7 @@ def test_a_download_of_something_else_is_an_error_and_leaves_nothing(
 
 
 def test_a_missing_page_skips_and_says_what_to_do(server: str) -> None:
+    pytest.importorskip("pooch", reason="pooch comes with the models")
     with pytest.raises(SkippedError, match=r"weights unavailable: 'net': .*404.*curl -L -o net.pt"):
         CardWeights(card(server + "x", digest=None), None, False).fetch()
 
@@ -131,6 +134,7 @@ def test_what_else_stands_in_the_way_is_one_message(
 def test_without_a_published_digest_the_first_download_is_held_to(
     tmp_path: Path, server: str
 ) -> None:
+    pytest.importorskip("pooch", reason="pooch comes with the models")
     chosen = CardWeights(card(server), None, False)
     assert chosen.expected() is None
     first = chosen.fetch()
@@ -147,6 +151,7 @@ def test_without_a_published_digest_the_first_download_is_held_to(
 
 
 def test_a_page_saved_under_the_name_is_never_held_to(tmp_path: Path, server: str) -> None:
+    pytest.importorskip("pooch", reason="pooch comes with the models")
     page, chosen = tmp_path / "web" / "net.pt", CardWeights(card(server), None, False)
     page.write_bytes(b"<html>Sign in</html>")
     with pytest.raises(ModelError, match=r"HTML"):

@@ -174,10 +174,13 @@ def test_without_time_left_a_section_is_not_checked():
     assert finding.verdict is Verdict.UNCHECKED and not report.failed
 
 
-def test_an_unknown_adapter_is_refused(capsys):
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--only", "sam4"], "sam3"), (["--images", "1"], "at least two")]
+)
+def test_an_unknown_adapter_and_a_single_image_are_refused(words, message, capsys):
     with pytest.raises(SystemExit) as end:
-        check_gpu.main([*SMALL, "--only", "sam4"])
-    assert end.value.code == 2 and "sam3" in capsys.readouterr().err
+        check_gpu.main([*SMALL, *words])
+    assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 class Limited:
