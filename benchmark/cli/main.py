@@ -264,7 +264,7 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
         overrides: of the job.
     """
     from benchmark.parent import end_with_parent
-    from benchmark.sweeps.process import PARENT
+    from benchmark.sweeps.process import PARENT, complete_outcome
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
@@ -283,4 +283,11 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
     except MemoryError:
         complain("out of memory; stored results stay valid")
         return PARTIAL
+    except SystemExit as end:  # of a model or a library: with status 0 it would pass as done
+        complain(
+            f"the process was ended from within (SystemExit: {end.code}), by model "
+            f"'{job.model_name}' or a library; stored results stay valid"
+        )
+        return PARTIAL
+    complete_outcome()
     return status
