@@ -128,10 +128,8 @@ class Job:
 
         That is so for this repository's adapters, and where there is no source.
         """
-        target = str(self.settings.model["_target_"])
-        if is_ours(target):
-            return None
-        return code_digests(target.rpartition(".")[0], self.adapter.__module__) or None
+        named = str(self.settings.model["_target_"]).rpartition(".")[0]
+        return code_digests(named, self.adapter.__module__) or None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

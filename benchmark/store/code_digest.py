@@ -107,7 +107,8 @@ def _is_library(root: Path) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    return any(file.is_relative_to(CHECKOUT / folder) for folder in ("benchmark", "models"))
+    true = file.resolve()
+    return any(true.is_relative_to(CHECKOUT / folder) for folder in ("benchmark", "models"))
 
 
 def _read(path: Path, module: str) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.command_line import call
+from helpers.command_line import call, main
 from helpers.runs import PROTOCOLS, STYLES, do, drawn, environment, make_job
 
 from benchmark.report.frame import frame_of_runs
@@ -235,3 +235,6 @@ def test_the_mark_is_in_every_table_and_on_the_site_and_makes_no_run_mixed(root)
     assert index.read_text(encoding="utf-8").count(" data-edited>") == 1
     pages = [page.read_text(encoding="utf-8") for page in (root / "site").rglob("runs/*.html")]
     assert sum("complete, edited" in page for page in pages) == 1
+    plain, edited = (result.path.name for result in found)
+    compared = main(root, "action=compare", f"a={plain}", f"b={edited}", **environment())
+    assert "edited: its adapter's code was edited" in compared.stdout + compared.stderr
