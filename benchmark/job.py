@@ -29,6 +29,7 @@ from benchmark.scoring.metrics import Metric, find_metric
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
+from benchmark.store.code_digest import CodeDigests, code_digests
 from benchmark.store.identity import comparable, identity_target, run_id, run_identity
 from benchmark.store.names import safe_name
 from benchmark.store.shard import Shard
@@ -120,6 +121,15 @@ class Job:
     def info(self) -> AdapterInfo:
         """What the adapter's class says about itself."""
         return AdapterInfo.of(self.adapter)
+
+    @cached_property
+    def adapter_code(self) -> CodeDigests | None:
+        """Digests of the source of an adapter from outside; None where `version` decides alone.
+
+        That is so for this repository's adapters, and where there is no source.
+        """
+        named = str(self.settings.model["_target_"]).rpartition(".")[0]
+        return code_digests(named, self.adapter.__module__) or None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from functools import partial
 
-from benchmark.actions.run import runner
+from benchmark.actions.run import notice_edits, runner
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry, describe_data
 from benchmark.errors import DONE, PARTIAL, UsageError
@@ -45,11 +45,12 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
     described = job.store.readable_description() or job.describe()
     with job.store.writing(
         described | describe_data(job.data, job.settings.data),
-        partial(describe_attempt, job.device, job.settings.threads),
+        partial(describe_attempt, job.device, job.settings.threads, job.adapter_code),
         wait=job.settings.lease.wait,
         timeout=job.settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
+        notice_edits(job, writer)
         outcome = runner(job, writer).rescore(entries, job.allowed_failures(len(entries)))
     if outcome.problem:
         complain(outcome.problem)

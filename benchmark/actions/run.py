@@ -11,6 +11,8 @@ from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
+from benchmark.settings import Overwrite
+from benchmark.store.code_digest import changes
 from benchmark.store.lease import Lease
 from benchmark.store.provenance import describe_attempt
 from benchmark.store.shard import WHOLE
@@ -58,12 +60,13 @@ def _run(job: Job) -> int:
     settings = job.settings
     with job.store.writing(
         job.describe(),
-        partial(describe_attempt, job.device, settings.threads),
+        partial(describe_attempt, job.device, settings.threads, job.adapter_code),
         shard=job.shard,
         wait=settings.lease.wait,
         timeout=settings.lease.timeout,
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
+        notice_edits(job, writer)
         outcome = runner(job, writer).run(
             job.requested,
             settings.overwrite.name,
@@ -96,6 +99,22 @@ def runner(job: Job, writer: RunWriter) -> Runner:
         trained=_is_trained(job),
         workers=job.settings.workers,
     )
+
+
+def notice_edits(job: Job, writer: RunWriter) -> None:
+    """Warn, and mark the run, if the adapter's code is not the one that made its predictions."""
+    now = job.adapter_code
+    if now is None:
+        return
+    writer.keep_requested_code(now)
+    others = [code for code in job.store.adapter_codes() if code != now]
+    if others and job.settings.overwrite is not Overwrite.all:
+        note(
+            f"warning: stored predictions of model '{job.model_name}' on {job.data.name} were made "
+            f"by other code: {', '.join(changes(others, now))}. They are kept, and the run is "
+            "marked as edited. If its results change, raise `version` in the adapter's class, "
+            "which makes another run; or predict again with overwrite=all."
+        )
 
 
 def _is_trained(job: Job) -> bool:

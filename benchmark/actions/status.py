@@ -48,13 +48,13 @@ def show(states: Sequence[RunState]) -> int:
 
 
 def _told(state: RunState) -> str:
-    """The state, and who works on it."""
+    """The state, whether it is marked as edited, and who works on it."""
     told = [
         f"{holder.who.partition(' (')[0]}, for {_duration(holder.seconds)}"
         + (f", shard {holder.shard}" if holder.shard.count > 1 else "")
         for holder in state.holders
     ]
-    return "; ".join([state.state, *told])
+    return "; ".join([state.state, *(["edited"] if state.edited else []), *told])
 
 
 def _duration(seconds: float) -> str:

@@ -56,6 +56,7 @@ def _cell(
         "weights": made.weights_for(modality),
         "mark": "",
         "mixed": False,
+        "edited": False,
         "control": False,
         "lost": "",
         "run": "",

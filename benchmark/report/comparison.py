@@ -79,7 +79,8 @@ COLUMNS = [
     "family", "data", "data_label", "modality", "split", "protocol", "a", "b", "run_a", "run_b",
     "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
     "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better", "b_better",
-    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "further_better", "further_p",
+    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "edited", "further_better",
+    "further_p",
 ]  # fmt: skip
 
 
@@ -92,8 +93,8 @@ class ComparisonFamily:
         frame: one row per comparison, with the columns in `COLUMNS`: as in
             `benchmark.stats.Comparison` (differences are a - b, NaN where there is no number),
             `low` and `high` of the 95 % interval, `p_holm` (p corrected within the family), how
-            many samples are `excluded`, each run's status, whether one is `mixed`, and what the
-            further test says, empty unless it is made under that protocol.
+            many samples are `excluded`, each run's status, whether one is `mixed` or `edited`, and
+            what the further test says, empty unless it is made under that protocol.
         exclusions: one row per sample left out: data, a, b, sample, reason.
         left_out: runs and data sets that are in no comparison, each a sentence.
         further: the test that is shown beside ours.
@@ -278,6 +279,7 @@ def _row(
         "status_a": a.status,
         "status_b": b.status,
         "mixed": a.mixed or b.mixed,
+        "edited": a.edited or b.edited,
         "further_better": "",
         "further_p": np.nan,
     }
@@ -313,6 +315,8 @@ def _notes(family: ComparisonFamily) -> list[str]:
         lines.append("Where the two means differ in sign, larger groups favour the other method.")
     if frame["mixed"].any():
         lines.append("mixed: a run was made in attempts that differ in code or environment.")
+    if frame["edited"].any():
+        lines.append("edited: the code of a run's adapter was edited, meanwhile or since.")
     if family.further is not None and frame["further_p"].notna().any():
         lines.append(f"{family.further.title}: {family.further.note}")
     return lines

@@ -35,8 +35,8 @@ DTYPES = {
     "data_label": "object", "modality": "object", "score": "float64", "score_low": "float64",
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
-    "weights": "object", "mark": "object", "mixed": "bool", "control": "bool", "lost": "object",
-    "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
+    "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
+    "lost": "object", "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
     "images_id": "object", "truth": "object", "set_aside": "object", "result": "object",
     "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
@@ -54,8 +54,9 @@ DTYPES = {
 - `in_domain`: whether the weights were trained on data of this set: the authors' flag, or by
   the weights' card; NA where nobody knows;
 - `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
-  `demo` or empty; `mixed`: made in differing environments; `control`: known beforehand;
-  `lost`: why the study's own images can't be had;
+  `demo` or empty; `mixed`: made in differing environments; `edited`: its adapter's code was
+  edited, meanwhile or since; `control`: known beforehand; `lost`: why the study's own images
+  can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
 - `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
   labels'), `result` (the key of its `RunResult`);
@@ -161,6 +162,7 @@ def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[s
         "in_domain": pd.NA if result.in_domain is None else result.in_domain,
         "mark": result.mark,
         "mixed": result.mixed,
+        "edited": result.edited,
         "control": result.control,
         "seconds": numbers["seconds"],
         "memory": numbers["memory"],
@@ -201,6 +203,7 @@ def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
         "reason": escape.plain(skip.reason) or "no reason was given",
         "protocol": escape.plain(skip.protocol),
         "mixed": False,
+        "edited": False,
         "control": False,
         "ranked": True,
     }

@@ -39,6 +39,8 @@ class RunResult:
         expected: samples in the data set (of that split).
         failed: samples that ended in an error.
         mixed: the run was made in several attempts of differing code or environment.
+        edited: the code of its adapter, one of the user's own, was edited between its predictions
+            or after them.
         scores: one row per scored sample, indexed by sample id, in ascending order: group,
             n_true, n_predicted, true_positives (tuple, one per threshold), both_empty,
             seconds (with every stage computed), memory and device_memory (peaks, bytes),
@@ -86,6 +88,7 @@ class RunResult:
     trained_on: frozenset[str] | None = None
     score_key: str = ""
     metric: Metric = MSA
+    edited: bool = False
     truth: str = ""
     present: bool = True
     prepared: str = ""
@@ -232,6 +235,7 @@ def load_result(
         present=present,
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
+        edited=store.is_edited(),
     )
 
 
@@ -357,7 +361,8 @@ def summary_of(result: RunResult) -> dict[str, str]:
     """What a sweep's summary says of a run."""
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
-    return {"model": result.method, "data": result.data, "status": result.status, **told}
+    status = result.status + (", edited" if result.edited else "")
+    return {"model": result.method, "data": result.data, "status": status, **told}
 
 
 def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:

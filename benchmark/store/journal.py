@@ -63,7 +63,11 @@ class Journal:
                 sync_folder(self.folder)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every complete row, file by file in the order of their names.
+        """Yield every complete row, file by file in the order of their names; see `written`."""
+        return (row for _, row in self.written())
+
+    def written(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield every complete row with its writer.
 
         A damaged line in the middle of a file is passed over with a warning, and so is one of a
         sample whose id is no safe name: the sample counts as not done.
@@ -85,7 +89,7 @@ class Journal:
                 ):
                     _warn(path, number)
                 else:
-                    yield row
+                    yield path.stem, row
 
     def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
         """Cut off unfinished last lines. Requires the right to write to these files.

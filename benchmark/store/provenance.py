@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.choices import CHECKOUT
+from benchmark.store.code_digest import CodeDigests
 from benchmark.store.digest import json_digest
 
 
-def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
+def describe_attempt(
+    device: str, threads: int | None, adapter: CodeDigests | None = None
+) -> dict[str, Any]:
     """Everything that may shape an attempt's results or its speed, JSON-able.
 
-    Two attempts that `differ` make a run `mixed`.
+    Two attempts that `differ` make a run `mixed`; two of differing `adapter` make it `edited`.
+
+    Args:
+        device: device type.
+        threads: as configured.
+        adapter: digests of the adapter's source; None for one of this repository.
     """
     gpu = gpu_name() if device == "cuda" else None
     return {
@@ -34,6 +42,7 @@ def describe_attempt(device: str, threads: int | None) -> dict[str, Any]:
         "device": device,
         "threads": _count(threads or os.environ.get("OMP_NUM_THREADS")),
         **({} if gpu is None else {"gpu": gpu}),
+        **({"adapter": adapter} if adapter else {}),
     }
 
 
@@ -41,8 +50,11 @@ def differ(attempts: Iterable[Mapping[str, Any]]) -> bool:
     """Whether any two attempts differ, each as `describe_attempt` gave it, now or in the past.
 
     Older ones name no GPU, and the threads of the environment as a string: neither is a difference.
+    Nor is the adapter's code, which has a mark of its own.
     """
     plain = [{**attempt, "threads": _count(attempt.get("threads"))} for attempt in attempts]
+    for attempt in plain:
+        attempt.pop("adapter", None)
     gpus = {attempt.pop("gpu") for attempt in plain if "gpu" in attempt}
     return len(gpus) > 1 or len({json_digest(attempt) for attempt in plain}) > 1
 

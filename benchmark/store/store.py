@@ -2,6 +2,8 @@
 
     <run>/run.json                    the run's identity and names
     <run>/attempts/<writer>.jsonl     what produced the records: code, packages, machine
+    <run>/adapter.json                digests of the adapter's code when the run was last asked for,
+                                      if they were not those of its predictions
     <run>/records/<writer>.jsonl      one line per sample predicted, or failed
     <run>/predictions/<sample>.tif    label images
     <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
@@ -23,14 +25,15 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmark.console import note
 from benchmark.errors import StoreError
-from benchmark.store.digest import array_digest
+from benchmark.store.code_digest import CodeDigests, is_code
+from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import (
     disk_errors,
     path_of_id,
@@ -125,6 +128,47 @@ class RunStore:
     def is_mixed(self) -> bool:
         """Whether attempts differ in code, packages, machine or threads."""
         return differ(attempt["with"] for attempt in self.attempts())
+
+    def adapter_codes(self) -> list[CodeDigests]:
+        """Return the different digests of the adapter's code that made the stored predictions.
+
+        Attempts without digests, and those whose predictions were all replaced, do not count.
+        """
+        codes = self._codes_by_writer()
+        if not codes:
+            return []
+        rows = (row | {"writer": writer} for writer, row in self._records.written())
+        writers = {row["writer"] for row in latest(rows).values() if row["status"] == "done"}
+        return _different(code for writer, code in codes if writer in writers)
+
+    def requested_code(self) -> CodeDigests | None:
+        """Return the digests of the adapter's code that the run was last asked for with.
+
+        None if they are not kept, as they were those of the predictions.
+        """
+        path = self.path / "adapter.json"
+        try:
+            files = read_stored(path, ["files"])["files"] if path.exists() else None
+        except StoreError:  # the next action writes it again
+            return None
+        return files if is_code(files) else None
+
+    def is_edited(self) -> bool:
+        """Whether the adapter's code was edited between predictions, or after them."""
+        requested = self.requested_code()
+        besides = [] if requested is None else [requested]
+        if len(_different([*(code for _, code in self._codes_by_writer()), *besides])) < 2:
+            return False  # without reading the records
+        made = self.adapter_codes()
+        return bool(made) and len(_different([*made, *besides])) > 1
+
+    def _codes_by_writer(self) -> list[tuple[str, CodeDigests]]:
+        attempts = ((writer, row["with"]) for writer, row in self._attempts.written())
+        return [
+            (writer, attempt["adapter"])
+            for writer, attempt in attempts
+            if isinstance(attempt, dict) and is_code(attempt.get("adapter"))
+        ]
 
     def prediction(self, record: Record) -> Labels:
         """Read and verify a stored label image.
@@ -358,6 +402,24 @@ class RunWriter:
         self._still_mine()
         write_whole(path, json.dumps(names, indent=1).encode())
 
+    def keep_requested_code(self, code: CodeDigests) -> None:
+        """Keep the digests of the adapter's present code if other code made predictions.
+
+        A report, which imports no adapter, marks the run by them.
+
+        Args:
+            code: the digests.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        kept = self._store.requested_code()
+        made = self._store.adapter_codes()
+        if kept == code or not made or _different([*made, *([kept] if kept else [])]) == [code]:
+            return
+        self._still_mine()
+        write_whole(self._store.path / "adapter.json", json.dumps({"files": code}).encode())
+
     def _still_mine(self) -> None:
         if self._lease.lost:
             raise StoreError(
@@ -368,6 +430,10 @@ class RunWriter:
 
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
 _WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"
+
+
+def _different(codes: Iterable[CodeDigests]) -> list[CodeDigests]:
+    return list({json_digest(code): code for code in codes}.values())
 
 
 def _is_run_name(name: str) -> bool:

@@ -34,6 +34,7 @@ class RunState:
         unavailable: the reason why it can't run here, else None.
         device: on which it runs or ran.
         rate: mean seconds per prediction; None before the first.
+        edited: whether the adapter's code was edited between its predictions or after them.
     """
 
     model: str
@@ -46,6 +47,7 @@ class RunState:
     unavailable: str | None = None
     device: str = ""
     rate: float | None = None
+    edited: bool = False
 
     @property
     def state(self) -> str:
@@ -108,6 +110,7 @@ class StoredRuns:
             holders(store.path / "lease", self._timeout),
             device=described["identity"]["device"],
             rate=_rate(done),
+            edited=store.is_edited(),
         )
 
     def of_job(self, job: Job) -> RunState:
@@ -163,6 +166,7 @@ class StoredRuns:
                         whole.holders,
                         device=whole.device,
                         rate=whole.rate,
+                        edited=whole.edited,
                     )
                 )
         begun = max(states, key=lambda state: state.done, default=None)

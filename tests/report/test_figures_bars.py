@@ -37,7 +37,7 @@ def test_bars_are_the_published_numbers_and_gaps_are_said(published):
     assert any(text.startswith("Not reported on any data set: SAM2.") for text in texts)
 
 
-def test_skipped_partial_and_mixed_bars_are_marked():
+def test_skipped_partial_mixed_and_edited_bars_are_marked():
     frame = methods.entries(
         frame_of_rows(
             [
@@ -45,15 +45,17 @@ def test_skipped_partial_and_mixed_bars_are_marked():
                 cell("b", score=0.3, status="partial (3 of 4)"),
                 cell("c", score=0.4, mixed=True),
                 cell("d", score=0.2, score_low=0.1, score_high=0.35),
+                cell("e", score=0.1, edited=True),
             ]
         )
     )
     styles, _ = styles_of(frame)
     figure = per_data_set.draw(frame, styles)
     (axes,) = figure.axes
-    assert bars_of(axes) == [0.4, 0.3, 0.2]
-    assert [style.PARTIAL in bar.get_hatch() for bar in axes.patches] == [False, True, False]
-    assert {"skipped", "0.400 mixed", "partial", "95 % interval"} <= set(texts_of(figure))
+    assert bars_of(axes) == [0.4, 0.3, 0.2, 0.1]
+    assert [style.PARTIAL in bar.get_hatch() for bar in axes.patches] == [False, True, False, False]
+    marked = {"skipped", "0.400 mixed", "0.100 edited", "partial", "95 % interval"}
+    assert marked <= set(texts_of(figure))
     assert [list(line.get_xdata()) for line in axes.lines] == [[0.1, 0.35]]
 
 

@@ -80,7 +80,8 @@ def draw(
     skipped, is an empty place that says so.
 
     Args:
-        entries: with columns label, group, score, score_low, score_high, status, mixed, in_domain.
+        entries: with columns label, group, score, score_low, score_high, status, mixed, edited,
+            in_domain.
         styles: of each label, in the order of a group's bars.
         left_out: a sentence about others.
         numbered: bars bear their label's number, where there are so many that their greys
@@ -197,7 +198,8 @@ def _bar(
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
     label = "n/a" if pd.isna(row["score"]) else f"{row['score']:.3f}"
-    label += f" {IN_DOMAIN}" * (row["in_domain"] is True) + " mixed" * bool(row["mixed"])
+    label += f" {IN_DOMAIN}" * (row["in_domain"] is True)
+    label += "".join(f" {mark}" for mark in ("mixed", "edited") if row[mark])
     right = np.nanmax([end, row["score_high"]])
     axes.text(right + 0.012 * width, middle, label, fontsize=SMALL, va="center")
 

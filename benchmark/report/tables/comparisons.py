@@ -103,7 +103,7 @@ def _row(row: dict[str, Any]) -> list[Cell]:
         for key in ("status_a", "status_b")
         if row[key] != "complete"
     ]
-    marked = (*partial, *(["mixed"] if row["mixed"] else []))
+    marked = (*partial, *(mark for mark in ("mixed", "edited") if row[mark]))
     return [
         words(row["data_label"]),
         words(row["a"]),

@@ -24,7 +24,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "control", "lost", "run", "run_id",
+    "status", "mixed", "edited", "control", "lost", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; status;
-        mixed; control; lost (why the study's own images can't be had); run (12 characters)
+        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -96,12 +96,18 @@ def notes(frame: pd.DataFrame) -> list[str]:
         lines.append(f"* {data}: not the published study's own images, as {reason}.")
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
+    if frame["edited"].any():
+        lines.append("edited: the code of its adapter was edited, meanwhile or since.")
     return lines
 
 
 def _interval(metric: str) -> Callable[[Row], str]:
     low, high = f"{metric}_low", f"{metric}_high"
     return lambda row: interval(row[low], row[high], row["groups"])
+
+
+def _status(row: Row) -> str:
+    return ", ".join([row["status"], *(mark for mark in ("mixed", "edited") if row[mark])])
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def _columns(metric: Metric) -> list[_Shown]:
         _words("images", lambda row: str(row["images"]), right=True, width=6),
         _words("groups", lambda row: str(row["groups"]), right=True, width=6),
         *measured,
-        _words("status", lambda row: row["status"] + (", mixed" if row["mixed"] else "")),
+        _words("status", _status),
         _words("run", lambda row: row["run"], width=12),
     ]
 
@@ -177,8 +183,8 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full."""
-    written = frame.drop(columns="run")
+    """Every column at full precision, with the run id in full; `edited` only if a run is."""
+    written = frame.drop(columns=["run"] if frame["edited"].any() else ["run", "edited"])
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
         for row in written.itertuples(index=False)

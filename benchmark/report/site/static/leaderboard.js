@@ -8,6 +8,7 @@
     score: row.dataset.score === "" ? null : Number(row.dataset.score),
     control: "control" in row.dataset, partial: "partial" in row.dataset,
     complete: "complete" in row.dataset, mixed: "mixed" in row.dataset,
+    edited: "edited" in row.dataset,
     text: `${row.dataset.method} ${row.dataset.label} ${row.dataset.data}`.toLowerCase(),
   }));
   const { metric } = document.documentElement.dataset;
@@ -80,6 +81,7 @@
       return {
         name, id: key(source, protocol, name), numbers: new Map(single.map(([u, [c]]) => [u, c.score])),
         doubles: byUnit.size - single.length, mixed: all.some((c) => c.mixed),
+        edited: all.some((c) => c.edited),
         demo: all.some((c) => c.mark === "demo"),
       };
     });
@@ -115,7 +117,8 @@
         make("td", {}, tick),
         make("th", { scope: "row" }, make("span", { class: "name" }, m.name),
           ...(m.demo ? [" ", make("span", { class: "pill warn" }, "demo weights")] : []),
-          ...(m.mixed ? [" ", make("span", { class: "pill warn" }, "mixed")] : [])),
+          ...(m.mixed ? [" ", make("span", { class: "pill warn" }, "mixed")] : []),
+          ...(m.edited ? [" ", make("span", { class: "pill warn" }, "edited")] : [])),
         make("td", { class: "r" }, out ? "–" : m.rank.toFixed(2)),
         make("td", { class: "r score" }, ...(out ? ["–"] : [bar, " ", make("span", { class: "figure" }, m.mean.toFixed(3))])),
         make("td", { class: "r p1" }, `${dataOf(m.numbers.keys())} of ${total}`)));
