@@ -36,8 +36,8 @@ DTYPES = {
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
-    "lost": "object", "seconds": "float64", "memory": "float64", "run": "object", "run_id": "object",
-    "images_id": "object", "truth": "object", "set_aside": "object", "result": "object",
+    "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
+    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object", "result": "object",
     "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
