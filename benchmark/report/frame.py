@@ -37,8 +37,8 @@ DTYPES = {
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
     "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
-    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object", "result": "object",
-    "variant_of": "object", "ranked": "bool",
+    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
+    "result": "object", "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
 
