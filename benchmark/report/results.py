@@ -194,7 +194,7 @@ def load_result(
     basis = store.score_bases().get(key, {})
     labels = str(basis.get("labels") or "")
     present = described.get("labels") in (None, labels)
-    names = store.names(key) or described  # before version 0.2 run.json alone had them
+    names = described if described.get("labels") == labels else store.names(key) or described
     card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
     rows = [

@@ -9,7 +9,8 @@
     <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
                                       labels, the protocol and the version of the metrics,
     <run>/scores/<key>/basis.json     which this file spells out
-    <run>/scores/<key>/names.json     what the data set with these labels is called
+    <run>/scores/<key>/names.json     what the data set with these labels was called, where they
+                                      are not those of run.json
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
     <run>/lease/                      who works on it, or on which shard
 
@@ -234,14 +235,25 @@ class RunStore:
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     def names(self, key: str) -> dict[str, Any] | None:
-        """Return what the data set is called that the scores under a key are of.
+        """Return what the data set was called that the scores under a key are of.
 
-        None where that was not stored, as before version 0.2, or is damaged.
+        None where run.json has it, or it was not kept (before version 0.2), or is damaged.
         """
         path = path_of_id(self.path / "scores", key) / "names.json"
         with contextlib.suppress(StoreError):
             return read_stored(path, ("data",)) if path.exists() else None
         return None
+
+    def _keep_names(self, description: Mapping[str, Any]) -> None:
+        """Keep what run.json calls the data set beside its scores, before other labels replace it.
+
+        Names are no part of the basis, so that a new name changes no key.
+        """
+        names = {key: description[key] for key in NAMES if key in description}
+        for key, basis in self.score_bases().items():
+            if basis["labels"] == description.get("labels"):
+                path = path_of_id(self.path / "scores", key) / "names.json"
+                write_whole(path, json.dumps(names, indent=1).encode())
 
     @contextlib.contextmanager
     def writing(
@@ -281,7 +293,10 @@ class RunStore:
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
                 Journal(folder).repair(shard.may_repair)
-            if self._has_begun() and self.readable_description() != description:
+            before = self.readable_description()
+            if self._has_begun() and before != description:
+                if before is not None and before.get("labels") != description.get("labels"):
+                    self._keep_names(before)
                 write_whole(self.path / "run.json", _described(description))
             yield RunWriter(self, lease, shard, description, attempt)
         finally:
@@ -380,7 +395,6 @@ class RunWriter:
         folder = path_of_id(self._store.path / "scores", key)
         if not folder.is_dir():
             return
-        self._write_names(folder)
         path = folder / "basis.json"
         with contextlib.suppress(StoreError):
             if basis.items() <= read_stored(path, _BASIS).items():
@@ -388,19 +402,6 @@ class RunWriter:
         self._still_mine()
         written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         write_whole(path, json.dumps(basis | written, indent=1).encode())
-
-    def _write_names(self, folder: Path) -> None:
-        """Write what the data set is called beside its scores: run.json has one name alone.
-
-        Names are no part of the basis, so that a new name changes no key.
-        """
-        names = {key: self._description[key] for key in NAMES if key in self._description}
-        path = folder / "names.json"
-        with contextlib.suppress(StoreError):
-            if read_stored(path, ("data",)) == names:
-                return
-        self._still_mine()
-        write_whole(path, json.dumps(names, indent=1).encode())
 
     def keep_requested_code(self, code: CodeDigests) -> None:
         """Keep the digests of the adapter's present code if other code made predictions.

@@ -111,10 +111,10 @@ def test_a_part_of_a_data_set_does_not_pass_as_the_whole():
 def test_known_images_are_those_of_the_studys_preparation(root, protocol, split, known):
     job = make_job(root)
     do(job)
-    path = job.store.path / "scores" / job.score_key / "names.json"
-    names = json.loads(path.read_text()) | {"split": split}
-    names["data_card"] |= {"known_images": {"test": 7}}
-    path.write_text(json.dumps(names))
+    path = job.store.path / "run.json"
+    described = json.loads(path.read_text()) | {"split": split}
+    described["data_card"] |= {"known_images": {"test": 7}}
+    path.write_text(json.dumps(described))
     result = load_result(job.store, job.score_key, protocol)
     assert result.known == known and len(result.scores) == 4
     assert result.status == ("partial (4 of 7 known)" if known else "complete")

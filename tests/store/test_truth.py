@@ -113,7 +113,7 @@ def test_of_a_run_json_without_the_truth_the_newest_scores_count(annotated):
     for place, truth in enumerate("ab"):  # both may have been written in one second
         path = store.path / "scores" / job_on(annotated, truth).score_key / "basis.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"written": str(place)}))
-        (path.parent / "names.json").unlink()
+        (path.parent / "names.json").unlink(missing_ok=True)
     results, _ = gather(annotated / "results" / "runs", PAPER)
     (newest,) = [result for result in results if result.present]
     assert newest.values.to_dict() == msa(job_on(annotated, "b"))
