@@ -175,7 +175,7 @@ class Job:
         Raises:
             SkippedError: its library or its weights are missing; with what to do.
         """
-        bytes_of(self.settings.cache)  # a slip is told of before anything is done
+        bytes_of(self.settings.cache)  # a mistake is reported before anything is done
         missing = missing_libraries(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
@@ -188,7 +188,7 @@ class Job:
     @cached_property
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
-        # A slip in another word is told of before hours of preparing.
+        # A mistake in another option is reported before hours of preparing.
         _ = self.protocol, self.metric, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(

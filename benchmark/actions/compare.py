@@ -47,12 +47,12 @@ def perform(job: Job) -> int:
         raise UsageError("the two runs have no scored sample in common.")
     pairs = pairs.sort_values("difference", kind="stable")
     _show(pairs, a, b)
-    told = [*_caveats(a, b), *_told(found), *_study(a, pairs)]
-    for line in [*told, *_excluded(found, _LISTED)]:
+    findings = [*_caveats(a, b), *_findings(found), *_study(a, pairs)]
+    for line in [*findings, *_excluded(found, _LISTED)]:
         say(line)
     folder = Path(job.settings.results) / "reports" / "compare"
     folder = path_of_id(folder, f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}")
-    every = [*told, *_excluded(found, len(found.exclusions))]
+    every = [*findings, *_excluded(found, len(found.exclusions))]
     with writing_reports(job.settings):
         write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
@@ -116,7 +116,7 @@ def _caveats(a: RunResult, b: RunResult) -> list[str]:
     return lines
 
 
-def _told(found: Comparison) -> list[str]:
+def _findings(found: Comparison) -> list[str]:
     """What the comparison says, in lines."""
     low, high = found.interval or (float("nan"), float("nan"))
     between = interval(low, high, found.groups, "+.3f", " to ")
@@ -130,10 +130,10 @@ def _told(found: Comparison) -> list[str]:
         f"{p} (sign-flip permutation), {wilcoxon} (Wilcoxon), two-sided, one comparison alone",
     ]
     if found.rank_biserial == found.rank_biserial:
-        told = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
+        effect = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
         if found.standardised == found.standardised:
-            told += f", standardised mean difference {found.standardised:+.2f}"
-        lines.append(told)
+            effect += f", standardised mean difference {found.standardised:+.2f}"
+        lines.append(effect)
     if found.weights_disagree:
         lines.append("The two means differ in sign: larger groups favour the other method.")
     return [*lines, WEIGHTS]

@@ -32,7 +32,7 @@ COMPARABLE = {
     "split": "a is a run on split '{a}' of the data, b one on '{b}'",
     "protocol": "a is scored under protocol '{a}', b under '{b}'",
     "images_id": "the data set's images were others (a: digest {a}..., b: {b}...)",
-    "score_key": "they were scored against different labels; action=evaluate scores a run anew",
+    "score_key": "they were scored against different labels; action=evaluate scores a run again",
 }
 """What two runs have to agree in to be compared sample by sample, and what to say if not:
 the same images (`benchmark.report.frame.SAME_IMAGES`), scored against the same labels."""
@@ -139,7 +139,7 @@ def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
         )
     except ValueError as error:
         raise StoreError(
-            f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both anew "
+            f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both again "
             "with action=evaluate."
         ) from error
     found = compare_pairs(pairs, exclusions, metric=a.metric.name, sign=a.metric.sign)

@@ -107,8 +107,8 @@ class RunResult:
     @property
     def method(self) -> str:
         """What tables call it: only published weights stand under the model's name alone."""
-        told = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
-        return self.model if told in self.model else f"{self.model} ({told})"
+        weights = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
+        return self.model if weights in self.model else f"{self.model} ({weights})"
 
     @property
     def in_domain(self) -> bool | None:
@@ -360,13 +360,13 @@ def metric_of(results: Sequence[RunResult]) -> Metric:
 def summary_of(result: RunResult) -> dict[str, str]:
     """What a sweep's summary says of a run."""
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
-    told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
+    scores = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
     status = result.status + (", edited" if result.edited else "")
-    return {"model": result.method, "data": result.data, "status": status, **told}
+    return {"model": result.method, "data": result.data, "status": status, **scores}
 
 
 def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
-    """Whether it is another method than the YAML of that name in this repository tells of.
+    """Whether it is another method than the YAML of that name in this repository describes.
 
     Weights are compared elsewhere.
 
