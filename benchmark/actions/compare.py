@@ -21,7 +21,7 @@ from benchmark.report.head_to_head import write_comparison
 from benchmark.report.results import RunResult, gather
 from benchmark.report.text import counted, interval, p_equation
 from benchmark.report.write import writing_reports
-from benchmark.stats import WEIGHTS, Comparison
+from benchmark.stats import CAUTIONS, DISAGREE, WEIGHTS, Comparison
 from benchmark.store.files import path_of_id
 from benchmark.store.store import SHORT
 
@@ -136,6 +136,10 @@ def _findings(found: Comparison) -> list[str]:
         lines.append(effect)
     if found.weights_disagree:
         lines.append("The two means differ in sign: larger groups favour the other method.")
+    if found.interval_and_test_disagree:
+        lines.append(f"Interval and permutation test disagree: {DISAGREE}.")
+    if found.caution:
+        lines.append(f"The interval may be too narrow: {CAUTIONS[found.caution]}.")
     return [*lines, WEIGHTS]
 
 
