@@ -126,7 +126,8 @@ def test_runs_of_one_name_are_told_apart_and_an_ambiguous_reference_is_left_out(
 
 
 def test_marks_of_runs_stay_with_the_comparison():
-    a, b = fake("p", seed=1), fake("q", msa=[0.5] * 5, expected=8, failed=0, mixed=True, edited=True)
+    marks = {"mixed": True, "edited": True}
+    a, b = fake("p", seed=1), fake("q", msa=[0.5] * 5, expected=8, failed=0, **marks)
     (row,) = against_reference([a, b], "p").frame.to_dict("records")
     assert (row["samples"], row["excluded"]) == (5, 3)
     assert (row["status_a"], row["status_b"], row["mixed"]) == (
