@@ -140,6 +140,9 @@ def test_marks_of_runs_stay_with_the_comparison():
     assert list(found.exclusions["sample"]) == ["s5", "s6", "s7"]
     told = " ".join(found.notes)
     assert row["edited"] and "edited:" in told
+    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
+    marks_shown = {mark for t in tables for line in t.rows for cell in line for mark in cell.marks}
+    assert {"mixed", "edited"} <= marks_shown
     assert "partial:" in told and "mixed:" in told and "3 in all" in told
 
 
