@@ -319,9 +319,9 @@ def fetch_weights(choice: WeightsChoice) -> Weights:
         SkippedError: they can't be had, with what to do.
         ModelError: a file is not what it should be.
     """
-    obstacle = choice.obstacle()
-    if obstacle:
-        raise SkippedError(f"weights unavailable: {obstacle}")
+    unavailable_reason = choice.unavailable_reason()
+    if unavailable_reason:
+        raise SkippedError(f"weights unavailable: {unavailable_reason}")
     return choice.fetch()
 
 

@@ -180,9 +180,9 @@ class Job:
             raise SkippedError(f"library missing: {missing}")
         choice = self.weights_choice
         if choice is not None and not any(self.runs.glob(f"{self._label}-*")):
-            obstacle = choice.obstacle()
-            if obstacle:
-                raise SkippedError(f"weights unavailable: {obstacle}")
+            unavailable_reason = choice.unavailable_reason()
+            if unavailable_reason:
+                raise SkippedError(f"weights unavailable: {unavailable_reason}")
 
     @cached_property
     def data(self) -> PreparedData:

@@ -147,7 +147,7 @@ class Runner:
         with Steps(title, len(unscored) + len(missing)) as steps:
             progress = _Progress(steps, allowed_failures, failed, msa, self._trained)
             self._writer.restore_basis(self._key, self._basis)
-            self._score_stored(unscored, progress)
+            self._score_stored(unscored, {}, progress)
             if not progress.stopped:
                 self._predict_missing(missing, records, progress)
         return progress.outcome(len(requested))
@@ -162,14 +162,23 @@ class Runner:
         Raises:
             StoreError: the run can't be written.
         """
+        before = self._store.scores(self._key)
+        attempts = {e.id: before.get(e.id, {}).get("attempt", 0) + 1 for e in requested}
         with Steps(f"scoring {self._model} on {self._data.name}", len(requested)) as steps:
             progress = _Progress(steps, allowed_failures, {}, {}, self._trained)
-            self._score_stored(requested, progress)
+            self._score_stored(requested, attempts, progress)
         return progress.outcome(len(requested))
 
-    def _score_stored(self, entries: Sequence[Entry], progress: _Progress) -> None:
-        """Score stored predictions; one that can't be read fails, and so does one without truth."""
-        before = self._store.scores(self._key)
+    def _score_stored(
+        self, entries: Sequence[Entry], attempts: Mapping[str, int], progress: _Progress
+    ) -> None:
+        """Score stored predictions; one that can't be read, or without its truth, fails.
+
+        Args:
+            entries: the samples.
+            attempts: by sample; of several scores the one of the highest attempt counts.
+            progress: counts and shows the samples.
+        """
         predictions = stored_predictions(self._data, self._store, entries)
         with (
             closing(score_stored(predictions, self._protocol, self._workers)) as scored,
@@ -177,9 +186,8 @@ class Runner:
         ):
             for batch in _batches(zip(entries, scored, strict=True), BATCH):
                 for _, one in batch:
-                    if not isinstance(one, str):
-                        row, _ = one  # of several scores the one of the highest attempt counts
-                        row["attempt"] = before.get(row["sample"], {}).get("attempt", 0) + 1
+                    if not isinstance(one, str) and one[0]["sample"] in attempts:
+                        one[0]["attempt"] = attempts[one[0]["sample"]]
                 progress.add(chain.from_iterable(storing.give(partial(self._store_scores, batch))))
                 if progress.stopped:
                     break
@@ -297,6 +305,8 @@ class _Progress:
     ) -> None:
         self._steps, self._allowed, self._show_scores = steps, allowed_failures, show_scores
         self._failed, self._msa = failed, msa
+        defined = [value for value in msa.values() if value is not None]
+        self._count, self._sum = len(defined), sum(defined)
 
     @property
     def stopped(self) -> str | None:
@@ -315,7 +325,14 @@ class _Progress:
                 note(f"sample '{entry.id}' failed: {error}")
             else:
                 self._msa[entry.id] = msa
-            self._steps.advance(_detail(entry, self._msa) if self._show_scores else entry.id)
+                if msa is not None:
+                    self._count, self._sum = self._count + 1, self._sum + msa
+            self._steps.advance(self._detail(entry) if self._show_scores else entry.id)
+
+    def _detail(self, entry: Entry) -> str:
+        """Return the mean so far; summed up, as the list may be long."""
+        mean = f"mSA {self._sum / self._count:.3f}" if self._count else "mSA n/a"
+        return f"{mean}, {entry.id}"
 
     def outcome(self, requested: int) -> Outcome:
         """The outcome of all requested samples."""
@@ -337,12 +354,6 @@ def _too_many(failed: Mapping[str, str], how: str) -> str:
         f"allows: '{sample}': {reason}\nTry failed samples again with overwrite=errors, or go on "
         f"without them with errors.max_failures={len(failed)}."
     )
-
-
-def _detail(entry: Entry, msa: Mapping[str, float | None]) -> str:
-    defined = [value for value in msa.values() if value is not None]
-    running = f"mSA {np.mean(defined):.3f}" if defined else "mSA n/a"
-    return f"{running}, {entry.id}"
 
 
 def _describe(error: BaseException) -> str:

@@ -192,6 +192,7 @@ class Settings:
     with_demo: bool = False  # set demonstration weights beside published numbers
     study_ranks: bool | None = None  # ranks as the study gave them too; not given: with its numbers
     tieless: bool | None = None  # the former name of study_ranks, until version 0.3
+    truth: str | None = None  # of data sets of the same images, the one whose labels count
     metric: str = "msa"  # that reports rank and draw by
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
     a: str | None = None

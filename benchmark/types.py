@@ -96,7 +96,7 @@ class WeightsChoice(Protocol):
         """What will be loaded; None while no digest is known (before a first download)."""
         ...
 
-    def obstacle(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why they can't be had now, and the one command or page that gets them; else None."""
         ...
 

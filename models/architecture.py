@@ -28,10 +28,10 @@ class Architecture(NamedTuple):
     """A kind of SAM, and the decoder that goes with it.
 
     Attributes:
-        width: length of its parameter `sign`; by it a file without a card is told.
+        width: length of its parameter `sign`; it identifies a file without a card.
         build: gives the `segment_anything` model, its parameters random.
         decoder: gives the decoder for that model, with these parameters, on a device.
-        sign: a parameter that tells this architecture from others.
+        sign: a parameter that distinguishes this architecture from others.
     """
 
     width: int

@@ -15,7 +15,8 @@ from benchmark.errors import ModelError
 from benchmark.store.digest import array_digest
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
-from models.common.torch_adapter import TorchAdapter, is_out_of_memory
+from models.common.out_of_memory import is_out_of_memory
+from models.common.torch_adapter import TorchAdapter
 from models.embeddings import Computed, key, packed, unpacked
 from models.weights.checkpoint import (
     another_architecture,
@@ -38,7 +39,7 @@ class Backbone:
     Args:
         sam: the `segment_anything` model.
         decoder: micro-sam's, if there is one.
-        known_by: what tells these weights from others.
+        known_by: what distinguishes these weights from others.
 
     Attributes:
         predictor: `segment_anything`'s, holding the image that was last given to `encode`.

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
-from models.common.torch_adapter import is_out_of_memory
+from models.common.out_of_memory import is_out_of_memory
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 

@@ -26,7 +26,7 @@ class CellposeSam(TorchAdapter):
         flow_threshold: masks whose flows err by more are dropped; 0 keeps all.
         cellprob_threshold: pixels of a higher logit belong to objects.
         min_size: smaller objects are dropped, in pixels.
-        bfloat16: compute in 16 bits, as cellpose does unless told not to.
+        bfloat16: compute in 16 bits, as cellpose does by default.
         batch_size: tiles of 256 x 256 pixels at a time; shapes no result.
 
     Raises:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_float32
+from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
@@ -120,6 +121,8 @@ class CellSAM(TorchAdapter):
             # Not strict, as in cellSAM; what is missing in the checkpoint is refused below.
             model.load_state_dict(parameters, strict=False)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise another_architecture(weights, key, str(error)) from error
         if not model.adv_mode:
             # Of one that has no adversarially trained copy of SAM, SAM itself takes its place.

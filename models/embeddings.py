@@ -46,7 +46,7 @@ def key(stage: str, image: str, known_by: Mapping[str, Any], device: str) -> str
     Args:
         stage: `encode` or `decode`.
         image: its digest.
-        known_by: what tells the weights from others.
+        known_by: what distinguishes the weights from others.
         device: device type.
     """
     made_with = _made_with(device, int(_torch().get_num_threads()))

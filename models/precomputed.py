@@ -42,7 +42,7 @@ class Precomputed:
         return {stem: array_digest(read_labels(path)) for stem, path in files.items()}
 
     def attend(self, sample: Sample) -> None:
-        """Be told which sample comes next: a prediction is found by its name."""
+        """Take the sample that comes next: a prediction is found by its name."""
         self._sample = sample.id
 
     def predict(self, image: Image) -> Labels:

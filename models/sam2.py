@@ -31,7 +31,7 @@ _POSTPROCESSING = {
     "dynamic_multimask_stability_delta": 0.05,
     "dynamic_multimask_stability_thresh": 0.98,
 }
-"""What `build_sam2` adds to the packaged configuration unless it is told not to."""
+"""What `build_sam2` adds to the packaged configuration by default."""
 
 
 class Sam2(TorchAdapter):

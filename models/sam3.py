@@ -12,6 +12,7 @@ from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
 from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
+from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
@@ -170,11 +171,13 @@ def _load(weights: Weights) -> tuple[Any, Any]:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever a wrong configuration or tokenizer leads to
+        if is_out_of_memory(error):
+            raise
         raise another_architecture(weights, files[0], f"({folder}) {error}") from error
     # The library fills what is missing with random numbers, and only warns.
-    amiss = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
-    if amiss:
-        why = f"{len(amiss)} parameters are missing or of another shape, such as '{amiss[0]}'"
+    lacking = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
+    if lacking:
+        why = f"{len(lacking)} parameters are missing or of another shape, such as '{lacking[0]}'"
         raise another_architecture(weights, files[0], why)
     confirm_loaded(model, _renamed(saved, model.state_dict()), weights, files[0])
     return model, processor
@@ -197,7 +200,7 @@ def _values(tensor: Any) -> str:
 
 
 def _folder(weights: Weights) -> tuple[Path, list[str]]:
-    """The one folder that the library shall load from, and its safetensors."""
+    """The one folder that the library loads from, and its safetensors."""
     files = [key for key in weights.paths if key.endswith(".safetensors")]
     if "config.json" not in weights.paths or not files:
         first = next(iter(weights.paths.values()))

@@ -60,13 +60,15 @@ def main(words: Sequence[str] | None = None, subjects: Sequence[Subject] = SUBJE
     given = parser.parse_args(words)
     names = [subject.name for subject in subjects]
     chosen = given.only.split(",") if given.only else names
+    if given.images < 2:
+        parser.error("--images: at least two, as the first one warms up")
     unknown = sorted(set(chosen) - set(names))
     if unknown:
         parser.error(f"--only: no adapter {', '.join(unknown)}; there are {', '.join(names)}")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded here
     report = Report(SECONDS)
     report.run("machine", partial(machine, given.device))
-    report.run("session", partial(session, given.device))
+    report.run("clock", partial(clock, given.device))
     with tempfile.TemporaryDirectory() as scratch:
         for subject in subjects:
             if subject.name not in chosen:
@@ -95,11 +97,11 @@ def machine(device: str) -> Iterable[Finding]:
     yield measured("libraries", ", ".join(f"{k} {v or 'missing'}" for k, v in found.items()))
     if device == "cuda":
         yield held("CUDA", torch.cuda.is_available(), f"torch was built for {torch.version.cuda}")
-        about = torch.cuda.get_device_properties()
+        about = torch.cuda.get_device_properties(torch.cuda.current_device())
         yield measured("GPU", f"{about.name}, {about.total_memory / checks.MIB:.0f} MiB")
 
 
-def session(device: str) -> Iterable[Finding]:
+def clock(device: str) -> Iterable[Finding]:
     """The clock of stages waits for the device: its work is counted where it was asked for."""
     import torch
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import traceback
 from pathlib import Path
 
 # Before numpy is loaded: the tests run in parallel, a core each.
@@ -30,10 +31,12 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+CHECKOUT = Path(__file__).parents[1]
+
 OPTIONAL = {
     "torch": "models", "torchvision": "models", "micro_sam": "models", "segment_anything": "models",
     "sam2": "models", "cellpose": "models", "transformers": "models", "safetensors": "models",
-    "xxhash": "models", "pooch": "models", "huggingface_hub": "models",
+    "xxhash": "models", "pooch": "models", "huggingface_hub": "models", "requests": "models",
     "torch_em": "datasets", "h5py": "datasets", "zarr": "datasets", "z5py": "datasets",
     "natsort": "datasets", "submitit": "slurm", "elf": "test", "playwright": "test",
     "hypothesis": "test",
@@ -50,15 +53,46 @@ class TestFile(pytest.Module):
         try:
             return super().collect()
         except self.CollectError as error:
-            missing = getattr(error.__cause__, "name", None) or ""
-            if not isinstance(error.__cause__, ModuleNotFoundError) or missing not in OPTIONAL:
-                raise
-            reason = f'needs {missing}: pip install -e ".[{OPTIONAL[missing]}]"'
-            pytest.skip(reason, allow_module_level=True)
+            _skip_without_library(error.__cause__)
+            raise
 
 
 def pytest_pycollect_makemodule(module_path, parent):
     return TestFile.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        _skip_without_library(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        _skip_without_library(error)
+        raise
+
+
+def _skip_without_library(error):
+    """Skip where a test, a script or an adapter imports an optional library that is missing.
+
+    The engine runs without them: there such an error is one.
+    """
+    if not isinstance(error, ModuleNotFoundError) or error.name not in OPTIONAL:
+        return
+    frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    importing = [Path(name) for name in frames if not name.startswith("<frozen importlib")][-1]
+    if any(
+        importing.is_relative_to(CHECKOUT / folder) for folder in ("tests", "scripts", "models")
+    ):
+        reason = f'needs {error.name}: pip install -e ".[{OPTIONAL[error.name]}]"'
+        pytest.skip(reason, allow_module_level=True)
 
 
 def pytest_configure(config):

@@ -36,10 +36,12 @@ def perform(job: Job) -> int:
         UsageError: a run is not named or not found, or the two can't be compared.
     """
     results, unscored = gather(job.runs, job.protocol, job.metric)
+    truth = job.settings.truth
+    results = [r for r in results if r.present and truth in (None, r.data)]
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
-    obstacle = incomparable(a, b)
-    if obstacle is not None:
-        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {obstacle}.")
+    reason = incomparable(a, b)
+    if reason is not None:
+        raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {reason}.")
     pairs, found = compare_runs(a, b)
     if pairs.empty:
         raise UsageError("the two runs have no scored sample in common.")
@@ -60,15 +62,20 @@ def perform(job: Job) -> int:
 def _find(
     results: list[RunResult], unscored: dict[str, str], word: str, wanted: str | None
 ) -> RunResult:
-    names = {result.path.name: result for result in results}
+    names = list(dict.fromkeys(result.path.name for result in results))
     if wanted is None:
         raise UsageError(
             f"action=compare needs {word}=<run>: the folder name of a run or the beginning of its "
             f"id. Runs: {', '.join(names) or 'none'}."
         )
-    found = [r for name, r in names.items() if name == wanted or r.run_id.startswith(wanted)]
+    found = [r for r in results if r.path.name == wanted or r.run_id.startswith(wanted)]
     if len(found) == 1:
         return found[0]
+    if len({result.run_id for result in found}) == 1:
+        raise UsageError(
+            f"{word}='{wanted}' is scored with the labels of "
+            f"{', '.join(sorted(result.data for result in found))}; choose one with truth=<name>."
+        )
     for name, reason in unscored.items():
         if not found and (name == wanted or name.rpartition("-")[2] == wanted[:SHORT]):
             raise UsageError(f"{word}='{wanted}' can't be compared: {reason}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.choices import nearest
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
@@ -76,7 +77,7 @@ def _options(settings: Settings, metric: Metric) -> ReportOptions:
         wanted = settings.tieless if wanted is None else wanted
     with_study = settings.source is not Source.runs
     options = study_options(study_ranks=with_study if wanted is None else wanted)
-    options = replace(options, metric=metric)
+    options = replace(options, metric=metric, truth=settings.truth or "")
     if comparison.reference is not None:
         options = replace(options, reference=comparison.reference)
     pairs = comparison.pairs_of_names()
@@ -91,6 +92,12 @@ def _check_comparison(settings: Settings, report: Report) -> None:
     Raises:
         UsageError: there is none, before anything is written.
     """
+    truths = sorted(set(report.cells["data"]))
+    if settings.truth is not None and settings.truth not in truths:
+        raise UsageError(
+            f"truth={settings.truth}: there is no result on that data set."
+            f"{nearest(settings.truth, truths)} Data sets: {', '.join(truths)}."
+        )
     comparison, named = settings.comparison, {}
     if comparison.reference is not None:
         named["comparison.reference"] = [comparison.reference]

@@ -54,6 +54,8 @@ options (flags may stand anywhere)
   gallery.private=true     also show images that may not be redistributed; marks the site
   with_demo=true           compare runs of demonstration weights with published numbers
   study_ranks=true         ranks as the study gave them, of equal methods one simply first
+  truth=<data set>         of data sets with the same images but other labels, the one that
+                           enters means; action=compare: the labels to compare on
   metric=pq                rank and draw by another metric; action=list names them
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
@@ -262,7 +264,7 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
         overrides: of the job.
     """
     from benchmark.parent import end_with_parent
-    from benchmark.sweeps.process import PARENT
+    from benchmark.sweeps.process import PARENT, complete_outcome
     from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
@@ -281,4 +283,11 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
     except MemoryError:
         complain("out of memory; stored results stay valid")
         return PARTIAL
+    except SystemExit as end:  # of a model or a library: with status 0 it would pass as done
+        complain(
+            f"the process was ended from within (SystemExit: {end.code}), by model "
+            f"'{job.model_name}' or a library; stored results stay valid"
+        )
+        return PARTIAL
+    complete_outcome()
     return status

@@ -31,7 +31,8 @@ def beside_published(published: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFram
         images, and the same, unknown: where the study does not tell how many).
     """
     theirs = published[published["score"].notna()].set_index(["key", "data"])
-    own = runs[(runs["key"] != "") & runs["score"].notna() & ~runs["control"]]
+    counted = runs["score"].notna() & ~runs["control"] & (runs["set_aside"] == "")
+    own = runs[counted & (runs["key"] != "")]
     keys = pd.MultiIndex.from_frame(own[["key", "data"]])
     own = own[keys.isin(theirs.index)]
     found = theirs.loc[pd.MultiIndex.from_frame(own[["key", "data"]])].reset_index()

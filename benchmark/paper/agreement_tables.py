@@ -52,7 +52,7 @@ def _numbers(rows: pd.DataFrame, published: pd.DataFrame, runs: pd.DataFrame) ->
         differs = ("differs",) if row["differs"] else ()
         delta = number(row["delta"], "+.3f", differs)
         written.append(_line(row, number(row["theirs"]), delta, "; ".join(row["differs"])))
-    alone = runs[~runs["run"].isin(rows["run"]) & runs["score"].notna()]
+    alone = runs[~runs["result"].isin(rows["result"]) & runs["score"].notna()]
     for row in alone.sort_values(["data_label", "method", "run"]).to_dict("records"):
         reason = _why_alone(row, published)
         theirs = words(NOT_REPORTED if reason == _UNREPORTED else MISSING)
@@ -82,6 +82,8 @@ def _line(row: dict[Any, Any], theirs: Cell, delta: Cell, differs: str) -> list[
 def _why_alone(row: dict[Any, Any], published: pd.DataFrame) -> str:
     if row["control"]:
         return "a control"
+    if row["set_aside"]:
+        return str(row["set_aside"])
     if row["key"] not in set(published["key"]):
         return "no method of the study"
     on_data = published["data"] == row["data"]

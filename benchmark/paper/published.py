@@ -62,6 +62,9 @@ def _cell(
         "run": "",
         "run_id": "",
         "images_id": "",
+        "truth": "",
+        "set_aside": "",
+        "result": "",
         "variant_of": card.variants.get(card.name_of(made.key), ""),
         "ranked": made.shown,
     }

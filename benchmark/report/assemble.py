@@ -71,7 +71,7 @@ def assemble(
         StoreError: one run lies in two folders.
     """
     options = options or ReportOptions()
-    runs = frame_of_runs(results, skipped, options.variants)
+    runs = frame_of_runs(results, skipped, options.variants, options.truth)
     summary = run_summary.table(run_summary.summary(results), options.metric)
     left = [f"Left out: {name}, as {reason}." for name, reason in (left_out or {}).items()]
     of_results = runs.head(len(results))  # those of skipped methods come after

@@ -204,6 +204,9 @@ def _comparable_sets(results: Iterable[RunResult], left_out: list[str]) -> list[
     for run in sorted(results, key=lambda run: (run.data, run.method, run.run_id)):
         if run.control:
             left_out.append(f"{run.method} on {run.data}: a control, its score is known.")
+        elif not run.present:
+            why = "its labels are not those that the data set has now"
+            left_out.append(f"{run.method} on {run.data}: {why}.")
         elif run.values.notna().sum() == 0:
             left_out.append(f"{run.method} on {run.data}: no sample is scored.")
         else:

@@ -50,14 +50,17 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
     partial = shown["status"].str.startswith("partial")
     empty = (shown["status"] == COMPLETE) & shown["score"].isna()
     kept = shown[(shown["status"] == COMPLETE) & ~empty]
-    other = _on_other_images(kept)
-    alike = kept[~other]
+    aside = kept["set_aside"] != ""
+    present = kept[~aside]
+    other = _on_other_images(present)
+    alike = present[~other]
     twice = alike.duplicated(["method", "data"], keep=False)
     chosen = alike[~twice]
     reasons = {
         "not all images are done": shown[partial],
         "no image has a score": shown[empty],
-        "other images, split or protocol than most runs on that data set": kept[other],
+        **{str(reason): rows for reason, rows in kept[aside].groupby("set_aside")},
+        "other images, labels, split or protocol than most runs on that data set": present[other],
         "several runs on the same images": alike[twice],
     }
     notes = (_note(rows, reason) for reason, rows in reasons.items() if len(rows))
@@ -84,21 +87,25 @@ def told_apart(rows: pd.DataFrame, names: pd.Series[str]) -> pd.Series[str]:
     """Names of data sets, told apart where one name stands for several things.
 
     With the split, unless all are of the test split; with the protocol where there are several;
-    with the beginning of the images' digest where rows of one data set are of different images.
+    with the beginning of the images' digest where rows of one data set are of different images,
+    and with that of the labels where they are of the same images and different labels.
     What is not known of a row (a published number has no digest of images) is not said.
 
     Args:
         rows: with the columns `SAME_IMAGES`.
         names: what each row's data set is called.
     """
-    split, protocol, images = rows["split"], rows["protocol"], rows["images_id"]
+    split, protocol, *digests = (rows[key] for key in SAME_IMAGES[1:])
     several = split[split != ""].nunique() > 1
     names = names.where((split == "") | ((split == "test") & (not several)), names + ", " + split)
     if protocol[protocol != ""].nunique() > 1:
         names = names.where(protocol == "", names + ", " + protocol)
-    known = images.where(images != "")
-    digests = known.groupby([rows[key] for key in SAME_IMAGES[:-1]]).transform("nunique")
-    return names.where((digests < 2) | known.isna(), names + " #" + images)
+    for place, (before, digest) in enumerate(zip((" #", ", labels "), digests, strict=True), 3):
+        known = digest.where(digest != "")
+        within = known.groupby([rows[key] for key in SAME_IMAGES[:place]])
+        alone = (within.transform("nunique") < 2) | known.isna()
+        names = names.where(alone, names + before + digest)
+    return names
 
 
 def starred(names: pd.Series[str], lost: pd.Series[str]) -> pd.Series[str]:

@@ -5,7 +5,7 @@ Where its number comes from (the published study, or a run on this machine) is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -37,7 +37,8 @@ DTYPES = {
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
     "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
-    "run_id": "object", "images_id": "object", "variant_of": "object", "ranked": "bool",
+    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
+    "result": "object", "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
 
@@ -57,15 +58,17 @@ DTYPES = {
   edited, meanwhile or since; `control`: known beforehand; `lost`: why the study's own images
   can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
-- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest);
+- `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
+  labels'), `result` (the key of its `RunResult`);
+- `set_aside`: why the labels keep it out of means and ranks, or empty;
 - `variant_of`: the key of the method that it is a variant of, or empty; `ranked`: whether it
   is ranked wherever methods are compared.
 """
 
-SAME_IMAGES = ["data", "split", "protocol", "images_id"]
-"""Rows that agree in these are over the same images, scored alike: they may be ranked."""
+SAME_IMAGES = ["data", "split", "protocol", "images_id", "truth"]
+"""Rows that agree in these are over the same images and labels, and scored alike."""
 
-KEY = ["source", "method", "data", "split", "protocol", "run_id"]
+KEY = ["source", "method", "data", "split", "protocol", "truth", "run_id"]
 """What no two rows share."""
 
 
@@ -117,6 +120,7 @@ def frame_of_runs(
     results: Sequence[RunResult],
     skipped: Sequence[SkippedModel] = (),
     variants: Mapping[str, str] = MappingProxyType({}),
+    truth: str = "",
 ) -> pd.DataFrame:
     """A row for each run, and one for each method that was skipped and never ran.
 
@@ -124,24 +128,30 @@ def frame_of_runs(
         results: scored runs.
         skipped: methods that could not run here.
         variants: key of a method -> key of the method that it is a variant of.
+        truth: of data sets with the same images but other labels, the name of the one that counts.
 
     Raises:
         StoreError: one run lies in two folders.
     """
     ran = {(result.config, result.data) for result in results}
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
-    rows = [*map(_row_of_run, results), *map(_row_of_skipped, left)]
+    named: dict[str, set[str]] = {}
+    for result in results:
+        named.setdefault(result.images_id, set()).add(result.data)
+    rows = [_row_of_run(result, named[result.images_id], truth) for result in results]
+    rows += map(_row_of_skipped, left)
     return frame_of_rows([row | {"variant_of": variants.get(row["key"], "")} for row in rows])
 
 
-def _row_of_run(result: RunResult) -> dict[str, Any]:
+def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[str, Any]:
     numbers = result.numbers
     return {
         "source": "runs",
         **{
             key: escape.plain(getattr(result, key))
-            for key in ("data", "protocol", "split", "weights", "lost", "images_id")
+            for key in ("data", "protocol", "split", "weights", "lost", "images_id", "truth")
         },
+        "set_aside": escape.plain(_set_aside(result, names, truth)),
         "method": escape.plain(result.method),
         "key": "" if result.altered else escape.plain(result.config),
         "data_label": escape.plain(result.data_label or result.data),
@@ -158,8 +168,27 @@ def _row_of_run(result: RunResult) -> dict[str, Any]:
         "memory": numbers["memory"],
         "run": escape.plain(result.path.name),
         "run_id": result.run_id,
+        "result": result.key,
         "ranked": True,
     }
+
+
+def _set_aside(result: RunResult, names: Collection[str], truth: str) -> str:
+    """Why the labels of a run keep it out of means and ranks; empty where they don't.
+
+    Args:
+        result: the run.
+        names: the data sets that have its images.
+        truth: the one of them that counts.
+    """
+    if not result.present:
+        return "its labels are not those that the data set has now"
+    others = sorted(set(names) - {result.data})
+    if not result.images_id or not others or result.data == truth:
+        return ""
+    if truth in names:
+        return f"the same images count with the labels of {truth}"
+    return f"the same images are in {', '.join(others)} with other labels; truth=<name> chooses one"
 
 
 def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:

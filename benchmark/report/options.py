@@ -26,6 +26,7 @@ class ReportOptions:
 
     Attributes:
         metric: that methods are ranked and drawn by.
+        truth: of data sets with the same images but other labels, the name of the one that counts.
         reference: the method that each other is compared with; empty: the first by name of those
             on most data sets.
         pairs: methods to set against each other over data sets.
@@ -38,6 +39,7 @@ class ReportOptions:
     """
 
     metric: Metric = MSA
+    truth: str = ""
     reference: str = ""
     pairs: Sequence[tuple[str, str]] = ()
     pairs_title: str = ""

@@ -199,9 +199,15 @@ def prepared_of(result: RunResult) -> PreparedData:
         BenchmarkError: they are no longer there, or hold other images than the run's.
     """
     described = RunStore(result.path).describe() or {}
-    if "prepared" not in described:
+    now = str(described.get("labels") or result.truth).startswith(result.truth)
+    folder = described.get("prepared") if now else result.prepared
+    if not folder:
         raise DataError(f"{result.path} does not say where its prepared data lie")
-    data = PreparedData(Path(described["prepared"]), result.data, result.split)
+    data = PreparedData(Path(folder), result.data, result.split)
+    if result.truth and not data.labels_digest().startswith(result.truth):
+        raise DataError(
+            f"{data.folder} holds other labels than those {result.path.name} was scored against"
+        )
     if data.images_digest() != described["identity"]["images"]:
         raise DataError(
             f"{data.folder} holds other images than those that {result.path.name} was predicted on"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -60,6 +60,10 @@ class RunResult:
             is unknown, or where there are no weights.
         score_key: what the scores, and the rows of objects, are stored under.
         metric: that it is ranked and drawn by.
+        truth: the beginning of the digest of the labels that it is scored against.
+        present: whether these are the labels that its data set has now, as far as the run knows.
+        prepared: the folder of the prepared data that has them.
+        known: how many images the data set has, where its card says so.
     """
 
     run_id: str
@@ -85,6 +89,15 @@ class RunResult:
     score_key: str = ""
     metric: Metric = MSA
     edited: bool = False
+    truth: str = ""
+    present: bool = True
+    prepared: str = ""
+    known: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What no other result has: the run, and what its scores depend on."""
+        return f"{self.run_id} {self.score_key}"
 
     @property
     def values(self) -> pd.Series[float]:
@@ -139,10 +152,15 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """`complete`, or `partial (10 of 197)`, with the number of failed samples."""
+        """`complete`, or `partial (10 of 197)`, with the number of failed samples.
+
+        `partial (25 of 172 known)` where all prepared images are done, but images that the card
+        counts were not there.
+        """
         done = len(self.scores)
         if done == self.expected:
-            return "complete"
+            fewer = self.known is not None and done < self.known
+            return f"partial ({done} of {self.known} known)" if fewer else "complete"
         failed = f", {self.failed} failed" if self.failed else ""
         return f"partial ({done} of {self.expected}{failed})"
 
@@ -173,7 +191,11 @@ def load_result(
     if described is None or weights.get("mark") == "untrained":
         return None
     records = store.records()
-    card = described.get("data_card") or {}
+    basis = store.score_bases().get(key, {})
+    labels = str(basis.get("labels") or "")
+    present = described.get("labels") in (None, labels)
+    names = described if described.get("labels") == labels else store.names(key) or described
+    card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
     rows = [
         {
@@ -190,8 +212,8 @@ def load_result(
         run_id=described["run_id"],
         path=store.path,
         model=described["model"],
-        data=described["data"],
-        split=described["split"],
+        data=names["data"],
+        split=names.get("split", described["split"]),
         protocol=protocol,
         expected=described["samples"],
         failed=sum(record.status == "error" for record in records.values()),
@@ -201,7 +223,7 @@ def load_result(
         weights=weights.get("label", ""),
         mark=weights.get("mark", ""),
         images_id=described["identity"]["images"][:6],
-        lost=_lost(card, described["split"]),
+        lost=_lost(card, names.get("split", described["split"])),
         config=config,
         altered=is_altered(config, described["identity"], switches),
         data_label=str(card.get("title") or ""),
@@ -209,6 +231,10 @@ def load_result(
         trained_on=trained_on(weights["name"]) if _carded(weights) else None,
         score_key=key,
         metric=metric,
+        truth=labels[:6],
+        present=present,
+        prepared=str(names.get("prepared") or ""),
+        known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
     )
 
@@ -230,6 +256,12 @@ def _carded(weights: Mapping[str, Any]) -> bool:
     return weights.get("mark") in ("verified", "demo")
 
 
+def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
+    """How many images a split has by its card: the study's preparation is that of `paper`."""
+    count = (card.get("known_images") or {}).get(split)
+    return int(count) if isinstance(count, int) and protocol == "paper" else None
+
+
 def _lost(card: Mapping[str, Any], split: str) -> str:
     """Why a split's images are not the study's own."""
     reasons = card.get("not_recoverable") or {}
@@ -246,13 +278,15 @@ def gather(
 ) -> tuple[list[RunResult], dict[str, str]]:
     """Every run that can be reported under a protocol, and why each other can't.
 
-    Where a run was scored against several versions of the truth, that counts which run.json tells
-    of; in a run.json that names none, as it was written once, the newest.
+    A run that was scored against several label images of the same images gives a result for each.
+    Of those under one name of a data set one is present: the one whose digest run.json has, else
+    the newest.
 
     Returns:
         The results, and folder name -> reason.
     """
-    results, left_out = [], {}
+    results: list[RunResult] = []
+    left_out: dict[str, str] = {}
     stores = RunStore.all(runs)
     with Steps("reading runs", len(stores)) as steps:
         for store in stores:
@@ -261,35 +295,42 @@ def gather(
             except StoreError as error:
                 note(f"warning: {error}")
                 found = "a file of it is damaged"
-            if isinstance(found, RunResult):
-                results.append(found)
-            else:
+            if isinstance(found, str):
                 left_out[store.path.name] = found
+            else:
+                results += found
             steps.advance(store.path.name)
     return results, left_out
 
 
-def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> RunResult | str:
-    """A run under a protocol, or why there is none."""
-    truth = (store.describe() or {}).get("labels")
+def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunResult] | str:
+    """A run's results under a protocol, one for each truth; or why there is none."""
     bases = store.score_bases()
-    made = {
-        key: basis["labels"]
+    newest = {  # of equal labels under another switch of the data set the newest
+        basis["labels"]: key
         for key, basis in bases.items()
         if protocol.made(basis["protocol"]) and basis["metrics"] == metrics_version()
     }
-    keys = [key for key, labels in made.items() if truth in (None, labels)]
-    if keys:
-        result = load_result(store, keys[-1], protocol.name, asdict(protocol), metric)
-        return result or "its weights were never trained"
+    if newest:
+        loaded = (
+            load_result(store, key, protocol.name, asdict(protocol), metric)
+            for key in newest.values()
+        )
+        found = [result for result in loaded if result is not None]
+        return _with_present(found) or "its weights were never trained"
     if not bases:
         return "nothing of it is scored yet"
-    if made:
-        return "it is scored against other labels than its present ones; do it with action=evaluate"
     return (
         f"it is scored under another protocol or by another version of the metrics, not under "
-        f"'{protocol.name}'; action=evaluate scores it anew"
+        f"'{protocol.name}'; action=evaluate scores it again"
     )
+
+
+def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
+    """The results of a run, oldest first; of each name of a data set one is present."""
+    named = {result.data: result for result in results}  # the newest
+    named |= {result.data: result for result in results if result.present}
+    return [replace(result, present=result is named[result.data]) for result in results]
 
 
 _COLUMNS = (

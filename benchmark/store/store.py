@@ -9,6 +9,8 @@
     <run>/scores/<key>/<writer>.jsonl one line per sample scored; the key stands for the
                                       labels, the protocol and the version of the metrics,
     <run>/scores/<key>/basis.json     which this file spells out
+    <run>/scores/<key>/names.json     what the data set with these labels was called, where they
+                                      are not those of run.json
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
     <run>/lease/                      who works on it, or on which shard
 
@@ -54,6 +56,9 @@ Row = dict[str, Any]
 
 SHORT = 12
 """Digits of a run id that people see."""
+
+NAMES = ("data", "split", "prepared", "data_card")
+"""The entries of run.json that belong to the labels: the names of their data set, and its card."""
 
 _BASIS = ("labels", "protocol", "metrics", "written")
 
@@ -239,6 +244,27 @@ class RunStore:
         bases = {path.parent.name: read_stored(path, _BASIS) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
+    def names(self, key: str) -> dict[str, Any] | None:
+        """Return what the data set was called that the scores under a key are of.
+
+        None where run.json has it, or it was not kept (before version 0.2), or is damaged.
+        """
+        path = path_of_id(self.path / "scores", key) / "names.json"
+        with contextlib.suppress(StoreError):
+            return read_stored(path, ("data",)) if path.exists() else None
+        return None
+
+    def _keep_names(self, description: Mapping[str, Any]) -> None:
+        """Keep what run.json calls the data set beside its scores, before other labels replace it.
+
+        Names are no part of the basis, so that a new name changes no key.
+        """
+        names = {key: description[key] for key in NAMES if key in description}
+        for key, basis in self.score_bases().items():
+            if basis["labels"] == description.get("labels"):
+                path = path_of_id(self.path / "scores", key) / "names.json"
+                write_whole(path, json.dumps(names, indent=1).encode())
+
     @contextlib.contextmanager
     def writing(
         self,
@@ -277,7 +303,10 @@ class RunStore:
             folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
             for folder in folders:
                 Journal(folder).repair(shard.may_repair)
-            if self._has_begun() and self.readable_description() != description:
+            before = self.readable_description()
+            if self._has_begun() and before != description:
+                if before is not None and before.get("labels") != description.get("labels"):
+                    self._keep_names(before)
                 write_whole(self.path / "run.json", _described(description))
             yield RunWriter(self, lease, shard, description, attempt)
         finally:

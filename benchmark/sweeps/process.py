@@ -65,11 +65,10 @@ class JobOutcome:
         """The last error it printed; of a job that was killed, the last line."""
         if "reason" in self.details:
             return str(self.details["reason"])
-        log = self.log
-        lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
         if self.status < 0:
             hint = "often because memory ran out; " if self.status == -signal.SIGKILL else ""
-            return f"{hint}its last line: {(lines or ['it printed nothing'])[-1]}"
+            return hint + last_line(self.log)
+        lines = _lines(self.log)
         errors = [line for line in lines if line.startswith("error: ")]
         return (errors or lines[-1:] or ["it printed nothing"])[-1].removeprefix("error: ")
 
@@ -83,6 +82,16 @@ def leave_outcome(details: dict[str, Any]) -> None:
     path = os.environ.get(OUTCOME)
     if path:
         write_whole(Path(path), json.dumps(details).encode())
+
+
+def complete_outcome() -> None:
+    """At the end of a job of a sweep, see that it has left a result, if only an empty one.
+
+    A process that ends without is not done, whatever its exit status: a model may end it.
+    """
+    path = os.environ.get(OUTCOME)
+    if path and not Path(path).exists():
+        leave_outcome({})
 
 
 def summarise(outcomes: Sequence[JobOutcome]) -> int:
@@ -111,6 +120,16 @@ def summarise(outcomes: Sequence[JobOutcome]) -> int:
     note(", ".join(f"{many} {state}" for state, many in counts.most_common()))
     statuses = {outcome.status for outcome in outcomes}
     return DONE if statuses == {DONE} else INTERRUPTED if INTERRUPTED in statuses else PARTIAL
+
+
+def last_line(log: Path | None) -> str:
+    """What a job printed last, for messages."""
+    lines = _lines(log)
+    return f"its last line: {lines[-1]}" if lines else "it printed nothing"
+
+
+def _lines(log: Path | None) -> list[str]:
+    return log.read_text(errors="replace").splitlines() if log and log.exists() else []
 
 
 class JobProcess:
@@ -198,6 +217,13 @@ class JobProcess:
                 process.stdout.close()
             details = json.loads(left.read_text()) if left.exists() else {}
         self._close()
+        if status == DONE and not left.exists():
+            status = PARTIAL
+            details = {
+                "state": "failed",
+                "reason": "its process ended with exit status 0 before the job was done (a model "
+                f"or a library may have called os._exit); {last_line(log)}",
+            }
         outcome = JobOutcome(self._label, status, log, details, time.monotonic() - start)
         ended = {"status": status, "told": details, "seconds": outcome.seconds}
         with contextlib.suppress(StoreError):  # of a full disk the job itself said so

@@ -30,6 +30,7 @@ from benchmark.sweeps.process import (
     PROGRESS_FILE,
     JobOutcome,
     JobProcess,
+    last_line,
     read_ended,
     stop,
 )
@@ -244,12 +245,10 @@ def _watch(
 def _gone(job: SweepJob, place: Path, number: str) -> JobOutcome:
     """The outcome of a job that left the queue without writing how it ended."""
     log = place / "log.txt"
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    last = f"its last line: {lines[-1]}" if lines else "it printed nothing"
     details = {
         "state": "killed",
         "reason": f"Slurm's job {number} ended without a message (cancelled, out of memory, or "
-        f"out of time more often than hydra.launcher.max_num_timeout); {last}",
+        f"out of time more often than hydra.launcher.max_num_timeout); {last_line(log)}",
     }
     return JobOutcome(job.label, PARTIAL, log, details, 0.0)
 

@@ -19,7 +19,7 @@ class Isolation:
 
     What the library set inside is remembered and set again the next time, so that each
     library runs in the state of its own making: cellpose, for one, allows TF32 when it is
-    imported, which its results on a GPU depend on and nobody else's shall.
+    imported, which its results on a GPU depend on, and no other library's may.
     """
 
     def __init__(self) -> None:

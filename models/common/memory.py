@@ -1,4 +1,4 @@
-"""How a process on a CPU asks the system for memory: once for many tensors, not for each anew.
+"""How a process on a CPU asks the system for memory: once for many tensors, not for each one.
 
 glibc fetches every block of some MB from the system and gives it back when it is freed; each of its
 pages is then cleared again at the next use. Mask generation frees and fetches gigabytes for every

@@ -15,6 +15,7 @@ from benchmark.types import WeightsChoice
 from models.common import memory
 from models.common.cache import Cache
 from models.common.isolation import Isolation
+from models.common.out_of_memory import is_out_of_memory
 from models.weights import find_weights
 
 Result = TypeVar("Result")
@@ -79,12 +80,16 @@ class TorchAdapter:
         try:
             with self._isolation, collection_paused():
                 yield
-        except RuntimeError as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"out of memory on {self.device} while the model was loaded: {_told(error)}. "
-                "Use device=cpu, or free the device."
+                f"out of memory on {self.device} while the model was loaded: {_text(error)}. "
+                + (
+                    "Free memory."
+                    if self.device == "cpu"
+                    else "Use device=cpu, or free the device."
+                )
             ) from error
 
     @contextlib.contextmanager
@@ -144,13 +149,13 @@ class TorchAdapter:
             try:
                 result = run(size)
                 break
-            except RuntimeError as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if size <= 1:
                     raise ModelError(
-                        f"out of memory on {self.device} even with a batch of one: {_told(error)}. "
-                        "Use device=cpu or smaller images."
+                        f"out of memory on {self.device} even with a batch of one: {_text(error)}. "
+                        f"Use {'device=cpu or ' * (self.device != 'cpu')}smaller images."
                     ) from error
             # Not inside `except`: the traceback would keep the failed call's tensors alive.
             self._free()
@@ -167,7 +172,7 @@ class TorchAdapter:
             getattr(torch, self.device).synchronize()
 
     def _release(self) -> None:
-        """What is free counts to no stage that begins now; a GPU's allocator tells it apart."""
+        """What is free counts to no stage that begins now; a GPU's allocator counts it apart."""
         if self.device == "cpu":
             memory.release()
 
@@ -178,13 +183,5 @@ class TorchAdapter:
             getattr(torch, self.device).empty_cache()
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of torch's says that the device has no memory left."""
-    import torch
-
-    # MPS has no exception of its own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
-
-
-def _told(error: Exception) -> str:
-    return str(error).rstrip(".")
+def _text(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__  # Python's own MemoryError says nothing

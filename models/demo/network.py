@@ -74,7 +74,7 @@ def build_sam() -> Any:
     """SAM with random parameters, ready for inference."""
     cells = SIDE // STRIDE
     prompts = PromptEncoder(WIDTH, (cells, cells), (SIDE, SIDE), mask_in_chans=8)
-    # SAM draws its frequencies from a normal distribution of width 1, which tells points apart
+    # SAM draws its frequencies from a normal distribution of width 1, which distinguishes points
     # that are a tenth of the image away from each other. Cells lie closer.
     prompts.pe_layer.positional_encoding_gaussian_matrix.copy_(spectrum())
     # What marks a point as one, and a prompt as without a mask, must not drown where it is.
@@ -105,7 +105,7 @@ def _align(attention: Any) -> None:
 
     Each head compares sines and cosines of a quarter of the frequencies, long and short ones. By
     two random matrices it would look anywhere, and would have to find out by gradients that are
-    next to nothing that places are what it shall compare.
+    next to nothing that places are what it has to compare.
     """
     # Sines first, then cosines; an attention is half as wide as what it looks at.
     waves = torch.arange(0, WIDTH, 2).reshape(-1, _HEADS).T.reshape(-1)

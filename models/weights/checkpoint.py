@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.errors import ModelError
 from benchmark.types import Weights
+from models.common.out_of_memory import is_out_of_memory
 
 # Of torch's long message the part that names what a file asks for.
 _ASKED_FOR = re.compile(r"(?:GLOBAL|class|function|call) ([\w.]+)")
@@ -86,6 +87,8 @@ def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]
             ) from error
         content = _unpickled(weights, key)
     except Exception as error:  # a damaged archive raises whatever its reader happens to
+        if is_out_of_memory(error):
+            raise
         raise _not_loadable(weights, key, f"it is truncated or damaged ({error})") from error
     if not isinstance(content, Mapping):
         raise _not_loadable(weights, key, f"it holds a {type(content).__name__}, no parameters")
@@ -114,6 +117,8 @@ def load_parameters(module: Any, parameters: Mapping[str, Any], weights: Weights
     try:
         module.load_state_dict(dict(parameters), strict=True)
     except (RuntimeError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise
         raise another_architecture(weights, key, str(error)) from error
     confirm_loaded(module, parameters, weights, key)
 
@@ -218,4 +223,6 @@ def _unpickled(weights: Weights, key: str) -> Any:
     try:
         return _load(weights.paths[key], unpickle=True)
     except Exception as error:  # whatever the code in it does
+        if is_out_of_memory(error):
+            raise
         raise _not_loadable(weights, key, f"unpickling it failed ({error})") from error

@@ -17,7 +17,7 @@ from models.weights.network import PATIENCE, door, reachable
 DEEPCELL = "https://users.deepcell.org"
 
 
-def obstacle(card: Card) -> str | None:
+def unavailable_reason(card: Card) -> str | None:
     """Why a card's files can't be downloaded from here, with what to do; None if they can.
 
     Files and variables are looked at first, the network last.

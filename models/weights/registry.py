@@ -15,7 +15,7 @@ from benchmark.store.files import disk_errors, write_whole
 from benchmark.types import Weights, WeightsAbout
 from models.weights.card import PACKAGED, Card, CardFile, cards
 from models.weights.checkpoint import damage, file_digest, unforgeable
-from models.weights.download import download, hub_snapshot, obstacle, to_get
+from models.weights.download import download, hub_snapshot, to_get, unavailable_reason
 
 CACHE = "BENCHMARK_WEIGHTS"
 """Environment variable: the folder that downloads go to; else one in the user's cache."""
@@ -82,9 +82,9 @@ class CardWeights:
         known = {key: digest for key, digest in digests.items() if digest}
         return self._weights(known) if len(known) == len(digests) else None
 
-    def obstacle(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """What stands between this machine and the files that are missing; else None."""
-        return obstacle(self.card) if self._missing() else None
+        return unavailable_reason(self.card) if self._missing() else None
 
     def fetch(self) -> Weights:
         """Download what is missing, verify all of it.
@@ -223,7 +223,7 @@ class UserWeights:
         """The files themselves: they are what is there."""
         return self.fetch()
 
-    def obstacle(self) -> None:
+    def unavailable_reason(self) -> None:
         """Nothing: the path exists."""
 
     def fetch(self) -> Weights:

@@ -23,7 +23,7 @@ from benchmark.scoring.match import match
 from benchmark.types import Labels, Weights, check_labels
 from gpu_checks.findings import Finding, UncheckedError, held, measured
 from gpu_checks.subjects import Subject
-from models.common.torch_adapter import is_out_of_memory
+from models.common.out_of_memory import is_out_of_memory
 
 MIB = 1 << 20
 AGREEMENT = 0.98
@@ -53,7 +53,7 @@ class CudaMemory:
         """Bytes that there are."""
         import torch
 
-        return int(torch.cuda.get_device_properties().total_memory)
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
     def allocated(self) -> int:
         """Bytes that this process holds in tensors."""

@@ -71,7 +71,7 @@ class Report:
             for finding in check():
                 self._add(section, finding)
         except UncheckedError as reason:
-            self._add(section, Finding("all of it", Verdict.UNCHECKED, str(reason)))
+            self._add(section, Finding("what remains", Verdict.UNCHECKED, str(reason)))
         except Exception as error:  # a library, a driver or our own code: the rest is still run
             traceback.print_exc()
             text = f"{type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import main, main_process
+from helpers.messages import assert_names
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -87,58 +88,60 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model=otsuu"], "there is no model 'otsuu'. Did you mean 'otsu'?"),
-        (["data=nuclei_dem"], "there is no data 'nuclei_dem'. Did you mean 'nuclei_demo'?"),
-        (["protocol=papr"], "there is no protocol 'papr'. Did you mean 'paper'?"),
-        (["modle=otsu"], "there is no key 'modle'. Did you mean 'model'?"),
-        (["model.sigmaa=2"], "there is no key 'model.sigmaa'. Did you mean 'model.sigma'?"),
-        (["errors.max_failure=1"], "Did you mean 'errors.max_failures'?"),
-        (["action=runn"], "Did you mean 'run'?"),
-        (["limit=abc"], "limit: Value 'abc' of type 'str' could not be converted to Integer"),
-        (["limit=0"], "limit is 0; it must be 1 or more"),
-        (["threads=0"], "threads is 0; it must be 1 or more"),
-        (["model.sigma=abc"], "model.sigma is 'abc'; it must be a number"),
-        (["model.min_distance=2.5"], "model.min_distance is 2.5; it must be a whole number"),
-        (["model.sigma=-1"], "model 'otsu': sigma is -1: give a finite number"),
-        (["+model.depth=3"], "model 'otsu': got an unexpected keyword argument 'depth'"),
-        (["+modle=oracle"], "there is no key 'modle'. Did you mean 'model'?"),
-        (["++foo=1"], "there is no key 'foo'. The keys are: model, data,"),
-        (["+data.foo=1"], "there is no key 'data.foo'. The keys of data are: channels,"),
-        (["++protocol.foo=1"], "there is no key 'protocol.foo'"),
-        (["model=otsu,oracle"], "model=otsu,oracle"),
-        (["experiment=demo"], "+experiment=demo"),
-        (["+experiment=nope"], "  demo   Small brother of the study"),
-        (["report=true"], "report=true belongs to a sweep (-m)"),
-        (["format=html"], "format=html belongs to action=report, or to a sweep with report=true"),
-        (["=3"], "'=3'"),
-        (["model=null"], "there is no model 'null'"),
-        (["-m", "model=otsu,3"], "there is no model '3'"),
-        (["errors.max_failures=nan"], "errors.max_failures is nan; give a whole number"),
-        (["errors.max_failures=inf"], "errors.max_failures is inf; give a whole number"),
-        (["model.sigma=nan"], "model.sigma is nan; it must be a finite number"),
-        (["model._target_=models.otsu.Nope"], "models.otsu.Nope can't be imported"),
-        (["device=cuda"], "model 'otsu' runs on cpu, not on cuda"),
-        (["data.split=vall"], "data.split is 'vall'; it must be one of: test, val, all"),
-        (["data.split=val"], "this data set has no split 'val'; it has: test"),
-        (["data=folder"], "please give data.images=... and data.labels=..."),
-        (["model=precomputed"], "please give model.predictions=..."),
-        (["data=folder", "data.images=no/*.tif", "data.labels=no"], "data.images='no/*.tif'"),
-        (["protocol.both_empty=one"], "it must be one of: zero, exclude"),
-        (["errors.max_failures=-1"], "errors.max_failures is -1.0; give a whole number"),
-        (["foo"], "'foo'"),
-        (["model={a"], "'model={a'"),
-        (["action=compare"], "action=compare needs a=<run>"),
-        (["action=report"], "is scored under protocol 'paper'"),
-        (["action=evaluate"], "no prediction of model 'otsu' on data 'nuclei_demo' is stored"),
-        (["-m", "model=otsu,foo"], "there is no model 'foo'"),
-        (["-m", "model=otsu,empty", "seed=x"], "seed: Value 'x' of type 'str'"),
+        (["model=otsuu"], ("model 'otsuu'", "'otsu'")),
+        (["data=nuclei_dem"], ("data 'nuclei_dem'", "'nuclei_demo'")),
+        (["protocol=papr"], ("protocol 'papr'", "'paper'")),
+        (["modle=otsu"], ("key 'modle'", "'model'")),
+        (["model.sigmaa=2"], ("key 'model.sigmaa'", "'model.sigma'")),
+        (["errors.max_failure=1"], ("'errors.max_failures'",)),
+        (["action=runn"], ("'run'",)),
+        (["limit=abc"], ("limit: ", "'abc'")),
+        (["limit=0"], ("limit is 0", "1 or more")),
+        (["threads=0"], ("threads is 0", "1 or more")),
+        (["model.sigma=abc"], ("model.sigma is 'abc'", "a number")),
+        (["model.min_distance=2.5"], ("model.min_distance is 2.5",)),
+        (["model.sigma=-1"], ("model 'otsu'", "sigma is -1")),
+        (["+model.depth=3"], ("model 'otsu'", "'depth'")),
+        (["+modle=oracle"], ("key 'modle'", "'model'")),
+        (["++foo=1"], ("key 'foo'", "model, data,")),
+        (["+data.foo=1"], ("key 'data.foo'", "channels,")),
+        (["++protocol.foo=1"], ("key 'protocol.foo'",)),
+        (["model=otsu,oracle"], ("model=otsu,oracle",)),
+        (["experiment=demo"], ("+experiment=demo",)),
+        (["+experiment=nope"], ("  demo ",)),
+        (["report=true"], ("report=true", "-m")),
+        (["format=html"], ("format=html", "action=report", "report=true")),
+        (["=3"], ("'=3'",)),
+        (["model=null"], ("model 'null'",)),
+        (["-m", "model=otsu,3"], ("model '3'",)),
+        (["errors.max_failures=nan"], ("errors.max_failures is nan",)),
+        (["errors.max_failures=inf"], ("errors.max_failures is inf",)),
+        (["model.sigma=nan"], ("model.sigma is nan", "finite")),
+        (["model._target_=models.otsu.Nope"], ("models.otsu.Nope",)),
+        (["device=cuda"], ("model 'otsu'", "cpu", "cuda")),
+        (["data.split=vall"], ("data.split is 'vall'", "test, val, all")),
+        (["data.split=val"], ("split 'val'", "test")),
+        (["data=folder"], ("data.images=", "data.labels=")),
+        (["model=precomputed"], ("model.predictions=",)),
+        (["data=folder", "data.images=no/*.tif", "data.labels=no"], ("data.images='no/*.tif'",)),
+        (["protocol.both_empty=one"], ("zero, exclude",)),
+        (["errors.max_failures=-1"], ("errors.max_failures is -1.0",)),
+        (["foo"], ("'foo'",)),
+        (["model={a"], ("'model={a'",)),
+        (["action=compare"], ("action=compare", "a=<run>")),
+        (["action=report"], ("protocol 'paper'",)),
+        (["action=evaluate"], ("model 'otsu'", "data 'nuclei_demo'")),
+        (["-m", "model=otsu,foo"], ("model 'foo'",)),
+        (["-m", "model=otsu,empty", "seed=x"], ("seed: ", "'x'")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_slip_gets_one_clear_message(benchmark: Run, words: list[str], said: str) -> None:
+def test_a_slip_gets_one_clear_message(
+    benchmark: Run, words: list[str], said: tuple[str, ...]
+) -> None:
     done = benchmark(*words)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert_names(done.stderr, *said)
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr and "HYDRA_FULL_ERROR" not in done.stderr
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.choices import CHECKOUT
+from benchmark.cli.hydra_config import register
+from benchmark.errors import UsageError
 
 PROGRAM = """\
 import json, sys
@@ -89,3 +91,9 @@ def test_every_package_is_listed():
     }
     place = ".".join(Path(SETUPTOOLS["package-dir"][NAME]).parts)
     assert set(SETUPTOOLS["packages"]) == packages - {place} | {NAME}
+
+
+def test_an_environment_of_before_the_plugins_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, NAME, None)  # importing it is an error
+    with pytest.raises(UsageError, match="pip install -e"):
+        register()

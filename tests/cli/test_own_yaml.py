@@ -4,6 +4,7 @@ import re
 
 import pytest
 from helpers.command_line import main
+from helpers.messages import assert_names
 from helpers.runs import environment
 
 OTSU = "_target_: models.otsu.OtsuWatershed"
@@ -38,18 +39,18 @@ def benchmark(root, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model=nameless"], "own/model/nameless.yaml lacks name; a YAML in model/ has to say"),
-        (["model=empty_file"], "own/model/empty_file.yaml lacks name and _target_;"),
-        (["model=text"], "own/model/text.yaml lacks name and _target_;"),
-        (["model=broken"], "own/model/broken.yaml, line 2: "),
-        (["data=unsourced"], "own/data/unsourced.yaml lacks split and source;"),
-        (["data=untargeted"], "own/data/untargeted.yaml lacks source._target_;"),
-        (["data=mistargeted"], "the _target_ nope.Nope can't be imported"),
-        (["data=misnamed"], f"{SOURCE}: missing a required argument: 'images'"),
-        (["protocol=half"], "own/protocol/half.yaml lacks threshold_grid;"),
-        (["-m", "model=mine,nameless", "action=status"], "own/model/nameless.yaml lacks name;"),
-        (["+other=x"], "there is no key 'other'. The keys are: model,"),
-        (["+experiment=one", "data.foo=1"], "there is no key 'data.foo'. The keys of data are:"),
+        (["model=nameless"], ("own/model/nameless.yaml", " name")),
+        (["model=empty_file"], ("own/model/empty_file.yaml", " name", "_target_")),
+        (["model=text"], ("own/model/text.yaml", " name", "_target_")),
+        (["model=broken"], ("own/model/broken.yaml, line 2",)),
+        (["data=unsourced"], ("own/data/unsourced.yaml", "split", "source")),
+        (["data=untargeted"], ("own/data/untargeted.yaml", "source._target_")),
+        (["data=mistargeted"], ("nope.Nope",)),
+        (["data=misnamed"], (SOURCE, "'images'")),
+        (["protocol=half"], ("own/protocol/half.yaml", "threshold_grid")),
+        (["-m", "model=mine,nameless", "action=status"], ("own/model/nameless.yaml", " name")),
+        (["+other=x"], ("key 'other'", "model,")),
+        (["+experiment=one", "data.foo=1"], ("key 'data.foo'",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -58,7 +59,8 @@ def test_a_slip_is_told_with_its_file(tmp_path, words, said):
         words = ["model=mine", *words]
     done = benchmark(tmp_path, *words)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.count("error: ") == 1 and said in done.stderr, done.stderr
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert_names(done.stderr, *said)
     assert "Traceback" not in done.stderr
 
 
@@ -67,8 +69,7 @@ def test_what_cant_be_read_costs_a_sweep_no_other_job(tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     found = dict(re.findall(r"│ model=(\w+) +│ (\w+) ", done.stdout))
     assert found == {"nameless": "failed", "broken": "failed", "mine": "done"}
-    assert "own/model/nameless.yaml lacks name;" in done.stderr
-    assert "own/model/broken.yaml, line 2: " in done.stderr
+    assert_names(done.stderr, "own/model/nameless.yaml", "own/model/broken.yaml, line 2")
 
 
 def test_the_list_shows_the_others_and_names_what_cant_be_read(tmp_path):
@@ -94,4 +95,4 @@ def test_a_parameter_that_the_class_has_and_the_yaml_not_is_added_to_those_that_
     done = benchmark(tmp_path, "-m", "model=mine,oracle", "+model.sigma=2", "limit=1")
     assert done.returncode == 1
     assert re.search(r"│ model=mine +│ done +│ mine \(sigma=2\)", done.stdout), done.stdout
-    assert "model=oracle: failed: model 'oracle': got an unexpected keyword" in done.stderr
+    assert re.search(r"model=oracle: failed: .*'sigma'", done.stderr), done.stderr

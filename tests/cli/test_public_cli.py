@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from helpers.command_line import main
@@ -171,6 +170,8 @@ def test_a_fault_in_a_download_is_named_with_data_set_sample_and_file(tmp_path, 
 
 @pytest.mark.slow
 def test_an_hdf5_file_without_the_key_is_named_with_what_it_has(tmp_path):
+    import h5py
+
     folder = tmp_path / "root" / "covid_if"
     folder.mkdir(parents=True)
     for number in range(12):

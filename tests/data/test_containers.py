@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.containers import EACH, KEYS, ZYX, assert_same, h5, numbers, refusal, zarr2, zarr3
+from helpers.messages import assert_names
 
 from benchmark.data.formats.containers import Reading, read_pair, slices
 from benchmark.errors import DataError, UsageError
@@ -47,7 +48,7 @@ def test_the_axes_that_are_told_become_rows_columns_channels(
 @pytest.mark.parametrize("axes", ["", "XY", "ZYXC", "TYX", "yx"])
 @pytest.mark.parametrize("which", ["image_axes", "label_axes"])
 def test_axes_that_do_not_exist_are_a_slip(which, axes):
-    with pytest.raises(UsageError, match=f"axes '{axes}' are none of YX, YXC, CYX, ZYX, CZYX"):
+    with pytest.raises(UsageError, match=f"'{axes}' .*YX, YXC, CYX, ZYX, CZYX"):
         Reading(**{which: axes})
 
 
@@ -55,17 +56,17 @@ def test_axes_that_do_not_exist_are_a_slip(which, axes):
 def test_an_array_of_other_axes_is_told_with_its_shape(tmp_path, write, suffix):
     path = write(tmp_path / f"a{suffix}", raw=numbers(3, 4, 5), labels=numbers(4, 5))
     said = refusal(path, read_pair, path, path, Reading(**KEYS), None)
-    assert f"{path}, 'raw': its shape is 3 x 4 x 5; axes YX were expected." in said
+    assert_names(said, f"{path}, 'raw'", "3 x 4 x 5", "YX")
     reading = Reading(**KEYS, image_axes="ZYX", label_axes="ZYX")
     said = refusal(path, read_pair, path, path, reading, 1)
-    assert f"{path}, 'labels', slice 1: its shape is 4 x 5; axes ZYX were expected." in said
+    assert_names(said, f"{path}, 'labels', slice 1", "4 x 5", "ZYX")
 
 
 @CONTAINERS
 def test_a_slice_that_is_not_there_is_told(tmp_path, write, suffix):
     path = write(tmp_path / f"a{suffix}", raw=numbers(3, 4, 5), labels=numbers(2, 4, 5))
     said = refusal(path, read_pair, path, path, Reading(**KEYS, **ZYX), 2)
-    assert f"{path}, 'labels', slice 2: can't be read (" in said
+    assert_names(said, f"{path}, 'labels', slice 2", "can't be read")
 
 
 @EACH
@@ -95,7 +96,7 @@ def test_one_channel_is_none_and_true_and_false_are_1_and_0(tmp_path, write, suf
 def test_what_is_no_image_is_told_with_all_its_keys(tmp_path):
     path = h5(tmp_path / "a.h5", a=numbers(4, 5, dtype="c8"), labels=numbers(4, 5))
     said = refusal(path, read_pair, path, path, Reading(["a", "zeros", "a"], "labels"), None)
-    assert f"{path}, 'a, a': pixels of type complex64" in said
+    assert_names(said, f"{path}, 'a, a'", "complex64")
 
 
 # Keys
@@ -128,7 +129,7 @@ def test_channels_of_a_volume_are_slices_of_each_key(tmp_path):
 def test_channels_of_different_shapes_are_refused(tmp_path):
     path = h5(tmp_path / "a.h5", a=numbers(4, 5), b=numbers(5, 4), labels=numbers(4, 5))
     said = refusal(path, read_pair, path, path, Reading(["a", "b"], "labels"), None)
-    assert f"{path}: its channels differ in shape (" in said
+    assert_names(said, path, "shape")
 
 
 @CONTAINERS
@@ -153,7 +154,7 @@ def test_a_key_that_is_missing_is_named_and_what_there_is(tmp_path, write, suffi
 def test_a_container_of_nothing_has_nothing(tmp_path, write, suffix):
     path = write(tmp_path / f"a{suffix}")
     said = refusal(path, slices, path, Reading(**KEYS, **ZYX))
-    assert "has no 'raw'; it has: nothing." in said
+    assert_names(said, "no 'raw'", "nothing")
 
 
 # What is told wrongly, or is not whole
@@ -176,7 +177,7 @@ def test_nothing_but_empty_channels_is_refused(volume):
 @pytest.mark.parametrize("keys", [{"labels": "labels"}, {"image": "raw"}], ids=str)
 def test_a_container_without_a_key_is_refused(volume, keys):
     said = refusal(volume, read_pair, volume, volume, Reading(**keys, **ZYX), 0)
-    assert f"{volume}: data.read names no key; it has: labels, raw, row." in said
+    assert_names(said, volume, "data.read", "labels, raw, row")
 
 
 def test_slices_of_what_is_no_volume_are_refused(volume):

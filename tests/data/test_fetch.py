@@ -16,11 +16,15 @@ import pytest
 from helpers.loaders import IMAGE, archive, request
 from helpers.loaders import loaders as loaders
 from helpers.loaders import server as server
+from helpers.messages import assert_names
 
 from benchmark.data.sources import fetch as fetching
 from benchmark.data.sources import loader
 from benchmark.data.sources.fetch import fetch
 from benchmark.errors import DataError, SkippedError, StoreError
+
+for library in ("requests", "natsort"):  # of torch_em, whose loaders are stood in for
+    pytest.importorskip(library, reason=f"{library} comes with the data sets")
 
 
 def test_what_is_there_is_found_and_nothing_is_written(loaders, tmp_path):
@@ -122,7 +126,7 @@ def test_an_archive_whose_member_would_escape_is_refused(loaders, tmp_path, serv
     with pytest.raises(DataError) as error:
         fetch(request(tmp_path))
     assert "data 'cells': the archive " in str(error.value) and "test.zip" in str(error.value)
-    assert "that would leave its folder: nothing was unpacked" in str(error.value)
+    assert_names(str(error.value), "test.zip", member)
     assert not (tmp_path / "root" / "cells").exists()
 
 
@@ -131,7 +135,7 @@ def test_a_tar_archive_whose_member_would_escape_is_refused(loaders, tmp_path):
     target.mkdir(parents=True)
     with tarfile.open(target / "cells.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("../x"), io.BytesIO())
-    with pytest.raises(DataError, match=r"cells\.tar\.gz has a member '\.\./x'"):
+    with pytest.raises(DataError, match=r"cells\.tar\.gz.*'\.\./x'"):
         fetch(request(tmp_path, loader="fake_loader.get_tar", calls=[{}]))
     assert not (tmp_path / "root" / "x").exists()
 
@@ -183,7 +187,7 @@ def test_without_torch_em_it_says_what_to_install(tmp_path, monkeypatch):
 
 def test_a_loader_that_dies_is_told(loaders, tmp_path):
     (loaders / "dying.py").write_text("import os\nos._exit(9)\n")
-    with pytest.raises(DataError, match=r"its loader, dying\.get, ended with status 9"):
+    with pytest.raises(DataError, match=r"dying\.get.* status 9"):
         fetch(request(tmp_path, loader="dying.get"))
 
 

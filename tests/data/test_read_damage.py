@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.files import nothing_leaks as nothing_leaks
 from helpers.files import picture, pixels, refusal, tiff
+from helpers.messages import assert_names
 
 from benchmark.data.formats.images import read_image, read_labels
 from benchmark.errors import DataError
@@ -60,7 +61,7 @@ def test_a_file_that_was_cut_off_never_passes_for_another_image(tmp_path, name):
 def test_a_file_of_something_else_is_refused(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
-    assert "The file may be damaged or incomplete" in refusal(read_image, path)
+    assert "damaged" in refusal(read_image, path)
 
 
 @pytest.mark.parametrize("name", ["x.tif", "x.png"])
@@ -80,7 +81,7 @@ def test_a_file_without_permission_says_so(tmp_path):
 
 def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path):
     told = refusal(read_image, tmp_path / "a.czi")
-    assert "can't read '.czi'. Readable are .tif, .tiff, .png, .jpg, .jpeg" in told
+    assert_names(told, "'.czi'", ".tif, .tiff, .png, .jpg, .jpeg")
 
 
 @pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA is not set")

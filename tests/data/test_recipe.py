@@ -66,5 +66,5 @@ def test_a_slip_in_the_recipe_is_named(step, said):
 
 def test_an_image_smaller_than_its_tiles_is_refused():
     image = np.zeros((3, 8))
-    with pytest.raises(DataError, match="3 x 8 pixels are too few for 4 x 2 tiles"):
+    with pytest.raises(DataError, match=r"3 x 8 .*4 x 2 tiles"):
         list(apply([{"tiles": {"rows": 4, "columns": 2}}], image, image))

@@ -104,7 +104,7 @@ def test_the_first_few_of_each_kind_stay_in_order(pattern, left):
 
 
 def test_a_name_of_no_kind_is_told_with_its_file():
-    with pytest.raises(DataError, match=r"'3x' does not match '\^\[a-z\]' \(file of 3x\)"):
+    with pytest.raises(DataError, match=r"'3x' .*'\^\[a-z\]' .*file of 3x"):
         chosen(["a1", "3x"], {"first_per": {"pattern": "^[a-z]", "count": 2}})
 
 

@@ -52,7 +52,7 @@ def test_one_file_for_an_image_and_its_labels_is_refused(pairs):
     said = f"name one file: {image} is {pairs / 'labels' / 'm2_t1.tif'}. Give the folder"
     with pytest.raises(DataError, match=re.escape(said)):
         folder(pairs).items("test")
-    with pytest.raises(DataError, match=r"data\.labels name one file: .*m1_t10\.tif is"):
+    with pytest.raises(DataError, match=r"data\.labels .*m1_t10\.tif"):
         folder(pairs, labels="images").items("test")
 
 
@@ -86,7 +86,7 @@ def test_a_file_without_its_partner_is_named(pairs, alone, said):
 def test_of_many_without_a_partner_some_are_named(pairs):
     for number in range(8):
         write(pairs / "images" / f"x{number}.tif")
-    with pytest.raises(DataError, match=r"x4.tif has no label image; and 3 more\."):
+    with pytest.raises(DataError, match=r"x4.tif has no label image.* 3 more"):
         folder(pairs).items("test")
 
 
@@ -95,7 +95,7 @@ def test_two_files_of_one_stem_are_named(pairs):
     with pytest.raises(DataError) as error:
         folder(pairs).items("test")
     both = f"{pairs}/images/m2_t1.tif and {pairs}/images/m2_t1.tiff"
-    assert f"data.images: two files with one stem: {both}" in str(error.value)
+    assert "data.images: " in str(error.value) and both in str(error.value)
 
 
 # Groups
@@ -118,7 +118,7 @@ def test_the_group_is_the_first_bracket_or_the_whole_match(pairs, group, found):
 def test_a_group_that_is_missing_or_empty_is_refused(pairs, group):
     with pytest.raises(UsageError) as error:
         folder(pairs, group=group).items("test")
-    assert f"data.group='{group}' does not match the file name m" in str(error.value)
+    assert f"data.group='{group}'" in str(error.value)
 
 
 def test_a_broken_regular_expression_is_a_slip(pairs):
@@ -176,7 +176,7 @@ def test_folders_are_no_files(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["", " "])
 def test_an_empty_pattern_is_no_folder(pairs, pattern):
-    with pytest.raises(UsageError, match=r"data\.images is empty; give a folder or a pattern\."):
+    with pytest.raises(UsageError, match=r"data\.images is empty"):
         find_files(pattern, str(pairs / "images"), "data.images")
 
 
@@ -187,7 +187,7 @@ def test_a_pattern_that_names_nothing_says_where_it_looked(tmp_path, pattern):
         find_files(pattern, str(tmp_path), "data.images")
     told = f"data.images='{pattern}' matches no file (relative to data.root={tmp_path})"
     assert told in str(error.value)
-    with pytest.raises(UsageError, match="relative to the working directory, /"):
+    with pytest.raises(UsageError, match="working directory"):
         find_files("no*such", None, "data.images")
 
 

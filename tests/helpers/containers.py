@@ -1,9 +1,7 @@
 """Small HDF5, zarr and TIFF files of numbers, and what is said of one that is refused."""
 
-import h5py
 import numpy as np
 import pytest
-import zarr
 
 from benchmark.errors import DataError
 
@@ -16,6 +14,8 @@ def numbers(*shape, dtype="u2", first=0):
 
 
 def h5(path, **content):
+    import h5py
+
     with h5py.File(path, "w") as file:
         for key, array in content.items():
             file[key.replace("__", "/")] = array
@@ -23,6 +23,8 @@ def h5(path, **content):
 
 
 def zarr_group(path, zarr_format, **content):
+    import zarr
+
     group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
     for key, array in content.items():
         array = np.asarray(array)

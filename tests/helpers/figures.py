@@ -30,7 +30,8 @@ def cell(method="a", data="d", score=0.5, **changes):
         "mark": "", "mixed": False, "edited": False, "control": False, "lost": "",
         "seconds": np.nan, "memory": np.nan, "run": "r",
         "run_id": f"{method}/{data}".encode("utf-8", "replace").hex(),
-        "images_id": "0a0a0a", "variant_of": "", "ranked": True,
+        "images_id": "0a0a0a", "truth": "", "set_aside": "", "result": f"{method}/{data}",
+        "variant_of": "", "ranked": True,
     }  # fmt: skip
     return row | changes
 

@@ -50,6 +50,15 @@ class Importing(Traced):
     imports = ("helpers.slow_library", "no_such_library")
 
 
+class Quitting:
+    """Ends its process as it is built."""
+
+    def __init__(self):
+        sys.exit(0)
+
+    def predict(self, image): ...
+
+
 class Unloadable:
     """Can't be built."""
 
@@ -159,6 +168,7 @@ _ODD = {
     "unspeakable": _unspeakable,
     "hostile": _hostile,
     "exit": lambda model, labels: sys.exit(0),
+    "leave": lambda model, labels: os._exit(0),
     "memory": lambda model, labels: np.empty((1 << 60,), np.uint8),
     "kill": _kill,
     "kill_once": _once(_kill),

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -99,6 +98,8 @@ def write_tissuenet(root: Path) -> None:
 
 def write_covid_if(root: Path) -> None:
     """The unpacked archive: the loader takes a folder that exists for complete."""
+    import h5py
+
     shape = (1024, 1024)
     full = whole(shape, 36, 1, "uint16")
     left, few, small = (inner(shape, count, 2 + count, "uint16") for count in (9, 3, 10))

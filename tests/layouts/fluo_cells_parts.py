@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import imageio.v3 as iio
 import numpy as np
 import tifffile
@@ -61,6 +60,8 @@ def h5(
         keys: name of each array -> its dtype.
         drawn: slice -> what it holds in each array; all others are zero, and cost nothing.
     """
+    import h5py
+
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for key, dtype in keys.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,6 +89,8 @@ def write_parhyale_regen(root: Path) -> None:
 
     Slice 40 of all lies in the third time point.
     """
+    import h5py
+
     folder = root / "parhyale_regen"
     (folder / "data").mkdir(parents=True)
     (folder / "preprocessed").mkdir()

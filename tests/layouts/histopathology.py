@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from layouts.histopathology_outlined import write_monuseg, write_puma
@@ -54,6 +53,8 @@ def write_lynsec(root: Path) -> None:
 
 def write_pannuke(root: Path) -> None:
     """Fold 2 as converted before, fold 3 as its zip: with both as zips the loader fails."""
+    import h5py
+
     folder = root / "pannuke"
     drawn = [stained((256, 256), count, count) for count in (12, 4, 2, 9, 5, 20)]
     pairs = [*drawn, middle((256, 256), 0, 1), *(turned(drawn[k % 4], k) for k in range(4, 8))]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +76,8 @@ def write_orgline(root: Path) -> None:
 
     It makes a mean of colours, which is a float, and keeps the suffix of an image's name.
     """
+    import h5py
+
     for k, organ in enumerate(("stomach", "breast")):
         for split, count, seed in (("train", 1, 0), ("val", 2, 10), ("test", 3, 20)):
             folder = root / "orgline" / "data2" / organ / split

@@ -131,7 +131,7 @@ def test_unknown_prompts_are_refused_by_name(weights):
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_batch_below_one_is_refused(weights, value):
-    with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+    with pytest.raises(ValueError, match=f"^batch_size is {value}; .*1 or more"):
         SmallAPG(weights, batch_size=value)
 
 

@@ -158,11 +158,11 @@ def test_a_device_without_room_is_not_taken_for_another_architecture(monkeypatch
             raise error
 
         monkeypatch.setattr(fake, "CellposeModel", full)
-        with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded"):
+        with pytest.raises(ModelError, match=r"^out of memory on cpu .*loaded"):
             Cellpose3(chosen(file))
 
 
 def test_a_batch_below_one_is_refused(fake, file):
     for value in (0, -1):
-        with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+        with pytest.raises(ValueError, match=f"^batch_size is {value}; .*1 or more"):
             Cellpose3(chosen(file), batch_size=value)

@@ -273,11 +273,11 @@ def test_a_device_without_room_is_not_taken_for_another_architecture(monkeypatch
             raise error
 
         monkeypatch.setattr(SmallCellposeSam, "_build", full)
-        with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded"):
+        with pytest.raises(ModelError, match=r"^out of memory on cpu .*loaded"):
             SmallCellposeSam(weights)
 
 
 def test_a_batch_below_one_is_refused(weights):
     for value in (0, -1):
-        with pytest.raises(ValueError, match=f"^batch_size is {value}; it must be 1 or more$"):
+        with pytest.raises(ValueError, match=f"^batch_size is {value}; .*1 or more"):
             SmallCellposeSam(weights, batch_size=value)

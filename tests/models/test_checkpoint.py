@@ -87,7 +87,7 @@ def test_a_published_file_whose_digest_can_be_forged_is_not_executed(
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     published = card(digest=file_digest(path, "xxh128"))
     path.rename(tmp_path / "net.pt")
-    with pytest.raises(ModelError, match=r"weights_unsafe=true.*can be made to have the same"):
+    with pytest.raises(ModelError, match=r"weights_unsafe=true"):
         open_checkpoint(CardWeights(published, tmp_path, False).fetch())
     assert not trap.exists()
     open_checkpoint(CardWeights(published, tmp_path, True).fetch())
@@ -148,7 +148,7 @@ def test_a_truncated_checkpoint_is_one_message(
 
 def test_a_checkpoint_that_holds_no_parameters_is_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "net.pt")
-    with pytest.raises(ModelError, match="holds a list, no parameters"):
+    with pytest.raises(ModelError, match="a list"):
         open_checkpoint(weights(tmp_path / "net.pt"))
 
 
@@ -157,7 +157,7 @@ def test_another_architecture_is_named_before_anything_runs(
 ) -> None:
     torch.save(torch.nn.Linear(4, 2).state_dict(), tmp_path / "net.pt")
     found = weights(tmp_path / "net.pt")
-    with pytest.raises(ModelError, match=r"another architecture.*size mismatch for weight"):
+    with pytest.raises(ModelError, match=r"architecture.*size mismatch for weight"):
         load_parameters(net, tensors(open_checkpoint(found)), found, "model")
 
 

@@ -114,7 +114,7 @@ def test_what_can_be_chosen_has_the_library_s_defaults(name):
 @pytest.mark.parametrize("name", ["points_per_side", "batch_size"])
 def test_points_below_one_are_refused_by_name(checkpoint, name, value):
     weights = SmallMasks.find_weights(str(checkpoint)).fetch()
-    with pytest.raises(ValueError, match=f"^{name} is {value}; it must be 1 or more$"):
+    with pytest.raises(ValueError, match=f"^{name} is {value}; .*1 or more"):
         SmallMasks(weights, **{name: value})
 
 

@@ -99,7 +99,7 @@ def test_a_device_without_room_is_not_taken_for_another_architecture(
     else:
         Small.architectures = {"small": ARCHITECTURES["small"]._replace(decoder=full)}
     monkeypatch.setattr(backbone, "_backbones", {})
-    with pytest.raises(ModelError, match=r"^out of memory on cpu while the model was loaded: "):
+    with pytest.raises(ModelError, match=r"^out of memory on cpu .*loaded"):
         Small(SmallAPG.find_weights(str(checkpoint)).fetch())
 
 

@@ -151,7 +151,7 @@ def test_numbers_that_are_none_are_refused(bad, channels):
 
 @pytest.mark.parametrize("shape", [(16,), (8, 8, 5), (8, 8, 0), (4, 8, 8, 3), (0, 8)])
 def test_shapes_that_are_no_image_are_refused(shape):
-    with pytest.raises(ValueError, match="give H x W, or H x W x C with C 1 to 4"):
+    with pytest.raises(ValueError, match="H x W, or H x W x C with C 1 to 4"):
         OtsuWatershed().predict(np.zeros(shape))
 
 

@@ -267,14 +267,14 @@ def test_out_of_memory_halves_the_batch(weights, expected, monkeypatch):
 
 
 def test_small_regions_are_not_left_to_chance(weights):
-    with pytest.raises(ValueError, match="min_mask_region_area is 9: without CUDA"):
+    with pytest.raises(ValueError, match=r"min_mask_region_area is 9.*CUDA"):
         SmallSam2(weights, min_mask_region_area=9)
 
 
 @pytest.mark.parametrize("name", ["points_per_side", "batch_size"])
 def test_points_below_one_are_refused_by_name(weights, name):
     for value in (0, -1):
-        with pytest.raises(ValueError, match=f"^{name} is {value}; it must be 1 or more$"):
+        with pytest.raises(ValueError, match=f"^{name} is {value}; .*1 or more"):
             SmallSam2(weights, **{name: value})
 
 

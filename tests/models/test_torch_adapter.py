@@ -153,7 +153,7 @@ def test_a_batch_of_none_is_not_halved_for_ever() -> None:
     ids=["cuda", "mps"],
 )
 def test_a_model_that_does_not_fit_is_one_clear_error(error: RuntimeError) -> None:
-    told = r"out of memory on cpu while the model was loaded: .* memory\. Use device=cpu, or free"
+    told = r"out of memory on cpu while the model was loaded: .* memory\. Free memory"
     with pytest.raises(ModelError, match=told), TorchAdapter("cpu").loading():
         raise error
 

@@ -33,19 +33,19 @@ def test_a_token_is_found_where_the_library_finds_it(
     pytest.importorskip("huggingface_hub", reason=LIBRARY)
     monkeypatch.setattr(download, "reachable", lambda place: True)
     chosen = CardWeights(gated(), None, False)
-    assert "hf auth login" in str(chosen.obstacle())
+    assert "hf auth login" in str(chosen.unavailable_reason())
     if variable:
         monkeypatch.setenv(variable, "hf_1")
     else:
         (tmp_path / "home").mkdir()
         (tmp_path / "home" / "token").write_text("hf_1")
-    assert chosen.obstacle() is None
+    assert chosen.unavailable_reason() is None
 
 
 def test_without_the_library_the_obstacle_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     chosen = CardWeights(gated(), None, False)
-    assert "needs 'huggingface_hub'. Get them with: hf download" in str(chosen.obstacle())
+    assert "needs 'huggingface_hub'. Get them with: hf download" in str(chosen.unavailable_reason())
     assert "needs 'huggingface_hub'" in chosen.about().state
 
 
@@ -67,7 +67,9 @@ def test_the_host_that_is_asked_is_the_users_mirror(
         monkeypatch.setattr(library.constants, "ENDPOINT", endpoint)
     places: list[tuple[str, int]] = []
     monkeypatch.setattr(network, "_probe", lambda place: places.append(place[:2]))
-    assert f"{asked[0]} can't be reached" in str(CardWeights(gated(), None, False).obstacle())
+    assert f"{asked[0]} can't be reached" in str(
+        CardWeights(gated(), None, False).unavailable_reason()
+    )
     assert places == [asked]
 
 
@@ -109,9 +111,9 @@ def test_what_the_library_has_downloaded_is_found_if_it_is_all_of_it(tmp_path: P
         path.parent.mkdir(parents=True)
         path.write_text(content)
     # The model's library loads a folder: a part of one is of no use.
-    assert chosen.obstacle() is not None and chosen.about().state != "here"
+    assert chosen.unavailable_reason() is not None and chosen.about().state != "here"
     (snapshot / "net.pt").write_bytes(CONTENT)
-    assert chosen.obstacle() is None and chosen.about().state == "here"
+    assert chosen.unavailable_reason() is None and chosen.about().state == "here"
     found = chosen.fetch().paths
     assert found == {"config.json": snapshot / "config.json", "model": snapshot / "net.pt"}
 

@@ -24,10 +24,10 @@ from models.weights.registry import CardWeights
 PLACE = network.Door("weights.invalid", 443)
 
 
-def test_without_network_the_obstacle_names_the_one_command() -> None:
-    told = CardWeights(card(), None, False).obstacle()
+def test_without_network_the_reason_names_the_one_command() -> None:
+    told = CardWeights(card(), None, False).unavailable_reason()
     assert told is not None
-    assert "weights.invalid can't be reached (within 3 s)" in told
+    assert "weights.invalid" in told
     assert "curl -L -o net.pt https://weights.invalid/net.pt" in told
 
 
@@ -43,8 +43,8 @@ def test_without_a_token_the_network_is_not_even_asked(
 ) -> None:
     monkeypatch.setattr(download, "reachable", lambda place: pytest.fail("asked the network"))
     chosen = card("owner/net", way=way, gated="https://gate.invalid")
-    obstacle = CardWeights(chosen, None, False).obstacle()
-    assert obstacle is not None and told in obstacle
+    unavailable_reason = CardWeights(chosen, None, False).unavailable_reason()
+    assert unavailable_reason is not None and told in unavailable_reason
 
 
 def test_a_host_is_asked_once_per_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_behind_a_proxy_the_proxy_is_asked(
         raise OSError("no way")
 
     monkeypatch.setattr(network.socket, "create_connection", connect)
-    message = str(CardWeights(card(), None, False).obstacle())
+    message = str(CardWeights(card(), None, False).unavailable_reason())
     assert message.startswith(f"{told} can't be reached") and "secret" not in message
     assert places == [asked]
 

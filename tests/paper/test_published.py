@@ -90,7 +90,12 @@ def test_each_configuration_has_a_model_here_with_its_weights():
 
 
 def test_numbers_of_images_are_of_data_sets_of_the_study(published):
+    from omegaconf import OmegaConf
+
     assert set(study_card().images) <= set(published["data"])
+    for data, count in study_card().images.items():
+        config = OmegaConf.load(CONFIGS / "data" / f"{data}.yaml")
+        assert config.known_images == {"test": count}, "a report names images that are missing"
     assert set(study_card().tie_order) <= set(study_card().configurations)
 
 

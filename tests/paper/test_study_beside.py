@@ -26,7 +26,8 @@ def own(published, methods=("apg", "musam_ais", "cellsam"), data=("u20s", "dsb")
     made = []
     for r in rows.to_dict("records"):
         about = {**r, "source": "runs", "run": f"{r['key']}-{r['data']}", "mark": "verified",
-                 "run_id": f"{r['key']}-{r['data']}", "groups": 9, "images_id": "1"}  # fmt: skip
+                 "run_id": f"{r['key']}-{r['data']}", "result": f"{r['key']}-{r['data']}",
+                 "groups": 9, "images_id": "1"}  # fmt: skip
         made.append(about | changes)
     return frame_of_rows(made)
 

@@ -1,13 +1,15 @@
 """The summary of runs: true to the numbers, and it says what may not be compared."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 from helpers.reports import printed, run
+from helpers.runs import do, make_job
 
 from benchmark.report import figures
-from benchmark.report.results import summary_of
+from benchmark.report.results import load_result, summary_of
 from benchmark.report.tables import run_summary
 
 
@@ -88,6 +90,34 @@ def test_a_control_is_shown_but_never_the_best():
         [run("oracle", msa=(0.9,), control=True), run("otsu", msa=(0.4,)), run("sam", msa=(0.3,))]
     )
     assert bold(frame) == ["otsu"]
+
+
+def test_a_part_of_a_data_set_does_not_pass_as_the_whole():
+    part, whole = run("part", known=172), run("whole", known=6)
+    unknown, unfinished = run("unknown"), run("unfinished", known=172, expected=25)
+    frame = run_summary.summary([part, whole, unknown, unfinished])
+    states = dict(zip(frame["model"], frame["status"], strict=True))
+    assert states == {
+        "part": "partial (6 of 172 known)", "whole": "complete", "unknown": "complete",
+        "unfinished": "partial (6 of 25)",
+    }  # fmt: skip
+    assert "part" not in bold(frame)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "split", "known"), [("paper", "test", 7), ("paper", "val", None),
+                                     ("clean", "test", None), ("paper (x=y)", "test", None)],
+)  # fmt: skip
+def test_known_images_are_those_of_the_studys_preparation(root, protocol, split, known):
+    job = make_job(root)
+    do(job)
+    path = job.store.path / "run.json"
+    described = json.loads(path.read_text()) | {"split": split}
+    described["data_card"] |= {"known_images": {"test": 7}}
+    path.write_text(json.dumps(described))
+    result = load_result(job.store, job.score_key, protocol)
+    assert result.known == known and len(result.scores) == 4
+    assert result.status == ("partial (4 of 7 known)" if known else "complete")
 
 
 def test_images_that_are_not_the_studys_own_have_a_star_and_the_reason():

@@ -8,6 +8,7 @@ from functools import partial
 import check_gpu
 import numpy as np
 import pytest
+import torch
 from gpu_checks import checks
 from gpu_checks.findings import Finding, Report, UncheckedError, Verdict, held
 from gpu_checks.prompted_sam import PromptedSam
@@ -17,8 +18,6 @@ from helpers.adapters import drawn
 
 from benchmark.errors import ModelError
 from models.common.torch_adapter import TorchAdapter
-
-torch = pytest.importorskip("torch")
 
 MIB = checks.MIB
 SMALL = ["--device", "cpu", "--size", "96", "--images", "3"]
@@ -175,10 +174,13 @@ def test_without_time_left_a_section_is_not_checked():
     assert finding.verdict is Verdict.UNCHECKED and not report.failed
 
 
-def test_an_unknown_adapter_is_refused(capsys):
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--only", "sam4"], "sam3"), (["--images", "1"], "at least two")]
+)
+def test_an_unknown_adapter_and_a_single_image_are_refused(words, message, capsys):
     with pytest.raises(SystemExit) as end:
-        check_gpu.main([*SMALL, "--only", "sam4"])
-    assert end.value.code == 2 and "sam3" in capsys.readouterr().err
+        check_gpu.main([*SMALL, *words])
+    assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 class Limited:
@@ -203,26 +205,17 @@ class Limited:
 DEVICE = Limited()
 
 
-class Batched:
+class Batched(TorchAdapter):
     """Takes 20 MiB besides its weights, and 10 for each prompt of a batch."""
 
     requires = ()
     halves = explains = True
 
     def __init__(self, weights, device, batch_size=4):
-        self._session = TorchAdapter("cpu")
+        super().__init__("cpu")
         self._asked = batch_size
         if DEVICE.limit < 200 * MIB and self.explains:
             raise ModelError("out of memory while the model was loaded")
-
-    @property
-    def details(self):
-        return self._session.details
-
-    @property
-    def stage_memory(self):
-        sizes = {"encode": 120, "prompt": 120 + 10 * self.details["batch_size"]}
-        return {name: {"device": size * MIB} for name, size in sizes.items()}
 
     def predict(self, image):
         def run(size):
@@ -230,11 +223,12 @@ class Batched:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return np.ones(image.shape[:2], np.uint8)
 
-        with self._session.predicting():
-            if self.halves:
-                return self._session.halving(run, self._asked)
+        with self.predicting():
             self.details["batch_size"] = self._asked
-            return run(self._asked)
+            labels = self.halving(run, self._asked) if self.halves else run(self._asked)
+            sizes = {"encode": 120, "prompt": 120 + 10 * self.details["batch_size"]}
+            self.stage_memory |= {name: {"device": size * MIB} for name, size in sizes.items()}
+        return labels
 
 
 def on_a_small_device(adapter, tmp_path, crowd):
@@ -316,6 +310,6 @@ def test_findings_print_their_first_line(capsys):
     assert "measured    what: a ..." in capsys.readouterr().out
 
 
-def test_session_waits_are_checked_on_cuda_alone():
+def test_the_clock_is_checked_on_cuda_alone():
     with pytest.raises(UncheckedError, match="CUDA only"):
-        list(check_gpu.session("cpu"))
+        list(check_gpu.clock("cpu"))

@@ -60,7 +60,7 @@ def test_a_damaged_line_in_the_middle_is_passed_over_with_one_warning(journal, d
     assert samples(journal) == samples(journal) == ["s0", "s2"]
     told = capsys.readouterr().err
     assert told.count("warning: ") == 1
-    assert f"{path}, line 2, is damaged" in told and "does it again" in told
+    assert f"{path}, line 2, is damaged" in told
 
 
 def test_a_row_that_json_cant_hold_is_refused_before_anything_is_written(journal):

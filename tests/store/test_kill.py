@@ -195,6 +195,6 @@ def test_a_run_that_lost_its_lease_stops_with_a_message_and_stores_nothing_more(
     may_go_on(trace)
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 1
-    assert "another process took over the run" in told and "Traceback" not in told
+    assert "another process" in told and "Traceback" not in told
     assert [row["sample"] for row in journals(tmp_path, "records")] == SAMPLES[:1]
     assert max(path.name for path in lease.parent.iterdir()) == "00000099.json"

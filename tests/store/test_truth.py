@@ -8,7 +8,12 @@ import tifffile
 from helpers.runs import PROTOCOLS, SAMPLES, do, make_job
 
 from benchmark.actions import compare, evaluate
+from benchmark.errors import UsageError
+from benchmark.report.eligible import select_eligible
+from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import gather
+from benchmark.report.site.build import write_site
+from benchmark.report.tables import run_summary
 from benchmark.scoring.protocol import Protocol
 
 PAPER = Protocol(**PROTOCOLS["paper"])
@@ -36,18 +41,26 @@ def job_on(root, truth, **changes):
     return make_job(root, data=data, **changes)
 
 
+def both_methods(root, truth):
+    """Jobs of two methods on one of the annotations."""
+    jobs = [job_on(root, truth, level=level) for level in (1.0, 1.3)]
+    jobs[1].settings.model["name"] = "other"
+    return jobs
+
+
 def msa(job):
     return {
         sample: row["metrics"]["msa"] for sample, row in job.store.scores(job.score_key).items()
     }
 
 
-def reported(root, protocol=PAPER):
-    """What a report calls the data, where they lie, and each sample's mSA."""
-    ((result,), left_out) = gather(root / "results" / "runs", protocol)
+def reported(root, truth, protocol=PAPER):
+    """What a report calls the data of a truth, where they lie, and each sample's mSA."""
+    results, left_out = gather(root / "results" / "runs", protocol)
     assert left_out == {}
-    prepared = json.loads((result.path / "run.json").read_text())["prepared"]
-    return result.data, prepared, result.scores["msa"].to_dict()
+    (result,) = [result for result in results if result.data == f"annot_{truth}"]
+    assert result.present
+    return result.data, result.prepared, result.scores["msa"].to_dict()
 
 
 def test_a_truth_that_is_come_back_to_is_reported_by_its_own_numbers(annotated):
@@ -55,7 +68,7 @@ def test_a_truth_that_is_come_back_to_is_reported_by_its_own_numbers(annotated):
     for truth in "abab":
         job = job_on(annotated, truth)
         assert do(job).complete
-        assert reported(annotated) == (f"annot_{truth}", str(job.data.folder), msa(job))
+        assert reported(annotated, truth) == (f"annot_{truth}", str(job.data.folder), msa(job))
     assert jobs["a"].store.path == jobs["b"].store.path and msa(jobs["a"]) != msa(jobs["b"])
 
 
@@ -64,7 +77,7 @@ def test_what_is_evaluated_against_another_truth_is_reported_under_its_name(anno
     for truth in "ba":
         job = job_on(annotated, truth)
         evaluate.perform(job)
-        assert reported(annotated) == (f"annot_{truth}", str(job.data.folder), msa(job))
+        assert reported(annotated, truth) == (f"annot_{truth}", str(job.data.folder), msa(job))
 
 
 def test_an_evaluation_changes_nothing_but_what_is_told_of_the_data(annotated):
@@ -83,11 +96,11 @@ def test_an_evaluation_changes_nothing_but_what_is_told_of_the_data(annotated):
 def test_a_truth_that_nothing_is_scored_against_lends_its_name_to_no_numbers(annotated):
     do(job_on(annotated, "a"))
     do(job_on(annotated, "b", protocol="clean"))
-    results, left_out = gather(annotated / "results" / "runs", PAPER)
-    (reason,) = left_out.values()
-    assert results == [] and "against other labels" in reason and "action=evaluate" in reason
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    assert [result.data for result in results] == ["annot_a"]
+    assert reported(annotated, "a")[2] == msa(job_on(annotated, "a"))
     evaluate.perform(job_on(annotated, "b"))
-    assert reported(annotated)[2] == msa(job_on(annotated, "b"))
+    assert reported(annotated, "b")[2] == msa(job_on(annotated, "b"))
 
 
 def test_of_a_run_json_without_the_truth_the_newest_scores_count(annotated):
@@ -100,16 +113,82 @@ def test_of_a_run_json_without_the_truth_the_newest_scores_count(annotated):
     for place, truth in enumerate("ab"):  # both may have been written in one second
         path = store.path / "scores" / job_on(annotated, truth).score_key / "basis.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"written": str(place)}))
-    assert reported(annotated)[2] == msa(job_on(annotated, "b"))
+        (path.parent / "names.json").unlink(missing_ok=True)
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    (newest,) = [result for result in results if result.present]
+    assert newest.values.to_dict() == msa(job_on(annotated, "b"))
+
+
+def test_every_truth_has_a_row_and_means_take_the_images_once(annotated):
+    for truth in "ab":
+        for job in both_methods(annotated, truth):
+            do(job)
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    assert sorted(result.data for result in results) == ["annot_a", "annot_a", "annot_b", "annot_b"]
+    rows = frame_of_runs(results)
+    chosen = select_eligible(rows)
+    assert chosen.cells.empty and any("truth=<name>" in note for note in chosen.notes)
+    chosen = select_eligible(frame_of_runs(results, truth="annot_a"))
+    assert set(chosen.cells["data"]) == {"annot_a"} and len(chosen.cells) == 2
+    assert any("count with the labels of annot_a" in note for note in chosen.notes)
+    shown = run_summary.markdown(run_summary.summary(results))
+    assert shown.count("annot\\_a") == shown.count("annot\\_b") == 2
+
+
+def test_a_site_has_a_page_for_each_truth(annotated, blank_pictures):
+    for truth in "ab":
+        do(job_on(annotated, truth))
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    page = write_site(frame_of_runs(results), results, annotated / "site", private=True)
+    assert {f"{r.data}.html" for r in results} == {
+        p.name for p in (page.parent / "data").glob("*.html")
+    }
+    runs = [path.read_text(encoding="utf-8") for path in (page.parent / "runs").iterdir()]
+    assert len(runs) == 2
+    for result in results:
+        (own,) = [text for text in runs if f"data/{result.data}.html" in text]
+        assert f"{result.values.mean():.3f}" in own
+
+
+def test_the_report_does_not_depend_on_which_truth_came_last(annotated):
+    pages = []
+    for order in ("ab", "ba"):
+        for truth in order:
+            for job in both_methods(annotated, truth):
+                do(job)
+                evaluate.perform(job)
+        results, _ = gather(annotated / "results" / "runs", PAPER)
+        pages.append(run_summary.markdown(run_summary.summary(results)))
+    assert pages[0] == pages[1]
+
+
+def test_labels_that_were_replaced_are_shown_and_not_averaged(annotated):
+    for job in both_methods(annotated, "a"):
+        do(job)
+    for job in both_methods(annotated, "b"):
+        job.settings.data["name"] = "annot_a"
+        do(job)
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    assert [result.present for result in results].count(True) == 2 and len(results) == 4
+    rows = frame_of_runs(results)
+    chosen = select_eligible(rows)
+    present = {result.truth for result in results if result.present}
+    assert set(chosen.cells["truth"]) == present and len(chosen.cells) == 2
+    names = run_summary.data_names(run_summary.summary(results))
+    assert names.nunique() == 2, "told apart by the labels' digest"
 
 
 def test_two_runs_are_compared_on_the_truth_that_is_come_back_to(annotated, capsys):
     for truth in "aba":
         for level in (1.0, 1.3):
             do(job_on(annotated, truth, level=level))
-    (a, b), _ = gather(annotated / "results" / "runs", PAPER)
+    results, _ = gather(annotated / "results" / "runs", PAPER)
+    a, b = (result for result in results if result.data == "annot_a")
     job = job_on(annotated, "a")
     job.settings.a, job.settings.b = a.path.name, b.path.name
+    with pytest.raises(UsageError, match=r"annot_a, annot_b.*truth="):
+        compare.perform(job)
+    job.settings.truth = "annot_a"
     assert compare.perform(job) == 0
     told = " ".join(capsys.readouterr().out.split())
     numbers = [msa(job_on(annotated, "a", level=level)) for level in (1.0, 1.3)]

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import imageio.v3 as iio
 import numpy as np
 import tifffile
-import zarr
 from natsort import natsorted
 from skimage.transform import resize
 
@@ -67,6 +65,8 @@ def _is_tiff(path: Path) -> bool:
 
 
 def tissuenet(root: Path, split: str) -> Pairs:
+    import zarr
+
     pairs = []
     for path in natsorted((root / "tissuenet" / split).glob("*.zarr")):
         file = zarr.open(str(path), mode="r")
@@ -79,6 +79,8 @@ def tissuenet(root: Path, split: str) -> Pairs:
 
 
 def covid_if(root: Path, split: str) -> Pairs:
+    import h5py
+
     files = sorted((root / "covid_if").glob("*.h5"))
     pairs = []
     for path in files[:10] if split == "val" else files[10:]:
@@ -92,6 +94,8 @@ def covid_if(root: Path, split: str) -> Pairs:
 
 def hpa(root: Path, split: str) -> Pairs:
     """The training images are test; ids are interpolated as if they were intensities."""
+    import h5py
+
     pairs = []
     shape = (512, 512)
     for path in natsorted((root / "hpa" / {"val": "val", "test": "train"}[split]).glob("*.h5")):

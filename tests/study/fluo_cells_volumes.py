@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from study.steps import Pair, limit, middle, stored
@@ -14,6 +13,8 @@ from study.steps import Pair, limit, middle, stored
 
 def _slices(files: Iterable[Path], labels: str) -> Iterator[Pair]:
     """The slices of all volumes, one after the other."""
+    import h5py
+
     for path in files:
         with h5py.File(path) as file:
             for z in range(len(file["raw"])):

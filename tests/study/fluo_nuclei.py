@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imageio.v3 as iio
-import zarr
 from natsort import natsorted
 
 from study.fluo_nuclei_volumes import gonuclear, nis3d, parhyale_regen
@@ -22,6 +21,8 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def dynamicnuclearnet(root: Path, split: str) -> Pairs:
+    import zarr
+
     files = [zarr.open(str(p), mode="r") for p in _files(root / "dynamicnuclearnet" / split, "*")]
     return stored(((f["raw"][:], f["labels"][:]) for f in files), 5, limit(split))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import imageio.v3 as iio
 import numpy as np
 from natsort import natsorted
@@ -14,6 +13,8 @@ from study.steps import Array, Pairs, limit, middle, stored, window
 
 def _slices(files: list[Path], key: str) -> list[Array]:
     """The slices of all volumes, one after the other."""
+    import h5py
+
     slices: list[Array] = []
     for path in files:
         with h5py.File(path) as file:

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
@@ -24,6 +23,8 @@ def padded(array: Array) -> Array:
 
 
 def container(path: Path, labels: str) -> tuple[Array, Array]:
+    import h5py
+
     with h5py.File(path, "r") as f:
         return f["raw"][:].transpose(1, 2, 0), f[labels][:]
 
@@ -53,6 +54,8 @@ def lynsec(root: Path, split: str) -> Pairs:
 
 
 def pannuke(root: Path, split: str) -> Pairs:
+    import h5py
+
     fold = {"val": "fold_2", "test": "fold_3"}[split]
     with h5py.File(root / "pannuke" / f"pannuke_{fold}.h5", "r") as f:
         images, labels = f["images"], f["labels/instances"]

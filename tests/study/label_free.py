@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import imageio.v3 as iio
 from natsort import natsorted
 from skimage.measure import label as components
@@ -124,6 +123,8 @@ def yeaz(root: Path, split: str) -> Pairs:
 
 def segpc(root: Path, split: str) -> Pairs:
     """The test split has no labels: the validation split is tested, and val is from train."""
+    import h5py
+
     part = {"val": "train", "test": "validation"}[split]
     images, truths = [], []
     for path in _files(root / "segpc" / "TCIA_SegPC_dataset" / part / "preprocessed", "*.h5"):

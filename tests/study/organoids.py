@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import imageio.v3 as iio
 import numpy as np
 from natsort import natsorted
@@ -22,6 +21,8 @@ def _read(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
 
 def _stored(files: Sequence[Path], image_key: str, labels_key: str) -> Pairs:
     """Images and labels in HDF5 files, colours last."""
+    import h5py
+
     pairs = []
     for path in files:
         with h5py.File(path) as file:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,16 @@ from helpers.runs import SAMPLES, assert_sound, command, environment, run, wait_
 
 from benchmark.errors import INTERRUPTED, StoreError
 from benchmark.store.store import RunStore
-from benchmark.sweeps.process import OUTCOME, JobOutcome, JobProcess, leave_outcome, summarise
+from benchmark.sweeps.process import (
+    ENDED,
+    OUTCOME,
+    JobOutcome,
+    JobProcess,
+    complete_outcome,
+    leave_outcome,
+    read_ended,
+    summarise,
+)
 
 
 def test_every_job_runs_whatever_became_of_those_before_and_the_summary_tells_all(tmp_path):
@@ -68,6 +78,75 @@ def test_ctrl_c_in_a_sweep_ends_it_with_status_130_and_a_summary_and_leaves_no_p
     (store,) = RunStore.all(tmp_path / "results" / "runs")
     assert_sound(tmp_path, store)
     assert 1 <= len(store.records()) < 4
+
+
+@pytest.mark.slow
+def test_a_job_whose_model_ends_the_process_with_status_0_is_failed(tmp_path):
+    finished = run(tmp_path, "-m", "limit=1", model="leaving,quitting,traced")
+    assert finished.returncode == 1
+    found = dict(re.findall(r"model=(\w+) +│ ([\w ]+?) +│", finished.stdout))
+    assert found == {"leaving": "failed", "quitting": "failed", "traced": "done"}
+    leaving = "model=leaving: failed: its process ended with exit status 0 before the job was done"
+    assert leaving in finished.stderr
+    assert (
+        "model=quitting: failed: the process was ended from within (SystemExit: 0)"
+        in finished.stderr
+    )
+    assert "1 done" in finished.stderr and "2 failed" in finished.stderr
+
+
+@pytest.mark.slow
+def test_an_action_that_has_no_result_for_the_summary_is_done_all_the_same(tmp_path):
+    assert run(tmp_path, "limit=1").returncode == 0
+    finished = run(tmp_path, "-m", "limit=1", "action=evaluate")
+    assert finished.returncode == 0 and "1 done" in finished.stderr, finished.stderr
+
+
+def test_a_model_that_ends_the_process_as_it_is_built_is_an_error(tmp_path):
+    finished = run(tmp_path, "limit=1", model="quitting")
+    assert finished.returncode == 1
+    assert (
+        "error: the process was ended from within (SystemExit: 0), by model 'quitting'"
+        in finished.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("does", "state", "status"),
+    [
+        ("os._exit(0)", "failed", 1),
+        ("sys.exit(0)", "failed", 1),
+        ("complete_outcome()", "done", 0),
+        ("complete_outcome(); os._exit(0)", "done", 0),
+        ("leave_outcome({'msa': 1}); complete_outcome()", "done", 0),
+        ("leave_outcome({'state': 'partial'}); complete_outcome()", "partial", 0),
+        ("complete_outcome(); os._exit(3)", "failed", 3),
+    ],
+)
+def test_done_needs_a_result(tmp_path, monkeypatch, does, state, status):
+    start = subprocess.Popen
+    script = "import os, sys; from benchmark.sweeps.process import leave_outcome, complete_outcome"
+    script += f"; print('almost', flush=True); {does}"
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda _, **how: start([sys.executable, "-c", script], **how)
+    )
+    told = []
+    found = JobProcess(["a=b"], "a=b", tmp_path).finish(told.append)
+    assert (found.state, found.status) == (state, status)
+    assert told == [0 if status == 1 else status]  # Slurm is asked about the process, not the job
+    assert read_ended("a=b", tmp_path) == found and (tmp_path / ENDED).exists()
+    if status == 1:
+        assert "before the job was done" in found.reason
+        assert found.reason.endswith("its last line: almost")
+    else:
+        assert "msa" in found.details or "msa" not in does
+
+
+def test_outside_a_sweep_no_result_is_left(tmp_path, monkeypatch):
+    monkeypatch.delenv(OUTCOME, raising=False)
+    monkeypatch.chdir(tmp_path)
+    complete_outcome()
+    assert list(tmp_path.iterdir()) == []
 
 
 def outcome(status, log="", folder=Path()):

@@ -138,4 +138,4 @@ def test_a_run_that_somebody_else_works_on_is_told_as_such(tmp_path):
         finished = run(tmp_path, "-m", "model=traced", "limit=2")
     assert finished.returncode == 1
     assert re.search(r"model=traced .*│ running elsewhere", finished.stdout)
-    assert f"is being worked on by process {os.getpid()} on host" in finished.stderr
+    assert f"process {os.getpid()} on host" in finished.stderr

@@ -127,13 +127,13 @@ def _drawings(
         of_source = {**FIGURES_OF_SOURCE, **further}
         drawings |= _bound(of_source, replace(every, frame=rows), end)
     runs = every.runs
-    by_id = {result.run_id: result for result in results}
-    pictured = runs[runs["run_id"].isin(list(by_id)) & ~runs["control"]]
+    by_key = {result.key: result for result in results}
+    pictured = runs[runs["result"].isin(list(by_key)) & ~runs["control"]]
     for group, rows in pictured.groupby("group", sort=False):
         whole = rows[rows["status"] == COMPLETE]  # few samples are in a partial run
         rows = whole if len(whole) else rows
         rows = rows.sort_values("label", key=lambda names: names.map(labels.index))
-        drawn = [by_id[run] for run in rows["run_id"]]
+        drawn = [by_key[key] for key in rows["result"]]
         drawings[f"samples_{safe_name(str(group))}"] = partial(
             panels.draw, drawn, list(rows["label"])
         )

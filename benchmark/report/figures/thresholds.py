@@ -59,9 +59,9 @@ def draw(results: Sequence[RunResult], entries: pd.DataFrame, styles: Styles) ->
     """
     from matplotlib.lines import Line2D
 
-    found = ((result.run_id, curve(result.scores)) for result in results)
+    found = ((result.key, curve(result.scores)) for result in results)
     curves = {run: drawn for run, drawn in found if drawn is not None}
-    rows = entries[entries["run_id"].isin(list(curves))]
+    rows = entries[entries["result"].isin(list(curves))]
     if rows.empty:
         raise NothingToDrawError("no run has a scored image.")
     groups = list(rows["group"].unique())
@@ -71,7 +71,7 @@ def draw(results: Sequence[RunResult], entries: pd.DataFrame, styles: Styles) ->
             style = styles[row["label"]]
             fill = style["color"] if row["status"] == "complete" else "white"
             axes.plot(
-                THRESHOLDS, curves[row["run_id"]], linewidth=1.4, markersize=4,
+                THRESHOLDS, curves[row["result"]], linewidth=1.4, markersize=4,
                 markerfacecolor=fill, **style,
             )  # fmt: skip
         axes.set_title(written(group, 34), fontsize=NORMAL)

@@ -108,11 +108,11 @@ class _Site:
         self._folder = folder
         self._results = results
         self._stems = safe_names(names)
-        runs = {result.run_id: f"{result.path.name}\0{result.run_id}" for result in results}
+        pages = {result.key: f"{result.path.name}\0{result.key}" for result in results}
         folders = Counter(result.path.name for result in results)
-        runs |= {r.run_id: r.path.name for r in results if folders[r.path.name] == 1}
-        safe = safe_names(runs.values())
-        self._run_pages = {run_id: f"runs/{safe[name]}.html" for run_id, name in runs.items()}
+        pages |= {r.key: r.path.name for r in results if folders[r.path.name] == 1}
+        safe = safe_names(pages.values())
+        self._run_pages = {key: f"runs/{safe[name]}.html" for key, name in pages.items()}
         self._rows = rows(frame, self._run_pages, metric)
         self._labels = self._label_of_data(names)
         self._environment = Environment(
@@ -173,7 +173,7 @@ class _Site:
             stem=stem,
             rows=own,
             spreads=[
-                {"name": escape.plain(r.method), "page": self._run_pages[r.run_id], **spread_of}
+                {"name": escape.plain(r.method), "page": self._run_pages[r.key], **spread_of}
                 for r in results
                 if (spread_of := spread(r)) is not None
             ],
@@ -196,14 +196,14 @@ class _Site:
 
     def write_runs(self, results: Sequence[RunResult]) -> None:
         """Write a page for each run, with all that its numbers depend on."""
-        row_of = {row["run_id"]: row for row in self._rows if row["source"] == "runs"}
+        row_of = {row["result"]: row for row in self._rows if row["source"] == "runs"}
         for result in results:
             data = escape.plain(result.data)
             self._write(
-                self._run_pages[result.run_id],
+                self._run_pages[result.key],
                 "run.html.j2",
                 run=run_facts(result),
-                row=row_of.get(result.run_id),
+                row=row_of.get(result.key),
                 data_page=f"data/{self._stems[data]}.html",
             )
 
@@ -234,5 +234,5 @@ class _Site:
 
 
 def _best_first(results: Sequence[RunResult]) -> list[RunResult]:
-    means: Mapping[str, float] = {r.run_id: r.metric.sign * float(r.values.mean()) for r in results}
-    return sorted(results, key=lambda r: (r.control, -means[r.run_id], r.method, r.run_id))
+    means: Mapping[str, float] = {r.key: r.metric.sign * float(r.values.mean()) for r in results}
+    return sorted(results, key=lambda r: (r.control, -means[r.key], r.method, r.key))

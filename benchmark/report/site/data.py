@@ -105,7 +105,7 @@ def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
         "control": bool(row["control"]),
         "partial": str(row["status"]).startswith("partial"),
         "complete": row["status"] == "complete",
-        "page": pages.get(row["run_id"], "published.html" if row["source"] == "published" else ""),
+        "page": pages.get(row["result"], "published.html" if row["source"] == "published" else ""),
     }
 
 
