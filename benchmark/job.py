@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,7 @@ class Job:
 
         That is so for this repository's adapters, and where there is no source.
         """
-        named = str(self.settings.model["_target_"]).rpartition(".")[0]
-        return code_digests(named, self.adapter.__module__) or None
+        return _code_of(self.adapter, str(self.settings.model["_target_"]).rpartition(".")[0])
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -358,6 +357,15 @@ class Job:
             objects["cache"] = bytes_of(self.settings.cache)
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
         return checked_segmenter(lambda: self.build(described, **objects), name)
+
+
+@cache
+def _code_of(adapter: type, module: str) -> CodeDigests | None:
+    """Return the digests of a class's source and of the module that names it.
+
+    Read once: what was imported is not edited with its file, and later jobs of a process use it.
+    """
+    return code_digests(module, adapter.__module__) or None
 
 
 # Parameters that are places, not properties: no part of a model's name in a table.
