@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.reports import fake, read_csv, run
 
-from benchmark.actions.compare import _told
+from benchmark.actions.compare import _findings
 from benchmark.report.comparison import against_reference, cautions, compare_runs, within
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
@@ -109,9 +109,9 @@ def test_comparisons_are_named_where_interval_and_test_disagree():
     assert family.frame["high"].item() < 0 and family.frame["p"].item() > 0.05
     _, disagree, _ = said([family])
     assert disagree.startswith("Interval and p disagree for a - b on dsb: they ask different")
-    told = _told(compare_runs(a, b)[1])
+    told = _findings(compare_runs(a, b)[1])
     assert any(line.startswith("Interval and permutation test disagree: they") for line in told)
-    told = " ".join(_told(compare_runs(fake("a", msa=SPREAD), fake("b", seed=3))[1]))
+    told = " ".join(_findings(compare_runs(fake("a", msa=SPREAD), fake("b", seed=3))[1]))
     assert "disagree" not in told and "too narrow" not in told
     _, disagree, _ = said(within([fake("a", msa=SPREAD), fake("b", seed=3)], "dsb"))
     assert disagree == ""
@@ -124,7 +124,7 @@ def test_comparisons_are_named_of_which_most_groups_are_equal():
     assert narrow.startswith("The interval may be too narrow for a - b on dsb: more than half")
     tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
     assert tables and all(narrow in table.notes for table in tables)
-    told = _told(compare_runs(a, b)[1])
+    told = _findings(compare_runs(a, b)[1])
     assert any(line.startswith("The interval may be too narrow: more than half") for line in told)
     assert list(said(within([a, fake("c", seed=3)], "dsb")))[2] == ""
 
