@@ -185,12 +185,9 @@ def _examples(folder: Path, path: Path) -> None:
 
 def _curve(folder: Path) -> None:
     """The whole training, from the logs of its parts."""
-    import json
+    from demo.output import read_parts, write_curve
 
-    from demo.output import write_curve
-
-    logs = [json.loads(path.read_text()) for path in sorted(folder.glob("log_*.json"))]
-    write_curve(folder / "curve.png", logs)
+    write_curve(folder / "curve.png", read_parts(folder))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmark.errors import UsageError
 from demo.pictures import EXCLUDED, Source
@@ -97,6 +98,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
+CURVE = ("losses", "validation")
+"""The entries of a log that are a list of rows, one for a step."""
+
+
 def joined(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Losses and validations of trainings that each began with the weights of the one before.
 
@@ -113,6 +118,41 @@ def joined(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]
             rows += [{**row, "step": done + row["step"]} for row in log[kind]]
         done += log["settings"]["steps"]
     return found
+
+
+def write_parts(folder: Path, logs: Sequence[Mapping[str, Any]]) -> None:
+    """Write the logs of a training in parts: `parts.json`, and `curve.csv` with a row per step.
+
+    Args:
+        folder: where to.
+        logs: first to last.
+    """
+    write_json(folder / "parts.json", [_without_curve(log) for log in logs])
+    rows = [
+        {"part": part, **row}
+        for part, log in enumerate(logs, start=1)
+        for kind in CURVE
+        for row in log[kind]
+    ]
+    pd.DataFrame(rows).to_csv(folder / "curve.csv", index=False, lineterminator="\n")
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    """Read what `write_parts` wrote, as it was given."""
+    logs: list[dict[str, Any]] = json.loads((folder / "parts.json").read_text())
+    table = pd.read_csv(folder / "curve.csv")
+    counts = ("step", "images")
+    for part, log in enumerate(logs, start=1):
+        log |= {kind: [] for kind in CURVE}
+        for row in table[table["part"] == part].drop(columns="part").to_dict("records"):
+            known = {str(key): value for key, value in row.items() if value == value}
+            known |= {key: int(known[key]) for key in counts if key in known}
+            log["losses" if "total" in known else "validation"].append(known)
+    return logs
+
+
+def _without_curve(log: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in log.items() if key not in CURVE}
 
 
 def write_curve(path: Path, logs: Sequence[Mapping[str, Any]]) -> None:

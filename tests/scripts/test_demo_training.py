@@ -210,6 +210,8 @@ def test_the_curve_goes_on_where_the_next_part_begins(tmp_path):
     assert [row["step"] for row in whole["validation"]] == [40, 80, 120]
     assert "specks" in whole["losses"][2] and "specks" not in whole["losses"][1]
     assert logs[1]["losses"][0]["step"] == 20  # what was read is left as it was
+    output.write_parts(tmp_path, logs)
+    assert output.read_parts(tmp_path) == logs
     output.write_curve(tmp_path / "curve.png", logs)
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
