@@ -91,7 +91,7 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Written beside and renamed, so that a reader never sees half of it."""
     temporary = path.with_suffix(".partial")
     temporary.write_text(json.dumps(content, indent=1) + "\n")
