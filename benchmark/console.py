@@ -63,7 +63,7 @@ class Steps:
 
     Args:
         title: what is being done.
-        total: how many steps there are; None until `show` tells.
+        total: how many steps there are; None until `show` gives it.
     """
 
     _LINES = 10  # plain lines at most for the whole
@@ -124,8 +124,8 @@ class Steps:
         elif done == total or (self._is_due(now) and done % max(1, total // self._LINES) == 0):
             self._told = now
             left = f"{seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
-            told = ", ".join(part for part in (rate, left, detail) if part)
-            note(f"{self._title}: {done}/{total}, {told}")
+            state = ", ".join(part for part in (rate, left, detail) if part)
+            note(f"{self._title}: {done}/{total}, {state}")
 
     def _is_due(self, now: float) -> bool:
         return now - self._told > self._PAUSE
@@ -135,8 +135,8 @@ def _leave_progress(title: str, done: int, total: int, seconds: float, detail: s
     """In a job of a sweep: tell the sweep how far it is; of no use to anybody later."""
     path = os.environ.get(PROGRESS)
     if path:
-        told = {"title": title, "done": done, "total": total, "seconds": seconds, "detail": detail}
+        state = {"title": title, "done": done, "total": total, "seconds": seconds, "detail": detail}
         with contextlib.suppress(OSError):
             new = Path(f"{path}.new")
-            new.write_text(json.dumps(told), encoding="utf-8")
+            new.write_text(json.dumps(state), encoding="utf-8")
             new.replace(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,7 @@ class Job:
 
         That is so for this repository's adapters, and where there is no source.
         """
-        named = str(self.settings.model["_target_"]).rpartition(".")[0]
-        return code_digests(named, self.adapter.__module__) or None
+        return _code_of(self.adapter, str(self.settings.model["_target_"]).rpartition(".")[0])
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -175,7 +174,7 @@ class Job:
         Raises:
             SkippedError: its library or its weights are missing; with what to do.
         """
-        bytes_of(self.settings.cache)  # a slip is told of before anything is done
+        bytes_of(self.settings.cache)  # a mistake is reported before anything is done
         missing = missing_libraries(self.adapter)
         if missing:
             raise SkippedError(f"library missing: {missing}")
@@ -188,7 +187,7 @@ class Job:
     @cached_property
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
-        # A slip in another word is told of before hours of preparing.
+        # A mistake in another option is reported before hours of preparing.
         _ = self.protocol, self.metric, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
@@ -358,6 +357,15 @@ class Job:
             objects["cache"] = bytes_of(self.settings.cache)
         described = {"_target_": self.settings.model["_target_"], **self.parameters}
         return checked_segmenter(lambda: self.build(described, **objects), name)
+
+
+@cache
+def _code_of(adapter: type, module: str) -> CodeDigests | None:
+    """Return the digests of a class's source and of the module that names it.
+
+    Read once: what was imported is not edited with its file, and later jobs of a process use it.
+    """
+    return code_digests(module, adapter.__module__) or None
 
 
 # Parameters that are places, not properties: no part of a model's name in a table.

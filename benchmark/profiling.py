@@ -15,7 +15,7 @@ class PeakMemory:
     """`with Peak() as peak:` around what uses memory; one may stand inside another.
 
     For one thread at a time: the system counts one peak for the process, which is read and begun
-    anew at every border.
+    again at every border.
 
     Attributes:
         own: highest memory in bytes while this was the innermost: `host` is the whole process
@@ -61,7 +61,7 @@ class PeakMemory:
             self._open[-1].own = highest(self._open[-1].own, now)
         if cuda is not None:
             cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError):  # Linux alone begins anew
+        with contextlib.suppress(OSError):  # Linux alone can reset it
             Path("/proc/self/clear_refs").write_text("5")
 
 

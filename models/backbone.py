@@ -145,7 +145,7 @@ class Backbone:
                 return None
             value = unpacked(stage, entry, adapter.device)
             made = self._last[stage] = Computed(
-                digest, value, entry.told["seconds"], entry.told.get("memory", {})
+                digest, value, entry.details["seconds"], entry.details.get("memory", {})
             )
         for one, seconds in made.seconds.items():
             if one not in adapter.stages:  # else this prediction has just been through it

@@ -74,17 +74,17 @@ def _made_with(device: str, threads: int) -> dict[str, Any]:
 
 def packed(stage: str, made: Computed) -> Entry:
     """What is kept of it."""
-    told = {"seconds": made.seconds, "memory": made.memory}
+    details = {"seconds": made.seconds, "memory": made.memory}
     if stage == "decode":
-        return Entry({"maps": made.value}, told)
+        return Entry({"maps": made.value}, details)
     sizes = {name: list(made.value[name]) for name in ("input_size", "original_size")}
     features = made.value["features"].detach().cpu().numpy()
-    return Entry({"features": features}, told | sizes)
+    return Entry({"features": features}, details | sizes)
 
 
 def unpacked(stage: str, entry: Entry, device: str) -> Any:
     """The embedding, or the maps, as the stage made them."""
     if stage == "decode":
         return entry.arrays["maps"]
-    sizes = {name: tuple(entry.told[name]) for name in ("input_size", "original_size")}
+    sizes = {name: tuple(entry.details[name]) for name in ("input_size", "original_size")}
     return {"features": _torch().from_numpy(entry.arrays["features"]).to(device), **sizes}

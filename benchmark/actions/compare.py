@@ -22,7 +22,7 @@ from benchmark.report.options import check_truth
 from benchmark.report.results import RunResult, gather
 from benchmark.report.text import counted, interval, p_equation
 from benchmark.report.write import writing_reports
-from benchmark.stats import WEIGHTS, Comparison
+from benchmark.stats import CAUTIONS, DISAGREE, WEIGHTS, Comparison
 from benchmark.store.files import path_of_id
 from benchmark.store.store import SHORT
 
@@ -53,12 +53,12 @@ def perform(job: Job) -> int:
         )
     pairs = pairs.sort_values("difference", kind="stable")
     _show(pairs, a, b)
-    told = [*_caveats(a, b), *_told(found), *_study(a, pairs)]
-    for line in [*told, *_excluded(found, _LISTED)]:
+    findings = [*_caveats(a, b), *_findings(found), *_study(a, pairs)]
+    for line in [*findings, *_excluded(found, _LISTED)]:
         say(line)
     folder = Path(job.settings.results) / "reports" / "compare"
     folder = path_of_id(folder, f"{a.run_id[:SHORT]}-{b.run_id[:SHORT]}")
-    every = [*told, *_excluded(found, len(found.exclusions))]
+    every = [*findings, *_excluded(found, len(found.exclusions))]
     with writing_reports(job.settings):
         write_comparison(a, b, pairs, found, every, folder)
     note(f"every sample, a scatter plot and overlays are in {folder}")
@@ -122,7 +122,7 @@ def _caveats(a: RunResult, b: RunResult) -> list[str]:
     return lines
 
 
-def _told(found: Comparison) -> list[str]:
+def _findings(found: Comparison) -> list[str]:
     """What the comparison says, in lines."""
     low, high = found.interval or (float("nan"), float("nan"))
     between = interval(low, high, found.groups, "+.3f", " to ")
@@ -136,12 +136,16 @@ def _told(found: Comparison) -> list[str]:
         f"{p} (sign-flip permutation), {wilcoxon} (Wilcoxon), two-sided, one comparison alone",
     ]
     if found.rank_biserial == found.rank_biserial:
-        told = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
+        effect = f"effect size: rank-biserial correlation {found.rank_biserial:+.2f}"
         if found.standardised == found.standardised:
-            told += f", standardised mean difference {found.standardised:+.2f}"
-        lines.append(told)
+            effect += f", standardised mean difference {found.standardised:+.2f}"
+        lines.append(effect)
     if found.weights_disagree:
         lines.append("The two means differ in sign: larger groups favour the other method.")
+    if found.interval_and_test_disagree:
+        lines.append(f"Interval and permutation test disagree: {DISAGREE}.")
+    if found.caution:
+        lines.append(f"The interval may be too narrow: {CAUTIONS[found.caution]}.")
     return [*lines, WEIGHTS]
 
 

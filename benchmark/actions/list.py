@@ -37,11 +37,11 @@ def perform(job: Job) -> int:
     models = _table("model", "what it is", "library", "weights", "licence", "device")
     wanting: list[str] = []
     broken: list[str] = []
-    for name, told, content in _entries("model", broken):
+    for name, description, content in _entries("model", broken):
         target = str(content.get("_target_", ""))
         if target and not is_ours(target):
             wanting.append(f"{name}: not known, as action=list does not import {target}")
-            _row(models, name, told, "not imported")
+            _row(models, name, description, "not imported")
             continue
         try:
             adapter = find_class(target)
@@ -49,27 +49,27 @@ def perform(job: Job) -> int:
             weights = _weights(adapter, content, job.settings)
         except BenchmarkError as error:
             wanting.append(f"{name}: {error}")
-            _row(models, name, told, "can't be found")
+            _row(models, name, description, "can't be found")
             continue
         missing = missing_libraries(adapter)
         library = "missing" if missing else _installed(info)
         states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
         licences = [f"{w.licence}" for w in weights]
         devices = ", ".join(info.devices)
-        _row(models, name, told, library, "\n".join(states), "\n".join(licences), devices)
+        _row(models, name, description, library, "\n".join(states), "\n".join(licences), devices)
         needed = _to_give(content, "model")
         needed += [f"library: {missing}"] if missing else []
         needed += [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"]
         wanting += [f"{name}: {what}" for what in needed]
     out.print(models)
     data = _table("data", "what it is", "modality", "licence", "missing to run it")
-    for name, told, content in _entries("data", broken):
+    for name, description, content in _entries("data", broken):
         about = (str(content.get(key, "unknown")) for key in ("modality", "licence"))
         missing = "; ".join(_to_give(content, "data")) or _to_fetch(name, content)
-        _row(data, name, told, *about, missing)
+        _row(data, name, description, *about, missing)
     protocols = _table("protocol", "what it is")
-    for name, told, _ in _entries("protocol", broken):
-        _row(protocols, name, told)
+    for name, description, _ in _entries("protocol", broken):
+        _row(protocols, name, description)
     out.print(data)
     out.print(protocols)
     if wanting:
@@ -89,9 +89,9 @@ def _entries(group: str, broken: list[str]) -> Iterable[tuple[str, str, Mapping[
         broken: is given what is wrong with those that can't be read.
     """
     folders = config_folders()
-    for name, told in choices(group, folders).items():
+    for name, description in choices(group, folders).items():
         try:
-            yield name, told, _content(name, group, folders)
+            yield name, description, _content(name, group, folders)
         except UsageError as error:
             broken.append(str(error))
 

@@ -42,17 +42,17 @@ def perform(job: Job) -> int:
             f"shards={job.settings.shards} splits the runs of a sweep: add -m, or do one part "
             f"with shard=1/{job.settings.shards}."
         )
-    told = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
+    details = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
     try:
         job.check_ready()
         return _run(job)
     except SkippedError as reason:
         note(f"skipped: {reason}")
-        leave_outcome(told | {"state": "skipped", "reason": str(reason)})
+        leave_outcome(details | {"state": "skipped", "reason": str(reason)})
         job.record_skipped(reason)
         return PARTIAL
     except RunHeldError as reason:
-        leave_outcome(told | {"state": "running elsewhere", "reason": str(reason)})
+        leave_outcome(details | {"state": "running elsewhere", "reason": str(reason)})
         raise
 
 
@@ -77,7 +77,7 @@ def _run(job: Job) -> int:
         remove_skipped(job.runs, str(settings.model["name"]), job.data.name)
         if not _is_trained(job):
             note("no table: these weights were never trained")
-        # Still under the lease: two processes shall not draw one report.
+        # Still under the lease: two processes must not draw one report.
         if job.shard == WHOLE:
             _report(job, outcome)
         else:

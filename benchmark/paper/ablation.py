@@ -81,7 +81,9 @@ def draw(rows: pd.DataFrame) -> Figure:
         _panel(axes, paired, modalities, widest)
         _, _, difference, shared = CONTRASTS[place]
         axes.set_title(
-            f"{difference}\n{shared}; {told(paired['difference'])}", fontsize=NORMAL, loc="left"
+            f"{difference}\n{shared}; {mean_text(paired['difference'])}",
+            fontsize=NORMAL,
+            loc="left",
         )
     panels[0].set(yticks=range(len(modalities)), ylim=(len(modalities) - 0.5, -0.5))
     panels[0].set_yticklabels([MODALITIES[name] for name in modalities])
@@ -95,7 +97,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def told(difference: pd.Series[float]) -> str:
+def mean_text(difference: pd.Series[float]) -> str:
     """Mean, number of data sets, and signs of paired differences."""
     count = len(difference)
     return f"mean {difference.mean():+.3f} over {count} data set{'s' * (count != 1)}"

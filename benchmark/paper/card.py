@@ -1,4 +1,4 @@
-"""The published study as its data card tells of it: configurations, and what stands for them."""
+"""The published study as its data card describes it: configurations, and what stands for them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Protocol
@@ -15,8 +15,11 @@ from benchmark.console import Steps
 from benchmark.errors import StoreError
 from benchmark.report import escape
 from benchmark.report.results import RunResult
-from benchmark.report.text import counted
+from benchmark.report.text import counted, p_value, some
 from benchmark.stats import (
+    ALPHA,
+    CAUTIONS,
+    DISAGREE,
     FEWEST_FOR_P,
     FEWEST_GROUPS,
     WEIGHTS,
@@ -24,6 +27,7 @@ from benchmark.stats import (
     compare_pairs,
     holm,
     pair,
+    smallest_p,
 )
 from benchmark.store.store import RunStore
 
@@ -32,7 +36,7 @@ COMPARABLE = {
     "split": "a is a run on split '{a}' of the data, b one on '{b}'",
     "protocol": "a is scored under protocol '{a}', b under '{b}'",
     "images_id": "the data set's images were others (a: digest {a}..., b: {b}...)",
-    "score_key": "they were scored against different labels; action=evaluate scores a run anew",
+    "score_key": "they were scored against different labels; action=evaluate scores a run again",
 }
 """What two runs have to agree in to be compared sample by sample, and what to say if not:
 the same images (`benchmark.report.frame.SAME_IMAGES`), scored against the same labels."""
@@ -79,8 +83,8 @@ COLUMNS = [
     "family", "data", "data_label", "modality", "split", "protocol", "a", "b", "run_a", "run_b",
     "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
     "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better", "b_better",
-    "weights_disagree", "excluded", "status_a", "status_b", "mixed", "edited", "further_better",
-    "further_p",
+    "weights_disagree", "interval_and_test_disagree", "caution", "excluded", "status_a", "status_b",
+    "mixed", "edited", "further_better", "further_p",
 ]  # fmt: skip
 
 
@@ -139,7 +143,7 @@ def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
         )
     except ValueError as error:
         raise StoreError(
-            f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both anew "
+            f"{a.path.name} (a) and {b.path.name} (b) can't be compared: {error}. Score both again "
             "with action=evaluate."
         ) from error
     found = compare_pairs(pairs, exclusions, metric=a.metric.name, sign=a.metric.sign)
@@ -280,6 +284,7 @@ def _row(
         "p": np.nan if found.p is None else found.p,
         "p_wilcoxon": np.nan if found.p_wilcoxon is None else found.p_wilcoxon,
         "weights_disagree": found.weights_disagree,
+        "interval_and_test_disagree": found.interval_and_test_disagree,
         "excluded": len(found.exclusions),
         "status_a": a.status,
         "status_b": b.status,
@@ -325,3 +330,38 @@ def _notes(family: ComparisonFamily) -> list[str]:
     if family.further is not None and frame["further_p"].notna().any():
         lines.append(f"{family.further.title}: {family.further.note}")
     return lines
+
+
+def cautions(families: Iterable[ComparisonFamily]) -> Iterator[str]:
+    """Sentences on comparisons whose numbers mislead if they are read alone.
+
+    Which can't be significant whatever their data, where interval and test disagree, and which
+    interval may be too narrow.
+    """
+    frames = [_with_least_p(family.frame) for family in families if len(family.frame)]
+    if not frames:
+        return
+    rows = pd.concat(frames, ignore_index=True)
+    pairs = rows["a"] + " - " + rows["b"] + " on " + rows["data"]
+    hopeless = rows["least_p"] > ALPHA
+    if hopeless.any():
+        named = "any of these" if hopeless.all() else some(list(pairs[hopeless]))
+        fewest = rows[hopeless].sort_values("groups").iloc[0]
+        yield (
+            f"No difference can be significant at 5 % for {named}: too few groups for so many "
+            f"tests in one family. With {fewest['groups']} groups p is at least "
+            f"{p_value(smallest_p(fewest['groups']))}, here by Holm {p_value(fewest['least_p'])}."
+        )
+    disagree = rows["interval_and_test_disagree"].astype(bool)
+    if disagree.any():
+        yield f"Interval and p disagree for {some(list(pairs[disagree]))}: {DISAGREE}."
+    for caution, why in CAUTIONS.items():
+        narrow = list(pairs[rows["caution"] == caution])
+        if narrow:
+            yield f"The interval may be too narrow for {some(narrow)}: {why}."
+
+
+def _with_least_p(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one family, with the smallest p that each can have after Holm's correction."""
+    floors = frame["groups"].map(smallest_p).where(frame["p"].notna())
+    return frame.assign(least_p=holm(floors.astype(float)))

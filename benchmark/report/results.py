@@ -19,7 +19,7 @@ from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
 from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
-from benchmark.stats import bootstrap_interval
+from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore
@@ -107,8 +107,8 @@ class RunResult:
     @property
     def method(self) -> str:
         """What tables call it: only published weights stand under the model's name alone."""
-        told = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
-        return self.model if told in self.model else f"{self.model} ({told})"
+        weights = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
+        return self.model if weights in self.model else f"{self.model} ({weights})"
 
     @property
     def in_domain(self) -> bool | None:
@@ -121,7 +121,8 @@ class RunResult:
 
         Returns:
             images (that the mean of the metric is over) and their groups; both_empty images, and
-            how many of them are excluded; score (the metric), msa and sa50 with _low and _high;
+            how many of them are excluded; score (the metric), msa and sa50 with _low and _high,
+            the latter two with _caution (why the interval may be too narrow, else empty);
             sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
             image), memory (the highest peak of the host). NaN where undefined.
         """
@@ -147,6 +148,8 @@ class RunResult:
             low, high = bootstrap_interval(values.to_numpy(), groups) or (np.nan, np.nan)
             mean = float(values.mean())
             numbers |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
+            worst = 0.0 if METRICS[metric].higher_is_better else None
+            numbers[f"{metric}_caution"] = interval_caution(values.to_numpy(), groups, low, worst)
         ends = ("", "_low", "_high")
         return numbers | {f"score{end}": numbers[f"{self.metric.name}{end}"] for end in ends}
 
@@ -376,13 +379,13 @@ def metric_of(results: Sequence[RunResult]) -> Metric:
 def summary_of(result: RunResult) -> dict[str, str]:
     """What a sweep's summary says of a run."""
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
-    told = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
+    scores = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
     status = result.status + (", edited" if result.edited else "")
-    return {"model": result.method, "data": result.data, "status": status, **told}
+    return {"model": result.method, "data": result.data, "status": status, **scores}
 
 
 def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, Any]) -> bool:
-    """Whether it is another method than the YAML of that name in this repository tells of.
+    """Whether it is another method than the YAML of that name in this repository describes.
 
     Weights are compared elsewhere.
 

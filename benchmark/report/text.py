@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
 
 MISSING = "n/a"
@@ -10,6 +12,12 @@ MISSING = "n/a"
 def counted(number: int, thing: str) -> str:
     """`1 group`, `4 groups`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], shown: int = 6) -> str:
+    """Names in a sentence: the first few, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def missing(groups: int, needed: int) -> str:

@@ -15,7 +15,7 @@ CARDS = CHECKOUT / "models" / "weights" / "cards"
 
 @cache
 def trained_on(weights: str, folder: Path = CARDS) -> frozenset[str] | None:
-    """Names of data sets, without case; None where no card tells.
+    """Names of data sets, without case; None where no card says.
 
     Args:
         weights: the name of the card.

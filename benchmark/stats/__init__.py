@@ -4,12 +4,24 @@ Images of one volume, slide or movie are no independent evidence: everything her
 flips or ranks whole groups. Higher scores are better.
 """
 
-from benchmark.stats.comparison import WEIGHTS, Comparison, compare, compare_pairs
+from benchmark.stats.comparison import (
+    ALPHA,
+    DISAGREE,
+    WEIGHTS,
+    Comparison,
+    compare,
+    compare_pairs,
+)
 from benchmark.stats.effect import rank_biserial, standardised_difference
 from benchmark.stats.families import holm
-from benchmark.stats.interval import FEWEST_GROUPS, bootstrap_interval
+from benchmark.stats.interval import (
+    CAUTIONS,
+    FEWEST_GROUPS,
+    bootstrap_interval,
+    interval_caution,
+)
 from benchmark.stats.pairing import Exclusion, pair
-from benchmark.stats.permutation import FEWEST_FOR_P, sign_flip_p
+from benchmark.stats.permutation import FEWEST_FOR_P, sign_flip_p, smallest_p
 from benchmark.stats.ranks import (
     NOT_INDEPENDENT,
     FriedmanResult,
@@ -18,6 +30,9 @@ from benchmark.stats.ranks import (
 )
 
 __all__ = [
+    "ALPHA",
+    "CAUTIONS",
+    "DISAGREE",
     "FEWEST_FOR_P",
     "FEWEST_GROUPS",
     "NOT_INDEPENDENT",
@@ -31,8 +46,10 @@ __all__ = [
     "critical_difference",
     "friedman",
     "holm",
+    "interval_caution",
     "pair",
     "rank_biserial",
     "sign_flip_p",
+    "smallest_p",
     "standardised_difference",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.stats.effect import rank_biserial, standardised_difference
-from benchmark.stats.interval import FEWEST_GROUPS, bootstrap_interval
+from benchmark.stats.interval import FEWEST_GROUPS, bootstrap_interval, interval_caution
 from benchmark.stats.pairing import Exclusion, Failed, pair
 from benchmark.stats.permutation import FEWEST_FOR_P, sign_flip_p
 
@@ -19,6 +19,14 @@ WEIGHTS = (
     "sizes weigh groups alike: they see the mean difference of each group."
 )
 """What has to stand below a table of comparisons."""
+
+DISAGREE = (
+    "they ask different questions. The interval is of the mean over images, one comparison alone; "
+    "the test is whether the groups' signs may be due to chance. Neither confirms the other"
+)
+"""Why an interval without 0 may stand beside a large p, or one with 0 beside a small p."""
+
+ALPHA = 0.05
 
 _DECIMALS = 12  # of group means: below lies what adding floats leaves, which is no rank
 
@@ -44,6 +52,7 @@ class Comparison:
         a_better: samples on which a is better.
         b_better: likewise.
         exclusions: samples that are left out for both.
+        caution: why the interval may be too narrow, a key of `CAUTIONS`; else empty.
     """
 
     metric: str
@@ -61,6 +70,7 @@ class Comparison:
     a_better: int
     b_better: int
     exclusions: tuple[Exclusion, ...]
+    caution: str = ""
 
     @property
     def equal(self) -> int:
@@ -71,6 +81,14 @@ class Comparison:
     def weights_disagree(self) -> bool:
         """Whether the larger groups favour one method and most groups the other."""
         return self.difference * self.group_difference < 0
+
+    @property
+    def interval_and_test_disagree(self) -> bool:
+        """Whether one of them alone finds a difference at 5 %."""
+        if self.interval is None or self.p is None:
+            return False
+        low, high = self.interval
+        return (low > 0 or high < 0) != (self.p <= ALPHA)
 
 
 def compare(
@@ -103,6 +121,8 @@ def compare_pairs(
     """As `compare`, of what `pair` returned; with sign -1 lower scores are better."""
     by_group = pairs.groupby("group")["difference"].mean().round(_DECIMALS).to_numpy()
     enough = len(by_group) >= FEWEST_GROUPS
+    differences, groups = pairs["difference"].to_numpy(), list(pairs["group"])
+    interval = bootstrap_interval(differences, groups, seed, resamples)
     return Comparison(
         metric=metric,
         samples=len(pairs),
@@ -110,9 +130,7 @@ def compare_pairs(
         mean_a=float(pairs["a"].mean()),
         mean_b=float(pairs["b"].mean()),
         difference=float(pairs["difference"].mean()),
-        interval=bootstrap_interval(
-            pairs["difference"].to_numpy(), list(pairs["group"]), seed, resamples
-        ),
+        interval=interval,
         group_difference=float(by_group.mean()) if len(by_group) else math.nan,
         p=sign_flip_p(by_group, seed),
         p_wilcoxon=_wilcoxon(by_group),
@@ -121,6 +139,7 @@ def compare_pairs(
         a_better=int((sign * pairs["difference"] > 0).sum()),
         b_better=int((sign * pairs["difference"] < 0).sum()),
         exclusions=exclusions,
+        caution=interval_caution(differences, groups, interval[0]) if interval else "",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,6 +43,17 @@ def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:
     if len(values) <= _EXACT_UP_TO:
         return float(np.mean(np.abs(_all_sums(sizes)) >= seen))
     return (1 + _drawn_at_least(sizes, seen, seed)) / (1 + _DRAWS)
+
+
+def smallest_p(groups: int) -> float:
+    """The smallest p-value that `sign_flip_p` can have, whatever the differences.
+
+    Returns:
+        It; NaN with fewer than six groups.
+    """
+    if groups < FEWEST_FOR_P:
+        return math.nan
+    return 2.0 ** (1 - groups) if groups <= _EXACT_UP_TO else 1 / (1 + _DRAWS)
 
 
 def _all_sums(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

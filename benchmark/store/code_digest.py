@@ -81,7 +81,7 @@ def is_code(stored: object) -> TypeGuard[CodeDigests]:
 def _source(module: str) -> Path | None:
     file = getattr(sys.modules.get(module), "__file__", None)
     path = Path(file).absolute() if isinstance(file, str) else None
-    return path if path is not None and path.suffix == ".py" and path.is_file() else None
+    return path if path is not None and path.suffix == ".py" and _is_file(path) else None
 
 
 def _root(module: str, path: Path) -> Path | None:
@@ -97,9 +97,16 @@ def _files(root: Path, module: str) -> Iterator[tuple[str, Path]]:
     for end in range(1, len(parts) + 1):
         place = root.joinpath(*parts[:end])
         for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-            if file.is_file():
+            if _is_file(file):
                 yield ".".join(parts[:end]), file
                 break
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that can't be searched
+        return False
 
 
 def _is_library(root: Path) -> bool:

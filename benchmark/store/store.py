@@ -159,8 +159,18 @@ class RunStore:
         besides = [] if requested is None else [requested]
         if len(_different([*(code for _, code in self._codes_by_writer()), *besides])) < 2:
             return False  # without reading the records
-        made = self.adapter_codes()
-        return bool(made) and len(_different([*made, *besides])) > 1
+        return len(_different([*self.adapter_codes(), *besides])) > 1
+
+    def knows_code(self, code: CodeDigests | None) -> bool:
+        """Whether `is_edited` is right for the adapter's present code; True if it has no digests.
+
+        Args:
+            code: the digests of the present code.
+        """
+        kept, made = self.requested_code(), self.adapter_codes()
+        if code is None or kept == code or not made:
+            return True
+        return _different([*made, *([kept] if kept else [])]) == [code]
 
     def _codes_by_writer(self) -> list[tuple[str, CodeDigests]]:
         attempts = ((writer, row["with"]) for writer, row in self._attempts.written())
@@ -413,9 +423,7 @@ class RunWriter:
         Raises:
             StoreError: as `append`.
         """
-        kept = self._store.requested_code()
-        made = self._store.adapter_codes()
-        if kept == code or not made or _different([*made, *([kept] if kept else [])]) == [code]:
+        if self._store.knows_code(code):
             return
         self._still_mine()
         write_whole(self._store.path / "adapter.json", json.dumps({"files": code}).encode())

@@ -117,7 +117,9 @@ def settled(sweep_job: SweepJob, runs: StoredRuns, any_device: bool) -> JobOutco
             described = state.store.describe() or {}
             same_truth = described.get("labels") in (None, prepared.labels_digest())
             here = any_device or state.device == job.device
-            if here and same_truth and (state.store.path / "report" / "table.csv").exists():
+            # An edited adapter is noticed by the job itself.
+            same = same_truth and state.store.knows_code(job.adapter_code)
+            if here and same and (state.store.path / "report" / "table.csv").exists():
                 result = load_result(state.store, job.score_key_on(prepared), job.protocol.name)
                 details |= summary_of(result) if result else {}
                 details["state"] = "done"

@@ -42,7 +42,7 @@ _SHELF = re.compile(r"[0-9a-f]{2}")
 _WAITING = 2  # entries that may wait to be written
 _LOOK = 0.01  # of its size: what is written between two looks at what all processes wrote
 _AFTER = 0.95  # of its size: what is left once room was made
-_SPARE = 1 << 30  # bytes that the disk shall keep free
+_SPARE = 1 << 30  # bytes that stay free on the disk
 
 
 class Entry(NamedTuple):
@@ -51,11 +51,11 @@ class Entry(NamedTuple):
     Attributes:
         arrays: by name; they come back with the same values, and the same order in memory, on
             which the choice of a library's algorithm can depend.
-        told: JSON-able.
+        details: JSON-able.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    told: Mapping[str, Any]
+    details: Mapping[str, Any]
 
 
 class Cache:
@@ -86,7 +86,7 @@ class Cache:
         except FileNotFoundError:
             return None
         except Exception as error:  # zipfile and numpy raise what they like on damaged files
-            note(f"cache: {path} is damaged and made anew ({type(error).__name__}: {error})")
+            note(f"cache: {path} is damaged and made again ({type(error).__name__}: {error})")
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             return None
@@ -118,7 +118,7 @@ class Cache:
             if len(content) > self.size or not self._has_room(len(content)):
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)  # not flushed: what a power cut spoils is made anew
+            temporary.write_bytes(content)  # not flushed: what a power cut damages is made again
             with contextlib.suppress(FileNotFoundError):  # another process made room with it
                 temporary.replace(path)
         except (OSError, MemoryError, StoreError) as error:
@@ -206,9 +206,9 @@ def _packed(entry: Entry) -> bytes:
         for name, array in entry.arrays.items()
     }
     laid_out = {name: array.transpose(orders[name]) for name, array in entry.arrays.items()}
-    told = json.dumps({"told": entry.told, "orders": orders})
+    details = json.dumps({"told": entry.details, "orders": orders})
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **laid_out, told=np.array(told))
+    np.savez(buffer, allow_pickle=False, **laid_out, told=np.array(details))
     return buffer.getvalue()
 
 

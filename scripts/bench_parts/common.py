@@ -44,9 +44,9 @@ def ratio(
     """The median of some ratios, held to a limit."""
     middle = statistics.median(ratios)
     holds = middle >= limit if least else middle <= limit
-    told = ", ".join(f"{one:.3f}" for one in ratios)
+    values = ", ".join(f"{one:.3f}" for one in ratios)
     return Figure(
-        letter, what, f"{middle:.3f}", f"{'>=' if least else '<='} {limit:g}", holds, told
+        letter, what, f"{middle:.3f}", f"{'>=' if least else '<='} {limit:g}", holds, values
     )
 
 
@@ -63,8 +63,8 @@ def turns(rounds: int, *runs: Callable[[], float]) -> list[tuple[float, ...]]:
     found = []
     for turn in range(rounds):
         order = [(turn + k) % len(runs) for k in range(len(runs))]
-        told = {k: runs[k]() for k in order}
-        found.append(tuple(told[k] for k in range(len(runs))))
+        values = {k: runs[k]() for k in order}
+        found.append(tuple(values[k] for k in range(len(runs))))
         print(f"  round {turn + 1}: {', '.join(f'{v:.2f}' for v in found[-1])}", file=sys.stderr)
     return found
 
@@ -89,9 +89,9 @@ def apart(function: str, **arguments: Any) -> Any:
         "print(json.dumps(find(sys.argv[1])(**json.loads(sys.argv[2]))))"
     )
     # -P: in the checkout, its folder `datasets` would pass for Hugging Face's package.
-    told = command("-P", "-W", "ignore", "-c", code, function, json.dumps(arguments))
-    print(told.stderr, end="", file=sys.stderr)
-    return json.loads(told.stdout.splitlines()[-1])
+    finished = command("-P", "-W", "ignore", "-c", code, function, json.dumps(arguments))
+    print(finished.stderr, end="", file=sys.stderr)
+    return json.loads(finished.stdout.splitlines()[-1])
 
 
 def find(function: str) -> Callable[..., Any]:

@@ -53,9 +53,10 @@ def benchmark(root, *more):
 
 def benchmark_process(root, *more):
     """The same in a process of its own, which is another writer even within the same second."""
+    flags, more = [w for w in more if w == "-m"], [w for w in more if w != "-m"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *words(root, *more)], env=environment(), cwd=root,
-        capture_output=True, text=True,
+        [sys.executable, "-m", "benchmark", *flags, *words(root, *more)],
+        env=environment(), cwd=root, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
@@ -180,6 +181,19 @@ def test_runs_without_a_digest_are_not_marked(root):
     assert not store.is_edited() and not (store.path / "adapter.json").exists()
 
 
+def test_the_digest_is_of_the_code_that_a_process_has_imported(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root))
+    job = make_job(root, target="mine.Mine")
+    first = job.adapter_code
+    edit(root, "mine.py", "int32", "int64")
+    assert make_job(root, target="mine.Mine").adapter_code == first  # `mine` stays as it was
+    for name in ("mine", "bright"):
+        del sys.modules[name]
+    assert make_job(root, target="mine.Mine").adapter_code != first
+    for name in ("mine", "bright"):
+        sys.modules.pop(name, None)
+
+
 def test_an_adapter_of_this_repository_has_no_digest(root):
     benchmark(root, "model=otsu", "limit=1")
     (attempt,) = stores(root)[0].attempts()
@@ -238,3 +252,16 @@ def test_the_mark_is_in_every_table_and_on_the_site_and_makes_no_run_mixed(root)
     plain, edited = (result.path.name for result in found)
     compared = main(root, "action=compare", f"a={plain}", f"b={edited}", **environment())
     assert "edited: its adapter's code was edited" in compared.stdout + compared.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_notices_an_edit_of_what_it_need_not_run_again(root):
+    sweep = ("-m", "model=mine,otsu", "report=true")
+    assert "edited" not in benchmark_process(root, *sweep).stdout
+    edit(root, "bright.py", "1.0", "1.1")
+    for _ in range(2):  # by a job; then without one
+        done = benchmark_process(root, *sweep)
+        (row,) = [line for line in done.stdout.splitlines() if "model=mine" in line]
+        assert "complete, edited" in row and "edited:" in done.stdout
+    status = benchmark_process(root, *sweep[:2], "action=status")
+    assert "done; edited" in status.stdout and "edited" not in status.stdout.partition("otsu")[2]

@@ -174,7 +174,7 @@ def test_a_disk_too_small_for_what_is_to_come_is_told_at_the_beginning(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 0, 10**5))
     done = []
-    with pytest.raises(StoreError, match=r"will need about 0\.00 GB, and 0\.00 GB are free"):
+    with pytest.raises(StoreError, match=r"will need about 0\.0\d GB, and 0\.00 GB are free"):
         make(images, tmp_path, on_progress=lambda n, total: done.append(n))
     assert max(done) <= preparation.CHUNK
     assert not [p for p in tmp_path.glob("cells/prepared/*") if ".lease" not in p.name]

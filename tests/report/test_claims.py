@@ -127,10 +127,8 @@ def test_runs_of_one_name_are_told_apart_and_an_ambiguous_reference_is_left_out(
 
 
 def test_marks_of_runs_stay_with_the_comparison():
-    a, b = (
-        fake("p", seed=1),
-        fake("q", msa=[0.5] * 5, expected=8, failed=0, mixed=True, edited=True),
-    )
+    marks = {"mixed": True, "edited": True}
+    a, b = fake("p", seed=1), fake("q", msa=[0.5] * 5, expected=8, failed=0, **marks)
     (row,) = against_reference([a, b], "p").frame.to_dict("records")
     assert (row["samples"], row["excluded"]) == (5, 3)
     assert (row["status_a"], row["status_b"], row["mixed"]) == (
@@ -143,6 +141,9 @@ def test_marks_of_runs_stay_with_the_comparison():
     assert list(found.exclusions["sample"]) == ["s5", "s6", "s7"]
     told = " ".join(found.notes)
     assert row["edited"] and "edited:" in told
+    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
+    marks_shown = {mark for t in tables for line in t.rows for cell in line for mark in cell.marks}
+    assert {"mixed", "edited"} <= marks_shown
     assert "partial:" in told and "mixed:" in told and "3 in all" in told
 
 

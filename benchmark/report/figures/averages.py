@@ -105,13 +105,15 @@ def draw(rows: pd.DataFrame, left_out: str, styles: Styles, metric: Metric = MSA
         handles.append(Patch(facecolor="white", edgecolor="black", hatch=PARTIAL, label=label))
     if handles:
         legend(figure, handles, 58)
-    told = "In brackets the mean rank over data sets (1 is best, equal numbers share their rank)."
+    of_ranks = (
+        "In brackets the mean rank over data sets (1 is best, equal numbers share their rank)."
+    )
     whose = "Numbers are those of the bars, not of the diamonds."
     footnote(
         figure,
         [
             whose if frame["outside"].notna().any() else "",
-            told if frame["rank"].notna().any() else "",
+            of_ranks if frame["rank"].notna().any() else "",
             left_out,
         ],
     )
@@ -135,17 +137,17 @@ def _panel(
             continue
         row: dict[Any, Any] = frame.loc[label].to_dict()
         style, right = styles[label], row["mean"]
-        told = f"{row['mean']:.3f}"
+        text = f"{row['mean']:.3f}"
         if pd.notna(row["rank"]):
-            told += f" ({row['rank']:.2f})"
+            text += f" ({row['rank']:.2f})"
         if row["sets"] < row["of"]:
             style = style | {"hatch": style["hatch"] + PARTIAL, "alpha": 0.55}
-            told += f", {row['sets']:.0f} of {row['of']:.0f} sets"
+            text += f", {row['sets']:.0f} of {row['of']:.0f} sets"
         axes.barh(place, row["mean"], 0.8, edgecolor="black", linewidth=0.6, **style)
         if pd.notna(row["outside"]):
             axes.add_line(_diamond([row["outside"]], [place]))
             right = max(right, row["outside"] + 0.02 * width)
-        axes.text(right + 0.03 * width, place, told, fontsize=8, va="center")
+        axes.text(right + 0.03 * width, place, text, fontsize=8, va="center")
     axes.set(xlim=(low, low + 1.3 * width), xticks=low + width * np.arange(0, 1.1, 0.2))
     plain_axes(axes, "x")
     axes.spines["bottom"].set_bounds(low, high)

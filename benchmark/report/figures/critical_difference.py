@@ -97,11 +97,11 @@ def draw(rows: pd.DataFrame, left_out: str, metric: Metric = MSA) -> Figure:
             axes.plot(
                 [ranks[label], ranks[label], x], [0, y, y], color="0.3", linewidth=0.9, zorder=1
             )
-            told = f"{ranks[label]:.2f}"
+            text = f"{ranks[label]:.2f}"
             inner: dict[str, Any] = {"ha": "left" if align == "right" else "right", "va": "bottom"}
             # Beside its line, not on it, where the line ends at the edge of the axis.
-            beside = y - 0.01 if abs(ranks[label] - edge) > 0.12 * per_inch else y + 0.15
-            axes.text(x, beside, told, fontsize=SMALL, color="0.3", **inner)
+            above = y - 0.01 if abs(ranks[label] - edge) > 0.12 * per_inch else y + 0.15
+            axes.text(x, above, text, fontsize=SMALL, color="0.3", **inner)
             axes.text(x + out / 2, y, names[label], fontsize=8, ha=align, va="center")
     left_behind = set(rows["label"]) - set(table.columns)
     footnote(

@@ -12,6 +12,7 @@ from benchmark.report.comparison import (
     ComparisonFamily,
     FurtherTest,
     against_reference,
+    cautions,
     within,
 )
 from benchmark.report.eligible import Eligible, methods_named
@@ -91,7 +92,8 @@ def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
         "pairs": "All pairs of methods within a data set",
     }
     columns = [*_COLUMNS, *([] if further is None else [Column(further.title, right=True)])]
-    return Table(f"tests_{name}", titles[name], columns, rows, [*heads, *notes, *left_out])
+    said = [*heads, *notes, *cautions(families), *left_out]
+    return Table(f"tests_{name}", titles[name], columns, rows, said)
 
 
 _HOLM = "p corrected by Holm within each; differences are a - b, over the samples that both have"

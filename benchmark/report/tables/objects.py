@@ -62,7 +62,7 @@ def cost(results: Sequence[RunResult]) -> pd.DataFrame:
 
     Returns:
         A row for each run, in their order: images timed; median seconds, and of each stage
-        that any model tells (`stage.<name>`); memory and device_memory (highest peak, bytes),
+        that any model reports (`stage.<name>`); memory and device_memory (highest peak, bytes),
         and of each stage on the device, else of the host (`peak.<name>`).
     """
     rows = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from benchmark.report.frame import SAME_IMAGES, frame_of_runs
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
-from benchmark.report.text import interval
+from benchmark.report.text import interval, some
 from benchmark.scoring.metrics import METRICS, MSA, Metric
+from benchmark.stats import CAUTIONS
 
 _NUMBERS = [
     "excluded", "both_empty", "msa", "msa_low", "msa_high", "sa50", "sa50_low", "sa50_high",
@@ -44,12 +45,14 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         from the means; msa and sa50 (means over images) with their intervals (_low, _high),
         sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
         image, the first of each process left out); where they are ranked by another metric, that
-        and its interval as well; status;
+        and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
+        `benchmark.stats.interval_caution`); status;
         mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
+    added += _cautions(metric)
     numbers = pd.DataFrame([result.numbers for result in results])
     numbers = numbers.reindex(columns=list(dict.fromkeys([*_NUMBERS, *added])))
     frame = frame_of_runs(results).join(numbers)
@@ -65,6 +68,14 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     )
 
 
+def _cautions(metric: Metric) -> list[str]:
+    """The columns that say why an interval shown may be too narrow."""
+    return [f"{name}{_CAUTION}" for name in dict.fromkeys((metric.name, "sa50"))]
+
+
+_CAUTION = "_caution"
+
+
 def data_names(frame: pd.DataFrame) -> pd.Series[str]:
     """The data set of each row, with a star where its images are not the study's own."""
     return starred(told_apart(frame, frame["data"]), frame["lost"])
@@ -78,6 +89,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
         "Intervals: 95 % bootstrap of the mean over images, resampling whole groups. Scored "
         f"under protocol {', '.join(sorted(frame['protocol'].unique()))}.",
     ]
+    lines += _narrow(frame)
     for protocol, rows in frame[frame["both_empty"] > 0].groupby("protocol"):
         policy = "are left out of the means" if rows["excluded"].any() else "score 0"
         lines.append(
@@ -99,6 +111,19 @@ def notes(frame: pd.DataFrame) -> list[str]:
     if frame["edited"].any():
         lines.append("edited: the code of its adapter was edited, meanwhile or since.")
     return lines
+
+
+def _narrow(frame: pd.DataFrame) -> Iterator[str]:
+    """Which intervals may be too narrow, and why; a control's score is known."""
+    rows = frame[~frame["control"].astype(bool)]
+    for caution, why in CAUTIONS.items():
+        named = dict.fromkeys(
+            f"{model} on {data} ({METRICS[column.removesuffix(_CAUTION)].title})"
+            for column in frame.columns[frame.columns.str.endswith(_CAUTION)]
+            for model, data in rows.loc[rows[column] == caution, ["model", "data"]].to_numpy()
+        )
+        if named:
+            yield f"The interval may be too narrow for {some(list(named))}: {why}."
 
 
 def _interval(metric: str) -> Callable[[Row], str]:
@@ -184,7 +209,8 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    written = frame.drop(columns=["run"] if frame["edited"].any() else ["run", "edited"])
+    hidden = ["run", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
         for row in written.itertuples(index=False)

@@ -128,7 +128,7 @@
       make("th", { scope: "col" }, "Method"), make("th", { scope: "col", class: "r" }, "Mean rank"),
       make("th", { scope: "col", class: "r" }, `Mean ${metric}`), make("th", { scope: "col", class: "r p1" }, "Data sets")));
     const doubles = methods.reduce((n, m) => n + m.doubles, 0);
-    const told = !taking.length ? "No method is ticked."
+    const text = !taking.length ? "No method is ticked."
       : taking.length === 1 ? `The mean is over ${plural(common.length, "data set")}; there is no other method to rank it against.`
       : common.length
         ? `Ranks (ties averaged) and means are over the ${plural(common.length, "data set")} for which each of the ` +
@@ -138,7 +138,7 @@
     return make("div", { class: "ranking" },
       make("h3", {}, `${sourceName(source)}${protocol ? `, protocol ${protocol}` : ""}`),
       make("div", { class: "scroll" }, make("table", { class: "rank" }, head, body)),
-      make("p", { class: "small" }, told + (doubles ? ` Left out: ${plural(doubles, "place")} where a method has several runs.` : "")));
+      make("p", { class: "small" }, text + (doubles ? ` Left out: ${plural(doubles, "place")} where a method has several runs.` : "")));
   };
 
   // A row of the matrix is one set of images. What has none of its own (a published number, a
@@ -154,8 +154,8 @@
     const several = new Set(sets.map(([first]) => first.split)).size < sets.length;
     return sets.map((some) => {
       const [{ split, images }] = some;
-      const told = split && split !== "test" ? `, ${split}` : "";
-      return [label + told + (several && images ? ` #${images}` : ""), some];
+      const text = split && split !== "test" ? `, ${split}` : "";
+      return [label + text + (several && images ? ` #${images}` : ""), some];
     });
   };
 
