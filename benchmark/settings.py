@@ -145,10 +145,11 @@ class ComparisonSettings:
         """
         if self.pairs is None:
             return None
-        given = list(self.pairs) if isinstance(self.pairs, Sequence) else [self.pairs]
+        is_list = isinstance(self.pairs, Sequence) and not isinstance(self.pairs, str)
+        given = list(self.pairs) if is_list else [self.pairs]
         for pair in given:
-            names = isinstance(pair, Sequence) and not isinstance(pair, str)
-            if not names or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+            is_pair = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
+            if not is_pair or not all(isinstance(name, str) and name for name in pair):
                 raise UsageError(
                     f"comparison.pairs holds {pair!r}; give pairs of methods, such as "
                     "comparison.pairs=[[apg,otsu],[apg,sam]]."

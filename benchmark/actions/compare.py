@@ -18,6 +18,7 @@ from benchmark.report.comparison import (
     incomparable,
 )
 from benchmark.report.head_to_head import write_comparison
+from benchmark.report.options import check_truth
 from benchmark.report.results import RunResult, gather
 from benchmark.report.text import counted, interval, p_equation
 from benchmark.report.write import writing_reports
@@ -37,6 +38,9 @@ def perform(job: Job) -> int:
     """
     results, unscored = gather(job.runs, job.protocol, job.metric)
     truth = job.settings.truth
+    check_truth(truth, (result.data for result in results))
+    for result in results if truth is not None else ():
+        unscored[result.path.name] = f"it is not scored with the labels of {truth}"
     results = [r for r in results if r.present and truth in (None, r.data)]
     a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
     reason = incomparable(a, b)
@@ -44,7 +48,9 @@ def perform(job: Job) -> int:
         raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {reason}.")
     pairs, found = compare_runs(a, b)
     if pairs.empty:
-        raise UsageError("the two runs have no scored sample in common.")
+        raise UsageError(
+            f"the two runs have no sample in common for which {a.metric.title} is defined."
+        )
     pairs = pairs.sort_values("difference", kind="stable")
     _show(pairs, a, b)
     findings = [*_caveats(a, b), *_findings(found), *_study(a, pairs)]

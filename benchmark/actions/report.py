@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.choices import nearest
 from benchmark.console import note, say
 from benchmark.errors import DONE, UsageError
 from benchmark.job import Job
 from benchmark.paper.report import beside, published_report, study_options
 from benchmark.report.assemble import Report, assemble
-from benchmark.report.options import ReportOptions, check_names, titled
+from benchmark.report.options import ReportOptions, check_names, check_pairs, check_truth, titled
 from benchmark.report.results import RunResult, gather
 from benchmark.report.write import show_report, write_study, writing_reports
 from benchmark.scoring.metrics import MSA, Metric
@@ -92,15 +91,11 @@ def _check_comparison(settings: Settings, report: Report) -> None:
     Raises:
         UsageError: there is none, before anything is written.
     """
-    truths = sorted(set(report.cells["data"]))
-    if settings.truth is not None and settings.truth not in truths:
-        raise UsageError(
-            f"truth={settings.truth}: there is no result on that data set."
-            f"{nearest(settings.truth, truths)} Data sets: {', '.join(truths)}."
-        )
+    check_truth(settings.truth, report.cells["data"])
     comparison, named = settings.comparison, {}
     if comparison.reference is not None:
         named["comparison.reference"] = [comparison.reference]
     pairs = comparison.pairs_of_names() or []
     named["comparison.pairs"] = [name for pair in pairs for name in pair]
     check_names(report.cells, named)
+    check_pairs(report.cells, pairs)

@@ -226,12 +226,17 @@ def _family(
 ) -> ComparisonFamily:
     rows: list[dict[str, Any]] = []
     excluded: list[dict[str, str]] = []
+    apart: list[str] = []
     with Steps("comparing runs", len(pairs)) as steps:
         names = _names([run for both in pairs for run in both])
         for a, b in pairs:
-            row, exclusions = _row(a, b, names, further)
-            rows.append(row | {"family": escape.plain(family)})
-            excluded += exclusions
+            try:
+                row, exclusions = _row(a, b, names, further)
+            except StoreError as error:  # of these two alone
+                apart.append(str(error))
+            else:
+                rows.append(row | {"family": escape.plain(family)})
+                excluded += exclusions
             steps.advance(f"{names[a.run_id]} and {names[b.run_id]} on {a.data}")
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["p_holm"] = holm(frame["p"].astype(float))
@@ -240,7 +245,7 @@ def _family(
         escape.plain(family),
         frame,
         pd.DataFrame(excluded, columns=columns),
-        tuple(map(escape.plain, left_out)),
+        tuple(map(escape.plain, [*left_out, *apart])),
         further,
     )
 

@@ -5,6 +5,7 @@ Where its number comes from (the published study, or a run on this machine) is a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -140,7 +141,31 @@ def frame_of_runs(
         named.setdefault(result.images_id, set()).add(result.data)
     rows = [_row_of_run(result, named[result.images_id], truth) for result in results]
     rows += map(_row_of_skipped, left)
-    return frame_of_rows([row | {"variant_of": variants.get(row["key"], "")} for row in rows])
+    one = _modalities(rows)
+    return frame_of_rows(
+        [
+            row
+            | {
+                "variant_of": variants.get(row["key"], ""),
+                "modality": one.get(row["data"], row["modality"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+def _modalities(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The modality of each data set: the one that most of its rows name, if any does.
+
+    A user's own data set may have been run without it, or with another one: its methods would then
+    be compared with nobody.
+    """
+    named: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row["modality"]:
+            named.setdefault(row["data"], Counter())[row["modality"]] += 1
+    # Of equals the first in the order of tables.
+    return {data: max(MODALITIES, key=of.__getitem__) for data, of in named.items()}
 
 
 def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,41 @@ def titled(pairs: Sequence[tuple[str, str]]) -> str:
     for a, b in pairs:
         rivals.setdefault(a, []).append(f"against {b}")
     return "; ".join(f"{a} {' and '.join(others)}" for a, others in rivals.items())
+
+
+def check_truth(truth: str | None, data: Iterable[str]) -> None:
+    """Refuse a name that no data set of a report has.
+
+    Args:
+        truth: as given by `truth`; None if it is not.
+        data: the names of the data sets.
+
+    Raises:
+        UsageError: it is not one of them.
+    """
+    known = sorted(set(data))
+    if truth is not None and truth not in known:
+        raise UsageError(
+            f"truth={truth}: there is no result on that data set.{nearest(truth, known)} "
+            f"Data sets: {', '.join(known) or 'none'}."
+        )
+
+
+def check_pairs(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:
+    """Refuse a pair of names that stand for the same method.
+
+    Args:
+        rows: a frame as `benchmark.report.frame` has it.
+        pairs: as given by `comparison.pairs`.
+
+    Raises:
+        UsageError: a pair has no two methods.
+    """
+    for a, b in pairs:
+        if len({*methods_named(rows, a), *methods_named(rows, b)}) < 2:
+            raise UsageError(
+                f"comparison.pairs: '{a}' and '{b}' are the same method; name two methods."
+            )
 
 
 def check_names(rows: pd.DataFrame, names: Mapping[str, Sequence[str]]) -> None:

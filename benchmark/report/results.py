@@ -18,7 +18,7 @@ from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
-from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
@@ -202,11 +202,11 @@ def load_result(
     config = described.get("config") or described["model"].partition(" (")[0]
     rows = [
         {
+            **_metrics(row, store),
             **{name: row[name] for name in ("sample", "group", "n_true", "n_predicted")},
             "true_positives": tuple(row["true_positives"]),
             "both_empty": row["both_empty"],
             **_cost(records[sample]),
-            **row["metrics"],
         }
         for sample, row in sorted(store.scores(key, records).items())
     ]
@@ -240,6 +240,22 @@ def load_result(
         known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
     )
+
+
+def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]:
+    """The numbers of an image.
+
+    Raises:
+        StoreError: they are not those that scores of this version have.
+    """
+    numbers: dict[str, float | None] = row["metrics"]
+    lacking = METRICS.keys() - numbers.keys()
+    if lacking or len(row["true_positives"]) != len(THRESHOLD_GRIDS["exact"]):
+        raise StoreError(
+            f"{store.path}: the score of sample '{row['sample']}' is damaged. Score the stored "
+            "predictions again with action=evaluate."
+        )
+    return numbers
 
 
 def _cost(record: Record) -> dict[str, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,17 +9,10 @@ from typing import Any
 
 from benchmark.choices import CONFIGS
 from benchmark.errors import StoreError
+from benchmark.store import shapes
 from benchmark.store.digest import json_digest
 from benchmark.store.files import path_of_id
 from benchmark.store.names import is_safe
-
-DESCRIBED = (
-    "run_id", "model", "control", "data", "split", "samples", "prepared",
-    *(f"identity.{key}" for key in ("target", "parameters", "images", "device")),
-)  # fmt: skip
-"""The keys that every run.json has; later ones (`config`, `labels`) may be missing."""
-
-_TEXTS = ("run_id", "model", "data", "split", "prepared")
 
 
 def run_identity(
@@ -74,24 +66,21 @@ def written(group: str, name: str) -> dict[str, Any]:
     return {str(k): v for k, v in OmegaConf.to_container(OmegaConf.load(path)).items()}  # type: ignore[union-attr]
 
 
-def read_stored(path: Path, needed: Collection[str]) -> dict[str, Any]:
+def read_stored(path: Path, shape: Any) -> dict[str, Any]:
     """Read a small JSON file of a run, such as run.json.
 
     Args:
         path: the file.
-        needed: the keys that it has to have; `a.b` for one below another.
+        shape: its type in `benchmark.store.shapes`.
 
     Raises:
         StoreError: it is missing or damaged; a run that writes it again needs no other file.
     """
     try:
-        content = json.loads(path.read_text())
-        lacking = [key for key in needed if not _has(content, key)]
-        if lacking:
-            raise ValueError(f"these keys are missing: {', '.join(lacking)}")
-        odd = [key for key in _TEXTS if key in needed and not isinstance(content[key], str)]
-        if odd:
-            raise ValueError(f"not a string: {', '.join(odd)}")
+        content = shapes.parse(path.read_text())
+        odd = shapes.misfit(content, shape)
+        if odd is not None:
+            raise ValueError(f"missing, or of another type than it should be: {odd}")
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
@@ -99,11 +88,3 @@ def read_stored(path: Path, needed: Collection[str]) -> dict[str, Any]:
             "written again from its configuration, and what is stored beside it is kept."
         ) from error
     return dict(content)
-
-
-def _has(content: Any, key: str) -> bool:
-    for part in key.split("."):
-        if not isinstance(content, dict) or part not in content:
-            return False
-        content = content[part]
-    return True

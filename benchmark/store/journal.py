@@ -7,14 +7,14 @@ line unfinished. Readers take the union of all files and pass over such a line.
 from __future__ import annotations
 
 import functools
-import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmark.console import note
 from benchmark.errors import StoreError
+from benchmark.store import shapes
 from benchmark.store.digest import canonical_json
 from benchmark.store.files import disk_errors, path_of_id, sync_folder
 from benchmark.store.names import is_safe
@@ -27,12 +27,12 @@ class Journal:
 
     Args:
         folder: holds `<writer>.jsonl` files; made by the first append.
-        needed: the keys that a row has to have; one without them is damaged.
+        shape: the type of a row, as in `benchmark.store.shapes`; one that does not fit is damaged.
     """
 
-    def __init__(self, folder: Path, needed: Collection[str] = ()) -> None:
+    def __init__(self, folder: Path, shape: Any = dict[str, Any]) -> None:
         self.folder = folder
-        self._needed = needed
+        self._shape = shape
 
     def append(self, writer: str, *rows: dict[str, Any] | str) -> None:
         """Add rows and flush them to the disk, once for all of them.
@@ -84,7 +84,7 @@ class Journal:
                 row = _parsed(line)
                 if (
                     row is None
-                    or any(key not in row for key in self._needed)
+                    or shapes.misfit(row, self._shape) is not None
                     or not is_safe(row.get("sample", "none"))
                 ):
                     _warn(path, number)
@@ -124,8 +124,8 @@ def _end_of_lines(path: Path) -> int:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """Return the row in a line; None if the line is damaged."""
     try:
-        row = json.loads(line.decode())  # of bytes, json guesses the encoding each time
-    except ValueError:
+        row = shapes.parse(line.decode())  # of bytes, json guesses the encoding each time
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 

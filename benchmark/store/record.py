@@ -9,17 +9,6 @@ from typing import Any
 
 from benchmark.profiling import highest
 
-NEEDED = {
-    "records": ("sample", "status", "attempt"),
-    "attempts": ("with",),
-    "scores": (
-        "sample", "prediction", "group", "n_true", "n_predicted", "true_positives", "both_empty",
-        "metrics",
-    ),
-    "objects": ("sample", "prediction"),
-}  # fmt: skip
-"""The keys that a line of each journal has; a line without one of them is damaged."""
-
 
 @dataclass(frozen=True)
 class Record:
@@ -67,7 +56,7 @@ class Record:
         """Seconds of the prediction if no stage had been cached, for tables of run time."""
         if self.seconds is None:
             return None
-        saved = (self.stages[stage] - fetched for stage, fetched in self.cached.items())
+        saved = (self.stages.get(stage, took) - took for stage, took in self.cached.items())
         return self.seconds + sum(saved)
 
     @property

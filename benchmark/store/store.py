@@ -42,11 +42,12 @@ from benchmark.store.files import (
     sweep_temporaries,
     write_whole,
 )
-from benchmark.store.identity import DESCRIBED, read_stored
+from benchmark.store.identity import read_stored
 from benchmark.store.journal import Journal
 from benchmark.store.names import is_safe, safe_name
 from benchmark.store.provenance import differ
-from benchmark.store.record import NEEDED, Record, latest
+from benchmark.store.record import Record, latest
+from benchmark.store.shapes import ROWS, AdapterCode, Basis, Description, Names
 from benchmark.store.shard import WHOLE, Shard
 from benchmark.store.shard_lease import ShardLease
 from benchmark.store.tiff import read_tiff, tiff_bytes
@@ -60,16 +61,14 @@ SHORT = 12
 NAMES = ("data", "split", "prepared", "data_card")
 """The entries of run.json that belong to the labels: the names of their data set, and its card."""
 
-_BASIS = ("labels", "protocol", "metrics", "written")
-
 
 class RunStore:
     """A run's folder, for reading; `writing()` gives the right to add to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._records = Journal(path / "records", NEEDED["records"])
-        self._attempts = Journal(path / "attempts", NEEDED["attempts"])
+        self._records = Journal(path / "records", ROWS["records"])
+        self._attempts = Journal(path / "attempts", ROWS["attempts"])
 
     @classmethod
     def locate(cls, runs: Path, run_id: str, label: str) -> RunStore:
@@ -104,7 +103,7 @@ class RunStore:
             StoreError: run.json is damaged, or missing though there are records.
         """
         path = self.path / "run.json"
-        return read_stored(path, DESCRIBED) if self._has_begun() else None
+        return read_stored(path, Description) if self._has_begun() else None
 
     def readable_description(self) -> dict[str, Any] | None:
         """Return the content of run.json; None if there is none, or if it is damaged."""
@@ -149,7 +148,7 @@ class RunStore:
         """
         path = self.path / "adapter.json"
         try:
-            files = read_stored(path, ["files"])["files"] if path.exists() else None
+            files = read_stored(path, AdapterCode)["files"] if path.exists() else None
         except StoreError:  # the next action writes it again
             return None
         return files if is_code(files) else None
@@ -228,7 +227,7 @@ class RunStore:
         current = {sample: record.prediction for sample, record in known.items()}
         return latest(
             row
-            for row in Journal(path_of_id(self.path / kind, key), NEEDED[kind]).rows()
+            for row in Journal(path_of_id(self.path / kind, key), ROWS[kind]).rows()
             if current.get(row["sample"]) == row["prediction"]
         )
 
@@ -241,7 +240,7 @@ class RunStore:
         found = self.path.glob("scores/*/basis.json")
         # A folder with another name (a copy, say) is not ours.
         ours = (path for path in found if is_safe(path.parent.name))
-        bases = {path.parent.name: read_stored(path, _BASIS) for path in ours}
+        bases = {path.parent.name: read_stored(path, Basis) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
     def names(self, key: str) -> dict[str, Any] | None:
@@ -251,7 +250,7 @@ class RunStore:
         """
         path = path_of_id(self.path / "scores", key) / "names.json"
         with contextlib.suppress(StoreError):
-            return read_stored(path, ("data",)) if path.exists() else None
+            return read_stored(path, Names) if path.exists() else None
         return None
 
     def _keep_names(self, description: Mapping[str, Any]) -> None:
@@ -407,7 +406,7 @@ class RunWriter:
             return
         path = folder / "basis.json"
         with contextlib.suppress(StoreError):
-            if basis.items() <= read_stored(path, _BASIS).items():
+            if basis.items() <= read_stored(path, Basis).items():
                 return
         self._still_mine()
         written = {"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

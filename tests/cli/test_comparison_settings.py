@@ -44,8 +44,10 @@ def test_without_them_the_reference_is_the_first_by_name(root, job):
         (ComparisonSettings(None, [["traced", "otsu"]]), ("comparison.pairs", "otsu")),
         (ComparisonSettings(None, ["traced", "otsu"]), ("comparison.pairs", "[[apg,otsu]")),
         (ComparisonSettings(None, [["a", "b", "c"]]), ("comparison.pairs", "[[apg,otsu]")),
-        (ComparisonSettings(None, "traced"), ("comparison.pairs", "[[apg,otsu]")),
+        (ComparisonSettings(None, "traced"), ("comparison.pairs holds 'traced'", "[[apg,otsu]")),
+        (ComparisonSettings(None, [["traced", "traced"]]), ("comparison.pairs", "'traced'")),
         (ComparisonSettings(None, [[1, 2]]), ("comparison.pairs", "[[apg,otsu]")),
+        (ComparisonSettings(None, [["", "other"]]), ("comparison.pairs", "[[apg,otsu]")),
     ],
 )
 def test_a_slip_is_refused_before_anything_is_written(root, job, settings, named):

@@ -12,6 +12,7 @@ from benchmark.errors import StoreError
 from benchmark.paper.report import FURTHER_TEST
 from benchmark.paper.significance import study_test
 from benchmark.report import comparison
+from benchmark.report.assemble import assemble
 from benchmark.report.comparison import against_reference, within
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
@@ -154,11 +155,16 @@ def test_the_studys_test_is_no_claim_under_another_protocol():
     assert not any("one in ten" in line for line in found.notes)
 
 
-def test_truths_that_disagree_are_refused_with_the_runs():
+@pytest.mark.parametrize(("key", "value"), [("n_true", 5.0), ("group", "x")])
+def test_runs_that_disagree_on_the_truth_are_left_out_and_the_others_compared(key, value):
     other = fake("q", seed=1)
-    object.__setattr__(other, "scores", other.scores.assign(n_true=5.0))
-    with pytest.raises(StoreError, match=r"'n_true' of sample 's0'.*action=evaluate"):
-        against_reference([fake("p"), other], "p")
+    object.__setattr__(other, "scores", other.scores.assign(**{key: value}))
+    found = against_reference([fake("p"), other, fake("r", seed=2)], "p")
+    assert list(found.frame["b"]) == ["r"]
+    (left_out,) = found.left_out
+    assert f"'{key}' of sample 's0'" in left_out and "action=evaluate" in left_out
+    with pytest.raises(StoreError, match=key):
+        comparison.compare_runs(fake("p"), other)
 
 
 def test_hostile_names_keep_no_control_characters():
@@ -174,3 +180,18 @@ def test_missing_numbers_are_told_with_their_groups():
     assert interval(-0.01, 0.02, 9, "+.3f", " to ") == "-0.010 to +0.020"
     assert p_equation(None, 5) == p_equation(nan, 5) == "p n/a (5 groups)"
     assert (p_equation(0.03125, 6), p_equation(1e-5, 40)) == ("p = 0.0312", "p < 0.0001")
+
+
+def test_partial_runs_on_different_data_sets_have_a_report_without_comparisons():
+    runs = [fake(*of, expected=9, score_key="1") for of in (("a", "dsb"), ("b", "u20s"))]
+    tables = {table.name for table in assemble(runs).tables}
+    assert "runs_errors" in tables
+    assert not tables & {"runs_tests_pairs", "runs_tests_reference"}
+
+
+@pytest.mark.parametrize("others", ["", "unknown", "organoids"])
+def test_a_data_set_has_one_modality_whatever_its_runs_name(others):
+    named = zip("abc", ("histopathology", others, "histopathology"), strict=True)
+    report = assemble([fake(name, modality=of, score_key="1") for name, of in named])
+    assert set(report.cells["modality"]) == {"histopathology"}
+    assert list(select_eligible(report.cells).of.items()) == [("histopathology", 1)]

@@ -44,9 +44,9 @@ def comparison_tables(
     made = [] if method is None else [("reference", [against_reference(results, method, further)])]
     made += [("pairs", pairs)]
     tables = [_table(name, found) for name, found in made if any(len(f.frame) for f in found)]
-    exclusions = pd.concat([f.exclusions for _, found in made for f in found])
-    if len(exclusions):
-        tables.append(_exclusions(exclusions.drop_duplicates()))
+    exclusions = [f.exclusions for _, found in made for f in found if len(f.exclusions)]
+    if exclusions:
+        tables.append(_exclusions(pd.concat(exclusions).drop_duplicates()))
     return tables
 
 

@@ -201,6 +201,8 @@ def head_to_head_table(
     for a, b in pairs:
         for first in methods_named(chosen.cells, a):
             for second in methods_named(chosen.cells, b):
+                if first == second:  # of names that have a method in common
+                    continue
                 names = [name for name, _ in modalities(chosen.cells)]
                 for modality in [*names, ALL] if len(names) > 1 else names:
                     rows.append(_head_to_head_row(chosen, matrix, first, second, modality, metric))

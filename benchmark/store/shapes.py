@@ -1,0 +1,244 @@
+"""What stored JSON files hold: the types of their entries, and reading them by these types.
+
+A file may be edited, torn, or of a stranger. What does not fit is refused where it is read, as an
+error of that file, and no reader has to expect it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from functools import cache
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+LARGEST = 2**53
+"""Of numbers: each integer up to it is exact as a float as well."""
+
+Count = Annotated[int, "not negative"]
+Amount = Annotated[float, "not negative"]
+
+
+class _Identity(TypedDict):
+    target: str
+    parameters: dict[str, Any]
+    images: str
+    device: str
+
+
+class Card(TypedDict):
+    """What is read of a data set's card; all else is only shown."""
+
+    known_images: NotRequired[dict[str, Any] | None]
+    not_recoverable: NotRequired[dict[str, str] | None]
+
+
+class Weights(TypedDict, total=False):
+    """What weights are called in run.json."""
+
+    name: str
+    label: str
+    mark: Literal["verified", "user", "demo", "untrained"]
+
+
+class Names(TypedDict):
+    """names.json: what a data set was called."""
+
+    data: str
+    split: NotRequired[str]
+    prepared: NotRequired[str]
+    data_card: NotRequired[Card | None]
+
+
+class Description(TypedDict):
+    """run.json; what came with later versions may be missing."""
+
+    run_id: str
+    model: str
+    config: NotRequired[str | None]
+    control: bool
+    data: str
+    split: str
+    samples: Count
+    prepared: str
+    labels: NotRequired[str | None]
+    data_card: NotRequired[Card | None]
+    weights: NotRequired[Weights | None]
+    identity: _Identity
+
+
+class Basis(TypedDict):
+    """basis.json: what scores depend on."""
+
+    labels: str | None
+    protocol: dict[str, Any]
+    metrics: Any
+    written: str
+
+
+class AdapterCode(TypedDict):
+    """adapter.json."""
+
+    files: Any
+
+
+class _With(TypedDict):
+    gpu: NotRequired[str | None]
+
+
+AttemptRow = TypedDict("AttemptRow", {"with": _With})
+"""A line of the journal of attempts."""
+
+
+class RecordRow(TypedDict):
+    """A line of the journal of records; see `benchmark.store.record.Record`."""
+
+    sample: str
+    status: Literal["done", "error"]
+    attempt: Count
+    prediction: NotRequired[str | None]
+    seconds: NotRequired[Amount | None]
+    stages: NotRequired[dict[str, float]]
+    memory: NotRequired[dict[str, Amount]]
+    warm_up: NotRequired[bool]
+    details: NotRequired[dict[str, Any]]
+    error: NotRequired[str | None]
+    traceback: NotRequired[str | None]
+    cached: NotRequired[dict[str, float]]
+    stage_memory: NotRequired[dict[str, dict[str, Amount]]]
+
+
+class ScoreRow(TypedDict):
+    """A line of the journal of scores; see `benchmark.scoring.metrics.Score`."""
+
+    sample: str
+    prediction: str
+    attempt: NotRequired[Count]
+    group: str | None
+    n_true: Count
+    n_predicted: Count
+    true_positives: list[Count]
+    both_empty: bool
+    metrics: dict[str, float | None]
+
+
+class Objects(TypedDict):
+    """Columns: an entry for each object."""
+
+    id: list[Count]
+    area: list[Count]
+    best_iou: list[Amount]
+    border: list[Count]
+
+
+class ObjectRow(TypedDict):
+    """A line of the journal of objects."""
+
+    sample: str
+    prediction: str
+    attempt: NotRequired[Count]
+    true: Objects
+    predicted: Objects
+
+
+ROWS: dict[str, Any] = {
+    "records": RecordRow,
+    "attempts": AttemptRow,
+    "scores": ScoreRow,
+    "objects": ObjectRow,
+}
+"""Of each journal of a run the type of its lines; a line that does not fit is damaged."""
+
+
+def parse(text: str) -> Any:
+    """Parse JSON, in which every number has to be finite.
+
+    Raises:
+        ValueError: it is damaged.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_float=_finite, parse_constant=_finite)
+
+
+def misfit(value: object, shape: Any, name: str = "") -> str | None:
+    """Return which entry of a JSON value is missing or not of its type; None if all fit.
+
+    Args:
+        value: a parsed value.
+        shape: a `TypedDict`, or a type of which its entries are: `str`, `int`, `float` (which
+            integers are as well), `bool`, `None`, `Any`, `Count`, `Amount`, and `X | Y`,
+            `Literal`, `list` and `dict` of them. Other keys than those of a `TypedDict` may
+            be there.
+        name: what the value is called in the answer.
+    """
+    if shape is Any:
+        return None
+    if is_typeddict(shape):
+        if not isinstance(value, dict):
+            return name or "all of it"
+        prefix = f"{name}." if name else ""
+        for key, (kind, is_needed) in _entries(shape).items():
+            if key in value:
+                found = misfit(value[key], kind, f"{prefix}{key}")
+                if found is not None:
+                    return found
+            elif is_needed:
+                return f"{prefix}{key}"
+        columns = [value[key] for key in _entries(shape)] if shape is Objects else []
+        return (name or "all of it") if len({len(column) for column in columns}) > 1 else None
+    return None if _fits(value, shape) else name or "all of it"
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if kind is Any:
+        return True
+    if is_typeddict(kind):
+        return misfit(value, kind) is None
+    of = get_args(kind)
+    match get_origin(kind):
+        case None:
+            if kind in (int, float):
+                accepted = int if kind is int else int | float
+                is_number = isinstance(value, accepted) and not isinstance(value, bool)
+                return is_number and abs(value) <= LARGEST  # type: ignore[arg-type]
+            return isinstance(value, kind)
+        case origin if origin in (Union, types.UnionType):
+            return any(_fits(value, each) for each in of)
+        case origin if origin is Annotated:
+            return _fits(value, of[0]) and value >= 0  # type: ignore[operator]
+        case origin if origin is Literal:
+            return isinstance(value, str) and value in of
+        case origin if origin is list:
+            return isinstance(value, list) and all(_fits(each, of[0]) for each in value)
+        case _:
+            values = value.values() if isinstance(value, dict) else (None,)
+            return isinstance(value, dict) and all(_fits(each, of[1]) for each in values)
+
+
+@cache
+def _entries(shape: Any) -> dict[str, tuple[Any, bool]]:
+    """The entries of a `TypedDict`: type, and whether it is needed."""
+    entries = {}
+    for key, kind in get_type_hints(shape, include_extras=True).items():
+        optional = get_origin(kind) is NotRequired
+        needed = shape.__total__ and not optional
+        entries[key] = (get_args(kind)[0] if optional else kind, needed)
+    return entries
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
