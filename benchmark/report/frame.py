@@ -6,7 +6,7 @@ Where its number comes from (the published study, or a run on this machine) is a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -136,10 +136,11 @@ def frame_of_runs(
     """
     ran = {(result.config, result.data) for result in results}
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
-    named: dict[str, set[str]] = {}
+    truths: dict[str, dict[str, str]] = {}
     for result in results:
-        named.setdefault(result.images_id, set()).add(result.data)
-    rows = [_row_of_run(result, named[result.images_id], truth) for result in results]
+        if result.present:
+            truths.setdefault(result.images_id, {})[result.data] = result.truth
+    rows = [_row_of_run(result, truths.get(result.images_id, {}), truth) for result in results]
     rows += map(_row_of_skipped, left)
     one = _modalities(rows)
     return frame_of_rows(
@@ -168,7 +169,7 @@ def _modalities(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {data: max(MODALITIES, key=of.__getitem__) for data, of in named.items()}
 
 
-def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[str, Any]:
+def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dict[str, Any]:
     numbers = result.numbers
     return {
         "source": "runs",
@@ -176,7 +177,7 @@ def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[s
             key: escape.plain(getattr(result, key))
             for key in ("data", "protocol", "split", "weights", "lost", "images_id", "truth")
         },
-        "set_aside": escape.plain(_set_aside(result, names, truth)),
+        "set_aside": escape.plain(_set_aside(result, truths, truth)),
         "method": escape.plain(result.method),
         "key": "" if result.altered else escape.plain(result.config),
         "data_label": escape.plain(result.data_label or result.data),
@@ -198,20 +199,22 @@ def _row_of_run(result: RunResult, names: Collection[str], truth: str) -> dict[s
     }
 
 
-def _set_aside(result: RunResult, names: Collection[str], truth: str) -> str:
+def _set_aside(result: RunResult, truths: Mapping[str, str], truth: str) -> str:
     """Why the labels of a run keep it out of means and ranks; empty where they don't.
 
     Args:
         result: the run.
-        names: the data sets that have its images.
+        truths: the data sets that have its images -> the digest of their labels.
         truth: the one of them that counts.
     """
     if not result.present:
         return "its labels are not those that the data set has now"
-    others = sorted(set(names) - {result.data})
+    others = sorted(
+        name for name, digest in truths.items() if name != result.data and digest != result.truth
+    )
     if not result.images_id or not others or result.data == truth:
         return ""
-    if truth in names:
+    if truth in others:
         return f"the same images count with the labels of {truth}"
     return f"the same images are in {', '.join(others)} with other labels; truth=<name> chooses one"
 

@@ -145,6 +145,12 @@ def test_a_site_has_a_page_for_each_truth(annotated, blank_pictures):
     }
     runs = [path.read_text(encoding="utf-8") for path in (page.parent / "runs").iterdir()]
     assert len(runs) == 2
+    index = page.read_text(encoding="utf-8")
+    assert index.count("not ranked") == 2, "the same images would count twice"
+    chosen = write_site(
+        frame_of_runs(results, truth="annot_b"), results, annotated / "chosen", private=True
+    )
+    assert chosen.read_text(encoding="utf-8").count("not ranked") == 1
     for result in results:
         (own,) = [text for text in runs if f"data/{result.data}.html" in text]
         assert f"{result.values.mean():.3f}" in own

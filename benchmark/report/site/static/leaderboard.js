@@ -8,7 +8,7 @@
     score: row.dataset.score === "" ? null : Number(row.dataset.score),
     control: "control" in row.dataset, partial: "partial" in row.dataset,
     complete: "complete" in row.dataset, mixed: "mixed" in row.dataset,
-    edited: "edited" in row.dataset,
+    edited: "edited" in row.dataset, aside: "aside" in row.dataset,
     text: `${row.dataset.method} ${row.dataset.label} ${row.dataset.data}`.toLowerCase(),
   }));
   const { metric } = document.documentElement.dataset;
@@ -52,8 +52,8 @@
   };
 
   // What may be set side by side, within one source and protocol: complete, and no control.
-  const ranked = (c) => c.complete && c.score !== null && !c.control;
-  const unit = (c) => key(c.data, c.split, c.images);
+  const ranked = (c) => c.complete && c.score !== null && !c.control && !c.aside;
+  const unit = (c) => key(c.data, c.split, c.images, c.truth);
 
   const averageRanks = (values) => values.map((v) => {
     const above = values.filter((w) => w > v).length, equal = values.filter((w) => w === v).length;
