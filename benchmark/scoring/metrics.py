@@ -9,6 +9,7 @@ precision in the detection sense, which needs scores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.choices import nearest
-from benchmark.errors import UsageError
+from benchmark.errors import BenchmarkError, UsageError
 from benchmark.scoring.match import MATCH_IOU, Match, matched_pairs, outcomes
 from benchmark.scoring.protocol import Protocol
 
@@ -108,7 +109,7 @@ def score(match: Match, protocol: Protocol) -> Score:
     both_empty = n_true == n_predicted == 0
     excluded = both_empty and protocol.both_empty == "exclude"
     metrics: dict[str, float | None] = {
-        name: None if excluded else metric.function(counts) for name, metric in METRICS.items()
+        name: None if excluded else _value(metric, counts) for name, metric in METRICS.items()
     }
     metrics |= {
         "matched": matched,
@@ -118,6 +119,23 @@ def score(match: Match, protocol: Protocol) -> Score:
         "merged": int(found.merged.sum()),
     }
     return Score(n_true, n_predicted, tps, both_empty, metrics)
+
+
+def _value(metric: Metric, counts: Counts) -> float | None:
+    """A metric of an image as a number that can be stored; None where it is undefined or NaN.
+
+    Raises:
+        BenchmarkError: its function failed, or returned something else.
+    """
+    try:
+        value = metric.function(counts)
+        number = None if value is None else float(value)
+    except Exception as error:  # of a function that anyone may add
+        reason = f"{type(error).__name__}: {error}"
+        raise BenchmarkError(f"metric '{metric.name}' failed: {reason}") from error
+    if number is not None and math.isinf(number):
+        raise BenchmarkError(f"metric '{metric.name}' failed: it is infinite; return None there")
+    return None if number is None or math.isnan(number) else number
 
 
 def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmark.data.prepared import Entry
+from benchmark.errors import BenchmarkError
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import metrics_version, object_rows, score
 from benchmark.scoring.protocol import Protocol
@@ -49,7 +50,10 @@ def score_row(
         already: of thousands of objects, that is cheaper to hand to another process.
     """
     overlap = match(truth, prediction)
-    result = score(overlap, protocol)
+    try:
+        result = score(overlap, protocol)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"sample '{entry.id}': {error}") from error
     row = {
         "sample": entry.id,
         "prediction": digest,

@@ -20,8 +20,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest import approx
 
+from benchmark.errors import BenchmarkError
 from benchmark.scoring.match import match, matched_pairs
 from benchmark.scoring.metrics import (
+    METRICS,
+    Metric,
     aggregated_jaccard_index,
     object_rows,
     pooled_accuracies,
@@ -238,3 +241,28 @@ def test_each_object_has_its_row():
         "true": {"id": [1, 3], "area": [2, 1], "best_iou": [0.5, 0.25], "border": [0, 0]},
         "predicted": {"id": [9], "area": [4], "best_iou": [0.5], "border": [1]},
     }
+
+
+# --- a metric of one's own --------------------------------------------------------------
+
+
+def own_metric(monkeypatch, value):
+    """The score of one pair of images, with a metric that calls `value`."""
+    monkeypatch.setitem(METRICS, "own", Metric("own", "own", lambda of: value()))
+    labels = np.ones((4, 4), int)
+    return score(match(labels, labels), PROTOCOLS[0]).metrics["own"]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [(None, None), (np.nan, None), (np.float32(0.5), 0.5), (np.int64(3), 3.0), (-250, -250.0)],
+)
+def test_a_metric_of_ones_own_is_stored_as_a_plain_number(monkeypatch, value, stored):
+    found = own_metric(monkeypatch, lambda: value)
+    assert found == stored and type(found) is type(stored)
+
+
+@pytest.mark.parametrize("value", [lambda: np.inf, lambda: "x", lambda: 1 / 0, lambda: [1, 2]])
+def test_a_metric_that_fails_is_named_without_a_traceback(monkeypatch, value):
+    with pytest.raises(BenchmarkError, match="'own'"):
+        own_metric(monkeypatch, value)
