@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import math
+import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -203,6 +204,13 @@ def find_class(target: str) -> type:
         raise UsageError(
             f"the _target_ {target} can't be imported ({error}). It is the dotted name of a "
             "class in a module that Python finds (PYTHONPATH)."
+        ) from error
+    except Exception as error:  # of a module of one's own
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        at = f" ({place.filename}, line {place.lineno})"
+        where = "" if isinstance(error, SyntaxError) else at  # it names its place itself
+        raise UsageError(
+            f"the _target_ {target} can't be imported: {type(error).__name__}: {error}{where}."
         ) from error
     if not isinstance(found, type):
         raise UsageError(f"the _target_ {target} is not a class.")

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmark.errors import StoreError
+from benchmark.console import note
 from benchmark.store.files import disk_errors, write_whole
 from benchmark.store.names import safe_name
+from benchmark.store.shapes import parse
 
 _SUFFIX = ".skipped.json"
 
@@ -53,17 +54,16 @@ def remove_skipped(runs: Path, model: str, data: str) -> None:
 
 
 def read_skipped(runs: Path) -> list[SkippedModel]:
-    """Read every stored one, sorted by name.
-
-    Raises:
-        StoreError: a file is damaged.
-    """
+    """Read every stored one, sorted by name; a warning names each that is damaged."""
     skipped = []
     for path in sorted(runs.glob(f"*{_SUFFIX}")):
         try:
-            skipped.append(SkippedModel(**json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError) as error:
-            raise StoreError(f"{path} can't be read ({error}). Remove it.") from error
+            content = parse(path.read_text())
+            if not all(isinstance(value, str) for value in content.values()):
+                raise ValueError("not all of its values are strings")
+            skipped.append(SkippedModel(**content))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            note(f"warning: {path} can't be read ({error}) and is left out. Remove it.")
     return skipped
 
 

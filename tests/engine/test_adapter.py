@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.adapter import AdapterInfo, PredictionInfo, missing_libraries
-from benchmark.errors import ModelError
+from benchmark.adapter import AdapterInfo, PredictionInfo, find_class, missing_libraries
+from benchmark.errors import ModelError, UsageError
 from benchmark.types import Attending, Segmenter
 from models.controls import Oracle
 from models.musam import AIS, AMG, SamAMG
@@ -116,3 +116,22 @@ def test_nobody_else_asks_an_adapter_for_its_attributes():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
                 asked = node.args[1]
                 assert not isinstance(asked, ast.Constant) or asked.value not in names, path
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("class Model:\n    def predict((self): ...\n", ("SyntaxError", "line 2")),
+        ("x = 1\ny = x / 0\n", ("ZeroDivisionError", "line 2")),
+        ("x = undefined\n", ("NameError", "undefined", "line 1")),
+        ("import no_such_library\n", ("no_such_library",)),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named_without_a_traceback(
+    tmp_path, monkeypatch, source, said
+):
+    (tmp_path / "broken_model.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError) as error:
+        find_class("broken_model.Model")
+    assert all(text in str(error.value) for text in ("broken_model.Model", *said))

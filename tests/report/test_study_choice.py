@@ -1,6 +1,7 @@
 """What may be averaged, what stands beside a number, and what stored rows add up to."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -148,3 +149,15 @@ def test_recall_by_size_is_counted_object_by_object(monkeypatch):
             expected[place][0] += 1
             expected[place][1] += iou >= 0.5
     assert found[["objects", "found"]].to_numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("odd", ["", "[]", "{}", "null", '{"model": 3}', "\xff", "[" * 100_000])
+def test_a_damaged_reason_is_left_out_with_a_warning(tmp_path, capsys, odd):
+    skip = SkippedModel("apg", "u20s", "U20S", "", "paper", "no weights")
+    record_skipped(tmp_path, skip)
+    (tmp_path / "a.skipped.json").write_text(odd, encoding="latin-1")
+    whole = json.loads((tmp_path / "apg-u20s.skipped.json").read_text())
+    (tmp_path / "b.skipped.json").write_text(json.dumps(whole | {"reason": None}))
+    assert read_skipped(tmp_path) == [skip]
+    told = capsys.readouterr().err
+    assert "a.skipped.json" in told and "b.skipped.json" in told
