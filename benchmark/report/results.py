@@ -22,7 +22,7 @@ from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
-from benchmark.store.store import RunStore
+from benchmark.store.store import SHORT, RunStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,7 +319,24 @@ def gather(
             else:
                 results += found
             steps.advance(store.path.name)
-    return results, left_out
+    copies = _copies(results)
+    return [result for result in results if result.path.name not in copies], left_out | copies
+
+
+def _copies(results: Sequence[RunResult]) -> dict[str, str]:
+    """The folders that hold a run which another folder holds too -> why they are left out.
+
+    The run's own folder is the one whose name ends with its id.
+    """
+    folders: dict[str, set[str]] = {}
+    for result in results:
+        folders.setdefault(result.run_id, set()).add(result.path.name)
+    copies: dict[str, str] = {}
+    for run_id, names in folders.items():
+        own = [name for name in names if name.endswith(f"-{run_id[:SHORT]}")]
+        if len(names) > 1 and len(own) == 1:
+            copies |= dict.fromkeys(names - {own[0]}, f"it is a copy of {own[0]}")
+    return copies
 
 
 def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunResult] | str:

@@ -200,11 +200,23 @@ def test_untrained_weights_are_left_out_and_named(root):
     assert left_out == {job.store.path.name: "its weights were never trained"}
 
 
-def test_a_copied_run_is_refused_by_both_names(root):
+def test_a_copy_of_a_run_is_left_out_and_stops_no_report(root):
     job = make_job(root)
     do(job)
-    shutil.copytree(job.store.path, job.runs / "copy")
-    with pytest.raises(StoreError, match=rf"\(copy, {job.store.path.name}\)"):
+    copies = (f"{job.store.path.name} (copy)", "mine")
+    for name in copies:
+        shutil.copytree(job.store.path, job.runs / name)
+    (result,), left_out = gather(job.runs, PAPER)
+    assert result.path == job.store.path
+    assert left_out == dict.fromkeys(copies, f"it is a copy of {job.store.path.name}")
+
+
+def test_a_run_in_two_folders_that_may_both_be_its_own_is_refused_by_both_names(root):
+    job = make_job(root)
+    do(job)
+    other = f"copy-{job.store.path.name}"
+    shutil.copytree(job.store.path, job.runs / other)
+    with pytest.raises(StoreError, match=rf"\({other}, {job.store.path.name}\)"):
         tables_of(root)
 
 

@@ -94,8 +94,8 @@ def comparable(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     rows = select_eligible(frame).cells
     dropped = len(frame[frame["score"].notna() & ~frame["control"]]) - len(rows)
     return rows, (
-        f"Not compared: {dropped} result{'s' * (dropped > 1)}, partial or of other images than "
-        "most; the tables name them."
+        f"Not compared: {dropped} result{'s' * (dropped > 1)}, partial or of other images or "
+        "labels than most; the tables name them."
         if dropped
         else ""
     )
