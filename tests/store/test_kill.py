@@ -167,7 +167,7 @@ def test_a_second_process_is_refused_at_once_or_waits_and_finds_all_done(tmp_pat
     trace = tmp_path / "trace"
     trace.touch()
     first = begin(tmp_path, trace, waits_on=SAMPLES[1])
-    wait_for(lambda: len(events(trace)) == 2)
+    wait_for(lambda: len(events(trace)) == 3)
     waiting = begin(tmp_path, trace, "lease.wait=true")
     refused = run_process(tmp_path, TRACE=str(trace))
     assert first.poll() is None  # refused while the first still worked
