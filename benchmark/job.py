@@ -60,7 +60,7 @@ class Job:
         """The metric that reports rank and draw by.
 
         Raises:
-            UsageError: there is no metric of that name.
+            UsageError: the metric is unknown.
         """
         return find_metric(self.settings.metric)
 

@@ -382,7 +382,7 @@ def _traceback(error: BaseException) -> str:
     """Return the traceback; an exception may fail to give its own."""
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:
+    except Exception:  # the error's own __str__ is a stranger's code, and may raise anything
         return "".join(traceback.format_tb(error.__traceback__))
 
 

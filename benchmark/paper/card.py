@@ -56,7 +56,7 @@ class StudyCard:
         limits: what a reader has to know, in sentences.
         modalities: the CSV's names -> ours.
         configurations: by key, in the study's order.
-        reference: key of the method that its tests set against each other one.
+        reference: key of the method that its tests compare with every other one.
         pairs: keys of the methods that it sets against each other.
         ablation: keys of variants of one method, which it sets against each other.
         tie_order: keys in the order in which the study's ranking left equal numbers.

@@ -153,7 +153,7 @@ def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
 def against_reference(
     results: Sequence[RunResult], reference: str, further: FurtherTest | None = None
 ) -> ComparisonFamily:
-    """One method against each other, on every data set where both have a run: one family.
+    """One method against every other, on every data set where both have a run: one family.
 
     Args:
         results: scored runs; controls are left out.
@@ -169,7 +169,7 @@ def against_reference(
         elif runs:
             how = f"are {len(mine)} runs" if mine else "is no run"
             left_out.append(f"{runs[0].data}: there {how} of {reference} to compare with.")
-    family = f"{reference} against each other method, over data sets"
+    family = f"{reference} against every other method, over data sets"
     return _family(family, pairs, left_out, further)
 
 

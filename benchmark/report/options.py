@@ -107,6 +107,6 @@ def check_names(rows: pd.DataFrame, names: Mapping[str, Sequence[str]]) -> None:
         for name in given:
             if not methods_named(rows, name):
                 raise UsageError(
-                    f"{option}: there is no result of '{name}'.{nearest(name, known)} "
+                    f"{option}: no result is of a method '{name}'.{nearest(name, known)} "
                     f"Methods: {', '.join(dict.fromkeys(rows['method'])) or 'none'}."
                 )

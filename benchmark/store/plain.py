@@ -55,7 +55,7 @@ def text_of(value: object) -> str:
     """Return the text of a value, which may raise an error instead of giving one."""
     try:
         return plain_text(str(value))
-    except Exception:
+    except Exception:  # __str__ is a stranger's code, and may raise anything
         return f"(a {type(value).__name__} whose text can't be shown)"
 
 

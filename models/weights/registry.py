@@ -160,7 +160,7 @@ class CardWeights:
                 f"{digest}, by {whose} it is {expected}. {nature}{remedy}"
             )
         if what:  # else the lock would expect it from now on
-            raise ModelError(f"{path} is no file of weights: {nature}{_AGAIN}")
+            raise ModelError(f"{path} is not a weights file: {nature}{_AGAIN}")
         self._lock.put(self.card.name, file.name, digest)
         return digest
 

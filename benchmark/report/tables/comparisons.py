@@ -28,7 +28,7 @@ def comparison_tables(
     preferred: str = "",
     further: FurtherTest | None = None,
 ) -> list[Table]:
-    """Comparisons of one method against each other, of all pairs, and the samples left out.
+    """Comparisons of one method against every other, of all pairs, and the samples left out.
 
     Args:
         results: scored runs.
@@ -88,7 +88,7 @@ def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
     if len(families) > 1:
         heads = [f"{len(families)} families: all pairs of methods on one data set each, {_HOLM}."]
     titles = {
-        "reference": "One method against each other, over the data sets",
+        "reference": "One method against every other, over the data sets",
         "pairs": "All pairs of methods within a data set",
     }
     columns = [*_COLUMNS, *([] if further is None else [Column(further.title, right=True)])]

@@ -267,7 +267,7 @@ def domain_table(chosen: Eligible, metric: Metric = MSA) -> Table | None:
     )
     notes = [
         f"Mean {metric.title} over data sets that a method's weights were trained on, {whose}, and "
-        "over the others. The two are other data sets: their difference is no effect of training.",
+        "over the others. The data sets differ, so the difference does not measure training.",
         *chosen.notes,
     ]
     return Table("domain", "In-domain and out-of-domain data", columns, rows, notes)
