@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.command_line import untouched_state
 
 from benchmark import __version__
 from benchmark.choices import CONFIGS, config_folders
@@ -18,9 +19,8 @@ from benchmark.errors import UsageError
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The exit status of the command line, in this process."""
     monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    return main()
+    with untouched_state():
+        return main()
 
 
 @pytest.fixture

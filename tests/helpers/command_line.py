@@ -54,7 +54,7 @@ def call(words, root, without=(), environment=()):
     """The same, with these words alone."""
     out, err = io.StringIO(), io.StringIO()
     with (
-        _untouched_state(),
+        untouched_state(),
         _forgotten_modules(root),
         contextlib.chdir(root),
         mock.patch.object(sys, "argv", ["benchmark", *words]),
@@ -74,7 +74,7 @@ def call(words, root, without=(), environment=()):
 
 
 @contextlib.contextmanager
-def _untouched_state():
+def untouched_state():
     """What the command line leaves behind in a process, taken back: a process ends after it."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig

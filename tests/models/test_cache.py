@@ -27,7 +27,7 @@ def entry(number=0, size=1000):
 
 
 def same(one, other):
-    assert one.told == other.told and one.arrays.keys() == other.arrays.keys()
+    assert one.details == other.details and one.arrays.keys() == other.arrays.keys()
     for name, array in one.arrays.items():
         back = other.arrays[name]
         assert back.dtype == array.dtype and back.strides == array.strides
