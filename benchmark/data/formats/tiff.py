@@ -188,19 +188,19 @@ def _channel_names(
 ) -> tuple[str, ...]:
     """Names of the channels in the file's description, if there is one for each."""
     series = tiff.series[number]
+    if "C" not in axes:
+        is_rgb = series.keyframe.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+        return ("red", "green", "blue") if is_rgb else ()
     found: Any = ()
     if series.kind == "ome":
         found = channel_names(tiff.ome_metadata or "", number)
     elif series.kind == "imagej" and axes == "CYX":
-        found = (tiff.imagej_metadata or {}).get("Labels", ())
+        found = (tiff.imagej_metadata or {}).get("Labels")
     elif series.kind == "shaped":
-        channel = ((tiff.shaped_metadata or ({},))[0]).get("Channel", {})
-        found = channel.get("Name", ()) if isinstance(channel, dict) else ()
-    elif "C" not in axes and series.keyframe.photometric == PHOTOMETRIC.RGB:
-        found = ("red", "green", "blue")
-    fits = isinstance(found, list | tuple) and "C" in axes and len(found) == shape[axes.index("C")]
-    is_rgb = found == ("red", "green", "blue")
-    return tuple(str(name) for name in found) if fits or is_rgb else ()
+        channel = (tiff.shaped_metadata or ({},))[0].get("Channel")
+        found = channel.get("Name") if isinstance(channel, dict) else ()
+    fits = isinstance(found, list | tuple) and len(found) == shape[axes.index("C")]
+    return tuple(str(name) for name in found) if fits else ()
 
 
 def _read(series: tifffile.TiffPageSeries, shape: tuple[int, ...], at: At) -> NDArray[Any]:
