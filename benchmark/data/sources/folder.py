@@ -8,16 +8,20 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.formats.images import read_image, read_labels
+from benchmark.data.formats.images import planes_along, read_image, read_labels
+from benchmark.data.formats.planes import EACH, Planes
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
+
+READER_VERSION = 2
+"""Raised when one's own files are read in another way; they are then prepared again."""
 
 DRAWING_VERSION = 1
 """Raised when `benchmark.data.sources.synthetic` draws other pictures from the same seed."""
@@ -33,12 +37,42 @@ class FolderSource:
         root: what relative patterns start from; the working directory where not given.
         group: a regular expression searched in each image's file name; its first bracket
             (or the whole match) is the group. Not given: every image is its own group.
+        use_channels: numbers from 0, or names, of the channels that make the images, in this
+            order; None: all.
+        z: the slice that is read of a stack: `max` or `mean` of all, its number from 0, or
+            `slices`, each of which is then an image of its own. None: images have one.
+        t: the same for time points, where `frames` makes each an image of its own.
+        scene: number from 0, or name, of the image in files of several. None: files have one.
+        channels: names of the channels, for `use_channels` and files that have none.
     """
 
     images: str
     labels: str
     root: str | None = None
     group: str | None = None
+    use_channels: Any = None
+    z: int | str | None = None
+    t: int | str | None = None
+    scene: int | str | None = None
+    channels: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the choice of planes.
+
+        Raises:
+            UsageError: it is invalid.
+        """
+        names = self.channels if isinstance(self.channels, list | tuple) else ()
+        checked = Planes.checked(self.use_channels, self.z, self.t, self.scene)
+        self._planes = replace(checked, names=tuple(map(str, names)))
+
+    @property
+    def circumstances(self) -> tuple[str, ...]:
+        """Options that shape nothing: those not given, and names that no choice refers to."""
+        chosen = self._planes.use_channels or ()
+        unused = [key for key in ("use_channels", "z", "t", "scene") if getattr(self, key) is None]
+        named = any(isinstance(one, str) for one in chosen)
+        return (*unused, *([] if named else ["channels"]))
 
     def items(self, split: str) -> list[Raw]:
         """Pair the files.
@@ -62,7 +96,7 @@ class FolderSource:
                 f"data.images and data.labels name one file: {abbreviated(same)}. "
                 "Give the folder or the pattern of each."
             )
-        return [
+        raws = [
             Raw(
                 name=stem,
                 group=self._group(images[stem]),
@@ -72,11 +106,13 @@ class FolderSource:
             )
             for stem in sorted(images)
         ]
+        return [sample for raw in raws for sample in _samples(raw, images[raw.name], self._planes)]
 
     def fingerprint(self, known: Any = None) -> Any:
-        """Names, sizes and times of change of all files."""
+        """Names, sizes and times of change of all files, and how they are read."""
         paths = find_files(self.images, self.root, "data.images")
-        return file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
+        files = file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
+        return [["reader", READER_VERSION], *files]
 
     def _group(self, path: Path) -> str:
         if self.group is None:
@@ -189,13 +225,47 @@ def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
         raise UsageError(f"data.source: {error}.") from error
 
 
-def read_files(image: Path, labels: Path) -> tuple[Image, Labels]:
+def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
+    """A file as the samples that it holds: one, or one for each slice or frame.
+
+    Args:
+        raw: the file, whose `read` takes `planes`.
+        image: its image.
+        planes: as chosen.
+    """
+    choices = [(raw.name, planes)]
+    for axis, word in EACH.items():
+        if getattr(planes, axis) != word:
+            continue
+        try:
+            count = planes_along(image, planes, axis.upper())
+        except DataError:  # reading it says so again, for this sample alone
+            count = 1
+        choices = [
+            (f"{name}_{axis}{k:03d}", choice.at(axis, k, of=count))
+            for name, choice in choices
+            for k in range(count)
+        ]
+    volume = str(image) if len(choices) > 1 else raw.volume
+    read: Callable[..., tuple[Image, Labels]] = raw.read
+    return [
+        replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
+        for name, choice in choices
+    ]
+
+
+def read_files(image: Path, labels: Path, planes: Planes | None = None) -> tuple[Image, Labels]:
     """Read one image and its label image.
+
+    Args:
+        image: its file.
+        labels: the file of its label image, which may be a stack where a slice is chosen.
+        planes: which planes of the image's file make the image.
 
     Raises:
         DataError: one of them can't be read, or is not an image or label image.
     """
-    return read_image(image), read_labels(labels)
+    return read_image(image, planes=planes), read_labels(labels, planes=planes)
 
 
 def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
