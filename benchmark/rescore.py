@@ -65,7 +65,7 @@ def stored_predictions(
 def score_stored(
     predictions: Sequence[StoredPrediction], protocol: Protocol, workers: int | None
 ) -> Generator[Scored | str, None, None]:
-    """Score each prediction, in order; of one that can't be read the reason is returned."""
+    """Score each prediction, in order; of one that can't be read or scored return the reason."""
     return _map(partial(_score, protocol), predictions, workers)
 
 
@@ -101,9 +101,9 @@ def _map(
 def _score(protocol: Protocol, one: StoredPrediction) -> Scored | str:
     try:
         truth, labels = one.read()
+        return score_row(one.entry, truth, labels, str(one.record.prediction), protocol)
     except BenchmarkError as error:
         return str(error)
-    return score_row(one.entry, truth, labels, str(one.record.prediction), protocol)
 
 
 def _compare_with_elf(protocol: Protocol, one: StoredPrediction) -> str | None:

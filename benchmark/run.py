@@ -274,7 +274,10 @@ class Runner:
     ) -> _Stored:
         digest = array_digest(labels)
         self._writer.append(replace(record, prediction=digest), labels)
-        row, objects = score_row(entry, truth, labels, digest, self._protocol)
+        try:
+            row, objects = score_row(entry, truth, labels, digest, self._protocol)
+        except BenchmarkError as error:  # of a metric; the prediction is stored
+            return _Stored(entry, error=str(error))
         self._writer.append_scores(self._key, self._basis, [(row, objects)])
         return _Stored(entry, msa=row["metrics"]["msa"])
 

@@ -28,7 +28,7 @@ class Action(Enum):
     compare = "compare two runs sample by sample: a=<run> b=<run>"
     list = "models, data sets and protocols, and what is missing to run them"
     status = "which runs are complete, partial, failed or running; what remains"
-    check = "verify the prepared data, the model's weights and every stored prediction"
+    check = "verify prepared data, weights and all stored runs; check=full scores them again"
 
 
 class Overwrite(Enum):
@@ -52,6 +52,12 @@ class Reference(Enum):
     """An independent implementation of the metric."""
 
     elf = "elf"
+
+
+class Check(Enum):
+    """What `action=check` does besides; `full` scores the stored predictions again, in memory."""
+
+    full = "full"
 
 
 class Source(Enum):
@@ -186,6 +192,7 @@ class Settings:
     weights_dir: str | None = None
     weights_unsafe: bool = False
     reference: Reference | None = None
+    check: Check | None = None  # of action=check
     source: Source = Source.runs
     format: Format | None = None
     report: bool = False  # after a sweep, the report of all runs that are stored

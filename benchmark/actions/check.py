@@ -1,15 +1,17 @@
-"""Verify the prepared data, the model's weights and every stored prediction."""
+"""Verify the prepared data, the model's weights and every stored run."""
 
 from __future__ import annotations
 
-from benchmark.console import Steps, complain, say
+from benchmark.console import Steps, complain, note, say
 from benchmark.errors import DONE, PARTIAL, BenchmarkError
 from benchmark.job import Job
+from benchmark.store.shard_lease import holders
 from benchmark.store.store import RunStore
+from benchmark.verify import verify
 
 
 def perform(job: Job) -> int:
-    """Read everything and compare it with its digests.
+    """Read everything and compare it with its digests; see `benchmark.verify` for runs.
 
     Returns:
         0 if all is as it was written, else 1.
@@ -50,22 +52,32 @@ def _check_weights(job: Job) -> list[str]:
 
 
 def _check_runs(job: Job) -> list[str]:
-    faults = []
-    for store in RunStore.all(job.runs):
-        found: list[str] = []
-        try:
-            store.describe()
-            records = [r for r in store.records().values() if r.status == "done"]
-        except BenchmarkError as error:
-            faults.append(str(error))
-            continue
-        with Steps(f"checking {store.path.name}", len(records)) as steps:
-            for record in records:
-                try:
-                    store.prediction(record)
-                except BenchmarkError as error:
-                    found.append(str(error))
-                steps.advance(record.sample)
-        say(f"run {store.path.name}: {len(records)} predictions, {len(found)} faulty")
-        faults += found
+    faults: list[str] = []
+    full = job.settings.check is not None
+    stores = RunStore.all(job.runs)
+    with Steps("checking runs", len(stores)) as steps:
+        for store in stores:
+            faults += _check_run(job, store, full=full)
+            steps.advance(store.path.name)
+    return faults
+
+
+def _check_run(job: Job, store: RunStore, *, full: bool) -> list[str]:
+    name = store.path.name
+    working = holders(store.path / "lease", job.settings.lease.timeout)
+    if working:
+        return [f"run {name}: not checked, as {working[0].who} works on it."]
+    found = verify(store, [job.data], full=full, workers=job.settings.workers)
+    again = f", {found.rescored} scored again" if full else ""
+    say(
+        f"run {name}: {found.predictions} of {found.samples} samples predicted, {found.scores} "
+        f"scores{again}, {len(found.faults)} faulty"
+    )
+    unchecked = f"run {name}: not compared with prepared data, which are not here: "
+    unchecked += ", ".join(found.unchecked)
+    faults = [f"run {name}: {fault}" for fault in found.faults]
+    if found.unchecked and full:  # less than was asked for
+        return [*faults, f"{unchecked}."]
+    if found.unchecked:
+        note(unchecked)
     return faults

@@ -42,7 +42,9 @@ def perform(job: Job) -> int:
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:
     # The run may be of another environment; the truth is the one it is scored against now.
-    described = job.store.readable_description() or job.describe()
+    described = job.store.readable_description()
+    if described is None or not job.store.is_sealed():  # it was lost, damaged or edited
+        described = job.describe()
     with job.store.writing(
         described | describe_data(job.data, job.settings.data),
         partial(describe_attempt, job.device, job.settings.threads, job.adapter_code),

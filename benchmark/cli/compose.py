@@ -19,6 +19,7 @@ from benchmark.cli.explain import YAMLError, explain, no_such_key
 from benchmark.cli.hydra_config import load, opened
 from benchmark.errors import UsageError
 from benchmark.job import Job
+from benchmark.scoring.metrics import find_metric
 from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, expanded
 from benchmark.sweeps.process import OUTCOME
 
@@ -66,10 +67,22 @@ def expand_places(config: Any) -> None:
             config[key] = expanded(key, str(config[key]))
 
 
+def check_options(config: Any) -> None:
+    """Refuse an unknown metric, and `check` with another action than its own.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    if config.check is not None and config.action is not Action.check:
+        raise UsageError(f"check={config.check.name} belongs to action=check.")
+    find_metric(config.metric)
+
+
 def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Job:
     unknown = next((str(key) for key in config if key not in TOP_LEVEL), None)
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
+    check_options(config)
     expand_places(config)
     refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
     for part, needed in _NEEDED.items():

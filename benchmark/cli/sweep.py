@@ -19,7 +19,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from benchmark.actions import status
-from benchmark.cli.compose import ABOUT_ALL_RUNS, Composer, expand_places
+from benchmark.cli.compose import ABOUT_ALL_RUNS, Composer, check_options, expand_places
 from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, BenchmarkError
 from benchmark.settings import PROBES, Action
@@ -56,6 +56,7 @@ def run_sweep(
     """
     with flag_override(config, ["struct", "readonly"], False):
         expand_places(config)
+    check_options(config)
     composer = Composer(loader, varying(combinations))
     if config.action in ABOUT_ALL_RUNS:
         return _about_all(config, combinations, composer)

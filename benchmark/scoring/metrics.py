@@ -138,6 +138,27 @@ def _value(metric: Metric, counts: Counts) -> float | None:
     return None if number is None or math.isnan(number) else number
 
 
+def implied_metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """The metrics that the stored counts of an image imply; they need no pixels.
+
+    Args:
+        row: as `benchmark.scoring.score.score_row` makes it.
+
+    Returns:
+        Every metric of this module but AJI; `sq` is that of the row, from which the sum of IoUs
+        is taken, and 0 where nothing is matched.
+
+    Raises:
+        KeyError, TypeError: an entry is missing, or undefined though there are objects.
+    """
+    metrics, n_true, n_predicted = row["metrics"], row["n_true"], row["n_predicted"]
+    matched = int(metrics["matched"])
+    iou_sum = metrics["sq"] * matched
+    tps = tuple(row["true_positives"])
+    counts = Counts(None, n_true, n_predicted, tps, matched, iou_sum)  # type: ignore[arg-type]
+    return {metric.name: metric.function(counts) for metric in _OURS if metric.name != "aji"}
+
+
 def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     """Matched objects at each IoU threshold, one true object to one prediction.
 

@@ -76,20 +76,45 @@ class Journal:
             StoreError: a file can't be read.
         """
         for path in sorted(self.folder.glob("*.jsonl")):
-            try:
-                *lines, _torn = path.read_bytes().split(b"\n")
-            except OSError as error:
-                raise StoreError(f"{path} can't be read: {error.strerror}.") from error
-            for number, line in enumerate(lines, start=1):
-                row = _parsed(line)
-                if (
-                    row is None
-                    or shapes.misfit(row, self._shape) is not None
-                    or not is_safe(row.get("sample", "none"))
-                ):
+            rows, _ = self._read(path)
+            for number, row in enumerate(rows, start=1):
+                if row is None:
                     _warn(path, number)
                 else:
                     yield path.stem, row
+
+    def damage(self) -> Iterator[str]:
+        """Yield a sentence for each damaged line, and for each unfinished one at the end of a file.
+
+        Raises:
+            StoreError: a file can't be read.
+        """
+        for path in sorted(self.folder.glob("*.jsonl")):
+            rows, unfinished = self._read(path)
+            for number, row in enumerate(rows, start=1):
+                if row is None:
+                    yield f"{path}, line {number}, is damaged: what it recorded is lost."
+            if unfinished:
+                yield f"{path} ends in an unfinished line: what it recorded is lost."
+
+    def writers(self) -> set[str]:
+        """Return who has added rows."""
+        return {path.stem for path in self.folder.glob("*.jsonl")}
+
+    def _read(self, path: Path) -> tuple[Iterator[dict[str, Any] | None], bool]:
+        """Return the rows of a file, None for a damaged one, and whether its end is unfinished."""
+        try:
+            *lines, end = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise StoreError(f"{path} can't be read: {error.strerror}.") from error
+        return (self._row(line) for line in lines), bool(end)
+
+    def _row(self, line: bytes) -> dict[str, Any] | None:
+        """Return the row in a line; None if it is damaged, or of a sample without a safe name."""
+        row = _parsed(line)
+        if row is None or shapes.misfit(row, self._shape) is not None:
+            return None
+        return row if is_safe(row.get("sample", "none")) else None
 
     def repair(self, mine: Callable[[str], bool] = lambda writer: True) -> None:
         """Cut off unfinished last lines. Requires the right to write to these files.

@@ -1,6 +1,6 @@
 """A run on disk: its description, records, predictions, scores and leases.
 
-    <run>/run.json                    the run's identity and names
+    <run>/run.json                    the run's identity and names, with a seal: their digest
     <run>/attempts/<writer>.jsonl     what produced the records: code, packages, machine
     <run>/adapter.json                digests of the adapter's code when the run was last asked for,
                                       if they were not those of its predictions
@@ -21,6 +21,7 @@ So with another truth or protocol stored predictions are scored again, without i
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -102,8 +103,20 @@ class RunStore:
         Raises:
             StoreError: run.json is damaged, or missing though there are records.
         """
-        path = self.path / "run.json"
-        return read_stored(path, Description) if self._has_begun() else None
+        return self._described()[0] if self._has_begun() else None
+
+    def is_sealed(self) -> bool:
+        """Whether run.json is as it was written; True also before version 0.2, without a seal.
+
+        Raises:
+            StoreError: as `describe`.
+        """
+        return self._described()[1] if self._has_begun() else True
+
+    def _described(self) -> tuple[dict[str, Any], bool]:
+        content = read_stored(self.path / "run.json", Description)
+        seal = content.pop(_SEAL, None)
+        return content, seal is None or seal == _seal(content)
 
     def readable_description(self) -> dict[str, Any] | None:
         """Return the content of run.json; None if there is none, or if it is damaged."""
@@ -303,7 +316,7 @@ class RunStore:
             for folder in folders:
                 Journal(folder).repair(shard.may_repair)
             before = self.readable_description()
-            if self._has_begun() and before != description:
+            if self._has_begun() and (before != description or not self.is_sealed()):
                 if before is not None and before.get("labels") != description.get("labels"):
                     self._keep_names(before)
                 write_whole(self.path / "run.json", _described(description))
@@ -449,4 +462,13 @@ def _is_run_name(name: str) -> bool:
 
 
 def _described(description: dict[str, Any]) -> bytes:
-    return json.dumps(description, indent=1).encode()
+    written = json.loads(json.dumps(description))  # as it will be read
+    return json.dumps(description | {_SEAL: _seal(written)}, indent=1).encode()
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """Return the digest by which an edit of run.json is noticed."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+_SEAL = "seal"

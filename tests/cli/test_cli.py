@@ -14,6 +14,8 @@ import pytest
 from helpers.command_line import main, main_process
 from helpers.messages import assert_names
 
+from benchmark.settings import Action
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -218,7 +220,7 @@ def test_every_action_works_on_what_a_run_left(benchmark: Run, tmp_path: Path) -
     assert "equal to the last bit" in told["evaluate"].stdout
     assert "mean difference +0.344 over 4 samples" in told["compare"].stdout
     assert "2 done" in told["status"].stdout
-    assert "4 predictions, 0 faulty" in told["check"].stdout
+    assert "4 of 4 samples predicted, 4 scores, 0 faulty" in told["check"].stdout
     report = tmp_path / "results" / "reports" / "paper"
     for name in ("table.csv", "table.md", "table.tex", "figures/msa_per_data_set.png"):
         assert (report / name).stat().st_size > 100, name
@@ -273,3 +275,12 @@ def test_a_checkout_beside_the_installed_one_is_refused(process: Run, tmp_path: 
     (line,) = done.stderr.splitlines()
     assert str(checkout) in line and line.endswith(f"pip install -e {other}")
     assert process("action=list", cwd=checkout).returncode == 0
+
+
+@pytest.mark.parametrize("action", [action.name for action in Action])
+def test_an_unknown_metric_is_refused_by_every_action(benchmark: Run, action: str) -> None:
+    for flags in ([], ["-m"]):
+        done = benchmark(*flags, f"action={action}", "metric=zz", "data=synthetic_few")
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: there is no metric 'zz'")

@@ -15,7 +15,7 @@ FLOORS = (
     {"sweeps"},
     {"paper"},
     {"report"},
-    {"rescore", "run", "job"},
+    {"rescore", "run", "job", "verify"},
     {"adapter", "scoring"},
     {"data"},
     {"store"},

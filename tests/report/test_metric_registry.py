@@ -5,7 +5,7 @@ import pytest
 from helpers.runs import do, make_job
 
 from benchmark.actions import evaluate, report
-from benchmark.errors import UsageError
+from benchmark.errors import PARTIAL, UsageError
 from benchmark.report.figures import methods, pareto
 from benchmark.report.results import gather
 from benchmark.report.tables.numbers import head_to_head
@@ -140,3 +140,38 @@ def tiny_protocol():
     from benchmark.scoring.protocol import Protocol
 
     return Protocol("clean", "exact", "exclude")
+
+
+def fails_on(sample_objects):
+    """A metric that fails on the images with so many true objects."""
+
+    def function(of):
+        if of.n_true == sample_objects:
+            raise ZeroDivisionError("division by zero")
+        return 0.5
+
+    return Metric("fragile", "fragile metric", function)
+
+
+def test_a_metric_that_fails_on_one_image_is_a_failure_of_that_sample(root, monkeypatch, capsys):
+    entries = make_job(root).data.entries
+    (bad,) = [e for e in entries if [o.objects for o in entries].count(e.objects) == 1][:1]
+    monkeypatch.setitem(METRICS, "fragile", fails_on(bad.objects))
+    outcome = do(make_job(root, max_failures=1))
+    assert (outcome.done, list(outcome.failed)) == (len(entries) - 1, [bad.id])
+    assert "metric 'fragile' failed: ZeroDivisionError" in outcome.failed[bad.id]
+    assert f"sample '{bad.id}' failed: " in capsys.readouterr().err
+    job = make_job(root, max_failures=1)
+    assert len(job.store.completed()) == len(entries), "the prediction is stored"
+    again = do(job)  # scores what is stored, and nothing is predicted again
+    assert (again.done, list(again.failed)) == (len(entries) - 1, [bad.id])
+    assert len(job.store.attempts()) == 1
+    assert evaluate.perform(job) == PARTIAL
+    monkeypatch.setitem(METRICS, "fragile", fails_on(-1))
+    assert do(make_job(root)).complete
+
+
+def test_a_metric_that_fails_stops_a_run_that_allows_no_failure(root, monkeypatch):
+    monkeypatch.setitem(METRICS, "fragile", Metric("fragile", "fragile", lambda of: 1 / 0))
+    outcome = do(make_job(root))
+    assert outcome.stopped is not None and "metric 'fragile' failed" in outcome.stopped
