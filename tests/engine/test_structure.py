@@ -19,7 +19,7 @@ FLOORS = (
     {"adapter", "scoring"},
     {"data"},
     {"store"},
-    {"stats", "workers", "profiling", "background"},
+    {"stats", "workers", "profiling", "background", "compiled"},
     {"choices", "console", "garbage_collection", "import_path", "parent", "settings", "threads"},
     {"types"},
     {"errors"},
