@@ -20,6 +20,7 @@ FLOORS = (
     {"data"},
     {"store"},
     {"stats", "workers", "profiling", "background", "compiled"},
+    {"own_yaml"},
     {"choices", "console", "garbage_collection", "import_path", "parent", "settings", "threads"},
     {"types"},
     {"errors"},
