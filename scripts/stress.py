@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import random
 import shutil
 import signal
@@ -106,8 +107,10 @@ def signals(findings: Findings, trials: int) -> None:
     """Send signals to processes that work on runs, until so many were sent."""
     chance = findings.chance
     wanted, seconds = undisturbed(findings.folder / "undisturbed")
-    while findings.trials < trials:
-        root = findings.folder / f"from_{findings.trials}"
+    for number in itertools.count():
+        if findings.trials == trials:
+            break
+        root = findings.folder / f"run_{number}"
         root.mkdir()
         trace = root / "trace"
         trace.touch()
