@@ -22,7 +22,7 @@ def choices(group: str, folders: Sequence[Path] = (CONFIGS,)) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for folder in folders:
-        for path in sorted((folder / group).glob("*.yaml")):
+        for path in filter(Path.is_file, sorted((folder / group).glob("*.yaml"))):
             with path.open(encoding="utf-8", errors="replace") as file:
                 lines = (line for line in file if not line.startswith("# @package"))
                 first = next(lines, "")
@@ -34,13 +34,6 @@ def file_of(group: str, name: str, folders: Sequence[Path]) -> Path:
     """The YAML of a choice; where there is none, the last place that it could have been."""
     places = [folder / group / f"{name}.yaml" for folder in folders]
     return next((place for place in places if place.exists()), places[-1])
-
-
-def yaml_error_text(error: Exception) -> str:
-    """What is wrong with a YAML file, and where, as one sentence."""
-    mark = getattr(error, "problem_mark", None)
-    place = f"{mark.name}, line {mark.line + 1}" if mark else "a YAML file"
-    return f"{place}: this is not valid YAML ({getattr(error, 'problem', None) or error})."
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from benchmark.adapter import (
     AdapterInfo,
@@ -19,11 +18,12 @@ from benchmark.adapter import (
     is_ours,
     missing_libraries,
 )
-from benchmark.choices import choices, config_folders, file_of, yaml_error_text
+from benchmark.choices import choices, config_folders, file_of
 from benchmark.console import complain, note, out, printable
 from benchmark.data.sources.torch_em import cache
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.job import Job
+from benchmark.own_yaml import read_yaml
 from benchmark.settings import MISSING, Settings
 from benchmark.store.provenance import library_versions
 from benchmark.types import WeightsAbout
@@ -103,12 +103,7 @@ def _content(name: str, group: str, folders: Sequence[Path]) -> Mapping[str, Any
         UsageError: it is no YAML of keys and values.
     """
     path = file_of(group, name, folders)
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except YAMLError as error:
-        raise UsageError(yaml_error_text(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} can't be read: {error}.") from error
+    content: Any = OmegaConf.to_container(read_yaml(path))
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no keys with values; compare it with one of ours.")
     below = [word for word in content.pop("defaults", []) if word != "_self_"]

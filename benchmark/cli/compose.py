@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
-from benchmark.cli.explain import YAMLError, explain, no_such_key
+from benchmark.cli.explain import explain, no_such_key
 from benchmark.cli.hydra_config import load, opened
 from benchmark.errors import UsageError
 from benchmark.job import Job
@@ -146,8 +146,6 @@ class Composer:
         """
         try:
             return self._job(overrides)
-        except YAMLError as error:
-            raise UsageError(explain(error, config_folders())) from error
         except (HydraException, OmegaConfBaseException) as error:
             # Parameters of what varies may be unknown to this job's choice alone.
             self._composed(tuple(opened(overrides, self._varying)))

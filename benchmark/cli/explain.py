@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from yaml import YAMLError as YAMLError  # type: ignore[import-untyped]
 
-from benchmark.choices import choices, nearest, yaml_error_text
+from benchmark.choices import choices, nearest
 from benchmark.errors import BenchmarkError
 from benchmark.settings import TOP_LEVEL
 
 
 def explain(error: Exception, folders: Sequence[Path]) -> str:
-    """One message for an exception of Hydra, OmegaConf or the reader of YAML.
+    """One message for an exception of Hydra or OmegaConf.
 
     Args:
         error: what was raised while the configuration was composed.
@@ -35,8 +34,6 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
             f"can't parse the override '{error.override}': {_first_line(error)}. Values with "
             "brackets, commas or spaces need quotes inside the quotes: key=\"'a (1), b'\"."
         )
-    if isinstance(error, YAMLError):
-        return yaml_error_text(error)
     cause = error.__cause__ or error
     text = f"{error}\n{cause}"
     several = re.search(r"Ambiguous value for argument '([^=']+)=(.*)'\n", text)

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import hydra
 from hydra import initialize_config_dir
@@ -16,7 +17,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, config_folders
 from benchmark.cli.code_keys import refuse_code
 from benchmark.errors import DONE, UsageError
+from benchmark.own_yaml import read_yaml
 from benchmark.settings import Settings
 
 PLUGINS = "hydra_plugins.cell_benchmark"
@@ -41,9 +45,55 @@ class OwnFolders(SearchPathPlugin):
     """Adds the folders that the user names by `--config-dir` to those that Hydra searches."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add them after ours."""
+        """Add them after ours, all to be read by `YamlSource`."""
+        scheme = f"{YamlSource.scheme()}://"
         for folder in config_folders()[:-1]:
-            search_path.append("command-line", f"file://{folder.absolute()}")
+            search_path.append("command-line", f"{scheme}{folder.absolute()}")
+        for element in search_path.get_path():
+            element.path = (element.path or "").replace("file://", scheme) or element.path
+
+
+class YamlSource(ConfigSource):
+    """A folder of YAMLs, which Hydra gets by `read_yaml`."""
+
+    @staticmethod
+    def scheme() -> str:
+        """What its path starts with."""
+        return "yaml"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a YAML.
+
+        Raises:
+            UsageError: it can't be read.
+        """
+        path = self._file(config_path)
+        config = read_yaml(path)
+        with path.open(encoding="utf-8-sig") as file:
+            header = self._get_header_dict(file.read(512))
+        return ConfigResult(self.provider, self.full_path(), config, header)
+
+    def available(self) -> bool:
+        """Whether the folder exists."""
+        return self.is_group("")
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is a folder."""
+        return Path(self.path, config_path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether it is a YAML."""
+        return self._file(config_path).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The names of what is in a folder."""
+        found: list[str] = []
+        for name in sorted(path.name for path in Path(self.path, config_path).iterdir()):
+            self._list_add_result(found, f"{config_path}/{name}", name, results_filter)
+        return sorted(set(found))
+
+    def _file(self, config_path: str) -> Path:
+        return Path(self.path, self._normalize_file_name(config_path))
 
 
 def config_loader() -> ConfigLoader:
@@ -85,6 +135,7 @@ def register() -> None:
     for name in (*OURS["launcher"], *OURS["sweeper"]):
         plugins.register(getattr(found, name.rpartition(".")[2]))
     plugins.register(OwnFolders)
+    plugins.register(YamlSource)
     store = ConfigStore.instance()
     store.store(name="settings", node=Settings)
     launcher = {"_target_": OURS["launcher"][0]}
@@ -121,8 +172,8 @@ def load(
         sweeps_anyway: accept several values of one key, whatever the mode.
 
     Raises:
-        HydraException, OmegaConfBaseException, YAMLError: it can't be composed.
-        UsageError: it names code where it may not.
+        HydraException, OmegaConfBaseException: it can't be composed.
+        UsageError: a file can't be read, or names code where it may not.
     """
     config = loader.load_configuration(
         PRIMARY, list(overrides), mode, validate_sweep_overrides=not sweeps_anyway

@@ -195,11 +195,11 @@ def _run(flags: Sequence[str], overrides: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from benchmark.cli.explain import YAMLError, explain
+    from benchmark.cli.explain import explain
 
     try:
         return _dispatch(dict(flag.partition("=")[::2] for flag in flags), overrides)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         complain(explain(error, config_folders()))

@@ -11,17 +11,16 @@ pictures alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from benchmark.compiled import compiled
 from benchmark.types import Labels
 
 MATCH_IOU = 0.5
@@ -32,14 +31,6 @@ Ids = NDArray[np.uint64]
 Unsigned = NDArray[np.unsignedinteger[Any]]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _compiled(function: _F) -> _F:
-    # numba's decorator is untyped; the cast keeps our own signatures. The machine code
-    # is cached on disk, so a process compiles only after the source has changed.
-    return cast(_F, numba.njit(cache=True, nogil=True)(function))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +244,7 @@ def _objects(ids: Ids, pixels: Ints, labels: Labels) -> tuple[Objects, NDArray[n
 _BLOCK = 8192  # pixels looked at together: the list of runs stays in the processor's cache
 
 
-@_compiled
+@compiled
 def _count_pairs(true: Unsigned, predicted: Unsigned) -> tuple[Ids, Ids, Ints]:
     """Count the pixels of every (true, predicted) pair of ids, background included.
 
@@ -282,7 +273,7 @@ def _count_pairs(true: Unsigned, predicted: Unsigned) -> tuple[Ids, Ids, Ints]:
     return keys[filled, 0], keys[filled, 1], count[filled]
 
 
-@_compiled
+@compiled
 def _add_runs(
     true: Unsigned,
     predicted: Unsigned,
@@ -305,7 +296,7 @@ def _add_runs(
     return run, used
 
 
-@_compiled
+@compiled
 def _grown(keys: Ids, count: Ints) -> tuple[Ids, Ints]:
     """The same table with four times the slots."""
     new_keys, new_count = (
@@ -319,7 +310,7 @@ def _grown(keys: Ids, count: Ints) -> tuple[Ids, Ints]:
     return new_keys, new_count
 
 
-@_compiled
+@compiled
 def _slot(t: np.uint64, p: np.uint64, keys: Ids, count: Ints) -> np.uint64:
     """Where the pair stands in the table (open addressing), or the empty slot for it."""
     mask = np.uint64(len(count) - 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from benchmark.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -165,9 +165,8 @@ def _studentised_means(
     return studentised
 
 
-def _each_studentised(
-    excess: Floats, sizes: Floats, least: float, drawn: NDArray[np.uint16]
-) -> Floats:
+@compiled
+def _studentise(excess: Floats, sizes: Floats, least: float, drawn: NDArray[np.uint16]) -> Floats:
     """For each row of drawn groups, the mean's distance by its standard error, `least` at least."""
     result = np.empty(len(drawn))
     for row in range(len(drawn)):
@@ -185,8 +184,3 @@ def _each_studentised(
         spread = squares - 2 * off * products + off * off * square_sizes
         result[row] = off / max(np.sqrt(max(spread, 0.0)) / images, least)
     return result
-
-
-# numba's decorator is untyped; the machine code is cached on disk.
-_compile = cast(Callable[[Callable[..., Any]], Callable[..., Floats]], numba.njit(cache=True))
-_studentise = _compile(_each_studentised)

@@ -66,10 +66,18 @@ class Record:
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return by sample the row of the highest attempt; of equal attempts the last one read."""
+    """Return by sample the row that counts.
+
+    It is the one of the highest attempt. Two folders of one run that were merged may have equal
+    attempts: one that is done counts before one that failed, else the last one read.
+    """
+
+    def rank(row: dict[str, Any]) -> tuple[int, bool]:
+        return row.get("attempt", 0), row.get("status") != "error"
+
     latest: dict[str, dict[str, Any]] = {}
     for row in rows:
         before = latest.get(row["sample"])
-        if before is None or row.get("attempt", 0) >= before.get("attempt", 0):
+        if before is None or rank(row) >= rank(before):
             latest[row["sample"]] = row
     return latest

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmark.errors import ModelError, UsageError
 from benchmark.store.digest import json_digest
-from benchmark.store.files import disk_errors, write_whole
+from benchmark.store.files import disk_errors, path_of_id, write_whole
+from benchmark.store.names import safe_name
 from benchmark.types import Weights, WeightsAbout
 from models.weights.card import PACKAGED, Card, CardFile, cards
 from models.weights.checkpoint import damage, file_digest, unforgeable
@@ -140,7 +141,7 @@ class CardWeights:
 
     @property
     def _lock(self) -> Lock:
-        return Lock(cache() / "digests.json")
+        return Lock(cache() / "digests")
 
     def _verified(self, key: str, path: Path) -> str:
         file = self.card.files[key]
@@ -154,7 +155,8 @@ class CardWeights:
             whose, remedy = "its card", _AGAIN
             if not file.digest:
                 whose = "the first download"
-                remedy += f" If the change is meant, remove its line from {self._lock.path}."
+                forget = self._lock.remedy(self.card.name, file.name)
+                remedy += f" If the change is meant, {forget}."
             raise ModelError(
                 f"{path} is not the file of the weights '{self.card.name}': its digest is "
                 f"{digest}, by {whose} it is {expected}. {nature}{remedy}"
@@ -174,11 +176,16 @@ _AGAIN = (
 class Lock:
     """The digests of first downloads, where nobody publishes one: on the user's side.
 
-    A file that changes afterwards is an error, not a surprise.
+    A file that changes afterwards is an error, not a surprise. Each digest has a file of its own,
+    since several processes may download different weights at once.
+
+    Args:
+        folder: that of these files. Earlier versions kept all digests in one, `<folder>.json`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._of_all = folder.with_suffix(".json")
 
     def get(self, card: str, file: str) -> str | None:
         """The digest of the first download; None before it.
@@ -186,23 +193,33 @@ class Lock:
         Raises:
             ModelError: the lock can't be read.
         """
-        return self._read().get(f"{card}/{file}")
+        name = f"{card}/{file}"
+        return self._read(self.path(card, file)).get(name) or self._read(self._of_all).get(name)
 
     def put(self, card: str, file: str, digest: str) -> None:
         """Remember the digest of a first download."""
-        with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        locked = self._read() | {f"{card}/{file}": digest}
-        write_whole(self.path, json.dumps(locked, indent=1, sort_keys=True).encode())
+        path = self.path(card, file)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({f"{card}/{file}": digest}, indent=1).encode())
 
-    def _read(self) -> dict[str, str]:
-        if not self.path.exists():
-            return {}
+    def remedy(self, card: str, file: str) -> str:
+        """How to make it forget a digest."""
+        path = self.path(card, file)
+        return f"remove {path}" if path.exists() else f"remove its line from {self._of_all}"
+
+    def path(self, card: str, file: str) -> Path:
+        """The file that holds a digest."""
+        return path_of_id(self._folder, safe_name(f"{card}-{file}"), ".json")
+
+    def _read(self, path: Path) -> dict[str, str]:
         try:
-            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(
-                f"{self.path} can't be read ({error}). It holds the digests of weights that were "
+                f"{path} can't be read ({error}). It holds the digests of weights that were "
                 "downloaded first; move it away to trust the present files."
             ) from error
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
+import multiprocessing
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,7 +149,37 @@ def test_without_a_published_digest_the_first_download_is_held_to(
         chosen.fetch()
     assert first.digests["model"] in str(error.value) and file_digest(changed) in str(error.value)
     # Meant, it is said once: the lock is the user's own.
-    assert f"remove its line from {tmp_path / 'cache' / 'digests.json'}" in str(error.value)
+    lock = tmp_path / "cache" / "digests" / "net-net.pt.json"
+    assert f"remove {lock}" in str(error.value)
+    lock.unlink()
+    assert chosen.fetch().digests["model"] == file_digest(changed)
+
+
+def put(folder: Path, card: str, started: Any) -> None:
+    started.wait()
+    Lock(folder).put(card, "net.pt", f"sha256:{card}")
+
+
+def test_first_downloads_at_once_are_all_remembered(tmp_path: Path) -> None:
+    names = [f"card_{number}" for number in range(16)]
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    started = context.Barrier(len(names))
+    processes = [
+        context.Process(target=put, args=(tmp_path / "digests", name, started)) for name in names
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    remembered = {name: Lock(tmp_path / "digests").get(name, "net.pt") for name in names}
+    assert remembered == {name: f"sha256:{name}" for name in names}
+
+
+def test_digests_that_an_earlier_version_remembered_still_count(tmp_path: Path) -> None:
+    (tmp_path / "digests.json").write_text('{"net/net.pt": "sha256:1"}')
+    lock = Lock(tmp_path / "digests")
+    assert lock.get("net", "net.pt") == "sha256:1"
+    assert str(tmp_path / "digests.json") in lock.remedy("net", "net.pt")
 
 
 def test_a_page_saved_under_the_name_is_never_held_to(tmp_path: Path, server: str) -> None:
@@ -235,10 +267,12 @@ def test_one_file_that_can_be_forged_is_enough_to_forbid_it(tmp_path: Path) -> N
     assert not CardWeights(two, tmp_path, False).fetch().unpickle
 
 
-def test_a_damaged_lock_is_one_message(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text("{")
-    with pytest.raises(ModelError, match=r"lock can't be read .*move it away"):
-        Lock(tmp_path / "lock").get("net", "net.pt")
+@pytest.mark.parametrize("name", ["digests.json", "digests/net-net.pt.json"])
+def test_a_damaged_lock_is_one_message(tmp_path: Path, name: str) -> None:
+    (tmp_path / "digests").mkdir()
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ModelError, match=rf"{name} can't be read .*move it away"):
+        Lock(tmp_path / "digests").get("net", "net.pt")
 
 
 def test_a_users_file_is_named_by_its_digest_whatever_it_is_called(tmp_path: Path) -> None:

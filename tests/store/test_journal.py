@@ -4,11 +4,13 @@ import errno
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from benchmark.errors import StoreError
 from benchmark.store import journal as journal_module
+from benchmark.store import machine
 from benchmark.store.files import sweep_temporaries, temporary_name, write_whole
 from benchmark.store.journal import Journal
 
@@ -157,6 +159,20 @@ def test_temporaries_of_dead_writers_are_swept_and_those_of_living_ones_left(tmp
     sweep_temporaries(tmp_path)
     left = {p.name for p in folder.iterdir()}
     assert left == {temporary("basis.json", os.getppid()), "kept.json"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="of Windows processes are looked up otherwise")
+def test_without_proc_temporaries_of_living_writers_stay(tmp_path, monkeypatch):
+    def path(text):
+        return Path(text.replace("/proc", str(tmp_path / "no_proc")))
+
+    monkeypatch.setattr(machine, "Path", path)
+    assert machine.here()["boot"] == ""
+    for pid in (NOBODY, os.getpid(), os.getppid()):
+        (tmp_path / temporary("basis.json", pid)).touch()
+    sweep_temporaries(tmp_path)
+    left = {temporary("basis.json", pid) for pid in (os.getpid(), os.getppid())}
+    assert {p.name for p in tmp_path.iterdir()} == left
 
 
 def temporary(name, pid):

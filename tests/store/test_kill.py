@@ -10,32 +10,21 @@ import signal
 import socket
 import subprocess
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 
 import pytest
+from helpers.kills import SECONDS, assert_nothing_twice, begin, events, may_go_on, the_run
 from helpers.runs import (
     SAMPLES,
     assert_sound,
-    command,
     contents,
-    environment,
     journals,
     run,
     run_process,
     wait_for,
 )
 
-from benchmark.run import UNSTORED
-from benchmark.store.store import RunStore
-
 KILLS = 20
-SECONDS = "0.25"  # per prediction, so that kills fall into every phase
-
-
-def the_run(root):
-    (store,) = RunStore.all(root / "results" / "runs")
-    (key,) = store.score_bases()
-    return store, key
 
 
 @pytest.fixture(scope="module")
@@ -53,37 +42,6 @@ def seconds(tmp_path_factory):
     finished = run_process(tmp_path_factory.mktemp("seconds"), SECONDS=SECONDS)
     assert finished.returncode == 0, finished.stderr
     return time.monotonic() - start
-
-
-def begin(root, trace, *words, waits_on=None):
-    """A run; on one of its samples it waits until `may_go_on`, where that is asked for."""
-    how = {"ODD": f"{waits_on}=wait"} if waits_on else {"SECONDS": SECONDS}
-    return subprocess.Popen(
-        command(root, *words), env=environment(TRACE=str(trace), **how), cwd=root,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-def may_go_on(trace):
-    trace.with_name(f"{trace.name}.go").touch()
-
-
-def events(trace):
-    """(event, sample, process) in order."""
-    return [tuple(line.split()) for line in trace.read_text().splitlines()]
-
-
-def assert_nothing_twice(trace, killed):
-    """A sample is predicted again only if its process was killed before it could store it."""
-    starts = [(sample, pid) for event, sample, pid in events(trace) if event == "start"]
-    times, by_process = defaultdict(list), defaultdict(list)
-    for sample, pid in starts:
-        times[sample].append(pid)
-        by_process[pid].append(sample)
-    for sample, pids in times.items():
-        for pid in pids[:-1]:
-            unstored = by_process[pid][-1 - UNSTORED :]  # in hand, and waiting to be stored
-            assert int(pid) in killed and sample in unstored, f"{sample} was predicted twice"
 
 
 def phase(root, trace, pid):

@@ -1,31 +1,15 @@
 """One odd run never stops the others: each entry of each file of a run, edited in every way."""
 
-import copy
-import json
 import shutil
 
 import pytest
-from helpers.runs import PROTOCOLS, do, make_job
+from helpers.mutations import FILES, leave_lease, mutations, read_all
+from helpers.runs import do, make_job
 
-from benchmark.actions import status
-from benchmark.report.assemble import assemble
-from benchmark.report.results import gather
-from benchmark.scoring.protocol import Protocol
-from benchmark.store import journal, shapes
+from benchmark.store import shapes
 from benchmark.store.store import RunStore
-from benchmark.sweeps.state import StoredRuns
 
-PAPER = Protocol(**PROTOCOLS["paper"])
-FILES = ["run.json", "scores/*/basis.json"] + [
-    f"{kind}/*.jsonl" for kind in ("records", "attempts", "scores/*", "objects/*")
-]
-LOST = object()
-VALUES = [
-    LOST, None, "", "x", "3", "\ud800", -1, True, 10**400, float("inf"), float("nan"),
-    [], [None], ["a"], [[1]], {}, {"a": 1}, {"a": None},
-]  # fmt: skip
 OBJECTS = {"id": [3], "area": [9], "best_iou": [0.5], "border": [0]}
-SKIPPED = {"packages", "quirks", "code"}  # only digested; a hundred entries alike
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +19,7 @@ def finished(tmp_path_factory):
     jobs = [make_job(root, level=level) for level in (1.0, 1.3)]
     for job in jobs:
         do(job)
+    leave_lease(jobs[0].store.path)
     return jobs[0].runs, jobs[0].store.path.name
 
 
@@ -45,46 +30,6 @@ def runs(finished, tmp_path):
     return tmp_path / "runs", odd
 
 
-def places(value, at=()):
-    """Where the entries of a JSON value are; of a list the first stands for all."""
-    yield at
-    if isinstance(value, dict):
-        for key in value.keys() - SKIPPED:
-            yield from places(value[key], (*at, key))
-    elif isinstance(value, list) and value:
-        yield from places(value[0], (*at, 0))
-
-
-def edited(value, at, new):
-    if not at:
-        return new
-    value = copy.deepcopy(value)
-    *above, last = at
-    inner = value
-    for key in above:
-        inner = inner[key]
-    if new is LOST:
-        del inner[last]
-    else:
-        inner[last] = new
-    return value
-
-
-def mutations(content):
-    """The contents of a file after each edit of its last row, and after a few of its bytes."""
-    *before, last = content.splitlines(keepends=True) if content[:2] != b"{\n" else [content]
-    row = json.loads(last)
-    for at in places(row):
-        for new in VALUES if at else VALUES[1:]:
-            yield (at, new), b"".join(before) + json.dumps(edited(row, at, new)).encode() + b"\n"
-    half = len(content) // 2
-    yield "empty", b""
-    yield "torn", content[:half]
-    yield "binary", b"\xff\xfe\x00" + content
-    yield "nested", b"[" * 100_000 + b"\n"
-    yield "overwritten", content[:half] + b"\0\0" + content[half + 2 :]
-
-
 @pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pattern", FILES)
 def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys):
@@ -92,15 +37,10 @@ def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys
     (file,) = (folder / odd).glob(pattern)
     for what, content in [*mutations(file.read_bytes())][::step]:
         file.write_bytes(content)
-        journal._warn.cache_clear()
-        results, left_out = gather(folder, PAPER)
-        assert {r.path.name for r in results} | {*left_out} == {p.name for p in folder.iterdir()}
-        if any(result.path.name == odd for result in results):
-            assemble(results, (), left_out)
-        states = StoredRuns(folder, 300)
-        status.show([states.of_run(store) for store in states.stores])
-        told = capsys.readouterr()
-        assert odd in told.out + told.err or "traced" in told.out, what
+        shown, left_out = read_all(folder, odd)
+        assert shown | left_out == {path.name for path in folder.iterdir()}
+        printed = capsys.readouterr()
+        assert odd in printed.out + printed.err or "traced" in printed.out, what
 
 
 def test_what_is_stored_fits(runs):

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -288,3 +289,18 @@ def test_a_writer_that_lost_its_lease_stores_nothing_more(root):
     assert {p.name for p in job.store.path.rglob("*") if p.is_file()} == {
         "00000001.json", lease.name,
     }  # fmt: skip
+
+
+# --- two folders of one run that were merged
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")], ids=["done first", "failed first"])
+def test_of_equal_attempts_the_done_one_counts(names, tmp_path):
+    store = RunStore(tmp_path)
+    done = Record("cell", "done", 1, prediction="1" * 64)
+    failed = Record("cell", "error", 1, error="out of memory")
+    for writer, record in zip(names, (done, failed), strict=True):
+        store._records.append(writer, asdict(record))
+    assert store.records()["cell"].status == "done"
+    store._records.append("c", asdict(replace(failed, attempt=2)))
+    assert store.records()["cell"].status == "error"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.compiled import compiled
 from benchmark.types import Labels
 
 UNITS = 2
@@ -71,7 +71,7 @@ def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
     return simple if len(simple) > 2 else ring
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _keep(
     points: NDArray[np.int64], kept: NDArray[np.bool_], first: int, last: int, limit: float
 ) -> None:
