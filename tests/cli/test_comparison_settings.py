@@ -58,6 +58,7 @@ def test_a_slip_is_refused_before_anything_is_written(root, job, settings, named
     assert not (root / "results" / "reports").exists()
 
 
+@pytest.mark.slow
 def test_the_former_name_of_study_ranks_works_with_a_note(root, job, capsys):
     job.settings.source, job.settings.tieless = Source.published, False
     assert report.perform(job) == 0

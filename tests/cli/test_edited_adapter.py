@@ -109,6 +109,7 @@ def test_an_edit_of_what_the_adapter_imports_marks_a_complete_run(root):
     assert summary_of(result)["status"] == "complete, edited"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
@@ -125,6 +126,7 @@ def test_an_edited_comment_marks_nothing(root, name, old, new):
     assert not stores(root)[0].is_edited()
 
 
+@pytest.mark.slow
 def test_a_run_of_predictions_before_and_after_an_edit_is_marked(root):
     benchmark(root, "limit=2")
     edit(root, "mine.py", "int32", "int64")
@@ -137,6 +139,7 @@ def test_a_run_of_predictions_before_and_after_an_edit_is_marked(root):
     assert is_warned(benchmark(root, "action=evaluate"))
 
 
+@pytest.mark.slow
 def test_a_raised_version_makes_another_run_without_a_mark(root):
     benchmark(root)
     edit(root, "bright.py", "1.0", "1.1")
@@ -146,6 +149,7 @@ def test_a_raised_version_makes_another_run_without_a_mark(root):
     assert [store.is_edited() for store in stores(root)] == [False, False]
 
 
+@pytest.mark.slow
 def test_all_samples_predicted_again_take_the_mark_away(root):
     benchmark_process(root)
     edit(root, "bright.py", "1.0", "1.1")
@@ -157,6 +161,7 @@ def test_all_samples_predicted_again_take_the_mark_away(root):
     assert not stores(root)[0].is_edited()
 
 
+@pytest.mark.slow
 def test_an_edit_that_was_taken_back_leaves_no_mark(root):
     benchmark(root)
     edit(root, "bright.py", "1.0", "1.1")
@@ -200,6 +205,7 @@ def test_an_adapter_of_this_repository_has_no_digest(root):
     assert "adapter" not in attempt["with"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "[1]", '{"files": 1}', '{"files": {"a.py": 2}}'])
 def test_a_damaged_file_of_digests_is_written_again(root, content):
     benchmark(root)
@@ -212,6 +218,7 @@ def test_a_damaged_file_of_digests_is_written_again(root, content):
     assert stores(root)[0].is_edited()
 
 
+@pytest.mark.slow
 def test_report_and_status_import_no_adapter(root):
     benchmark(root)
     edit(root, "bright.py", "1.0", "1.1")

@@ -64,6 +64,7 @@ def test_a_slip_is_told_with_its_file(tmp_path, words, said):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_cant_be_read_costs_a_sweep_no_other_job(tmp_path):
     done = benchmark(tmp_path, "-m", "model=nameless,broken,mine", "limit=1")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
@@ -91,6 +92,7 @@ def test_a_parameter_is_in_the_name_however_it_was_given(tmp_path, words):
     assert re.search(r"^otsu \(sigma=2\) +nuclei_demo", done.stdout, re.MULTILINE), done.stdout
 
 
+@pytest.mark.slow
 def test_a_parameter_that_the_class_has_and_the_yaml_not_is_added_to_those_that_have_it(tmp_path):
     done = benchmark(tmp_path, "-m", "model=mine,oracle", "+model.sigma=2", "limit=1")
     assert done.returncode == 1

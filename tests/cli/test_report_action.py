@@ -94,6 +94,7 @@ def test_a_whole_run_is_averaged_and_a_deleted_record_makes_it_partial(root):
     assert line[2].marks == ("3 of 4",) and line[2].place == 0
 
 
+@pytest.mark.slow
 def test_a_skipped_method_stands_in_the_report_of_the_others(root, tmp_path, blank_pictures):
     do(make_job(root))
     results, left_out = gather(root / "results" / "runs", PAPER)

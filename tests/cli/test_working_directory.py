@@ -70,6 +70,7 @@ def test_a_package_of_our_name_in_the_working_directory_is_not_imported(
     assert not list(tmp_path.rglob("EXECUTED"))
 
 
+@pytest.mark.slow
 def test_a_models_package_elsewhere_on_the_path_is_not_imported(tmp_path: Path) -> None:
     write_traps(tmp_path, "elsewhere/models.py")
     where = str(tmp_path / "elsewhere")
@@ -78,6 +79,7 @@ def test_a_models_package_elsewhere_on_the_path_is_not_imported(tmp_path: Path) 
     assert not list(tmp_path.rglob("EXECUTED"))
 
 
+@pytest.mark.slow
 def test_of_what_a_library_logs_only_errors_are_shown(tmp_path: Path) -> None:
     write_adapter(tmp_path)
     with (tmp_path / "mypart.py").open("a") as file:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from helpers.prepare import datasets as datasets
 from helpers.prepare import folders, strays
 
@@ -40,6 +41,7 @@ def child(datasets):
     )
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_leaves_nothing_that_passes_for_prepared(datasets):
     # 40 is after the last image: of the manifest and the renaming.
     for moment in (0, 1, 7, 23, 39, 40):

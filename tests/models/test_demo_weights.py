@@ -57,6 +57,7 @@ def test_turned_images_give_turned_labels(tiles, mode, number, least):
     assert min(found.values()) > least, found
 
 
+@pytest.mark.slow
 def test_taking_apg_apart_starts_from_what_it_gives(tiles):
     model = load("apg")
     found = stages(model, tiles[:1])

@@ -223,6 +223,7 @@ def test_beside_every_other_adapter_in_one_process(order, weights, expected, tmp
     assert np.array_equal(np.load(tmp_path / "labels.npy"), expected)
 
 
+@pytest.mark.slow
 def test_the_same_in_a_second_run(model, expected):
     model.predict(RGB)
     assert np.array_equal(model.predict(GREY), expected)

@@ -163,6 +163,7 @@ def test_other_errors_while_a_model_is_loaded_go_through() -> None:
         raise RuntimeError("shapes differ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
 def test_on_a_cpu_freed_memory_is_kept_during_a_prediction_and_given_back_after_it():
     """In a process of its own: the setting is the whole process's."""
@@ -186,6 +187,7 @@ print(kept > 2**26, resident() - before < 2**26)
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
 def test_on_a_cpu_a_stage_s_peak_holds_nothing_that_another_freed() -> None:
     script = """

@@ -86,6 +86,7 @@ def test_a_family_with_too_few_groups_for_its_tests_says_that_nothing_can_be_sig
         assert f"With {groups} groups p is at least {p}, here by Holm {corrected}." in hopeless
 
 
+@pytest.mark.slow
 def test_of_families_of_different_groups_those_are_named_that_have_too_few():
     runs = [
         of_groups(groups, 0.1 * i, name=f"m{i}", data=f"d{groups}", run_id=f"{groups}{i}" * 16)

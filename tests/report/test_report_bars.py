@@ -45,6 +45,7 @@ def test_bars_are_as_long_as_the_numbers(tmp_path, monkeypatch):
     assert {"a", "b", "c", "dsb", "none", "0.250", "0.750", "n/a", "partial"} <= set(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1, 1), (8, 36)])
 def test_bars_of_few_and_of_many(tmp_path, sizes):
     models, data = sizes

@@ -72,6 +72,7 @@ def test_a_few_samples_are_not_worth_a_process(root, pids):
     assert score_again(root, 2)[0] == DONE and pids == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_damaged_truth_or_prediction_is_a_failure_of_its_sample(done, workers, capsys):
     job = make_job(done)
@@ -95,6 +96,7 @@ def kill(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_error_and_scores_stay_whole(done):
     predictions = rescore.stored_predictions(
         make_job(done).data, make_job(done).store, make_job(done).requested

@@ -14,6 +14,7 @@ from benchmark.stats import critical_difference, friedman, holm
 # --- many tests -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_holm_is_statsmodels():
     multitest = pytest.importorskip("statsmodels.stats.multitest", reason="needs statsmodels")
     rng = np.random.default_rng(0)

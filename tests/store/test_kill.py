@@ -103,6 +103,7 @@ def test_a_kill_between_prediction_and_record_loses_that_sample_alone(tmp_path, 
     assert again == [*SAMPLES[:3], *SAMPLES[2:]]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_status_130_and_the_same_command_goes_on(tmp_path, undisturbed):
     trace = tmp_path / "trace"
     trace.touch()

@@ -143,6 +143,7 @@ def test_a_lease_with_values_of_wrong_types_is_as_damaged_as_an_empty_one(folder
     acquired(folder).release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [HEARTBEAT, OLD, 1e9])
 def test_an_empty_lease_dated_ahead_of_the_clock_is_succeeded(folder, ahead):
     path = held_by(folder)

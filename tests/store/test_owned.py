@@ -92,6 +92,7 @@ def killed(folder, files, moment):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [True, False], ids=["with an earlier report", "the first"])
 def test_killed_at_any_moment_no_file_is_lost_and_the_next_report_cleans_up(tmp_path, earlier):
     mixed = 0

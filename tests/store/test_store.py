@@ -95,6 +95,7 @@ def test_a_run_killed_again_and_again_one_step_later_each_time_gets_through(prep
     assert sorted(row["sample"] for row in journals(root / "results", "records")) == SAMPLES
 
 
+@pytest.mark.slow
 def test_a_prediction_killed_while_it_is_replaced_is_never_vouched_for_by_its_old_record(
     prepared, root, monkeypatch
 ):

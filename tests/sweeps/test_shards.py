@@ -152,6 +152,7 @@ def test_what_a_writer_on_another_host_is_just_writing_is_left_alone(root):
     assert theirs.exists() and not forgotten.exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_splits_its_runs_and_the_last_shard_reports(tmp_path):
     finished = run(tmp_path, "-m", "seed=0", "shards=2")
     assert finished.returncode == 0, finished.stderr

@@ -168,6 +168,7 @@ def test_a_killed_jobs_reason_is_no_error_that_it_survived(tmp_path):
     assert killed.reason == "its last line: 3/4 done"
 
 
+@pytest.mark.slow
 def test_a_job_with_failures_that_were_allowed_is_partial_not_failed(tmp_path):
     assert run(tmp_path, "limit=3", model="oracle").returncode == 0  # so that it needs no process
     words = ("-m", "limit=3", "model=traced,oracle", "errors.max_failures=1")

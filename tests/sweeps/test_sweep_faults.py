@@ -131,6 +131,7 @@ def test_a_full_disk_during_a_sweep_is_told_of_every_job_and_nothing_is_lost(tmp
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_works_on_is_told_as_such(tmp_path):
     assert run(tmp_path, "limit=1").returncode == 0
     (store,) = RunStore.all(tmp_path / "results" / "runs")

@@ -24,6 +24,7 @@ def test_a_folder_that_cant_be_made_is_told(tmp_path):
         new_folder(tmp_path / "file" / "sweeps" / "now")
 
 
+@pytest.mark.slow
 def test_a_second_sweep_of_the_same_second_leaves_the_first_ones_jobs_alone(tmp_path):
     place = f"hydra.sweep.dir={tmp_path / 'sweeps' / 'now'}"  # as if the clock stood still
     assert run(tmp_path, "-m", "limit=1", "model=oracle", place).returncode == 0
@@ -55,6 +56,7 @@ def test_results_that_are_a_file_are_told_in_one_line(tmp_path, results):
     assert line.startswith(f"error: can't write {results}/sweeps/")
 
 
+@pytest.mark.slow
 def test_home_is_meant_by_a_tilde_wherever_a_place_is_named(tmp_path):
     words = ("-m", "limit=1", "model=oracle", "results=~/r", "datasets=~/d")
     done = run(tmp_path, *words, HOME=str(tmp_path / "home"))

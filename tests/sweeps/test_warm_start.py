@@ -43,6 +43,7 @@ def rests(process, looks=5):
     return True
 
 
+@pytest.mark.slow
 def test_a_waiting_job_imports_and_touches_nothing(tmp_path, traced):
     words, folders = small_job(tmp_path, "limit=1")
     job = JobProcess(words, "a", tmp_path / "0", config_dirs=folders, waits=True)
