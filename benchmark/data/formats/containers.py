@@ -17,7 +17,7 @@ from benchmark.data.formats.images import (
     read_labels,
     short_reason,
 )
-from benchmark.errors import DataError, UsageError
+from benchmark.errors import DataError, UsageError, import_problem
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -181,7 +181,8 @@ def _stored(path: Path, key: str | None) -> Any:
         raise
     except ImportError as error:
         raise DataError(
-            f"{path}: reading it needs {error.name}: pip install -e '.[datasets]'."
+            f"{path}: reading it needs {import_problem(error)}. Install it (again) with: "
+            "pip install -e '.[datasets]'."
         ) from error
     except Exception as error:
         raise DataError(
