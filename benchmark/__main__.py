@@ -1,7 +1,6 @@
 """``python -m benchmark``, and the console script ``cell-benchmark``."""
 
-from benchmark.cli.main import main
-from benchmark.garbage_collection import skip_final_collection
+import sys
 
 
 def run() -> int:
@@ -10,6 +9,13 @@ def run() -> int:
     Returns:
         The exit status.
     """
+    try:  # importing takes long enough for a Ctrl-C
+        from benchmark.cli.main import main
+        from benchmark.garbage_collection import skip_final_collection
+    except KeyboardInterrupt:
+        print("interrupted before anything was done", file=sys.stderr)
+        return 130
+
     status = main()
     skip_final_collection()
     return status

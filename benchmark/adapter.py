@@ -16,7 +16,13 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from benchmark.errors import BenchmarkError, ModelError, SkippedError, UsageError
+from benchmark.errors import (
+    BenchmarkError,
+    ModelError,
+    SkippedError,
+    UsageError,
+    import_problem,
+)
 from benchmark.settings import Device, Settings
 from benchmark.store.provenance import library_versions
 from benchmark.types import Segmenter, Weights, WeightsChoice
@@ -200,7 +206,7 @@ def find_class(target: str) -> type:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
         raise UsageError(
             f"the _target_ {target} can't be imported ({error}). It is the dotted name of a "
             "class in a module that Python finds (PYTHONPATH)."
@@ -259,9 +265,9 @@ def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
     except BenchmarkError:
         raise
     except ImportError as error:
-        raise ModelError(
-            f"model '{model}' needs a library that is not installed: {error}."
-        ) from error
+        raise ModelError(f"model '{model}' needs {import_problem(error)}.") from error
+    except OSError as error:  # so torch calls a shared library that can't be loaded
+        raise ModelError(f"model '{model}' can't be built: OSError: {error}.") from error
     except (ValueError, TypeError) as error:
         raise UsageError(f"model '{model}': {error}.") from error
     if not isinstance(segmenter, Segmenter):

@@ -43,3 +43,10 @@ class StoreError(BenchmarkError):
 
 class RunHeldError(StoreError):
     """Another live process works on the run."""
+
+
+def import_problem(error: ImportError) -> str:
+    """Say whether a library is missing, or is installed and can't be loaded."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"a library that is not installed: {error}"
+    return f"a library that is installed, but can't be loaded: {error}"

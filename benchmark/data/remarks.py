@@ -78,7 +78,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "crowds": Kind("crowds (iscrowd=1), which are no single object", "Left out."),
         "passed_over": Kind("other files in the folder", "They are not read."),
         "near_misses": Kind(
-            "files that the pattern misses only by the spelling of their ending",
+            "a pattern misses files only by the spelling of their ending",
             "They are left out. Give the folder in place of the pattern, or rename them.",
         ),
         "no_partner": Kind("annotations of images that are not among these", "Left out."),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ModelError
+from benchmark.errors import ModelError, import_problem
 from benchmark.types import Weights
 from models.common.out_of_memory import is_out_of_memory
 
@@ -40,7 +40,9 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
         with path.open("rb") as file:
             return f"{algorithm}:{hashlib.file_digest(file, kind).hexdigest()}"
     except ImportError as error:
-        raise ModelError("digests of this kind (xxh128) need: pip install xxhash.") from error
+        raise ModelError(
+            f"digests of this kind (xxh128) need {import_problem(error)}: pip install xxhash."
+        ) from error
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror or error}.") from error
 

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.errors import ModelError, SkippedError
+from benchmark.errors import ModelError, SkippedError, import_problem
 from benchmark.store.files import disk_errors, temporary_name
 from models.weights.card import Card, CardFile
 from models.weights.checkpoint import file_digest
@@ -54,7 +54,7 @@ def download(card: Card, key: str, folder: Path) -> None:
         try:
             _WAYS[card.way](card, card.files[key], folder)
         except ImportError as error:
-            raise unavailable(card, f"downloading them needs '{error.name}'") from error
+            raise unavailable(card, f"downloading them needs {import_problem(error)}") from error
 
 
 def hub_snapshot(file: CardFile) -> Path | None:
@@ -114,7 +114,7 @@ def _wanting(card: Card) -> str | None:
         try:
             from huggingface_hub import get_token
         except ImportError as error:
-            return f"downloading them needs '{error.name}'. {_by_hand(card)}"
+            return f"downloading them needs {import_problem(error)}. {_by_hand(card)}"
         if card.gated and get_token() is None:
             return f"access is granted by hand. Ask for it at {card.gated}, then: hf auth login"
     return None

@@ -73,7 +73,19 @@ def test_without_its_library_a_file_says_what_to_install(tmp_path, monkeypatch, 
     path.mkdir()
     monkeypatch.setitem(sys.modules, library, None)
     said = refusal(path, slices, path, Reading("raw", **ZYX))
-    assert f"{path}: reading it needs {library}: pip install" in said
+    assert_names(said, f"{path}: ", library, "not installed", "pip install")
+
+
+def test_a_library_that_cant_be_loaded_is_not_called_missing(tmp_path, monkeypatch):
+    library = tmp_path / "broken" / "h5py.py"
+    library.parent.mkdir()
+    library.write_text("raise ImportError('libhdf5.so: cannot open shared object file')")
+    monkeypatch.syspath_prepend(library.parent)
+    monkeypatch.delitem(sys.modules, "h5py", raising=False)
+    (tmp_path / "a.h5").touch()
+    said = refusal(tmp_path / "a.h5", slices, tmp_path / "a.h5", Reading("raw", **ZYX))
+    assert_names(said, "libhdf5.so", "can't be loaded")
+    assert "not installed" not in said
 
 
 # One file, many slices

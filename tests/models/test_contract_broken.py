@@ -108,6 +108,16 @@ class Undeclared(Plain):
         import no_such_library
 
 
+class Unlinked(Plain):
+    def __init__(self):
+        raise ImportError("libtorch.so: cannot open shared object file")
+
+
+class UnlinkedByTorch(Plain):
+    def __init__(self):
+        raise OSError("libtorch.so: cannot open shared object file")
+
+
 class Declared(Undeclared):
     requires = ("no-such-library>=2",)
     install = "pip install no-such-library"
@@ -192,6 +202,8 @@ BROKEN = {
     "Mutating": "on the sample 'grey' ((96, 72), uint8), predict changed its image",
     "MutatingFloats": "on the sample 'float32' ((96, 72), float32), predict changed its image",
     "Undeclared": "needs a library that is not installed: No module named 'no_such_library'",
+    "Unlinked": "needs a library that is installed, but can't be loaded: libtorch.so",
+    "UnlinkedByTorch": "OSError: libtorch.so: cannot open",
     "Letters": "Letters.requires is 'scipy>=1'; it must be a tuple of strings",
     "Unloadable": "the weights are missing",
     "Crashing": "predict raised IndexError",

@@ -118,9 +118,10 @@ def test_a_missing_page_skips_and_says_what_to_do(server: str) -> None:
     ("what", "told", "kind"),
     [
         (OSError(28, "No space left on device"), "No space left on device", StoreError),
-        (ImportError("no", name="pooch"), "downloading them needs 'pooch'", SkippedError),
+        (ModuleNotFoundError("No module named 'pooch'"), "not installed.*'pooch'", SkippedError),
+        (ImportError("libz.so: no such file"), "can't be loaded: libz.so", SkippedError),
     ],
-    ids=["full disk", "no library"],
+    ids=["full disk", "no library", "a broken library"],
 )
 def test_what_else_stands_in_the_way_is_one_message(
     monkeypatch: pytest.MonkeyPatch, what: Exception, told: str, kind: type[Exception]

@@ -10,9 +10,20 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from benchmark.data.formats.images import as_image, read_image, read_labels, short_reason
 from benchmark.data.formats.tiff import TIFF
 from benchmark.errors import DataError, UsageError
+=======
+from benchmark.data.formats.images import (
+    TIFF,
+    as_image,
+    read_image,
+    read_labels,
+    short_reason,
+)
+from benchmark.errors import DataError, UsageError, import_problem
+>>>>>>> odd
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -176,7 +187,8 @@ def _stored(path: Path, key: str | None) -> Any:
         raise
     except ImportError as error:
         raise DataError(
-            f"{path}: reading it needs {error.name}: pip install -e '.[datasets]'."
+            f"{path}: reading it needs {import_problem(error)}. Install it (again) with: "
+            "pip install -e '.[datasets]'."
         ) from error
     except Exception as error:
         raise DataError(
