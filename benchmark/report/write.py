@@ -124,25 +124,34 @@ def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
 
 
 def _draw_overlays(result: RunResult, folder: Path) -> None:
-    """Pictures of the run's worst and best samples, where the prepared data is still there."""
+    """Pictures of the run's worst and best samples, where the prepared data is still there.
+
+    Where nothing is scored, of a few samples drawn at random.
+    """
     try:
         stored = pictures.StoredSamples([result])
     except BenchmarkError as error:
         note(f"no overlays of {result.path.name}: {error}")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sample_id in pictures.choose(pictures.scores_of([result]), pictures.FOR_RUN):
+    scored = pictures.choose(pictures.scores_of([result]), pictures.FOR_RUN)
+    for kind, sample_id in scored or pictures.some_predicted(stored.predicted(result)):
         try:
             sample = stored.read(sample_id)
             predicted = stored.prediction(sample_id, result)
         except BenchmarkError as error:
             note(f"no overlay of '{sample_id}': {error}")
             continue
-        row = result.scores.loc[sample_id]
-        title = (
-            f"{result.method} on {result.data}: {sample_id}, {result.metric.title} "
-            f"{row[result.metric.name]:.3f}, {row['n_true']:.0f} true, {row['n_predicted']:.0f} "
-            "predicted objects"
-        )
+        title = f"{result.method} on {result.data}: {sample_id}, {_outcome(result, sample_id)}"
         path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
         pictures.overlay(sample.image, sample.labels, predicted, title, path)
+
+
+def _outcome(result: RunResult, sample: str) -> str:
+    if sample not in result.scores.index:
+        return "no labels"
+    row = result.scores.loc[sample]
+    return (
+        f"{result.metric.title} {row[result.metric.name]:.3f}, {row['n_true']:.0f} true, "
+        f"{row['n_predicted']:.0f} predicted objects"
+    )

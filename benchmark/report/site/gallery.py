@@ -107,7 +107,7 @@ def build_gallery(
         size = _write_image(sample, path_of_id(folder, stems[name], ".png"))
         layers = [_layer(sample, stored, result, size["down"]) for result in together]
         missing |= {place for place, layer in enumerate(layers) if layer is None}
-        truth = outlines(sample.labels, size["down"])
+        truth = None if sample.labels is None else outlines(sample.labels, size["down"])
         value = {"id": name, "true": truth, "layers": layers}
         write_synced(path_of_id(folder, stems[name], ".js"), script("outlines.take", value))
         gallery.pictures.append(
@@ -117,7 +117,7 @@ def build_gallery(
                 "group": sample.group,
                 "why": reason,
                 "stem": stems[name],
-                "objects": len(truth),
+                "objects": None if truth is None else len(truth),
                 **size,
                 "scores": [_score(result, name) for result in together],
             }
@@ -134,13 +134,19 @@ def build_gallery(
 def _layer(
     sample: Sample, stored: StoredSamples, result: RunResult, down: int
 ) -> dict[str, Any] | None:
-    """Outlines and outcomes of one prediction; None where none is stored as it was recorded."""
+    """Outlines and outcomes of one prediction; None where none is stored as it was recorded.
+
+    Without a truth there are no outcomes.
+    """
     try:
         predicted = stored.prediction(sample.id, result)
     except BenchmarkError:
         return None
-    true_kinds, own_kinds = object_outcomes(match(sample.labels, predicted))
-    return {"paths": outlines(predicted, down), "kinds": own_kinds, "true_kinds": true_kinds}
+    layer: dict[str, Any] = {"paths": outlines(predicted, down), "kinds": None, "true_kinds": None}
+    if sample.labels is not None:
+        true_kinds, own_kinds = object_outcomes(match(sample.labels, predicted))
+        layer |= {"kinds": own_kinds, "true_kinds": true_kinds}
+    return layer
 
 
 def _score(result: RunResult, name: str) -> float | None:
