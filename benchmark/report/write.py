@@ -11,9 +11,11 @@ import pandas as pd
 from benchmark.console import Steps, note, out
 from benchmark.errors import BenchmarkError
 from benchmark.report import figures, pictures
+from benchmark.report.agreement import agreements
 from benchmark.report.assemble import SUMMARY, Report
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
+from benchmark.report.tables.agreement import predicted_objects
 from benchmark.scoring.metrics import Metric
 from benchmark.settings import Settings
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -31,8 +33,12 @@ _RUN = (("", "table.tex"),)
 
 
 def show(results: Sequence[RunResult]) -> None:
-    """Print the table."""
+    """Print the table; where images have no labels, also what was predicted on them."""
     out.print(run_summary.console(run_summary.summary(results), metric_of(results)))
+    compared = agreements(results)
+    if compared:
+        out.print()
+        out.print(formats.console(predicted_objects(compared)))
 
 
 def show_report(report: Report) -> None:
@@ -87,7 +93,12 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
             from benchmark.report.site import build_site
 
             build_site(
-                report.cells, report.results, place / "site", private=private, study=report.study
+                report.cells,
+                report.results,
+                place / "site",
+                private=private,
+                study=report.study,
+                agreements=report.agreements,
             )
     return folder
 

@@ -78,7 +78,7 @@ def agreement_of_samples(agreements: Floats, families: Sequence[str]) -> Floats:
         One number per sample; NaN where nothing can be compared.
     """
     if len(set(families)) < 2:
-        return _mean(agreements.reshape(len(agreements), -1), 1)
+        return _mean(_mean(agreements, 2), 1)
     of_methods = cross_family(agreements, families)
     members = [np.array([family == name for family in families]) for name in _names(families)]
     return _mean(np.stack([_mean(of_methods[:, of], 1) for of in members], 1), 1)

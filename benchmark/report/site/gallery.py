@@ -19,6 +19,7 @@ from benchmark.report.pictures import (
     choose,
     rgb,
     scores_of,
+    some_predicted,
 )
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
@@ -64,7 +65,12 @@ def may_be_shown(results: Sequence[RunResult]) -> bool:
 
 
 def build_gallery(
-    results: Sequence[RunResult], folder: Path, *, private: bool, steps: Steps
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    steps: Steps,
+    label_first: Sequence[str] = (),
 ) -> Gallery:
     """Write pictures and outlines of the chosen samples.
 
@@ -74,6 +80,7 @@ def build_gallery(
         folder: created if there is something to write.
         private: show images whatever the data set's card says.
         steps: advanced by each picture.
+        label_first: samples without labels, those on which methods agree least first.
 
     Returns:
         What was written, and what could not be.
@@ -93,7 +100,7 @@ def build_gallery(
         )
     # The scores of controls are known beforehand: where there are other runs, these decide.
     methods = [result for result in together if not result.control] or together
-    chosen = choose(scores_of(methods), FOR_SITE)[:SITE_SAMPLES]
+    chosen = _chosen(methods, stored, label_first)
     stems = safe_names(name for _, name in chosen)
     missing: set[int] = set()
     for reason, name in chosen:
@@ -129,6 +136,19 @@ def build_gallery(
             f"Not every prediction of {names} is stored (any more): outlines are missing there."
         )
     return gallery
+
+
+def _chosen(
+    methods: Sequence[RunResult], stored: StoredSamples, label_first: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Choose samples by their scores, and those without labels by agreement, or else at random."""
+    scored = choose(scores_of(methods), FOR_SITE)
+    unlabelled = [("least agreement", sample) for sample in label_first]
+    if not scored and not unlabelled:
+        return some_predicted(stored.predicted(methods[0]))
+    half = SITE_SAMPLES // 2
+    few = unlabelled[: max(half, SITE_SAMPLES - len(scored))]
+    return [*few, *scored][:SITE_SAMPLES]
 
 
 def _layer(
