@@ -29,11 +29,11 @@ DRAWING_VERSION = 1
 
 @dataclass
 class FolderSource:
-    """The user's own images and labels, paired by the stem of their file names.
+    """The user's own images, and labels paired with them by the stem of their file names.
 
     Args:
         images: a folder or a glob pattern (`**` looks into folders below).
-        labels: the same for the label images.
+        labels: the same for the label images, of all images or of some; None: there are none.
         root: what relative patterns start from; the working directory where not given.
         group: a regular expression searched in each image's file name; its first bracket
             (or the whole match) is the group. Not given: every image is its own group.
@@ -47,7 +47,7 @@ class FolderSource:
     """
 
     images: str
-    labels: str
+    labels: str | None = None
     root: str | None = None
     group: str | None = None
     use_channels: Any = None
@@ -78,19 +78,18 @@ class FolderSource:
         """Pair the files.
 
         Raises:
-            DataError: two files with one stem, a file without its partner, or one that is its own
-                label image.
+            DataError: two files with one stem, a label image without its image, or an image that
+                is its own label image.
             UsageError: nothing found; the regular expression is invalid, or does not match a name.
         """
         only(split, ["test"])
         images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
-        labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
-        alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
-        alone += [("image", labels[s]) for s in labels.keys() - images.keys()]
+        labels = by_stem(self._label_files(), "data.labels")
+        alone = [labels[stem] for stem in labels.keys() - images.keys()]
         if alone:
-            listed = abbreviated(f"{path} has no {partner}" for partner, path in alone)
+            listed = abbreviated(f"{path} has no image" for path in alone)
             raise DataError(f"images and labels are paired by file name without suffix: {listed}.")
-        same = [f"{images[s]} is {labels[s]}" for s in images if images[s].samefile(labels[s])]
+        same = [f"{images[s]} is {labels[s]}" for s in labels if images[s].samefile(labels[s])]
         if same:
             raise DataError(
                 f"data.images and data.labels name one file: {abbreviated(same)}. "
@@ -101,8 +100,9 @@ class FolderSource:
                 name=stem,
                 group=self._group(images[stem]),
                 split="test",
-                files=f"{images[stem]}, {labels[stem]}",
-                read=partial(read_files, images[stem], labels[stem]),
+                files=", ".join(str(files[stem]) for files in (images, labels) if stem in files),
+                read=partial(read_files, images[stem], labels.get(stem)),
+                labelled=stem in labels,
             )
             for stem in sorted(images)
         ]
@@ -111,8 +111,10 @@ class FolderSource:
     def fingerprint(self, known: Any = None) -> Any:
         """Names, sizes and times of change of all files, and how they are read."""
         paths = find_files(self.images, self.root, "data.images")
-        files = file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
-        return [["reader", READER_VERSION], *files]
+        return [["reader", READER_VERSION], *file_times([*paths, *self._label_files()])]
+
+    def _label_files(self) -> list[Path]:
+        return [] if self.labels is None else find_files(self.labels, self.root, "data.labels")
 
     def _group(self, path: Path) -> str:
         if self.group is None:
@@ -247,15 +249,17 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for k in range(count)
         ]
     volume = str(image) if len(choices) > 1 else raw.volume
-    read: Callable[..., tuple[Image, Labels]] = raw.read
+    read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
         replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
         for name, choice in choices
     ]
 
 
-def read_files(image: Path, labels: Path, planes: Planes | None = None) -> tuple[Image, Labels]:
-    """Read one image and its label image.
+def read_files(
+    image: Path, labels: Path | None, planes: Planes | None = None
+) -> tuple[Image, Labels | None]:
+    """Read one image, and its label image if it has one.
 
     Args:
         image: its file.
@@ -265,7 +269,8 @@ def read_files(image: Path, labels: Path, planes: Planes | None = None) -> tuple
     Raises:
         DataError: one of them can't be read, or is not an image or label image.
     """
-    return read_image(image, planes=planes), read_labels(labels, planes=planes)
+    read = read_image(image, planes=planes)
+    return read, None if labels is None else read_labels(labels, planes=planes)
 
 
 def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
