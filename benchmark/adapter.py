@@ -9,8 +9,8 @@ import math
 import traceback
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from benchmark.errors import (
     import_problem,
 )
 from benchmark.settings import Device, Settings
+from benchmark.store.digest import json_digest
 from benchmark.store.provenance import library_versions
-from benchmark.types import Segmenter, Weights, WeightsChoice
+from benchmark.types import Image, Labels, Segmenter, Sharing, Weights, WeightsChoice
 
 OURS = ("models.", "benchmark.data.sources.", "benchmark.data.torch_em.")
 """Where this repository's own adapters and sources are."""
@@ -42,8 +43,9 @@ FindWeights = Callable[[str, Path | None, bool], WeightsChoice]
 class AdapterInfo:
     """What an adapter's class says about itself: the one description, read in one place.
 
-    Each entry but the last is the class attribute of the same name. None is required: a class
-    with `predict` alone is an adapter.
+    Each entry but the last two is the class attribute of the same name. None is required: a class
+    with `predict` alone is an adapter. What its instances may offer besides is described by
+    `benchmark.types.Attending` and `benchmark.types.Sharing`.
 
     Attributes:
         version: raised when its results change on purpose.
@@ -55,6 +57,8 @@ class AdapterInfo:
             one works.
         devices: where it can run, best first: `cuda`, `mps`, `cpu`.
         execution: parameters that shape no result (`batch_size`), left out of the run id.
+        added: parameters that the adapter got after runs of it had been stored. At the
+            constructor's default, under which it predicts as before, one is left out of the run id.
         control: whether its scores are known beforehand; no table marks it as best.
         sees_truth: whether its predictions depend on the labels, which are then part of the run
             id; for a class with `attend` (`benchmark.types.Attending`).
@@ -65,6 +69,7 @@ class AdapterInfo:
         parameters: names of the constructor's parameters. One called `device` is given the type
             of the device, and one called `cache` the bytes that intermediate results may take on
             disk.
+        as_before: the defaults of those that were `added`.
     """
 
     version: int | str = 1
@@ -74,11 +79,13 @@ class AdapterInfo:
     imports: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
     execution: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     control: bool = False
     sees_truth: bool = False
     find_weights: FindWeights | None = None
     identity: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
     parameters: tuple[str, ...] = ()
+    as_before: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, adapter: type) -> AdapterInfo:
@@ -87,18 +94,20 @@ class AdapterInfo:
         Raises:
             ModelError: an attribute has another type than is described above.
         """
-        *declared, _ = fields(cls)
+        *declared, _, _ = fields(cls)
         said: dict[str, Any] = {}
-        for field in declared:
-            default: Any = field.default
-            value = getattr(adapter, field.name, default)
+        for entry in declared:
+            default: Any = entry.default
+            value = getattr(adapter, entry.name, default)
             wanted = _unlike(value, default)
             if wanted:
                 raise ModelError(
-                    f"{adapter.__name__}.{field.name} is {value!r}; it must be {wanted}."
+                    f"{adapter.__name__}.{entry.name} is {value!r}; it must be {wanted}."
                 )
-            said[field.name] = tuple(value) if isinstance(default, tuple) else value
-        info = cls(**said, parameters=_parameters(adapter))
+            said[entry.name] = tuple(value) if isinstance(default, tuple) else value
+        parameters = _parameters(adapter)
+        as_before = {name: parameters[name] for name in said["added"] if name in parameters}
+        info = cls(**said, parameters=tuple(parameters), as_before=as_before)
         for device in info.devices:
             if device not in _DEVICES:
                 raise ModelError(
@@ -121,7 +130,12 @@ class AdapterInfo:
             parameters: its resolved parameters.
             weights: the expected ones; their digests count, wherever they lie.
         """
-        shaping = {k: value for k, value in parameters.items() if k not in self.execution}
+        shaping = {
+            name: value
+            for name, value in parameters.items()
+            if name not in self.execution
+            and not (name in self.as_before and value == self.as_before[name])
+        }
         if weights is not None:
             shaping["weights"] = dict(weights.digests)
         return {
@@ -158,7 +172,7 @@ class PredictionInfo:
             ValueError, TypeError, AttributeError: seconds are not finite, or something is not of
                 the type that is described above.
         """
-        said = {field.name: getattr(segmenter, field.name, {}) for field in fields(cls)}
+        said = {entry.name: getattr(segmenter, entry.name, {}) for entry in fields(cls)}
         memory = {
             str(stage): {str(where): int(peak) for where, peak in peaks.items()}
             for stage, peaks in said["stage_memory"].items()
@@ -188,11 +202,13 @@ def _unlike(value: Any, default: Any) -> str | None:
     return None if type(value) in kinds else " or ".join(_SCALARS[kind] for kind in kinds)
 
 
-def _parameters(adapter: type) -> tuple[str, ...]:
+def _parameters(adapter: type) -> dict[str, Any]:
+    """The constructor's parameters and their defaults."""
     try:
-        return tuple(inspect.signature(adapter).parameters)
+        accepted = inspect.signature(adapter).parameters
     except (ValueError, TypeError):  # not to be had of every foreign class
-        return ()
+        return {}
+    return {name: parameter.default for name, parameter in accepted.items()}
 
 
 def is_ours(target: str) -> bool:
@@ -276,6 +292,64 @@ def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
     if not isinstance(segmenter, Segmenter):
         raise ModelError(f"model '{model}': {type(segmenter).__name__} has no predict(image).")
     return segmenter
+
+
+def predict_each(
+    segmenter: Segmenter,
+    image: Image,
+    settings: Sequence[Mapping[str, Any]],
+    build: Callable[[Mapping[str, Any]], Segmenter],
+) -> Iterator[Labels]:
+    """Segment one image under each of several settings.
+
+    One that can (`benchmark.types.Sharing`) shares what the settings share. Of any other, a
+    segmenter is built for each distinct setting, and predicts by itself.
+
+    Args:
+        segmenter: as configured.
+        image: as `predict` takes it.
+        settings: each a mapping of names of parameters to values. Parameters that it does not name
+            have the value that the segmenter was built with.
+        build: builds a segmenter of a setting, with weights that were fetched before
+            (`benchmark.job.Job.load_model`).
+
+    Yields:
+        The label image of each setting, in order. Of equal ones it may be the same array, which
+        is not to be written into.
+
+    Raises:
+        UsageError: a setting names a parameter that there is none of, or that shapes no result.
+    """
+    check_settings(type(segmenter), settings)
+    if isinstance(segmenter, Sharing):
+        yield from segmenter.predict_each(image, settings)
+        return
+    made: dict[str, Labels] = {}
+    for setting in settings:
+        key = json_digest(dict(setting))
+        if key not in made:
+            made[key] = (build(setting) if setting else segmenter).predict(image)
+        yield made[key]
+
+
+def check_settings(adapter: type, settings: Iterable[Mapping[str, Any]]) -> None:
+    """Check that settings name parameters that can be varied: those that shape results.
+
+    Weights can't be: they are what the settings share.
+
+    Raises:
+        UsageError: one names another.
+    """
+    info = AdapterInfo.of(adapter)
+    fixed = ("weights", "device", "cache", *info.execution)
+    can = [name for name in info.parameters if name not in fixed]
+    for setting in settings:
+        for name in setting:
+            if name not in can:
+                raise UsageError(
+                    f"a setting of {adapter.__name__} names '{name}'; it can name: "
+                    f"{', '.join(can) or 'nothing, as there are no parameters'}."
+                )
 
 
 def missing_libraries(adapter: type) -> str | None:

@@ -365,8 +365,11 @@ class Job:
             ),
         )
 
-    def load_model(self) -> Segmenter:
+    def load_model(self, setting: Mapping[str, Any] | None = None) -> Segmenter:
         """Build the segmenter, with its weights fetched and verified.
+
+        Args:
+            setting: values of parameters that take the place of the configured ones.
 
         Raises:
             SkippedError: its weights can't be had.
@@ -374,16 +377,29 @@ class Job:
         """
         name = str(self.settings.model["name"])
         objects: dict[str, Any] = {}
-        if self.weights_choice is not None:
-            objects["weights"] = fetch_weights(self.weights_choice)
-            if self.weights and objects["weights"].digests != self.weights.digests:
-                raise ModelError(f"model '{name}': its weights changed while it was being loaded.")
+        if self._fetched is not None:
+            objects["weights"] = self._fetched
         if "device" in self.info.parameters:
             objects["device"] = self.device
         if "cache" in self.info.parameters:
             objects["cache"] = bytes_of(self.settings.cache)
-        described = {"_target_": self.settings.model["_target_"], **self.parameters}
+        parameters = {**self.parameters, **(setting or {})}
+        check_parameters(self.adapter, parameters, name)
+        described = {"_target_": self.settings.model["_target_"], **parameters}
         return checked_segmenter(lambda: self.build(described, **objects), name)
+
+    @cached_property
+    def _fetched(self) -> Weights | None:
+        """The weights, complete and verified once for all segmenters that are built with them."""
+        if self.weights_choice is None:
+            return None
+        fetched = fetch_weights(self.weights_choice)
+        if self.weights and fetched.digests != self.weights.digests:
+            raise ModelError(
+                f"model '{self.settings.model['name']}': its weights changed while it was being "
+                "loaded."
+            )
+        return fetched
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -141,6 +141,38 @@ class Attending(Protocol):
 
     def attend(self, sample: Sample) -> None:
         """Take the sample that `predict` is called for next."""
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A segmenter that can predict one image under many settings, and shares what they share.
+
+    A search for parameters asks for hundreds of settings of one image, most of which differ in
+    the last steps alone: here is the place to encode the image once, to decode each distinct
+    prompt once, and to repeat no step whose parameters and input are equal. It is optional; without
+    it a segmenter is built for each setting (`benchmark.adapter.predict_each`).
+    """
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings.
+
+        Args:
+            image: as for `predict`.
+            settings: each a mapping of names of the constructor's parameters to values, with any
+                name but `weights`, `device`, `cache` and those in `execution`. What one does not
+                name has the value that the segmenter was built with: `{}` is `predict` itself.
+
+        Returns:
+            For each setting, in order, the label image that `predict` of a segmenter built with
+            these parameters returns: equal to the bit on a CPU, and whatever the other settings
+            and their order are. It may be the same array for several settings, so that who scores
+            it does so once; it is not to be written into. One image is finished, or given up,
+            before the segmenter is asked for the next.
+
+        Raises:
+            ValueError: a value is invalid, or as for `predict`.
+        """
         ...
 
 

@@ -2,29 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmark.errors import ModelError
+from benchmark.store.code_digest import code_digests
 from benchmark.types import Image, Labels, Weights
 from models.backbone import Maps
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
-from models.common.masks import Patch, cut, merge
+from models.common.masks import merge
+from models.common.overlaps import Overlaps, iou, over_smaller, suppress
 from models.musam import MicroSam
 from models.prompting import points as derive
+from models.prompting.masks import Pool, Way, decode
+from models.prompting.prompts import Prompt, around, of_points, split
 
-_STABILITY_OFFSET = 1.0  # in logits, on either side of SAM's threshold
+
+class Source(NamedTuple):
+    """One way to derive prompts from the decoder's maps.
+
+    Attributes:
+        derive: takes the maps and the parameters, gives the prompts.
+        parameters: names of those that it depends on.
+    """
+
+    derive: Callable[..., list[Prompt]]
+    parameters: tuple[str, ...]
 
 
-class Scored(NamedTuple):
-    """What SAM made of the prompts: masks, and how good each is."""
+SOURCES: Mapping[str, Source] = {
+    "connected_components": Source(
+        lambda maps, **thresholds: of_points(derive.of_components(*maps, **thresholds)),
+        ("foreground_threshold", "center_distance_threshold", "boundary_distance_threshold"),
+    ),
+    "boundary_distance": Source(
+        lambda maps, **limits: of_points(derive.of_maxima(maps[0], maps[2], **limits)),
+        ("foreground_threshold", "min_distance", "threshold_abs"),
+    ),
+}
+"""By the value of the parameter `prompts`."""
 
-    masks: list[Patch]
-    scores: NDArray[np.float32]
+
+@dataclass(frozen=True)
+class Setting:
+    """The parameters of APG that shape its results; `APG` describes them.
+
+    Raises:
+        ValueError: there are no such `prompts`, or `mask_threshold` is neither a number nor auto.
+    """
+
+    prompts: str
+    prompt_function: str | None
+    foreground_threshold: float
+    center_distance_threshold: float
+    boundary_distance_threshold: float
+    min_distance: int
+    threshold_abs: float
+    multimasking: bool
+    mask_threshold: float | str | None
+    refine_with_box_prompts: bool
+    min_size: int
+    nms_threshold: float
+    intersection_over_min: bool
+
+    def __post_init__(self) -> None:
+        if self.prompts not in SOURCES:
+            raise ValueError(f"prompts is '{self.prompts}': give one of {', '.join(SOURCES)}")
+        if isinstance(self.mask_threshold, str) and self.mask_threshold != "auto":
+            raise ValueError(f"mask_threshold is '{self.mask_threshold}': give a number, or auto")
+
+    @property
+    def source(self) -> Source:
+        """How its prompts are derived."""
+        if self.prompt_function is None:
+            return SOURCES[self.prompts]
+        # Upstream gives a function the thresholds that its own has.
+        parameters = SOURCES["connected_components"].parameters
+        return Source(partial(_by_function, self.prompt_function), parameters)
+
+    @property
+    def derived_by(self) -> dict[str, float]:
+        """The parameters that its prompts depend on."""
+        return {name: getattr(self, name) for name in self.source.parameters}
+
+    def derive(self, maps: Maps) -> list[Prompt]:
+        """Its prompts, of the decoder's maps."""
+        return self.source.derive(maps, **self.derived_by)
+
+    def way(self, predictor: Any) -> Way:
+        """How its prompts become masks."""
+        threshold: Any = self.mask_threshold
+        if threshold is None:
+            threshold = predictor.model.mask_threshold
+        return Way(self.multimasking, threshold)
+
+
+class Candidates(NamedTuple):
+    """What one setting chooses from: the masks of its prompts, in a pool that others use too."""
+
+    pool: Pool
+    prompts: list[Prompt]
 
 
 class APG(MicroSam):
@@ -41,17 +124,37 @@ class APG(MicroSam):
         boundary_distance_threshold: for components: prompts are where it is below.
         min_distance: for maxima: between two of them, in pixels.
         threshold_abs: for maxima: no lower one counts.
-        nms_threshold: of two masks with a higher IoU, the worse is dropped.
+        nms_threshold: of two masks with a higher overlap, the worse is dropped.
         batch_size: prompts at a time.
         cache: bytes that embeddings and maps may take on disk; 0 to keep none.
+        multimasking: whether SAM offers three masks for a prompt, of which the one is taken that
+            it expects the highest IoU of; else it gives one.
+        intersection_over_min: whether overlap is the intersection over the smaller area, else over
+            the union.
+        mask_threshold: logits above it belong to a mask; `auto` for one by Otsu's method for each
+            mask; None for SAM's own, 0.
+        refine_with_box_prompts: whether the box of each mask is a prompt in turn, whose mask takes
+            the place of the first.
+        prompt_function: dotted name of a function that derives the prompts, in place of `prompts`.
+            It is called with the maps (`foreground`, `center_distances`, `boundary_distances`, each
+            H x W float32) and the three thresholds, all by name; it returns a mapping with arrays
+            of `models.prompting.prompts.KINDS`, or None for no prompt.
 
     Raises:
-        ValueError: there are no such `prompts`, or `batch_size` is below 1.
+        ValueError: there are no such `prompts`, `mask_threshold` is another text than auto, or
+            `batch_size` is below 1.
 
     Source: `micro_sam.instance_segmentation.AutomaticPromptGenerator`, which it equals.
     """
 
     version: ClassVar[int] = 1
+    added: ClassVar[tuple[str, ...]] = (
+        "multimasking",
+        "intersection_over_min",
+        "mask_threshold",
+        "refine_with_box_prompts",
+        "prompt_function",
+    )
 
     def __init__(
         self,
@@ -67,30 +170,39 @@ class APG(MicroSam):
         nms_threshold: float = 0.9,
         batch_size: int = 32,
         cache: int = 0,
+        multimasking: bool = False,
+        intersection_over_min: bool = False,
+        mask_threshold: float | str | None = None,
+        refine_with_box_prompts: bool = False,
+        prompt_function: str | None = None,
     ) -> None:
-        ways: dict[str, Callable[[Maps], derive.Points]] = {
-            "connected_components": lambda maps: derive.of_components(
-                *maps,
-                foreground_threshold=foreground_threshold,
-                center_distance_threshold=center_distance_threshold,
-                boundary_distance_threshold=boundary_distance_threshold,
-            ),
-            "boundary_distance": lambda maps: derive.of_maxima(
-                maps[0],
-                maps[2],
-                foreground_threshold=foreground_threshold,
-                min_distance=min_distance,
-                threshold_abs=threshold_abs,
-            ),
-        }
-        if prompts not in ways:
-            raise ValueError(f"prompts is '{prompts}': give one of {', '.join(ways)}")
         check_at_least_one(batch_size=batch_size)
-        super().__init__(weights, device, cache)
-        self._points = ways[prompts]
-        self._min_size = min_size
-        self._nms_threshold = nms_threshold
+        self.setting = Setting(
+            prompts=prompts,
+            prompt_function=prompt_function,
+            foreground_threshold=foreground_threshold,
+            center_distance_threshold=center_distance_threshold,
+            boundary_distance_threshold=boundary_distance_threshold,
+            min_distance=min_distance,
+            threshold_abs=threshold_abs,
+            multimasking=multimasking,
+            mask_threshold=mask_threshold,
+            refine_with_box_prompts=refine_with_box_prompts,
+            min_size=min_size,
+            nms_threshold=nms_threshold,
+            intersection_over_min=intersection_over_min,
+        )
         self._batch_size = batch_size
+        super().__init__(weights, device, cache)
+
+    @classmethod
+    def identity(cls, parameters: dict[str, Any]) -> Mapping[str, Any]:
+        """The parameters, with the code of a `prompt_function` beside its name."""
+        name = parameters.get("prompt_function")
+        if name is None:
+            return parameters
+        code = code_digests(str(name).rpartition(".")[0])
+        return parameters | {"prompt_function": {"name": name, "code": code}}
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -103,103 +215,121 @@ class APG(MicroSam):
 
         Raises:
             ValueError: another shape, or values that are not finite.
+            ModelError: the `prompt_function` can't be imported, or returns no valid prompts.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded and decoded once, each distinct prompt is decoded once, the overlap of
+        two masks is counted once, and equal choices of masks are merged once. `details` has the
+        `prompts` of all settings, and the `decodes` that were made of them.
+        """
+        chosen = [replace(self.setting, **each) for each in settings]
         with self.predicting():
             rgb = to_rgb8(image)
             embeddings = self._backbone.encode(rgb, self)
             maps = self._backbone.decode(rgb, self, embeddings)
             with self.stage("prompt"):
-                points = self._points(maps)
-                masks = partial(prompted, self._backbone.predictor, points, self._min_size)
-                found = self.halving(masks, self._batch_size)
-            with self.stage("postprocess"):
-                best = suppress(found.masks, found.scores, self._nms_threshold)
-                labels = merge(best, image.shape[:2], exclusive=True, min_size=self._min_size)
-            self.details.update(prompts=len(points), masks=len(best))
-        return labels
-
-
-def prompted(predictor: Any, points: derive.Points, min_size: int, batch_size: int) -> Scored:
-    """One mask for each point, by SAM; those that are not larger than `min_size` are dropped.
-
-    Args:
-        predictor: `segment_anything`'s, set to an image.
-        points: N x 2, each x and y in the image's pixels.
-        min_size: in pixels.
-        batch_size: points at a time. Only so many masks are whole at once; they are kept cut.
-
-    Returns:
-        The masks that are left, in the points' order, and their scores: the IoU that SAM
-        itself expects, times how little the mask depends on where its logits are cut.
-    """
-    import torch
-
-    if not len(points):
-        return Scored([], np.zeros(0, np.float32))
-    # By the predictor's own image size. Upstream scales to 1024 whatever that is, which is the
-    # same for every published model and would misplace the points of any other.
-    scaled = predictor.transform.apply_coords(points, predictor.original_size)
-    prompts = torch.as_tensor(scaled, dtype=torch.float32, device=predictor.device)[:, None]
-    cutoff = predictor.model.mask_threshold
-    kept, scores = [], []
-    for batch in prompts.split(batch_size):
-        logits, ious, _ = predictor.predict_torch(
-            point_coords=batch,
-            point_labels=torch.ones(batch.shape[:2], device=predictor.device),
-            multimask_output=False,
-            return_logits=True,
+                prompts = _derived(maps, chosen)
+                masks = partial(self._candidates, chosen, prompts, rgb.shape[:2])
+                candidates, decodes = self.halving(masks, self._batch_size)
+        self.details.update(
+            prompts=sum(
+                len(each) * (2 if setting.refine_with_box_prompts else 1)
+                for setting, each in zip(chosen, prompts, strict=True)
+            ),
+            decodes=decodes,
+            masks=0,
         )
-        areas = [
-            torch.count_nonzero(logits > cutoff + offset, dim=(1, 2, 3))
-            for offset in (_STABILITY_OFFSET, -_STABILITY_OFFSET)
-        ]
-        quality = ious[:, 0] * (areas[0] / areas[1])
-        masks = (logits[:, 0] > cutoff).cpu().numpy()
-        for mask, score in zip(map(cut, masks), quality.tolist(), strict=True):
-            if mask.area > min_size:
-                kept.append(mask)
-                scores.append(score)
-    return Scored(kept, np.array(scores, np.float32))
+        return self._merged(chosen, candidates, rgb.shape[:2])
+
+    def _candidates(
+        self,
+        settings: Sequence[Setting],
+        prompts: Sequence[list[Prompt]],
+        shape: tuple[int, int],
+        batch_size: int,
+    ) -> tuple[list[Candidates], int]:
+        """The masks of each setting's prompts, and how many prompts were decoded for all."""
+        predictor = self._backbone.predictor
+        ways = [setting.way(predictor) for setting in settings]
+        pools, decodes = decode(predictor, zip(ways, prompts, strict=True), batch_size)
+        found = [Candidates(pools[way], own) for way, own in zip(ways, prompts, strict=True)]
+
+        refined = {
+            number: (ways[number], around(map(pool.of, own), shape))
+            for number, (pool, own) in enumerate(found)
+            if settings[number].refine_with_box_prompts
+        }
+        pools, more = decode(predictor, refined.values(), batch_size)
+        for number, (way, boxes) in refined.items():
+            found[number] = Candidates(pools[way], boxes)
+        return found, decodes + more
+
+    def _merged(
+        self, settings: Sequence[Setting], candidates: Sequence[Candidates], shape: tuple[int, int]
+    ) -> Iterator[Labels]:
+        """The label image of each setting."""
+        least = min((setting.nms_threshold for setting in settings), default=0.0)
+        smaller = any(setting.intersection_over_min for setting in settings)
+        measure = over_smaller if smaller else iou
+        overlaps: dict[int, Overlaps] = {}
+        made: dict[tuple[int, int, tuple[int, ...]], Labels] = {}
+        for setting, (pool, prompts) in zip(settings, candidates, strict=True):
+            with self.stage("postprocess"):
+                if id(pool) not in overlaps:
+                    overlaps[id(pool)] = Overlaps(pool.masks, measure, least)
+                own = overlaps[id(pool)]
+                numbers = np.array([pool.numbers[p] for p in dict.fromkeys(prompts)], np.int64)
+                numbers = numbers[own.areas[numbers] > setting.min_size]
+                scores = np.array([pool.scores[number] for number in numbers], np.float32)
+                by = over_smaller if setting.intersection_over_min else iou
+                best = suppress(own, numbers, scores, setting.nms_threshold, by)
+                key = (id(pool), setting.min_size, tuple(best))
+                if key not in made:
+                    masks = [pool.masks[number] for number in best]
+                    made[key] = merge(masks, shape, exclusive=True, min_size=setting.min_size)
+                self.details["masks"] += len(best)
+            yield made[key]
 
 
-def suppress(masks: Sequence[Patch], scores: NDArray[np.float32], threshold: float) -> list[Patch]:
-    """Non-maximum suppression: of masks that are nearly the same, the best alone is left.
+def _derived(maps: Maps, settings: Sequence[Setting]) -> list[list[Prompt]]:
+    """The prompts of each setting; those that agree in what they depend on are derived once."""
+    found: dict[Any, list[Prompt]] = {}
+    every = []
+    for setting in settings:
+        key = (setting.prompts, setting.prompt_function, *setting.derived_by.values())
+        if key not in found:
+            found[key] = setting.derive(maps)
+        every.append(found[key])
+    return every
 
-    Args:
-        masks: none of them empty.
-        scores: the higher the better; of equals the first wins.
-        threshold: a mask is dropped when its IoU with a better one exceeds it.
 
-    Returns:
-        What is left, best first.
+def _by_function(name: str, maps: Maps, **thresholds: float) -> list[Prompt]:
+    """The prompts that a function derives.
 
-    Source: `micro_sam.util._batched_mask_nms`. As there, boxes reach from the first to the last
-    pixel's centre, so masks overlap only where they share two rows and two columns; IoU and
-    threshold are compared in float32. Between equal scores its order is the processor's choice.
+    Raises:
+        ModelError: it can't be imported, or returns something else than prompts.
     """
-    starts = np.array([(m.row, m.column) for m in masks]).reshape(-1, 2)
-    ends = starts + np.array([m.mask.shape for m in masks]).reshape(-1, 2) - 1
-    areas = np.array([m.area for m in masks], np.float32)
-    limit = np.float32(threshold)
-
-    kept = []
-    left = np.argsort(-scores, kind="stable")
-    while left.size:
-        best, left = left[0], left[1:]
-        kept.append(masks[best])
-        shared = np.minimum(ends[left], ends[best]) - np.maximum(starts[left], starts[best])
-        smaller, larger = np.minimum(areas[left], areas[best]), np.maximum(areas[left], areas[best])
-        # The ratio of two areas is the highest IoU they can have: most pairs need no pixels.
-        close = (shared > 0).all(axis=1) & (smaller / larger > limit)
-        close[close] = [iou(masks[best], masks[other]) > limit for other in left[close]]
-        left = left[~close]
-    return kept
-
-
-def iou(first: Patch, second: Patch) -> np.float32:
-    """Intersection over union of two masks."""
-    row, column = max(first.row, second.row), max(first.column, second.column)
-    inside = [m.mask[row - m.row :, column - m.column :] for m in (first, second)]
-    height, width = np.minimum(inside[0].shape, inside[1].shape)
-    both = np.count_nonzero(inside[0][:height, :width] & inside[1][:height, :width])
-    return np.float32(both) / np.float32(first.area + second.area - both)
+    module, _, attribute = name.rpartition(".")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # of a module of one's own
+        raise ModelError(
+            f"model.prompt_function: {name} can't be imported ({type(error).__name__}: {error}). "
+            "It is the dotted name of a function in a module that Python finds (PYTHONPATH)."
+        ) from error
+    if not callable(function):
+        raise ModelError(f"model.prompt_function: {name} is not a function.")
+    names = ("foreground", "center_distances", "boundary_distances")
+    copies = {name: one.copy() for name, one in zip(names, maps, strict=True)}
+    found = function(**copies, **thresholds)
+    try:
+        return [] if found is None else split(found)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"model.prompt_function: {name} returned no valid prompts: {error}."
+        ) from error

@@ -9,7 +9,8 @@ import ast
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -30,7 +31,8 @@ def code_digests(*modules: str) -> CodeDigests:
     that package alone. This repository's `benchmark` and `models` are left out.
 
     Args:
-        modules: names of imported modules; one without a source file has no digest.
+        modules: names of modules. One that is not imported yet is found, not imported; one that
+            is not found, or has no source file, has no digest.
     """
     digests: CodeDigests = {}
     for name in modules:
@@ -79,9 +81,26 @@ def is_code(stored: object) -> TypeGuard[CodeDigests]:
 
 
 def _source(module: str) -> Path | None:
-    file = getattr(sys.modules.get(module), "__file__", None)
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None) if loaded else _origin(module)
     path = Path(file).absolute() if isinstance(file, str) else None
     return path if path is not None and path.suffix == ".py" and _is_file(path) else None
+
+
+def _origin(module: str) -> str | None:
+    """Return where the source of a module is that nothing has imported; nothing is imported."""
+    places: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        finders = (getattr(each, "find_spec", None) for each in sys.meta_path)
+        found = (find(name, places) for find in finders if find is not None)
+        spec = next((each for each in found if each is not None), None)
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or [])
+    return spec.origin if spec is not None else None
 
 
 def _root(module: str, path: Path) -> Path | None:

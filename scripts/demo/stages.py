@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.scoring import Labels, accuracy
-from models.apg import APG, Scored, prompted, suppress
+from models.apg import APG
 from models.common.images import to_rgb8
 from models.common.masks import Patch, cut, merge
+from models.common.overlaps import Overlaps, suppress
+from models.prompting.masks import decode
+from models.prompting.prompts import stack
 
 _STRICTER = 0.5  # IoU
 
@@ -37,30 +40,33 @@ def stages(model: APG, images: Iterable[tuple[NDArray[Any], Labels]]) -> dict[st
 
 
 def _of_image(model: APG, image: NDArray[Any], true: Labels) -> dict[str, list[float]]:
-    backbone = model._backbone
+    backbone, setting = model._backbone, model.setting
     with model.predicting():
         rgb = to_rgb8(image)
         maps = backbone.decode(rgb, model, backbone.encode(rgb, model))
-        points = model._points(maps)
-        # One by one, so that each mask's prompt is known.
-        each = [prompted(backbone.predictor, points[i : i + 1], 0, 1) for i in range(len(points))]
+        prompts = setting.derive(maps)
+        way = setting.way(backbone.predictor)
+        pool = decode(backbone.predictor, [(way, prompts)], 1)[0][way]
+    points = stack(prompts)["points"][:, 0] if prompts else np.zeros((0, 2))
     ids = [int(true[int(y), int(x)]) for x, y in points]
     masks = [cut(true == own) if own else None for own in ids]
     ious, made = [], []
-    for one, own in zip(each, ids, strict=True):
-        if not one.masks:
+    for mask, score, own in zip(pool.masks, pool.scores, ids, strict=True):
+        if not mask.area:
             continue
-        iou = _iou(one.masks[0], true == own) if own else 0.0
-        made.append((one.masks[0], float(one.scores[0]), iou))
+        iou = _iou(mask, true == own) if own else 0.0
+        made.append((mask, score, iou))
         ious += [iou] if own else []
-    large = [part for part in made if part[0].area > model._min_size]
+    large = [part for part in made if part[0].area > setting.min_size]
 
     def scored(
-        parts: list[tuple[Patch, float]], overlap: float = model._nms_threshold
+        parts: list[tuple[Patch, float]], overlap: float = setting.nms_threshold
     ) -> list[float]:
-        best = Scored([p for p, _ in parts], np.array([s for _, s in parts], np.float32))
-        kept = suppress(best.masks, best.scores, overlap) if best.masks else []
-        labels = merge(kept, true.shape, exclusive=True, min_size=model._min_size)
+        patches = [mask for mask, _ in parts]
+        scores = np.array([score for _, score in parts], np.float32)
+        kept = suppress(Overlaps(patches), range(len(patches)), scores, overlap)
+        best = [patches[number] for number in kept]
+        labels = merge(best, true.shape, exclusive=True, min_size=setting.min_size)
         return [accuracy(true, labels) or 0.0]
 
     return {

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.types import Image, Labels, Weights
-from models.apg import prompted, suppress
 from models.common.images import to_rgb8
 from models.common.masks import merge
+from models.common.overlaps import Overlaps, suppress
 from models.common.torch_adapter import TorchAdapter
+from models.prompting.masks import Way, decode
 from models.prompting.points import Points
+from models.prompting.prompts import of_points
 from models.weights import find_weights
 
 _MIN_SIZE = 25  # pixels, as APG's
@@ -21,7 +23,7 @@ _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class PromptedSam(TorchAdapter):
-    """SAM on a grid of points, by the same steps as APG: `prompted`, `suppress`, `merge`.
+    """SAM on a grid of points, by the same steps as APG: `decode`, `suppress`, `merge`.
 
     Args:
         weights: a folder with `config.json` and safetensors of `transformers.SamModel`.
@@ -55,12 +57,15 @@ class PromptedSam(TorchAdapter):
             with self.stage("encode"):
                 self._predictor.set_image(rgb)
             with self.stage("prompt"):
-                points = _grid(rgb.shape[:2], self._per_side)
-                masks = partial(prompted, self._predictor, points, _MIN_SIZE)
-                found = self.halving(masks, self._batch_size)
+                prompts = of_points(_grid(rgb.shape[:2], self._per_side))
+                masks = partial(decode, self._predictor, [(Way(), prompts)])
+                pool = self.halving(masks, self._batch_size)[0][Way()]
             with self.stage("postprocess"):
-                best = suppress(found.masks, found.scores, 0.9)
-                return merge(best, rgb.shape[:2], exclusive=True, min_size=_MIN_SIZE)
+                large = [n for n, mask in enumerate(pool.masks) if mask.area > _MIN_SIZE]
+                scores = np.array([pool.scores[number] for number in large], np.float32)
+                best = suppress(Overlaps(pool.masks), large, scores, 0.9)
+                found = [pool.masks[number] for number in best]
+                return merge(found, rgb.shape[:2], exclusive=True, min_size=_MIN_SIZE)
 
 
 def _grid(shape: tuple[int, int], per_side: int) -> Points:
@@ -74,7 +79,7 @@ class _Model:
 
 
 class _Predictor:
-    """What `prompted` asks of segment-anything's `SamPredictor`, by transformers' model."""
+    """What `decode` asks of segment-anything's `SamPredictor`, by transformers' model."""
 
     model = _Model
 

@@ -108,18 +108,17 @@ def test_nothing_found_is_empty(checkpoint, weights, changed, prompts, monkeypat
         assert np.array_equal(study_apg(checkpoint, IMAGES["grey"], **changed), found)
 
 
+def one_maximum(*, foreground, boundary_distances, **_):
+    """A prompt function: the highest maximum alone."""
+    prompts = study_boundary_prompts(foreground, boundary_distances)
+    return {key: value[:1] for key, value in prompts.items()}
+
+
 def test_a_single_prompt(checkpoint, weights, monkeypatch):
     with_small_models(monkeypatch)
-
-    def one(*, foreground, boundary_distances, **_):
-        prompts = study_boundary_prompts(foreground, boundary_distances)
-        return {key: value[:1] for key, value in prompts.items()}
-
     image = blobs(80, 110, seed=1)
-    expected = study_apg(checkpoint, image, one)
-    model = SmallAPG(weights, prompts="boundary_distance")
-    points = model._points
-    model._points = lambda given: points(given)[:1]
+    expected = study_apg(checkpoint, image, one_maximum)
+    model = SmallAPG(weights, prompt_function=f"{__name__}.one_maximum")
     assert np.array_equal(model.predict(image), expected)
     assert model.details["prompts"] == 1 and expected.any()
 
