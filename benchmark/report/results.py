@@ -64,6 +64,7 @@ class RunResult:
         present: whether these are the labels that its data set has now, as far as the run knows.
         prepared: the folder of the prepared data that has them.
         known: how many images the data set has, where its card says so.
+        warnings: what is odd about the data set's files, as found when it was prepared.
     """
 
     run_id: str
@@ -93,6 +94,7 @@ class RunResult:
     present: bool = True
     prepared: str = ""
     known: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -239,6 +241,7 @@ def load_result(
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
+        warnings=tuple(names.get("warnings") or ()),
     )
 
 

@@ -59,6 +59,7 @@ class Names(TypedDict):
     split: NotRequired[str]
     prepared: NotRequired[str]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
 
 
 class Description(TypedDict):
@@ -74,6 +75,7 @@ class Description(TypedDict):
     prepared: str
     labels: NotRequired[str | None]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
     weights: NotRequired[Weights | None]
     identity: _Identity
 
