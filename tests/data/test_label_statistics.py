@@ -64,6 +64,31 @@ def test_a_mask_is_refused_with_the_option_that_reads_it(tmp_path, values):
     assert found.max() == expected.max() and not remarks
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_one_bit_per_pixel_is_a_mask_whatever_it_shows(tmp_path, parts):
+    mask = squares(1, parts) > 0
+    with pytest.raises(DataError, match="labels_are=mask"):
+        read(tmp_path, mask)
+    Pillow.fromarray(mask).save(tmp_path / "b.png")
+    np.save(tmp_path / "b.npy", mask)
+    for name in ("b.png", "b.npy"):
+        with pytest.raises(DataError, match="labels_are=mask"):
+            read_label_file(LabelFile(tmp_path / name), mask.shape, LabelOptions())
+    assert read(tmp_path, mask, are="mask")[0].max() == parts
+    assert not read(tmp_path, mask & False)[0].any()  # nothing to confuse
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_a_mask_may_be_painted_in_black_and_white(tmp_path, mode):
+    Pillow.fromarray(MASK * np.uint8(255)).convert(mode).save(tmp_path / "a.png")
+    options = LabelOptions(are="mask")
+    assert read_label_file(LabelFile(tmp_path / "a.png"), MASK.shape, options).max() == 12
+    colours = np.dstack([MASK * np.uint8(255), MASK * 0, MASK * 0]).astype(np.uint8)
+    Pillow.fromarray(colours).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="colour"):
+        read_label_file(LabelFile(tmp_path / "a.png"), MASK.shape, options)
+
+
 def test_ids_that_are_called_ids_are_never_doubted(tmp_path):
     found, remarks = read(tmp_path, MASK * np.uint8(255), are="ids")
     assert set(np.unique(found)) == {0, 255} and not remarks

@@ -67,6 +67,8 @@ LAYOUTS = {
                  ["A1.OME", "A2"]),
     "words in front": (["i/img_1.tif", "i/img_2.tif"], ["l/mask-1.tif", "l/mask-2.tif"], "i", "l",
                        ["img_1", "img_2"]),
+    "words before numbers": (["i/img001.tif"], ["l/Mask001.tif"], "i", "l", ["img001"]),
+    "ilastik": (["i/a.tif"], ["l/a_Object Predictions.tiff"], "i", "l", ["a"]),
     "geojson after the whole name": (["i/a.tif", "i/b.tif"],
                                      ["g/a.tif.geojson", "g/b.tif.geojson"], "i", "g", ["a", "b"]),
     "words of the user's own": (["i/t01_c0.tif", "i/t02_c0.tif", "i/t10_c0.tif"],
@@ -231,25 +233,40 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 
 
 @pytest.mark.parametrize("place", ["i", "l"])
-@pytest.mark.parametrize("kind", ["link", "pointer"])
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (None, "git annex get"),
+        (POINTER, "git lfs pull"),
+        ("/annex/objects/SHA256E-s9--00.tif\n", "git annex get"),
+    ],
+    ids=["link", "lfs", "annex"],
+)
 def test_what_was_not_fetched_is_a_failed_sample_with_the_command_that_fetches_it(
-    tmp_path, place, kind
+    tmp_path, place, content, remedy
 ):
     for folder in ("i", "l"):
         for name in ("a", "b"):
             write(tmp_path / folder / f"{name}.tif", 1)
     path = tmp_path / place / "b.tif"
     path.unlink()
-    if kind == "link":
+    if content is None:
         path.symlink_to("../.git/annex/objects/xx")
     else:
-        path.write_text(POINTER)
+        path.write_text(content)
     found, _ = items(tmp_path, "i/*.tif", "l/*.tif")
     assert [raw.name for raw in found] == ["a", "b"]
     found[0].read()
     with pytest.raises(DataError) as error:
         found[1].read()
-    assert_names(str(error.value), path, "git annex get" if kind == "link" else "git lfs pull")
+    assert_names(str(error.value), path, remedy)
+
+
+def test_a_folder_that_is_a_link_to_nothing_is_named(tmp_path):
+    write(tmp_path / "l" / "a.tif", 1)
+    (tmp_path / "i").symlink_to("nothing")
+    with pytest.raises(UsageError, match=r"data\.images='i' is a link to nothing"):
+        items(tmp_path, "i", "l")
 
 
 def test_a_link_that_comes_to_life_changes_the_fingerprint(tmp_path):

@@ -41,7 +41,7 @@ def refuse_placeholder(path: Path) -> None:
     """Refuse what stands in place of a file that was not fetched.
 
     Raises:
-        DataError: a link to nothing, or a pointer of git-LFS.
+        DataError: a link to nothing, or a pointer of git-LFS or git-annex.
     """
     if path.is_symlink() and not path.exists():
         raise DataError(
@@ -50,11 +50,17 @@ def refuse_placeholder(path: Path) -> None:
         )
     try:
         with path.open("rb") as file:
-            is_pointer = file.read(len(_POINTER)) == _POINTER
+            begins = file.read(max(map(len, _POINTERS)))
     except OSError:  # its reader says why
         return
-    if is_pointer:
-        raise DataError(f"{path}: is a git-LFS pointer, not the file. Fetch it: git lfs pull.")
+    for pointer, (what, remedy) in _POINTERS.items():
+        if begins.startswith(pointer):
+            raise DataError(f"{path}: is a {what} pointer, not the file. Fetch it: {remedy}.")
 
 
-_POINTER = b"version https://git-lfs"
+_POINTERS = {
+    b"version https://git-lfs": ("git-LFS", "git lfs pull"),
+    b"version https://hawser": ("git-LFS", "git lfs pull"),
+    b"/annex/objects/": ("git-annex", "git annex get"),
+}
+"""How the files begin that stand in place of others."""

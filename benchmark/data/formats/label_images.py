@@ -68,12 +68,13 @@ def read_png_labels(path: Path) -> Any:
         return np.asarray(picture)
 
 
-def as_ids(values: Any, path: Path) -> Labels:
-    """Convert stored values to integers, one per pixel; they may be negative.
+def as_ids(values: Any, path: Path, is_mask: bool = False) -> Labels:
+    """Convert stored values to integers (or bits), one per pixel; they may be negative.
 
     Args:
         values: as stored.
         path: the file, for messages.
+        is_mask: whether they may also be stored as colours without colour.
 
     Raises:
         DataError: colour, a stack, values that are not whole numbers.
@@ -82,6 +83,8 @@ def as_ids(values: Any, path: Path) -> Labels:
     shape = f"{' x '.join(map(str, values.shape))}, {values.dtype}"
     if values.ndim > 2:
         values = values.reshape([side for side in values.shape if side > 1] or [1, 1])
+    if is_mask and values.ndim == 3:
+        values = _gray(values)
     if values.ndim != 2 or values.size == 0:
         raise DataError(
             f"{path}: labels must be one integer per pixel; this is {shape} (colour?). "
@@ -89,11 +92,18 @@ def as_ids(values: Any, path: Path) -> Labels:
         )
     if values.dtype.kind == "f":
         return _whole(values, path)
-    if values.dtype.kind == "b":
-        return np.asarray(values.astype(np.uint8))
-    if values.dtype.kind not in "ui":
+    if values.dtype.kind not in "bui":
         raise DataError(f"{path}: labels are {values.dtype}, not integers.")
     return np.asarray(values, values.dtype.newbyteorder("="))
+
+
+def _gray(values: Any) -> Any:
+    """Return one channel of pixels whose colours are all gray, and whose alpha is constant."""
+    channels = values.shape[-1]
+    colours, alpha = (values, None) if channels in (1, 3) else (values[..., :-1], values[..., -1])
+    is_gray = channels <= 4 and (colours == colours[..., :1]).all()
+    is_plain = alpha is None or (alpha == alpha.flat[0]).all()
+    return colours[..., 0] if is_gray and is_plain else values
 
 
 def _whole(values: Any, path: Path) -> Labels:

@@ -123,7 +123,7 @@ def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptio
     """
     path, suffix = file.path, file.path.suffix.lower()
     if suffix in label_images.READERS:
-        return _meant(stored_values(path), path, options)
+        return _meant(stored_values(path, options.are == "mask"), path, options)
     try:
         if file.image is not None:
             return coco.read_coco(path, file.image, shape)
@@ -138,8 +138,12 @@ def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptio
     )
 
 
-def stored_values(path: Path) -> Labels:
-    """Return the integers of a file that stores one for each pixel, whatever they mean.
+def stored_values(path: Path, is_mask: bool = False) -> Labels:
+    """Return the integers or bits of a file that stores one for each pixel, whatever they mean.
+
+    Args:
+        path: the file.
+        is_mask: whether gray colours are read as well, as programs for painting store masks.
 
     Raises:
         DataError: it can't be read, or stores something else.
@@ -147,7 +151,7 @@ def stored_values(path: Path) -> Labels:
     is_seg = path.name.lower().endswith(cellpose_seg.SUFFIX)
     try:
         read = cellpose_seg.read_seg if is_seg else label_images.READERS[path.suffix.lower()]
-        return label_images.as_ids(read(path), path)
+        return label_images.as_ids(read(path), path, is_mask)
     except Exception as error:  # decoders raise anything on damaged files
         raise explained(error, path) from error
 
@@ -175,20 +179,21 @@ def _read_geojson(path: Path, shape: tuple[int, int]) -> Labels:
 
 def _meant(values: Labels, path: Path, options: LabelOptions) -> Labels:
     """Return the label image that stored values mean; remark on what is odd, or refuse it."""
-    ids = _without_background(values, path, options)
+    is_bits = values.dtype.kind == "b"
+    ids = _without_background(values.astype(np.uint8) if is_bits else values, path, options)
     if options.are == "ids":
         return ids
     seen = statistics(ids)
     if options.are == "mask":
         return _components(ids, path, options, len(seen.ids), seen.background)
-    if seen.is_mask:
+    if seen.is_mask or (is_bits and len(seen.ids)):
         background = (
             "" if seen.background else f" {options.section}.background=<{_either(seen.ids)}>"
         )
         raise DataError(
             f"{path}: looks like a mask, not a label image: its only values are "
             f"{', '.join(map(str, ([0] if seen.background else []) + seen.ids.tolist()))}, in "
-            f"{seen.parts.max()} separate parts, which would count as one object. Use "
+            f"{seen.parts.max()} separate parts; an id is one object. Use "
             f"{options.section}.labels_are=mask{background} to make each connected part an object "
             f"(or {options.section}.labels_are=ids if it is one object)."
         )
@@ -215,9 +220,10 @@ def _without_background(values: Labels, path: Path, options: LabelOptions) -> La
     if lowest < 0:
         share = float((values == lowest).mean())
         raise DataError(
-            f"{path}: labels have negative ids (smallest {lowest}, {share:.0%} of the pixels), and "
-            f"0 in other places. If {lowest} is the background, use {section}.background={lowest}; "
-            "if 0 is the background, set the negative pixels to 0 and save the labels again."
+            f"{path}: labels have negative ids (smallest {lowest}, {share:.0%} of the pixels). If "
+            f"{lowest} is the background, use {section}.background={lowest}; if 0 is the "
+            "background, set the negative pixels to 0 and save the labels again; if the ids are "
+            "unsigned numbers that were read as signed ones, save them as unsigned."
         )
     return values
 

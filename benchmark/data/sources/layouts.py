@@ -24,7 +24,8 @@ IMAGE_WORDS = ("img", "image", "images", "im", "raw")
 LABEL_WORDS = (
     "cp_masks", "masks", "mask", "seg", "segmentation", "labels", "label", "lbl", "gt",
     "ground_truth", "groundtruth", "annotations", "annotation", "instances", "instance", "rois",
-    "roiset", "roi", "predictions", "prediction", "pred",
+    "roiset", "roi", "predictions", "prediction", "pred", "labelled", "labeled", "label_image",
+    "object predictions", "object identities", "simple segmentation",
 )  # fmt: skip
 OTHER_WORDS = ("flows", "cp_flows", "outlines", "cp_outlines", "cp_output", "probabilities",
                "overlay")  # fmt: skip
@@ -71,6 +72,10 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
         raise UsageError(f"{word} is empty; give a folder or a pattern.")
     literal, wild = _split(pattern, root)
     files = _glob(literal, wild)
+    if files == [literal] and literal.is_symlink() and not literal.exists():
+        raise UsageError(
+            f"{word}='{pattern}' is a link to {literal.readlink()}, which does not exist."
+        )
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
         raise UsageError(
@@ -178,7 +183,7 @@ def as_text(name: str) -> str:
 
 def _affixes(words: Iterable[str]) -> re.Pattern[str]:
     either = "|".join(sorted(words, key=len, reverse=True))
-    return re.compile(rf"[ _.-](?:{either})$|^(?:{either})[ _.-]", re.IGNORECASE)
+    return re.compile(rf"[ _.-](?:{either})$|^(?:{either})(?:[ _.-]|(?=\d))", re.IGNORECASE)
 
 
 _ANY = _affixes([*IMAGE_WORDS, *LABEL_WORDS, *OTHER_WORDS])
