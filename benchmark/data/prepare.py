@@ -123,7 +123,7 @@ def prepare(
                     remarks=remarks,
                 )
                 for warning in PreparedData(folder, name, split).warnings:
-                    note(f"warning: data '{name}': {warning}")
+                    note(f"data '{name}': {warning}")
         finally:
             processes.close()
             lease.release()

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -253,8 +254,8 @@ def read_verified(folder: Path, name: str, entry: Entry, kind: str) -> Image:
         raise DataError(f"{origin}: {entry.error}")
     path = path_of_id(folder / kind, entry.id, ".tif")
     read, expected = {
-        "images": (read_image, entry.image_digest),
-        "labels": (read_labels, entry.labels_digest),
+        "images": (partial(read_image, as_stored=True), entry.image_digest),
+        "labels": (partial(read_labels, whole_floats=True), entry.labels_digest),
     }[kind]
     try:
         array = read(path)

@@ -83,6 +83,21 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "They are left out. Give the folder in place of the pattern, or rename them.",
         ),
         "no_partner": Kind("annotations of images that are not among these", "Left out."),
+        "turned": Kind(
+            "images or labels are turned or mirrored, as their files' Orientation says",
+            "Software that ignores it (Fiji) shows them otherwise: see that images and labels "
+            "agree.",
+        ),
+        "alpha": Kind(
+            "a channel that the file calls opacity (alpha) is not used",
+            "If it is a channel of the specimen, choose all channels by their numbers: "
+            "data.use_channels=[0,1,2,3].",
+        ),
+        "description": Kind(
+            "a file's description speaks of other pages than the file has",
+            "It was left behind by other software, and is not used.",
+        ),
+        "channels": Kind("chosen channels are used", ""),
     }
 )
 

@@ -13,6 +13,7 @@ from helpers.messages import assert_names
 from PIL import Image as Pillow
 from skimage.measure import label
 
+from benchmark.data.formats.images import read_image
 from benchmark.data.formats.labels import (
     LabelFile,
     LabelOptions,
@@ -20,6 +21,7 @@ from benchmark.data.formats.labels import (
     label_files,
     read_label_file,
 )
+from benchmark.data.formats.planes import Planes
 from benchmark.data.remarks import collected
 from benchmark.errors import DataError
 
@@ -525,3 +527,53 @@ def test_an_empty_archive_has_no_objects_and_one_of_other_files_is_refused(tmp_p
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("a.txt", "text")
     refusal(tmp_path / "b.zip")
+
+
+# Stacks, and files that are to be turned
+
+
+def test_a_slice_of_a_stack_of_label_images_is_read(tmp_path):
+    stack = np.stack([LABELS, LABELS * 2, LABELS * 3]).astype(np.uint16)
+    path = tiff(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    for k in range(3):
+        found = read_label_file(LabelFile(path), SHAPE, LabelOptions(), Planes(z=k, each=True))
+        np.testing.assert_array_equal(found, stack[k])
+    lossy = tiff(
+        tmp_path / "b.tif",
+        np.zeros((3, 64, 64), np.uint8),
+        photometric="minisblack",
+        compression="jpegxl",
+        compressionargs={"level": 80},
+    )
+    with pytest.raises(DataError, match="JPEGXL"):
+        read_label_file(LabelFile(lossy), (64, 64), LabelOptions(), Planes(z=1))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a_seg.npy", "a.geojson"])
+def test_labels_of_one_plane_are_not_those_of_every_slice(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith(".npy"):
+        np.save(path, LABELS)
+    elif name.endswith(".geojson"):
+        geojson(path, *FEATURES)
+    else:
+        values = Pillow.fromarray(LABELS.astype(np.uint8))
+        values.save(path)
+    with pytest.raises(DataError, match="every slice"):
+        read_label_file(LabelFile(path), SHAPE, LabelOptions(), Planes(z=0, each=True))
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_labels_are_turned_as_their_image_is(tmp_path, orientation):
+    for name in ("a.tif", "a.png"):
+        path = tmp_path / name
+        if name == "a.tif":
+            tags = [(274, "H", 1, orientation, True)]
+            tiff(path, LABELS.astype(np.uint8), extratags=tags)
+        else:
+            exif = Pillow.Exif()
+            exif[274] = orientation
+            Pillow.fromarray(LABELS.astype(np.uint8)).save(path, exif=exif)
+        found, remarks = read(path)
+        np.testing.assert_array_equal(found, read_image(path))
+        assert "turned" in remarks and not np.array_equal(found, LABELS)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.formats.images import short_reason
+from benchmark.data.formats.images import pointer, short_reason
 from benchmark.errors import DataError
 
 
@@ -48,19 +48,6 @@ def refuse_placeholder(path: Path) -> None:
             f"{path}: is a link to {path.readlink()}, which does not exist. Fetch the file (git "
             "annex get, dvc pull), or correct the link."
         )
-    try:
-        with path.open("rb") as file:
-            begins = file.read(max(map(len, _POINTERS)))
-    except OSError:  # its reader says why
-        return
-    for pointer, (what, remedy) in _POINTERS.items():
-        if begins.startswith(pointer):
-            raise DataError(f"{path}: is a {what} pointer, not the file. Fetch it: {remedy}.")
-
-
-_POINTERS = {
-    b"version https://git-lfs": ("git-LFS", "git lfs pull"),
-    b"version https://hawser": ("git-LFS", "git lfs pull"),
-    b"/annex/objects/": ("git-annex", "git annex get"),
-}
-"""How the files begin that stand in place of others."""
+    what = pointer(path)
+    if what:
+        raise DataError(f"{path}: is {what}.")

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.formats.images import TIFF
+from benchmark.data.formats.images import read_one_of_stack
 from benchmark.data.formats.lossless import changes_numbers
+from benchmark.data.formats.orientation import ORIENTATION, upright
+from benchmark.data.formats.planes import Planes
+from benchmark.data.formats.tiff import TIFF
 from benchmark.errors import DataError
 from benchmark.store.tiff import open_tiff, strict_tifffile
 from benchmark.types import Labels
@@ -22,33 +25,41 @@ FIJI = (
 )
 
 
-def read_tiff_labels(path: Path) -> Any:
-    """Read the numbers of a TIFF of one page, whatever colours it gives them.
+def read_tiff_labels(path: Path, planes: Planes) -> Any:
+    """Read the numbers of a TIFF, whatever colours it gives them.
 
-    Only the page is looked at: descriptions that other software left behind (of stacks, of other
-    files) say nothing about a label image.
+    Of a single page its description is not looked at: what other software left there (of stacks, of
+    other files) says nothing about a label image.
+
+    Args:
+        path: the file.
+        planes: the slice and time point of its image, for a stack of label images.
 
     Raises:
-        DataError: several pages, or compressed with loss.
+        DataError: several pages and no slice is chosen, or compressed with loss.
     """
+    of_stack = isinstance(planes.z, int) or isinstance(planes.t, int)
     with strict_tifffile(), open_tiff(path) as tiff:
         pages = [page for page in tiff.pages if not page.is_reduced]  # type: ignore[union-attr]
-        if len(pages) != 1:
+        if len(pages) != 1 and not of_stack:
             raise DataError(
                 f"{path}: holds {len(pages)} pages. Save the label image of each image in a file "
                 "of its own."
             )
         page = pages[0].aspage()
-        if changes_numbers(page):
+        if any(changes_numbers(each.aspage()) for each in pages):
             name = getattr(page.compression, "name", str(page.compression))
             raise DataError(
                 f"{path}: {name} compression changes ids, or may do so. Save labels without "
                 "compression, or with LZW, deflate or zstd."
             )
-        return page.asarray(maxworkers=1)
+        if not of_stack:
+            orientation = int(page.tags.valueof(ORIENTATION, default=1))
+            return upright(page.asarray(maxworkers=1), orientation, str(path))
+    return read_one_of_stack(path, planes)[0]
 
 
-def read_png_labels(path: Path) -> Any:
+def read_png_labels(path: Path, planes: Planes) -> Any:
     """Read the numbers of a PNG; of one with a palette, the indices.
 
     Raises:
@@ -65,7 +76,8 @@ def read_png_labels(path: Path) -> Any:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1:
             raise DataError(f"{path}: an animation of {frames} frames. Save the label image alone.")
-        return np.asarray(picture)
+        orientation = int(picture.getexif().get(ORIENTATION, 1))
+        return upright(np.asarray(picture), orientation, str(path))
 
 
 def as_ids(values: Any, path: Path, is_mask: bool = False) -> Labels:
@@ -127,7 +139,7 @@ def _whole(values: Any, path: Path) -> Labels:
     return np.asarray(values.astype(np.int64))
 
 
-def read_npy_labels(path: Path) -> Any:
+def read_npy_labels(path: Path, planes: Planes) -> Any:
     """Read a plain array of numbers.
 
     Raises:

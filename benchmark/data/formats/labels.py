@@ -13,7 +13,10 @@ import numpy as np
 
 from benchmark.data.formats import cellpose_seg, coco, geojson, label_images, roi
 from benchmark.data.formats.decoding import explained, read_json
+from benchmark.data.formats.images import not_stacked
 from benchmark.data.formats.label_statistics import statistics
+from benchmark.data.formats.planes import Planes
+from benchmark.data.formats.tiff import TIFF
 from benchmark.data.remarks import remark
 from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import array_digest
@@ -25,6 +28,8 @@ LABEL_SUFFIXES = (*label_images.READERS, *JSON, *ROIS)
 """The endings of files that labels are read from."""
 
 MEANINGS = ("ids", "mask")
+
+_SINGLE = Planes()
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,9 @@ def _images_in(path: Path) -> list[str]:
     return coco.image_names(path) if coco.is_coco(content) else []
 
 
-def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptions) -> Labels:
+def read_label_file(
+    file: LabelFile, shape: tuple[int, int], options: LabelOptions, planes: Planes | None = None
+) -> Labels:
     """Read the labels of one image: 0 = background, one positive integer per object.
 
     Args:
@@ -114,6 +121,7 @@ def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptio
             GeoJSON, or COCO JSON.
         shape: height and width of the image, for outlines.
         options: what the values mean.
+        planes: the slice and time point of its image, for a TIFF stack of label images.
 
     Returns:
         H x W integers; of outlines in the order of the file, the later on top.
@@ -122,8 +130,11 @@ def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptio
         DataError: missing, damaged, not labels, or values that look like a mask.
     """
     path, suffix = file.path, file.path.suffix.lower()
+    planes = planes or Planes()
+    if planes.each and suffix not in TIFF:
+        raise not_stacked(path)
     if suffix in label_images.READERS:
-        return _meant(stored_values(path, options.are == "mask"), path, options)
+        return _meant(stored_values(path, options.are == "mask", planes), path, options)
     try:
         if file.image is not None:
             return coco.read_coco(path, file.image, shape)
@@ -138,20 +149,24 @@ def read_label_file(file: LabelFile, shape: tuple[int, int], options: LabelOptio
     )
 
 
-def stored_values(path: Path, is_mask: bool = False) -> Labels:
+def stored_values(path: Path, is_mask: bool = False, planes: Planes = _SINGLE) -> Labels:
     """Return the integers or bits of a file that stores one for each pixel, whatever they mean.
 
     Args:
         path: the file.
         is_mask: whether gray colours are read as well, as programs for painting store masks.
+        planes: as of `read_label_file`.
 
     Raises:
         DataError: it can't be read, or stores something else.
     """
     is_seg = path.name.lower().endswith(cellpose_seg.SUFFIX)
     try:
-        read = cellpose_seg.read_seg if is_seg else label_images.READERS[path.suffix.lower()]
-        return label_images.as_ids(read(path), path, is_mask)
+        if is_seg:
+            values = cellpose_seg.read_seg(path)
+        else:
+            values = label_images.READERS[path.suffix.lower()](path, planes)
+        return label_images.as_ids(values, path, is_mask)
     except Exception as error:  # decoders raise anything on damaged files
         raise explained(error, path) from error
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.console import note
 from benchmark.data.formats.decoding import refuse_placeholder
-from benchmark.data.formats.images import READABLE, read_image, read_labels
+from benchmark.data.formats.images import READABLE, planes_along, read_image, read_labels
 from benchmark.data.formats.labels import (
     LABEL_SUFFIXES,
     LabelFile,
@@ -19,11 +20,15 @@ from benchmark.data.formats.labels import (
     label_files,
     read_label_file,
 )
+from benchmark.data.formats.planes import EACH, Planes
 from benchmark.data.remarks import remark
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
 from benchmark.data.sources.layouts import Pair, apart, find_files, near_misses, of_kind, pair
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
+
+READER_VERSION = 2
+"""Raised when one's own files are read in another way; they are then prepared again."""
 
 DRAWING_VERSION = 1
 """Raised when `benchmark.data.sources.synthetic` draws other pictures from the same seed."""
@@ -43,6 +48,13 @@ class FolderSource:
         group: a regular expression searched in each image's file name (with its folders, where
             several have one name); its first bracket (or the whole match) is the group. Not given:
             every image is its own group.
+        use_channels: numbers from 0, or names, of the channels that make the images, in this
+            order; None: all.
+        z: the slice that is read of a stack: `max` or `mean` of all, its number from 0, or
+            `slices`, each of which is then an image of its own. None: images have one.
+        t: the same for time points, where `frames` makes each an image of its own.
+        scene: number from 0, or name, of the image in files of several. None: files have one.
+        channels: names of the channels, for `use_channels` and files that have none.
         labels_are: what the values of label images mean, and
         background: the value of their background; see `LabelOptions`.
     """
@@ -54,8 +66,31 @@ class FolderSource:
     labels: str
     root: str | None = None
     group: str | None = None
+    use_channels: Any = None
+    z: int | str | None = None
+    t: int | str | None = None
+    scene: int | str | None = None
+    channels: Any = None
     labels_are: str | None = None
     background: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the choice of planes.
+
+        Raises:
+            UsageError: it is invalid.
+        """
+        names = self.channels if isinstance(self.channels, list | tuple) else ()
+        checked = Planes.checked(self.use_channels, self.z, self.t, self.scene)
+        self._planes = replace(checked, names=tuple(map(str, names)))
+
+    @property
+    def circumstances(self) -> tuple[str, ...]:
+        """Options that shape nothing: those not given, and names that no choice refers to."""
+        chosen = self._planes.use_channels or ()
+        unused = [key for key in ("use_channels", "z", "t", "scene") if getattr(self, key) is None]
+        named = any(isinstance(one, str) for one in chosen)
+        return (*unused, *([] if named else ["channels"]))
 
     def items(self, split: str) -> list[Raw]:
         """Pair the files.
@@ -91,7 +126,7 @@ class FolderSource:
                 f"{len(pairs)} images and labels are paired {found.way}: {one.image.name} with "
                 f"{file.path.name}, ..."
             )
-        return [
+        raws = [
             Raw(
                 name=one.name,
                 group=self._group(one),
@@ -101,11 +136,13 @@ class FolderSource:
             )
             for one, file in pairs
         ]
+        files = {one.name: one.image for one, _ in pairs}
+        return [sample for raw in raws for sample in _samples(raw, files[raw.name], self._planes)]
 
     def fingerprint(self, known: Any = None) -> Any:
-        """Names, sizes and times of change of all files."""
+        """Names, sizes and times of change of all files, and how they are read."""
         images, labels = self._files()
-        return file_times([*images, *labels])
+        return [["reader", READER_VERSION], *file_times([*images, *labels])]
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """Return the files of images and of labels."""
@@ -242,15 +279,54 @@ def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
         raise UsageError(f"data.source: {error}.") from error
 
 
+def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
+    """A file as the samples that it holds: one, or one for each slice or frame.
+
+    Args:
+        raw: the file, whose `read` takes `planes`.
+        image: its image.
+        planes: as chosen.
+    """
+    choices = [(raw.name, planes)]
+    for axis, word in EACH.items():
+        if getattr(planes, axis) != word:
+            continue
+        try:
+            count = planes_along(image, planes, axis.upper())
+        except DataError:  # reading it says so again, for this sample alone
+            count = 1
+        choices = [
+            (f"{name}_{axis}{k:03d}", choice.at(axis, k, of=count))
+            for name, choice in choices
+            for k in range(count)
+        ]
+    volume = str(image) if len(choices) > 1 else raw.volume
+    read: Callable[..., tuple[Image, Labels]] = raw.read
+    return [
+        replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
+        for name, choice in choices
+    ]
+
+
 def read_files(
-    image: Path, labels: LabelFile, options: LabelOptions = _AS_IDS
+    image: Path,
+    labels: LabelFile,
+    options: LabelOptions = _AS_IDS,
+    planes: Planes | None = None,
 ) -> tuple[Image, Labels]:
     """Read one image and its labels.
+
+    Args:
+        image: its file.
+        labels: the file of its labels, which may be a stack where a slice is chosen.
+        options: what the values of label images mean.
+        planes: which planes of the image's file make the image.
 
     Raises:
         DataError: one of them can't be read, or is not an image or labels.
     """
     for path in (image, labels.path):
         refuse_placeholder(path)
-    pixels = read_image(image)
-    return pixels, read_label_file(labels, (pixels.shape[0], pixels.shape[1]), options)
+    pixels = read_image(image, planes=planes)
+    shape = pixels.shape[0], pixels.shape[1]
+    return pixels, read_label_file(labels, shape, options, planes)
