@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmark.console import note
 from benchmark.data.prepared import Entry, LeftOut, Manifest, PreparedData, read_fingerprint
+from benchmark.data.remarks import Remark, collected
 from benchmark.data.sources.base import SPLITS, Raw, Source, abbreviated
 from benchmark.data.transforms import Step, apply, steps_that_need_labels
 from benchmark.errors import DataError, UsageError
@@ -78,7 +79,8 @@ def prepare(
         source: the source of its raw images.
         recipe: the steps applied to each.
         parameters: the source's parameters; with its fingerprint, the split and the recipe
-            they determine the folder's name, except those in the source's `circumstances`.
+            they determine the folder's name, except those in the source's `circumstances`, and
+            those with a value of its `as_before`.
         datasets: the folder of all data sets.
         split: `test`, `val` or `all`.
         allowed_failures: how many of n images may be unreadable; the manifest names them
@@ -104,7 +106,8 @@ def prepare(
         try:
             if getattr(source, "slow", False):
                 processes.start()
-            raws = source.items(split)
+            with collected() as remarks:
+                raws = source.items(split)
             fingerprint = source.fingerprint()
             folder = home / f"{key}-{json_digest(fingerprint)[:8]}"
             if not folder.is_dir():
@@ -117,7 +120,10 @@ def prepare(
                     workers=processes,
                     allowed_failures=allowed_failures,
                     on_progress=on_progress,
+                    remarks=remarks,
                 )
+                for warning in PreparedData(folder, name, split).warnings:
+                    note(f"data '{name}': {warning}")
         finally:
             processes.close()
             lease.release()
@@ -153,7 +159,12 @@ def _place(
     if split not in SPLITS:
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
     circumstances = getattr(source, "circumstances", ())
-    content = {key: value for key, value in parameters.items() if key not in circumstances}
+    before = getattr(source, "as_before", {})
+    content = {
+        key: value
+        for key, value in parameters.items()
+        if key not in circumstances and not (key in before and before[key] == value)
+    }
     if "_target_" in content:
         content["_target_"] = identity_target(type(source), content["_target_"])
     if content.get("root"):  # the same folder, regardless of spelling
@@ -193,6 +204,7 @@ def _build(
     workers: Workers,
     allowed_failures: Callable[[int], int],
     on_progress: Callable[[int, int], None],
+    remarks: Sequence[Remark] = (),
 ) -> None:
     """Prepare images in a temporary folder, and rename it once it is complete.
 
@@ -205,6 +217,7 @@ def _build(
         workers: the processes; with one, this process does the work.
         allowed_failures: how many of n images may be unreadable.
         on_progress: called with (images done, images in all).
+        remarks: what is odd about the source's files as a whole.
 
     Raises:
         DataError: too many unreadable images, or two samples of one id.
@@ -233,7 +246,7 @@ def _build(
             raise DataError(
                 f"data '{name}': its recipe makes two samples of one id: {abbreviated(double)}."
             )
-        Manifest(entries, left_out, fingerprint).write(building)
+        Manifest(entries, left_out, fingerprint, remarks).write(building)
         with disk_errors(folder):
             building.rename(folder)
             sync_folder(folder.parent)
@@ -297,7 +310,8 @@ def _perform(task: Task) -> list[Entry | LeftOut]:
 
 def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[Entry | LeftOut]:
     try:
-        image, labels = raw.read()
+        with collected() as remarks:
+            image, labels = raw.read()
         if labels is not None and image.shape[:2] != labels.shape:
             height_width = " x ".join(map(str, labels.shape))
             raise DataError(
@@ -316,7 +330,8 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
         kept = None if labels is None else one_labels
-        yield _write(raw, safe_name(safe + suffix), one_image, kept, folder)
+        entry = _write(raw, safe_name(safe + suffix), one_image, kept, folder)
+        yield replace(entry, remarks=tuple(remarks))
 
 
 def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmark.data.formats.images import read_image, read_labels
+from benchmark.data.remarks import Remark, sentence, sentences
 from benchmark.errors import DataError
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id
@@ -36,6 +37,7 @@ class Entry:
         dtype: of the image.
         objects: how many are annotated.
         error: why it could not be prepared, else None.
+        remarks: what is odd about its files (`benchmark.data.remarks`).
     """
 
     id: str
@@ -48,6 +50,7 @@ class Entry:
     dtype: str = ""
     objects: int = 0
     error: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def is_unlabelled(self) -> bool:
@@ -76,11 +79,13 @@ class Manifest:
         entries: its samples, in the order of preparation.
         left_out: images of the source that the recipe left out.
         fingerprint: of the source it was prepared from.
+        remarks: what is odd about the files as a whole.
     """
 
     entries: Sequence[Entry]
     left_out: Sequence[LeftOut]
     fingerprint: Any
+    remarks: Sequence[Remark] = ()
 
     def write(self, folder: Path) -> None:
         """Write the manifest: one JSON object per line, the last with the digest of the others.
@@ -102,7 +107,9 @@ class Manifest:
     def _lines(self) -> Iterator[dict[str, Any]]:
         yield {"source": self.fingerprint}
         yield from ({"left_out": vars(image)} for image in self.left_out)
-        yield from ({"sample": vars(entry)} for entry in self.entries)
+        yield from ({"remark": list(remark)} for remark in self.remarks)
+        for entry in self.entries:
+            yield {"sample": {k: v for k, v in vars(entry).items() if v or k != "remarks"}}
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -126,14 +133,36 @@ class Manifest:
             if double:
                 raise ValueError(f"several samples have the id {double[0]}")
             return Manifest(
-                [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
+                [
+                    Entry(
+                        **{
+                            **row,
+                            "shape": tuple(row["shape"]),
+                            "remarks": _remarks(row.get("remarks", ())),
+                        }
+                    )
+                    for row in samples
+                ],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],
                 lines[0]["source"],
+                _remarks(line["remark"] for line in lines if "remark" in line),
             )
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise DataError(
                 f"{path} can't be read ({error}). Remove {folder} to prepare it again."
             ) from error
+
+
+def _remarks(stored: Iterable[Any]) -> tuple[Remark, ...]:
+    """Return remarks as they were written.
+
+    Raises:
+        ValueError, TypeError: they are not.
+    """
+    found = tuple(Remark(*pair) for pair in stored)
+    if not all(isinstance(text, str) for pair in found for text in pair):
+        raise ValueError("a remark is not text")
+    return found
 
 
 def read_fingerprint(folder: Path) -> Any:
@@ -170,6 +199,18 @@ class PreparedData:
         self.split = split
         self.manifest = Manifest.read(folder)
         self.entries = list(self.manifest.entries)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about its files, as sentences."""
+        on_images = dict.fromkeys(
+            (entry.original, remark) for entry in self.entries for remark in entry.remarks
+        )
+        images = len({entry.original for entry in self.entries})
+        return [
+            *(sentence(remark) for remark in self.manifest.remarks),
+            *sentences(on_images, images),
+        ]
 
     def images_digest(self) -> str:
         """Digest of all images with their ids, on which predictions depend."""
@@ -257,6 +298,7 @@ def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, An
         "prepared": str(data.folder),
         "labels": data.labels_digest(),
         "unlabelled": len(data.unlabelled),
+        **({"warnings": data.warnings} if data.warnings else {}),
         "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
     }
 

@@ -70,6 +70,7 @@ class RunResult:
         family: of the methods that resemble it: `family` of the model's YAML, else its weights by
             their digests, else its adapter.
         family_label: the family as people read it.
+        warnings: what is odd about the data set's files, as found when it was prepared.
     """
 
     run_id: str
@@ -103,6 +104,7 @@ class RunResult:
     unscored: int = 0
     family: str = ""
     family_label: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -262,6 +264,7 @@ def load_result(
         unscored=len(predicted - scored.keys()),
         family=family,
         family_label=family_label,
+        warnings=tuple(names.get("warnings") or ()),
     )
 
 

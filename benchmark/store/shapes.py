@@ -60,6 +60,7 @@ class Names(TypedDict):
     prepared: NotRequired[str]
     unlabelled: NotRequired[Count]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
 
 
 class Description(TypedDict):
@@ -77,6 +78,7 @@ class Description(TypedDict):
     unlabelled: NotRequired[Count]
     family: NotRequired[str | None]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
     weights: NotRequired[Weights | None]
     identity: _Identity
 

@@ -84,6 +84,6 @@ def abbreviated(texts: Iterable[str], most: int = 5) -> str:
 
 
 def file_times(paths: Iterable[Path]) -> list[list[Any]]:
-    """Return path, size and modification time of each file."""
-    stats = ((path, path.stat()) for path in paths)
+    """Return path, size and modification time of each file; of a link to nothing, its own."""
+    stats = ((path, path.stat() if path.exists() else path.lstat()) for path in paths)
     return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
-import os
 import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from benchmark.data.formats.images import planes_along, read_image, read_labels
+from benchmark.console import note
+from benchmark.data.formats.decoding import refuse_placeholder
+from benchmark.data.formats.images import READABLE, planes_along, read_image, read_labels
+from benchmark.data.formats.labels import (
+    LABEL_SUFFIXES,
+    LabelFile,
+    LabelOptions,
+    label_files,
+    read_label_file,
+)
 from benchmark.data.formats.planes import EACH, Planes
+from benchmark.data.remarks import remark
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
+from benchmark.data.sources.layouts import Pair, apart, find_files, near_misses, of_kind, pair
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
@@ -27,16 +34,21 @@ DRAWING_VERSION = 1
 """Raised when `benchmark.data.sources.synthetic` draws other pictures from the same seed."""
 
 
+_AS_IDS = LabelOptions()
+
+
 @dataclass
 class FolderSource:
-    """The user's own images, and labels paired with them by the stem of their file names.
+    """The user's own images and labels, paired by their names (`benchmark.data.sources.layouts`).
 
     Args:
         images: a folder or a glob pattern (`**` looks into folders below).
-        labels: the same for the label images, of all images or of some; None: there are none.
+        labels: the same for the labels, in any format of `benchmark.data.formats.labels`, of all
+            images or of some; None: there are none.
         root: what relative patterns start from; the working directory where not given.
-        group: a regular expression searched in each image's file name; its first bracket
-            (or the whole match) is the group. Not given: every image is its own group.
+        group: a regular expression searched in each image's file name (with its folders, where
+            several have one name); its first bracket (or the whole match) is the group. Not given:
+            every image is its own group.
         use_channels: numbers from 0, or names, of the channels that make the images, in this
             order; None: all.
         z: the slice that is read of a stack: `max` or `mean` of all, its number from 0, or
@@ -44,7 +56,12 @@ class FolderSource:
         t: the same for time points, where `frames` makes each an image of its own.
         scene: number from 0, or name, of the image in files of several. None: files have one.
         channels: names of the channels, for `use_channels` and files that have none.
+        labels_are: what the values of label images mean, and
+        background: the value of their background; see `LabelOptions`.
     """
+
+    # Values at which data prepared before the parameter existed is still found.
+    as_before: ClassVar = {"labels_are": None, "background": 0}
 
     images: str
     labels: str | None = None
@@ -55,6 +72,8 @@ class FolderSource:
     t: int | str | None = None
     scene: int | str | None = None
     channels: Any = None
+    labels_are: str | None = None
+    background: int = 0
 
     def __post_init__(self) -> None:
         """Check the choice of planes.
@@ -83,52 +102,82 @@ class FolderSource:
             UsageError: nothing found; the regular expression is invalid, or does not match a name.
         """
         only(split, ["test"])
-        images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
-        labels = by_stem(self._label_files(), "data.labels")
-        alone = [labels[stem] for stem in labels.keys() - images.keys()]
-        if alone:
-            listed = abbreviated(f"{path} has no image" for path in alone)
-            raise DataError(f"images and labels are paired by file name without suffix: {listed}.")
-        same = [f"{images[s]} is {labels[s]}" for s in labels if images[s].samefile(labels[s])]
+        options = LabelOptions(self.labels_are, self.background)
+        images, labels = self._files()
+        for word, pattern in (("data.images", self.images), ("data.labels", self.labels)):
+            near = near_misses(pattern, self.root, [*images, *labels]) if pattern else []
+            if near:
+                names = abbreviated(path.name for path in near)
+                remark("near_misses", f"{word}='{pattern}' is not {names}")
+        found = pair(images, label_files(labels))
+        if found.alone:
+            alone = abbreviated(f"{file} has no image" for file in found.alone)
+            raise DataError(f"images and labels are paired {found.way}: {alone}.")
+        pairs = [(one.image, one.labels) for one in found.pairs if one.labels is not None]
+        same = [f"{image} is {file}" for image, file in pairs if _same(image, file.path)]
         if same:
             raise DataError(
                 f"data.images and data.labels name one file: {abbreviated(same)}. "
                 "Give the folder or the pattern of each."
             )
+        if found.is_guess and pairs:
+            image, file = pairs[0]
+            note(
+                f"{len(pairs)} images and labels are paired {found.way}: {image.name} with "
+                f"{file.path.name}, ..."
+            )
         raws = [
             Raw(
-                name=stem,
-                group=self._group(images[stem]),
+                name=one.name,
+                group=self._group(one),
                 split="test",
-                files=", ".join(str(files[stem]) for files in (images, labels) if stem in files),
-                read=partial(read_files, images[stem], labels.get(stem)),
-                labelled=stem in labels,
+                files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
+                read=partial(read_files, one.image, one.labels, options),
+                labelled=one.labels is not None,
             )
-            for stem in sorted(images)
+            for one in found.pairs
         ]
-        return [sample for raw in raws for sample in _samples(raw, images[raw.name], self._planes)]
+        files = {one.name: one.image for one in found.pairs}
+        return [sample for raw in raws for sample in _samples(raw, files[raw.name], self._planes)]
 
     def fingerprint(self, known: Any = None) -> Any:
         """Names, sizes and times of change of all files, and how they are read."""
-        paths = find_files(self.images, self.root, "data.images")
-        return [["reader", READER_VERSION], *file_times([*paths, *self._label_files()])]
+        images, labels = self._files()
+        return [["reader", READER_VERSION], *file_times([*images, *labels])]
 
-    def _label_files(self) -> list[Path]:
-        return [] if self.labels is None else find_files(self.labels, self.root, "data.labels")
+    def _files(self) -> tuple[list[Path], list[Path]]:
+        """Return the files of images and of labels."""
+        images = find_files(self.images, self.root, "data.images")
+        if self.labels is None:
+            return of_kind(images, READABLE, "data.images"), []
+        images, labels = apart(images, find_files(self.labels, self.root, "data.labels"))
+        return (
+            of_kind(images, READABLE, "data.images"),
+            of_kind(labels, LABEL_SUFFIXES, "data.labels"),
+        )
 
-    def _group(self, path: Path) -> str:
+    def _group(self, found: Pair) -> str:
         if self.group is None:
-            return stem_of(path)
+            return found.name
         try:
-            found = re.search(self.group, _as_text(path.name))
+            match = re.search(self.group, found.place)
         except re.error as error:
             raise UsageError(
                 f"data.group='{self.group}' is not a valid regular expression: {error}."
             ) from error
-        group: str | None = found and found[1 if found.re.groups else 0]
+        group: str | None = match and match[1 if match.re.groups else 0]
         if not group:  # an empty group would hold all images
-            raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
+            raise UsageError(
+                f"data.group='{self.group}' does not match the file name {found.place}."
+            )
         return group
+
+
+def _same(image: Path, labels: Path) -> bool:
+    try:
+        return image.samefile(labels)
+    except OSError:  # a link to nothing
+        return False
 
 
 @dataclass
@@ -153,7 +202,7 @@ class PackagedNuclei:
                 group="dsb2018_nuclei",
                 split="test",
                 files=f"{image}, {mask}",
-                read=partial(read_files, image, mask),
+                read=partial(_read_packaged, image, mask),
             )
         ]
 
@@ -218,6 +267,10 @@ class SyntheticSource:
         return DRAWING_VERSION
 
 
+def _read_packaged(image: Path, mask: Path) -> tuple[Image, Labels]:
+    return read_image(image), read_labels(mask)
+
+
 def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
     from benchmark.data.sources.synthetic import draw
 
@@ -257,75 +310,26 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
 
 
 def read_files(
-    image: Path, labels: Path | None, planes: Planes | None = None
+    image: Path,
+    labels: LabelFile | None,
+    options: LabelOptions = _AS_IDS,
+    planes: Planes | None = None,
 ) -> tuple[Image, Labels | None]:
-    """Read one image, and its label image if it has one.
+    """Read one image, and its labels if it has some.
 
     Args:
         image: its file.
-        labels: the file of its label image, which may be a stack where a slice is chosen.
+        labels: the file of its labels, which may be a stack where a slice is chosen.
+        options: what the values of label images mean.
         planes: which planes of the image's file make the image.
 
     Raises:
-        DataError: one of them can't be read, or is not an image or label image.
+        DataError: one of them can't be read, or is not an image or labels.
     """
-    read = read_image(image, planes=planes)
-    return read, None if labels is None else read_labels(labels, planes=planes)
-
-
-def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
-    """Return the files of a folder or a glob pattern, sorted.
-
-    Args:
-        pattern: a folder (all files in it) or a glob pattern. A path that exists
-            is not a pattern, even with brackets.
-        root: what a relative pattern starts from; None: the working directory.
-        word: the key of the configuration, for messages.
-
-    Raises:
-        UsageError: it matches no file, or is empty.
-    """
-    if not pattern.strip():
-        raise UsageError(f"{word} is empty; give a folder or a pattern.")
-    # os.path's own, as pathlib's raises where `~` begins no home.
-    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
-    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
-    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
-    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
-    # pathlib's own glob takes no absolute pattern.
-    found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
-    files = sorted(Path(name) for name in found if Path(name).is_file())
-    if not files:
-        where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
-        raise UsageError(f"{word}='{pattern}' matches no file (relative to {where}).")
-    return files
-
-
-def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
-    """The files by stem.
-
-    Raises:
-        DataError: two files have the same stem.
-    """
-    found: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in files:
-        found[stem_of(path)].append(path)
-    double = [paths for paths in found.values() if len(paths) > 1]
-    if double:
-        listed = abbreviated(" and ".join(map(str, paths)) for paths in double)
-        raise DataError(f"{word}: two files with one stem: {listed}. Name each sample once.")
-    return {stem: paths[0] for stem, paths in found.items()}
-
-
-def stem_of(path: Path) -> str:
-    """A file's name without its suffix; `.ome` counts as part of the suffix."""
-    return _as_text(path.stem.removesuffix(".ome"))
-
-
-def _as_text(name: str) -> str:
-    """Normalise a file name, so that it can be compared and written everywhere.
-
-    Accents are composed, as some systems store them separately; bytes that are not valid text
-    become escapes.
-    """
-    return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()
+    for path in [image] if labels is None else [image, labels.path]:
+        refuse_placeholder(path)
+    pixels = read_image(image, planes=planes)
+    if labels is None:
+        return pixels, None
+    shape = pixels.shape[0], pixels.shape[1]
+    return pixels, read_label_file(labels, shape, options, planes)

@@ -25,7 +25,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", "mixed", "edited", "control", "lost", "run", "run_id",
+    "status", "labelled", "mixed", "edited", "control", "lost", "warnings", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -48,7 +48,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
         labelled (`10 of 100`, empty where all images have labels);
-        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
+        mixed; edited; control; lost (why the study's own images can't be had); warnings (what is
+        odd about the data set's files, as sentences); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -59,7 +60,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     frame = frame_of_runs(results).join(numbers)
     # pandas holds strings as UTF-8 and would stop at a lone surrogate.
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
-    frame = frame.assign(model=models, run=frame["run_id"].str[:12])
+    warnings = pd.Series([result.warnings for result in results], dtype=object)
+    frame = frame.assign(model=models, run=frame["run_id"].str[:12], warnings=warnings)
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
@@ -112,6 +114,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
         lines.append(f"* {data}: not the published study's own images, as {reason}.")
+    warned = zip(frame["data"], frame["warnings"], strict=True)
+    lines += dict.fromkeys(f"{data}: {warning}" for data, found in warned for warning in found)
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
@@ -221,7 +225,8 @@ def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     `edited` only if a run is, `labelled` only if an image has no labels.
     """
     sometimes = {"edited": frame["edited"].any(), "labelled": (frame["labelled"] != "").any()}
-    hidden = ["run", *_cautions(metric), *(name for name, used in sometimes.items() if not used)]
+    unused = [name for name, used in sometimes.items() if not used]
+    hidden = ["run", "warnings", *_cautions(metric), *unused]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
