@@ -310,7 +310,9 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
         yield LeftOut(raw.name, raw.split)
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
-        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder)
+        # After a recipe the image is no longer the one in the file.
+        file = raw.file if not recipe else ""
+        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder, file)
 
 
 def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
@@ -321,7 +323,7 @@ def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
         raise DataError(f"{raw.files}: {error}") from error
 
 
-def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
+def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path, file: str) -> Entry:
     for kind, array in (("images", image), ("labels", labels)):
         write_synced(path_of_id(folder / kind, sample, ".tif"), tiff_bytes(array))
     return Entry(
@@ -334,6 +336,7 @@ def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) ->
         shape=image.shape,
         dtype=str(image.dtype),
         objects=int(np.count_nonzero(np.unique(labels))),
+        file=file,
     )
 
 

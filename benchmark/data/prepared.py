@@ -35,6 +35,8 @@ class Entry:
         dtype: of the image.
         objects: how many are annotated.
         error: why it could not be prepared, else None.
+        file: the user's own file with the same pixels, as an absolute path; empty if there is
+            none, or if it was not kept (before version 0.3).
     """
 
     id: str
@@ -47,6 +49,7 @@ class Entry:
     dtype: str = ""
     objects: int = 0
     error: str | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,14 @@ class PreparedData:
             DataError: as `read`.
         """
         return self._verified(entry, "labels")
+
+    def path(self, entry: Entry, kind: str) -> Path:
+        """Return the file of a sample's `images` or `labels`.
+
+        Raises:
+            StoreError: its id is unsafe, or the file is a link out of the folder.
+        """
+        return path_of_id(self.folder / kind, entry.id, ".tif")
 
     def _verified(self, entry: Entry, kind: str) -> Image:
         return read_verified(self.folder, self.name, entry, kind)

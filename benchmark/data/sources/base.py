@@ -25,6 +25,7 @@ class Raw:
         read: returns (image, labels); raises DataError.
         volume: the file it is a slice of; one process reads all slices of a volume.
         closing: if the recipe keeps this image, those after it are left out.
+        file: the user's own file that is this image alone, if there is one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Raw:
     read: Callable[[], tuple[Image, Labels]]
     volume: str = ""
     closing: bool = False
+    file: str = ""
 
 
 class Source(Protocol):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import glob
 import importlib.util
 import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +71,7 @@ class FolderSource:
                 split="test",
                 files=f"{images[stem]}, {labels[stem]}",
                 read=partial(read_files, images[stem], labels[stem]),
+                file=str(images[stem].absolute()),
             )
             for stem in sorted(images)
         ]
@@ -77,6 +80,12 @@ class FolderSource:
         """Names, sizes and times of change of all files."""
         paths = find_files(self.images, self.root, "data.images")
         return file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
+
+    def reads(self, folder: Path, names: Iterable[str]) -> bool:
+        """Whether it reads files of a folder, or would, if there were files of these names."""
+        patterns = (self.images, self.labels)
+        names = list(names)
+        return any(is_read(pattern, self.root, folder, names) for pattern in patterns if pattern)
 
     def _group(self, path: Path) -> str:
         if self.group is None:
@@ -212,11 +221,7 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     """
     if not pattern.strip():
         raise UsageError(f"{word} is empty; give a folder or a pattern.")
-    # os.path's own, as pathlib's raises where `~` begins no home.
-    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
-    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
-    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
-    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
+    literal, wild = _split(pattern, root)
     # pathlib's own glob takes no absolute pattern.
     found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
     files = sorted(Path(name) for name in found if Path(name).is_file())
@@ -224,6 +229,46 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
         raise UsageError(f"{word}='{pattern}' matches no file (relative to {where}).")
     return files
+
+
+def _split(pattern: str, root: str | None) -> tuple[Path, Path]:
+    """Split a pattern into the path that exists and what is to be matched below it."""
+    # os.path's own, as pathlib's raises where `~` begins no home.
+    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
+    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
+    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
+    return literal, full.relative_to(literal) if literal != full else Path(
+        "*" if full.is_dir() else ""
+    )
+
+
+def is_read(pattern: str, root: str | None, folder: Path, names: Iterable[str]) -> bool:
+    """Whether `find_files` reads files of a folder, or would, if it had files of these names.
+
+    Args:
+        pattern: as of `find_files`.
+        root: likewise.
+        folder: the folder, which need not exist.
+        names: of files in it.
+    """
+    folder = folder.resolve()
+    with contextlib.suppress(UsageError):  # it matches no file yet
+        if any(path.resolve().parent == folder for path in find_files(pattern, root, "")):
+            return True
+    literal, wild = _split(pattern, root)
+    literal = literal.resolve()
+    below = [(folder / name) for name in names if (folder / name).is_relative_to(literal)]
+    return any(_matches(path.relative_to(literal).parts, wild.parts) for path in below)
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob pattern part by part; `**` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[k:], pattern[1:]) for k in range(len(parts) + 1))
+    found = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
+    return found and _matches(parts[1:], pattern[1:])
 
 
 def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
