@@ -26,6 +26,20 @@ def perform(job: Job) -> int:
     Raises:
         UsageError: no prediction is stored.
     """
+    entries = stored_entries(job)
+    equal = _compare_with_elf(job, entries) if job.settings.reference else _rescore(job, entries)
+    missing = len(job.requested) - len(entries)
+    if missing:
+        note(f"{missing} of {len(job.requested)} requested samples have no stored prediction")
+    return DONE if equal and not missing else PARTIAL
+
+
+def stored_entries(job: Job) -> list[Entry]:
+    """The requested samples that have a stored prediction.
+
+    Raises:
+        UsageError: none has.
+    """
     done = job.store.completed()
     entries = [entry for entry in job.requested if entry.id in done]
     if not entries:
@@ -33,11 +47,7 @@ def perform(job: Job) -> int:
             f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
             f"{job.runs}. Run it first, with the same overrides and action=run."
         )
-    equal = _compare_with_elf(job, entries) if job.settings.reference else _rescore(job, entries)
-    missing = len(job.requested) - len(entries)
-    if missing:
-        note(f"{missing} of {len(job.requested)} requested samples have no stored prediction")
-    return DONE if equal and not missing else PARTIAL
+    return entries
 
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:

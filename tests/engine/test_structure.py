@@ -14,7 +14,7 @@ FLOORS = (
     {"actions"},
     {"sweeps"},
     {"paper"},
-    {"report"},
+    {"report", "export"},
     {"rescore", "run", "job"},
     {"adapter", "scoring"},
     {"data"},
