@@ -36,7 +36,7 @@ class Entry:
         objects: how many are annotated.
         error: why it could not be prepared, else None.
         file: the user's own file with the same pixels, as an absolute path; empty if there is
-            none, or if it was not kept (before version 0.3).
+            none, or in manifests of version 0.1.
     """
 
     id: str

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -14,9 +17,12 @@ from helpers.exported import CASES, predicted, rasterised, read_rois
 from scipy.ndimage import binary_fill_holes
 from skimage.measure import label, regionprops
 
+from benchmark.data.prepared import Entry
 from benchmark.errors import DataError
 from benchmark.export.formats import FORMATS
+from benchmark.export.napari import program
 from benchmark.export.object_tables import PREDICTED, TRUE, ObjectTables, measures
+from benchmark.store.tiff import tiff_bytes
 
 every_case = pytest.mark.parametrize("labels", CASES.values(), ids=CASES)
 CELLS = draw("11....", "11..22", "....22", "3..222", "33....")
@@ -197,3 +203,32 @@ def test_every_format_names_its_files_beforehand(name):
     given = predicted(CELLS, truth=CELLS)
     written = [file for file, _ in FORMATS[name].files([given])]
     assert written == FORMATS[name].names(["cell 1"])
+
+
+@pytest.mark.slow
+def test_napari_opens_the_layers(tmp_path):
+    """With napari's own layers, but without its window, which needs a display."""
+    components = pytest.importorskip("napari.components")
+    napari = sys.modules["napari"]
+    kinds = {
+        ((20, 30), "uint16"): ["image"], ((20, 30, 3), "uint8"): ["image"],
+        ((20, 30, 3), "uint16"): ["Image", "Image [1]", "Image [2]"],
+        ((20, 30, 2), "uint8"): ["Image", "Image [1]"],
+    }  # fmt: skip
+    for (shape, dtype), images in kinds.items():
+        for kind, array in (("images", np.ones(shape, dtype)), ("labels", CELLS.astype("u2"))):
+            (tmp_path / f"{kind}.tif").write_bytes(tiff_bytes(array))
+        given = predicted(CELLS, truth=CELLS)
+        given.entry = Entry("c", "c", "c", "test", shape=shape, dtype=dtype)
+        given.data = SimpleNamespace(path=lambda entry, kind: tmp_path / f"{kind}.tif")
+        store = SimpleNamespace(
+            path=Path('it\'s "run"'), prediction_path=lambda sample: tmp_path / "labels.tif"
+        )
+        viewer = components.ViewerModel()
+        with (
+            mock.patch.object(napari, "Viewer", lambda viewer=viewer: viewer),
+            mock.patch.object(napari, "run"),
+        ):
+            exec(program(given, [store]), {})
+        assert [layer.name for layer in viewer.layers] == [*images, "truth", 'it\'s "run"']
+        assert all(layer.ndim == 2 for layer in viewer.layers)
