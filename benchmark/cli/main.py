@@ -19,7 +19,7 @@ from benchmark.cli.flags import split
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.import_path import put_working_directory_last
-from benchmark.settings import Action
+from benchmark.settings import TOP_LEVEL, Action
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -179,7 +179,9 @@ def _plain(override: str, folders: Sequence[Path]) -> str:
 def _with_folder(overrides: Sequence[str]) -> list[str]:
     """The overrides, with data=folder before them if images are named and no data set is chosen."""
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    if "data.images" not in keys or keys & {"data", "experiment"}:
+    # An experiment, as any group of the user's own, may choose the data set.
+    groups = {key for key in keys if not (key in TOP_LEVEL or "." in key or "hydra" in key)}
+    if "data.images" not in keys or "data" in keys or groups - {"launcher"}:
         return [*overrides]
     note("data=folder, as data.images is given without data=")
     return ["data=folder", *overrides]

@@ -51,13 +51,14 @@ def polygons(labels: Labels) -> Iterator[tuple[int, list[Polygon]]]:
 
     ids, consecutive = np.unique(labels, return_inverse=True)
     consecutive = consecutive.reshape(labels.shape) + int(not (len(ids) and ids[0] == 0))
+    objects = ids[ids > 0].tolist()
     for index, window in enumerate(find_objects(consecutive), start=1):
         components, count = label(consecutive[window] == index)
         rows, columns = window
         parts = [
             _traced(components == part, columns.start, rows.start) for part in range(1, count + 1)
         ]
-        yield int(ids[ids > 0][index - 1]), parts
+        yield objects[index - 1], parts
 
 
 def _traced(mask: NDArray[np.bool_], left: int, top: int) -> Polygon:
