@@ -25,6 +25,7 @@ from benchmark.adapter import (
 from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData, describe_data
+from benchmark.data.sources.base import Source
 from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
 from benchmark.scoring.metrics import Metric, find_metric
 from benchmark.scoring.protocol import Protocol
@@ -225,6 +226,18 @@ class Job:
             )
 
     @cached_property
+    def source(self) -> Source:
+        """Where the samples come from.
+
+        Raises:
+            UsageError: the action must not import it, or it does not take its parameters.
+        """
+        described = self.settings.data["source"]
+        self._check_import(str(described["_target_"]))
+        source: Source = self.build(described)
+        return source
+
+    @cached_property
     def prepared(self) -> PreparedData | None:
         """The samples if they were prepared before; nothing is prepared or fetched for it."""
         return find(**self._data_asked_for)
@@ -232,10 +245,9 @@ class Job:
     @property
     def _data_asked_for(self) -> dict[str, Any]:
         config = self.settings.data
-        self._check_import(str(config["source"]["_target_"]))
         return {
             "name": str(config["name"]),
-            "source": self.build(config["source"]),
+            "source": self.source,
             "recipe": config.get("recipe") or [],
             "parameters": config["source"],
             "datasets": Path(self.settings.datasets),

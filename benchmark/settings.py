@@ -29,6 +29,8 @@ class Action(Enum):
     list = "models, data sets and protocols, and what is missing to run them"
     status = "which runs are complete, partial, failed or running; what remains"
     check = "verify prepared data, weights and all stored runs; check=full scores them again"
+    export = "stored predictions as files of other programs: format=... output=<folder>"
+    segment = "run and export in one: format=... output=<folder>"
 
 
 class Overwrite(Enum):
@@ -66,12 +68,6 @@ class Source(Enum):
     runs = "one's own runs (default)"
     published = "the study's, as in results/published"
     both = "one's own beside the study's"
-
-
-class Format(Enum):
-    """What a report is written as, besides its tables and figures."""
-
-    html = "html"
 
 
 @dataclass
@@ -117,7 +113,7 @@ def bytes_of(size: str) -> int:
     return int(float(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2].upper()])
 
 
-PLACES = ("results", "datasets", "weights_dir")
+PLACES = ("results", "datasets", "weights_dir", "output")
 """Words that name a folder."""
 
 
@@ -194,7 +190,8 @@ class Settings:
     reference: Reference | None = None
     check: Check | None = None  # of action=check
     source: Source = Source.runs
-    format: Format | None = None
+    format: str | None = None  # of a report (html), or of exported predictions
+    output: str | None = None  # the folder of exported predictions
     report: bool = False  # after a sweep, the report of all runs that are stored
     gallery: GallerySettings = field(default_factory=GallerySettings)
     with_demo: bool = False  # set demonstration weights beside published numbers

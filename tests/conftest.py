@@ -38,8 +38,8 @@ OPTIONAL = {
     "sam2": "models", "cellpose": "models", "transformers": "models", "safetensors": "models",
     "xxhash": "models", "pooch": "models", "huggingface_hub": "models", "requests": "models",
     "torch_em": "datasets", "h5py": "datasets", "zarr": "datasets", "z5py": "datasets",
-    "natsort": "datasets", "submitit": "slurm", "elf": "test", "playwright": "test",
-    "hypothesis": "test",
+    "natsort": "datasets", "rasterio": "datasets", "shapely": "datasets", "submitit": "slurm",
+    "elf": "test", "playwright": "test", "hypothesis": "test",
 }  # fmt: skip
 """Modules that tests import, and the extra that brings them; `pip install -e .` alone does not."""
 

@@ -30,13 +30,7 @@ def perform(job: Job) -> int:
         raise UsageError(
             f"data '{job.data.name}' has no labels to score against; give some with data.labels."
         )
-    done = job.store.completed()
-    entries = [entry for entry in job.requested if entry.id in done]
-    if not entries:
-        raise UsageError(
-            f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
-            f"{job.runs}. Run it first, with the same overrides and action=run."
-        )
+    entries = stored_entries(job)
     labelled = [entry for entry in entries if not entry.is_unlabelled]
     act = _compare_with_elf if job.settings.reference else _rescore
     equal = act(job, labelled)
@@ -44,6 +38,22 @@ def perform(job: Job) -> int:
     if missing:
         note(f"{missing} of {len(job.requested)} requested samples have no stored prediction")
     return DONE if equal and not missing else PARTIAL
+
+
+def stored_entries(job: Job) -> list[Entry]:
+    """The requested samples that have a stored prediction.
+
+    Raises:
+        UsageError: none has.
+    """
+    done = job.store.completed()
+    entries = [entry for entry in job.requested if entry.id in done]
+    if not entries:
+        raise UsageError(
+            f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
+            f"{job.runs}. Run it first, with the same overrides and action=run."
+        )
+    return entries
 
 
 def _rescore(job: Job, entries: list[Entry]) -> bool:

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.actions.formats import check_format
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
@@ -23,6 +24,7 @@ from benchmark.scoring.metrics import find_metric
 from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, expanded
 from benchmark.sweeps.process import OUTCOME
 
+EXPORTS = (Action.export, Action.segment)
 ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 
@@ -97,6 +99,7 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     check_loader(settings.data)
+    check_format(settings.action, settings.format)
     return Job(settings, variant, build)
 
 
@@ -185,10 +188,14 @@ def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
             "report=true belongs to a sweep (-m); a run draws its own report, and action=report "
             "that of all runs."
         )
+    if config.action in EXPORTS:
+        return
+    if "output" in keys and config.output is not None:
+        raise UsageError("output= belongs to action=export and action=segment.")
     if "format" in keys and config.format is not None:
         raise UsageError(
-            f"format={config.format.name} belongs to action=report, or to a sweep with report=true "
-            "(-m)."
+            f"format={config.format} belongs to action=report, export or segment, or to a sweep "
+            "with report=true (-m)."
         )
 
 

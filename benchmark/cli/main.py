@@ -19,7 +19,7 @@ from benchmark.cli.flags import split
 from benchmark.console import complain, note, say
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE, BenchmarkError, UsageError
 from benchmark.import_path import put_working_directory_last
-from benchmark.settings import Action
+from benchmark.settings import TOP_LEVEL, Action
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -42,6 +42,7 @@ options (flags may stand anywhere)
   workers=2                processes that prepare or rescore data (default: one per
                            core)
   cache=20GB               disk space for stored embeddings, for models that store them | off
+  data.images='a/*.tif'    your own images; without data= it means data=folder
   data.split=test          test | val | all
   data.root=<folder>       folder of public data sets, existing or to be downloaded
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
@@ -51,6 +52,9 @@ options (flags may stand anywhere)
   results=<folder>         folder of runs and reports
   source=both              action=report: runs (default) | published: the study's numbers | both
   format=html              action=report: also a site, which opens without a server
+  format=labels            action=export, segment: labels (default) | geojson | roi | seg_npy | csv
+                           | napari (prints commands)
+  output=<folder>          action=export, segment: where the files go
   gallery.private=true     also show images that may not be redistributed; marks the site
   with_demo=true           compare runs of demonstration weights with published numbers
   study_ranks=true         ranks as the study gave them, of equal methods one simply first
@@ -87,6 +91,7 @@ FREE_TEXT = (
     "weights_dir",
     "results",
     "datasets",
+    "output",
     "a",
     "b",
 )
@@ -112,7 +117,8 @@ def main() -> int:
         _check_installed()
         folders = config_folders(arguments)
         flags, overrides = split(arguments, folders)
-        return _run(flags, [_quoted(_plain(override, folders)) for override in overrides])
+        plain = [_plain(override, folders) for override in overrides]
+        return _run(flags, [_quoted(override) for override in _with_folder(plain)])
     except BenchmarkError as error:
         complain(str(error))
         return error.exit_status
@@ -168,6 +174,17 @@ def _plain(override: str, folders: Sequence[Path]) -> str:
     if group.startswith("hydra") or (group not in GROUPS and choices(group, folders)):
         return override
     return override if override.startswith("+model.") else bare
+
+
+def _with_folder(overrides: Sequence[str]) -> list[str]:
+    """The overrides, with data=folder before them if images are named and no data set is chosen."""
+    keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    # An experiment, as any group of the user's own, may choose the data set.
+    groups = {key for key in keys if not (key in TOP_LEVEL or "." in key or "hydra" in key)}
+    if "data.images" not in keys or "data" in keys or groups - {"launcher"}:
+        return [*overrides]
+    note("data=folder, as data.images is given without data=")
+    return ["data=folder", *overrides]
 
 
 def _quoted(override: str) -> str:

@@ -330,8 +330,10 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
         kept = None if labels is None else one_labels
+        # After a recipe the image is no longer the one in the file.
+        file = raw.file if not recipe else ""
         entry = _write(raw, safe_name(safe + suffix), one_image, kept, folder)
-        yield replace(entry, remarks=tuple(remarks))
+        yield replace(entry, file=file, remarks=tuple(remarks))
 
 
 def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:

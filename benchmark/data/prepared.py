@@ -38,6 +38,8 @@ class Entry:
         objects: how many are annotated.
         error: why it could not be prepared, else None.
         remarks: what is odd about its files (`benchmark.data.remarks`).
+        file: the user's own file with the same pixels, as an absolute path; empty if there is
+            none, or in manifests of version 0.1.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Entry:
     objects: int = 0
     error: str | None = None
     remarks: tuple[Remark, ...] = ()
+    file: str = ""
 
     @property
     def is_unlabelled(self) -> bool:
@@ -248,6 +251,14 @@ class PreparedData:
             DataError: as `read`.
         """
         return self._verified(entry, "labels")
+
+    def path(self, entry: Entry, kind: str) -> Path:
+        """Return the file of a sample's `images` or `labels`.
+
+        Raises:
+            StoreError: its id is unsafe, or the file is a link out of the folder.
+        """
+        return path_of_id(self.folder / kind, entry.id, ".tif")
 
     def _verified(self, entry: Entry, kind: str) -> Image:
         return read_verified(self.folder, self.name, entry, kind)

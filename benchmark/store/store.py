@@ -199,7 +199,7 @@ class RunStore:
         Raises:
             StoreError: it is missing, unreadable, or not the one that was recorded.
         """
-        path = path_of_id(self.path / "predictions", record.sample, ".tif")
+        path = self.prediction_path(record.sample)
         try:
             labels: Labels = read_tiff(path)
         except Exception as error:  # the decoder of a damaged TIFF may raise anything
@@ -207,6 +207,14 @@ class RunStore:
         if array_digest(labels) != record.prediction:
             raise StoreError(f"{path} is not the prediction that was recorded. {_REDO}")
         return labels
+
+    def prediction_path(self, sample: str) -> Path:
+        """Return the file of a sample's label image.
+
+        Raises:
+            StoreError: the id is unsafe, or the file is a link out of the folder.
+        """
+        return path_of_id(self.path / "predictions", sample, ".tif")
 
     def holds(self, record: Record) -> bool:
         """Whether the label image of a record exists and is the one recorded."""
@@ -377,7 +385,7 @@ class RunWriter:
                 # If the process is killed after the next step, the old record is of another file.
                 withdrawn = Record(record.sample, "error", record.attempt, error=_WITHDRAWN)
                 self._store._records.append(self._name, asdict(withdrawn))
-            path = path_of_id(self._store.path / "predictions", record.sample, ".tif")
+            path = self._store.prediction_path(record.sample)
             write_whole(path, tiff_bytes(prediction))
         self._store._records.append(self._name, asdict(record))
 

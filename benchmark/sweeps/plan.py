@@ -72,18 +72,37 @@ def sweep_jobs(
     if len(combinations) == 1:
         shared = {each for each in shared if not each.startswith(("model=", "data="))}
     found: list[SweepJob] = []
+    outputs: dict[str, str] = {}
     for combination in combinations:
         own = [override for override in combination if override not in shared]
         try:
             job = make_job(combination)
         except BenchmarkError:  # such as a missing value: its own process explains it
             job = None
+        _refuse_same_output(job, outputs, " ".join(own))
         for shard in _shards(job):
             extra = [f"shard={shard}"] if shard else []
             split = job if job is None or not extra else make_job([*combination, *extra])
             label = " ".join([*own, *extra]) or "the only job"
             found.append(SweepJob(len(found), [*combination, *extra], label, split))
     return found
+
+
+def _refuse_same_output(job: Job | None, outputs: dict[str, str], label: str) -> None:
+    """Refuse jobs that would export into one folder, and replace each other's files.
+
+    Raises:
+        UsageError: an earlier job has the same folder.
+    """
+    output = None if job is None else job.settings.output
+    if output is None:
+        return
+    if output in outputs:
+        raise UsageError(
+            f"the jobs '{outputs[output]}' and '{label}' would both export to {output}. Give each "
+            "a folder of its own, such as output='masks/${model.name}-${data.name}'."
+        )
+    outputs[output] = label
 
 
 def _shards(job: Job | None) -> Iterator[Shard | None]:

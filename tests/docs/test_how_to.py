@@ -103,5 +103,5 @@ def test_a_stranger_can_follow(page, stranger):
 
 
 def test_every_page_is_followed():
-    kinds = ("data_set", "figure", "metric", "model", "table")
+    kinds = ("data_set", "figure", "format", "metric", "model", "table")
     assert [f"add_a_{kind}" for kind in kinds] == PAGES

@@ -14,7 +14,7 @@ FLOORS = (
     {"actions"},
     {"sweeps"},
     {"paper"},
-    {"report"},
+    {"report", "export"},
     {"rescore", "run", "job", "verify"},
     {"adapter", "scoring"},
     {"data"},

@@ -12,10 +12,10 @@ from matplotlib.path import Path as Polygon
 from skimage.measure import label
 
 from benchmark.data.formats.images import read_labels
-from benchmark.report.site.object_outcomes import object_outcomes
 from benchmark.report.site.outlines import UNITS, outlines
 from benchmark.scoring.match import match, matched_pairs
 from benchmark.scoring.metrics import score
+from benchmark.scoring.object_outcomes import object_outcomes
 
 
 def filled(path, shape):

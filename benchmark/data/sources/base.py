@@ -26,6 +26,7 @@ class Raw:
         volume: the file it is a slice of; one process reads all slices of a volume.
         closing: if the recipe keeps this image, those after it are left out.
         labelled: whether it has labels.
+        file: the user's own file that is this image alone, if there is one.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Raw:
     volume: str = ""
     closing: bool = False
     labelled: bool = True
+    file: str = ""
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,15 @@ from benchmark.data.formats.labels import (
 from benchmark.data.formats.planes import EACH, Planes
 from benchmark.data.remarks import remark
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
-from benchmark.data.sources.layouts import Pair, apart, find_files, near_misses, of_kind, pair
+from benchmark.data.sources.layouts import (
+    Pair,
+    apart,
+    find_files,
+    is_read,
+    near_misses,
+    of_kind,
+    pair,
+)
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
@@ -134,6 +142,7 @@ class FolderSource:
                 files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
                 read=partial(read_files, one.image, one.labels, options),
                 labelled=one.labels is not None,
+                file=str(one.image.absolute()),
             )
             for one in found.pairs
         ]
@@ -144,6 +153,12 @@ class FolderSource:
         """Names, sizes and times of change of all files, and how they are read."""
         images, labels = self._files()
         return [["reader", READER_VERSION], *file_times([*images, *labels])]
+
+    def reads(self, folder: Path, names: Iterable[str]) -> bool:
+        """Whether it reads files of a folder, or would, if there were files of these names."""
+        patterns = (self.images, self.labels)
+        names = list(names)
+        return any(is_read(pattern, self.root, folder, names) for pattern in patterns if pattern)
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """Return the files of images and of labels."""
@@ -301,10 +316,10 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for name, choice in choices
             for k in range(count)
         ]
-    volume = str(image) if len(choices) > 1 else raw.volume
+    volume, file = (str(image), "") if len(choices) > 1 else (raw.volume, raw.file)
     read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
-        replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
+        replace(raw, name=name, volume=volume, file=file, read=partial(read, planes=choice))
         for name, choice in choices
     ]
 

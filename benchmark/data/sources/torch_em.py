@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -101,6 +101,10 @@ class TorchEmSource:
         else:
             seen, lists = snapshot_again(known), known["lists"]
         return seen | {"lists": content_digests(self._lists, lists)}
+
+    def reads(self, folder: Path, names: Iterable[str]) -> bool:
+        """Whether a folder is, or is in, that of the data set."""
+        return folder.resolve().is_relative_to(self._folder.resolve())
 
     @property
     def _folder(self) -> Path:

@@ -23,9 +23,9 @@ from benchmark.report.pictures import (
 )
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
-from benchmark.report.site.object_outcomes import object_outcomes
 from benchmark.report.site.outlines import UNITS, outlines
 from benchmark.scoring.match import match
+from benchmark.scoring.object_outcomes import object_outcomes
 from benchmark.store.files import path_of_id, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.store import RunStore

@@ -1,4 +1,4 @@
-"""What became of each single object, as letters for the site's viewer."""
+"""What became of each single object, as one letter per object."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Stored predictions in the formats of other programs; `formats` has the registry."""
