@@ -25,7 +25,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "edited", "control", "lost", "run", "run_id",
+    "status", "mixed", "edited", "control", "lost", "channels", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -47,7 +47,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
-        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
+        mixed; edited; control; lost (why the study's own images can't be had); channels (`3 of 4`
+        where a model uses fewer than images have); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -58,7 +59,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     frame = frame_of_runs(results).join(numbers)
     # pandas holds strings as UTF-8 and would stop at a lone surrogate.
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
-    frame = frame.assign(model=models, run=frame["run_id"].str[:12])
+    channels = [result.channels for result in results]
+    frame = frame.assign(model=models, run=frame["run_id"].str[:12], channels=channels)
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
@@ -106,6 +108,13 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
         lines.append(f"* {data}: not the published study's own images, as {reason}.")
+    for model, data, channels in frame.loc[
+        frame["channels"] != "", ["model", "data", "channels"]
+    ].to_numpy():
+        lines.append(
+            f"{model} on {data}: only the first {channels} channels were used; "
+            "data.use_channels chooses others."
+        )
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
@@ -209,7 +218,7 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    hidden = ["run", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    hidden = ["run", "channels", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
