@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,7 @@ class RunResult:
             their digests, else its adapter.
         family_label: the family as people read it.
         warnings: what is odd about the data set's files, as found when it was prepared.
+        channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
     """
 
     run_id: str
@@ -105,6 +106,7 @@ class RunResult:
     family: str = ""
     family_label: str = ""
     warnings: tuple[str, ...] = ()
+    channels: str = ""
 
     @property
     def key(self) -> str:
@@ -265,6 +267,7 @@ def load_result(
         family=family,
         family_label=family_label,
         warnings=tuple(names.get("warnings") or ()),
+        channels=_used_channels(records.values()),
     )
 
 
@@ -294,6 +297,19 @@ def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]
             "predictions again with action=evaluate."
         )
     return numbers
+
+
+def _used_channels(records: Iterable[Record]) -> str:
+    """How many of how many channels were used, of the image with the most unused ones."""
+    counts = [
+        [len(kept) if isinstance(kept := record.details.get(key), list) else 0 for key in _CHANNELS]
+        for record in records
+    ]
+    used, unused = max(counts, key=lambda pair: pair[1], default=(0, 0))
+    return f"{used} of {used + unused}" if unused else ""
+
+
+_CHANNELS = ("used_channels", "unused_channels")
 
 
 def _cost(record: Record) -> dict[str, float | None]:
