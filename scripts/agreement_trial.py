@@ -12,11 +12,13 @@ resumes. About an hour on two cores, as the demo network runs on the CPU.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,20 @@ def main() -> None:
     trial: Any = OmegaConf.to_container(OmegaConf.load(PARTS / "trial.yaml"))
     protocol = Protocol.of_settings(written("protocol", "paper"))
     print(
-        f"{len(trial['models'])} configurations, the first {trial['images']} images of each data "
-        f"set, protocol {protocol.name}; {platform.machine()}, Python {platform.python_version()}"
+        f"{len(trial['models'])} configurations, protocol {protocol.name}; {platform.machine()}, "
+        f"Python {platform.python_version()}",
+        flush=True,
     )
-    for name, (images, labels) in trial["sets"].items():
+    for name, data in trial["sets"].items():
         place = output / name
-        words = ["data=folder", f"data.name={name}", f"data.images={images}"]
-        words += [f"limit={trial['images']}", f"results={place}", f"datasets={place}/datasets"]
+        recipe = json.dumps(data["recipe"]).replace('"', "")
+        words = ["data=folder", f"data.name={name}", f"data.images={data['images']}"]
+        words += [f"data.recipe={recipe}", f"limit={data['first']}"]
+        words += [f"results={place}", f"datasets={place}/datasets"]
         words = [f"model={','.join(trial['models'])}", *words]
         run(place, words)
-        before, (one,) = stored(place), agreements(gather(place / "runs", protocol)[0])
-        run(place, [*words, f"data.labels={labels}"])
+        before, (one,) = stored(place), agreements(hidden(gather(place / "runs", protocol)[0]))
+        run(place, [*words, f"data.labels={data['labels']}"])
         if stored(place) != before:
             raise SystemExit(f"{name}: something was predicted again")
         scored = {r.run_id: r for r in gather(place / "runs", protocol)[0] if len(r.scores)}
@@ -73,6 +78,11 @@ def run(place: Path, words: Sequence[str]) -> None:
         )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed, see {place / 'log.txt'}")
+
+
+def hidden(results: Sequence[RunResult]) -> list[RunResult]:
+    """The runs as if nothing were labelled, which a run of this script before may have scored."""
+    return [replace(result, unlabelled=result.expected) for result in results]
 
 
 def stored(place: Path) -> dict[str, bytes]:
