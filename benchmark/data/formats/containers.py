@@ -18,6 +18,7 @@ from benchmark.data.formats.images import (
     short_reason,
 )
 from benchmark.errors import DataError, UsageError, import_problem
+from benchmark.store.files import refuse_special
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -176,6 +177,7 @@ def _check_axes(stored: Any, axes: str, origin: str) -> None:
 def _stored(path: Path, key: str | None) -> Any:
     """Return an array in a file without reading it."""
     try:
+        refuse_special(path)
         content = _opened(path, path.stat().st_mtime_ns)
     except DataError:
         raise

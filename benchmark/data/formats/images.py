@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 
 from benchmark.errors import DataError
+from benchmark.store.files import refuse_special
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -103,6 +104,7 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
     if suffix not in READABLE:
         raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
     try:
+        refuse_special(path)
         array, is_jpeg = _read_tiff(path, brightness) if suffix in TIFF else _read_picture(path)
     except DataError:
         raise
