@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.paper.published import published_frame
+from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.store.digest import canonical_json, json_digest
@@ -65,7 +66,10 @@ def write_run(
 ) -> None:
     """One simulated run, as `benchmark.store.store` lays it out."""
     images = json_digest(data["data"])
-    identity = {"target": "simulated", "parameters": {}, "images": images, "model": model}
+    identity = {
+        "target": "simulated", "version": 1, "parameters": {}, "images": images, "model": model,
+        "device": "cpu", "seed": 0, "libraries": {},
+    }  # fmt: skip
     run_id = json_digest(identity)
     folder = root / "runs" / f"{model.replace(' ', '_')}-{data['data']}-{run_id[:12]}"
     basis = score_basis(PROTOCOL, images)
@@ -92,11 +96,11 @@ def sample(index: int, objects: int, rng: np.random.Generator) -> tuple[Any, Any
     tps = sorted(rng.integers(0, objects + 1, STEPS).tolist(), reverse=True)
     sa = [tp / (2 * objects - tp) for tp in tps]
     counts = ("matched", "missed", "spurious", "split", "merged")
-    metrics = {
+    drawn = zip(counts, rng.integers(0, objects, len(counts)), strict=True)
+    metrics = dict.fromkeys(METRICS, 0.5) | {
         "msa": float(np.mean(sa)),
         **{f"sa{round(100 * t)}": a for t, a in zip(PROTOCOL.thresholds, sa, strict=True)},
-        **dict.fromkeys(("precision", "recall", "f1", "pq", "sq", "rq", "aji"), 0.5),
-        **{name: int(n) for name, n in zip(counts, rng.integers(0, objects, 5), strict=True)},
+        **{name: int(number) for name, number in drawn},
     }
     columns = {
         "id": list(range(1, objects + 1)),

@@ -50,6 +50,7 @@ from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE
 
 KINDS = ("lost", "doubled", "tracebacks", "hangs")
 PATIENCE = 300  # seconds, after which a process hangs
+OURS = str(Path(__file__).resolve().parent.parent / "benchmark")
 QUICK = 60  # the same for reading a few small files
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]
 
@@ -149,6 +150,9 @@ def _stop(findings: Findings, process: subprocess.Popen[str], which: signal.Sign
         process.kill()
         printed, _ = process.communicate()
         findings.add("hangs", f"after {which.name}: {printed[-500:]}")
+    if "Traceback" in printed and OURS not in printed:
+        findings.details["in the start of Python itself"] += 1
+        return
     findings.check_text(printed)
     if which is signal.SIGINT and process.returncode not in (0, INTERRUPTED, -which):
         findings.add("lost", f"status {process.returncode} after Ctrl-C: {printed[-500:]}")

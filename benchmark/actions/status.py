@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.console import note, out, printable, say
-from benchmark.errors import DONE
+from benchmark.errors import DONE, StoreError
 from benchmark.job import Job
 from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
 
@@ -20,7 +20,18 @@ def perform(job: Job) -> int:
     if not study.stores:
         note(f"no runs in {job.runs}")
         return DONE
-    return show([study.of_run(store) for store in study.stores])
+    return show(readable(study))
+
+
+def readable(study: StoredRuns) -> list[RunState]:
+    """The states of the runs; a warning names each run that can't be read."""
+    states = []
+    for store in study.stores:
+        try:
+            states.append(study.of_run(store))
+        except StoreError as error:
+            note(f"warning: {store.path.name} is left out: {error}")
+    return states
 
 
 def show(states: Sequence[RunState]) -> int:

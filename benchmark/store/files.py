@@ -62,6 +62,26 @@ def inside(path: str, folder: str) -> Path:
     return below
 
 
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe, a device or a socket, which can be read without end or never.
+
+    Raises:
+        OSError: `path` is one, or a link to one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "not a file, but a pipe or a device", str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that may come from anybody.
+
+    Raises:
+        OSError: it can't be read, or is a pipe or a device.
+    """
+    refuse_special(path)
+    return path.read_bytes()
+
+
 def refuse_link_out(path: Path, folder: Path) -> None:
     """Refuse a link that leads out of a folder; the folder itself may be one, to another disk.
 

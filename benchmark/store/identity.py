@@ -11,7 +11,7 @@ from benchmark.choices import CONFIGS
 from benchmark.errors import StoreError
 from benchmark.store import shapes
 from benchmark.store.digest import json_digest
-from benchmark.store.files import path_of_id
+from benchmark.store.files import path_of_id, read_file
 from benchmark.store.names import is_safe
 
 
@@ -77,7 +77,7 @@ def read_stored(path: Path, shape: Any) -> dict[str, Any]:
         StoreError: it is missing or damaged; a run that writes it again needs no other file.
     """
     try:
-        content = shapes.parse(path.read_text())
+        content = shapes.parse(read_file(path).decode())
         odd = shapes.misfit(content, shape)
         if odd is not None:
             raise ValueError(f"missing, or of another type than it should be: {odd}")

@@ -16,7 +16,7 @@ from benchmark.console import note
 from benchmark.errors import StoreError
 from benchmark.store import shapes
 from benchmark.store.digest import canonical_json
-from benchmark.store.files import disk_errors, path_of_id, sync_folder
+from benchmark.store.files import disk_errors, path_of_id, read_file, sync_folder
 from benchmark.store.names import is_safe
 
 _BLOCK = 1 << 16  # bytes that are searched at a time for the last end of line
@@ -104,7 +104,7 @@ class Journal:
     def _read(self, path: Path) -> tuple[Iterator[dict[str, Any] | None], bool]:
         """Return the rows of a file, None for a damaged one, and whether its end is unfinished."""
         try:
-            *lines, end = path.read_bytes().split(b"\n")
+            *lines, end = read_file(path).split(b"\n")
         except OSError as error:
             raise StoreError(f"{path} can't be read: {error.strerror}.") from error
         return (self._row(line) for line in lines), bool(end)

@@ -21,7 +21,13 @@ from typing import Any
 
 from benchmark.console import note
 from benchmark.errors import RunHeldError, StoreError, UsageError
-from benchmark.store.files import disk_errors, sweep_temporaries, temporary_name, write_whole
+from benchmark.store.files import (
+    disk_errors,
+    read_file,
+    sweep_temporaries,
+    temporary_name,
+    write_whole,
+)
 from benchmark.store.machine import HERE, here, process_start
 
 SINCE = "%Y-%m-%d %H:%M:%S %z"
@@ -249,7 +255,7 @@ def _generations(folder: Path) -> Iterator[Path]:
 def _read(lease: Path) -> dict[str, Any] | None:
     """Read a lease file; None if it is empty or damaged."""
     try:
-        content = json.loads(lease.read_text())
+        content = json.loads(read_file(lease))
         if content.get("released") is True or _is_complete(content):
             return dict(content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmark.console import note
-from benchmark.store.files import disk_errors, write_whole
+from benchmark.store.files import disk_errors, read_file, write_whole
 from benchmark.store.names import safe_name
 from benchmark.store.shapes import parse
 
@@ -58,7 +58,7 @@ def read_skipped(runs: Path) -> list[SkippedModel]:
     skipped = []
     for path in sorted(runs.glob(f"*{_SUFFIX}")):
         try:
-            content = parse(path.read_text())
+            content = parse(read_file(path).decode())
             if not all(isinstance(value, str) for value in content.values()):
                 raise ValueError("not all of its values are strings")
             skipped.append(SkippedModel(**content))

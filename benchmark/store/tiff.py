@@ -14,6 +14,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from benchmark.store.files import refuse_special
+
 
 def tiff_bytes(array: NDArray[Any]) -> bytes:
     """Encode an array as a zlib-compressed TIFF of one page.
@@ -54,7 +56,9 @@ def open_tiff(path: Path, **options: Any) -> tifffile.TiffFile:
 
     Raises:
         ValueError: it was cut off.
+        OSError: it is a pipe or a device.
     """
+    refuse_special(path)
     tiff = tifffile.TiffFile(path, **options)
     try:
         for page in tiff.pages:

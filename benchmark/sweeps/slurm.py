@@ -11,6 +11,7 @@ import importlib.util
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -207,10 +208,21 @@ def _watch(
 ) -> Iterator[tuple[int, JobOutcome]]:
     """Wait for the jobs, in whatever order they end."""
     missing: dict[str, float] = {}
+    silent = False
     pause = 0.5
     try:
         while watched:
-            queued = _queue()
+            try:
+                queued: Mapping[str, str] | None = _asked()
+            except _NoAnswerError as error:
+                queued = None
+                if not silent:
+                    note(
+                        f"squeue does not answer ({error}). The sweep goes on waiting for what its "
+                        "jobs write; one that Slurm ended without a message is not noticed "
+                        "meanwhile."
+                    )
+                silent = True
             for number, (job, place) in list(watched.items()):
                 state = None if queued is None else queued.get(number, "")
                 outcome = read_ended(job.label, place)
@@ -255,15 +267,37 @@ def _gone(job: SweepJob, place: Path, number: str) -> JobOutcome:
 
 def _queue() -> Mapping[str, str] | None:
     """The user's waiting and running jobs with their states; None if Slurm does not answer."""
+    with contextlib.suppress(_NoAnswerError):
+        return _asked()
+    return None
+
+
+class _NoAnswerError(Exception):
+    """squeue failed, or did not answer."""
+
+
+def _asked() -> Mapping[str, str]:
+    """The same.
+
+    Raises:
+        _NoAnswerError: Slurm does not answer; with the reason.
+    """
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode:
-        return None
-    rows = (line.split() for line in done.stdout.splitlines())
-    return {row[0]: row[1] for row in rows if len(row) == 2}
+    # In files: a process below squeue that hangs would keep pipes open.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        try:
+            done = subprocess.run(command, stdout=out, stderr=err, timeout=_ANSWER)
+        except subprocess.TimeoutExpired as error:
+            raise _NoAnswerError(f"no answer within {_ANSWER:g} s") from error
+        except OSError as error:
+            raise _NoAnswerError(error.strerror or str(error)) from error
+        out.seek(0)
+        err.seek(0)
+        if done.returncode:
+            lines = err.read().strip().splitlines()
+            raise _NoAnswerError(lines[0] if lines else f"exit status {done.returncode}")
+        rows = (line.split() for line in out.read().splitlines())
+        return {row[0]: row[1] for row in rows if len(row) == 2}
 
 
 def _key(job: SweepJob) -> str:
@@ -281,6 +315,7 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
+_ANSWER = 30.0  # seconds that squeue may take
 _PAUSE = 5.0  # seconds at most between two looks at the queue
 _GONE = 10.0  # seconds that a job is in no list before it counts as ended
 _KILL_WAIT = 300.0  # seconds at most between Slurm's SIGTERM and its SIGKILL

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ModelError, import_problem
+from benchmark.store.files import refuse_special
 from benchmark.types import Weights
 from models.common.out_of_memory import is_out_of_memory
 
@@ -35,6 +36,7 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
     """
     kind: Any = algorithm
     try:
+        refuse_special(path)
         if algorithm == "xxh128":
             from xxhash import xxh128 as kind  # only here: few files need it
         with path.open("rb") as file:
@@ -211,7 +213,21 @@ def _load(path: Path, *, unpickle: bool) -> Any:
         from safetensors.torch import load_file
 
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=not unpickle)
+    with torch.serialization.safe_globals(_numpy_numbers()):
+        return torch.load(path, map_location="cpu", weights_only=not unpickle)
+
+
+def _numpy_numbers() -> list[Any]:
+    """What a NumPy number in a checkpoint is made of, such as the best score; it executes nothing.
+
+    Older versions of NumPy wrote the constructor under another name.
+    """
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    names = [f"numpy.{module}.multiarray.scalar" for module in ("core", "_core")]
+    kinds = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
+    return [*((scalar, name) for name in names), np.dtype, *kinds]
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -76,6 +76,14 @@ def test_without_its_library_a_file_says_what_to_install(tmp_path, monkeypatch, 
     assert_names(said, f"{path}: ", library, "not installed", "pip install")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.tif"])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    assert "a pipe or a device" in refusal(path, slices, path, Reading("raw", **ZYX))
+
+
 def test_a_library_that_cant_be_loaded_is_not_called_missing(tmp_path, monkeypatch):
     library = tmp_path / "broken" / "h5py.py"
     library.parent.mkdir()

@@ -235,3 +235,10 @@ def test_a_list_that_a_manifest_names_elsewhere_is_not_read(name, tmp_path):
     (tmp_path / "secret.json").write_text("{}")
     (tmp_path / "lists" / "split.json").write_text("{}")
     assert content_digests(tmp_path / "lists", [name, "split.json"]).keys() == {"split.json"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_has_no_content(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    (tmp_path / "b.tif").touch()
+    assert {*content_digests(tmp_path, ["a.tif", "b.tif"])} == {"b.tif"}

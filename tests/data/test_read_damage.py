@@ -113,3 +113,17 @@ def test_real_images_are_read(folder, labels, dtype, ndim):
         image, truth = read_image(path), read_labels(root / labels / path.name)
         assert image.dtype == dtype and image.ndim == ndim
         assert truth.shape == image.shape[:2] and truth.dtype == "u2" and truth.any()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+@pytest.mark.parametrize("read", [read_image, read_labels])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path, name, read):
+    os.mkfifo(tmp_path / name)
+    assert "a pipe or a device" in refusal(read, tmp_path / name)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="this system has no /dev/zero")
+def test_a_link_to_a_device_is_refused(tmp_path):
+    (tmp_path / "a.tif").symlink_to("/dev/zero")
+    assert "a pipe or a device" in refusal(read_image, tmp_path / "a.tif")

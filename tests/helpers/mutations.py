@@ -87,6 +87,5 @@ def read_all(runs, odd):
     results, left_out = gather(runs, PAPER)
     if any(result.path.name == odd for result in results):
         assemble(results, (), left_out)
-    states = StoredRuns(runs, 300)
-    status.show([states.of_run(store) for store in states.stores])
+    status.show(status.readable(StoredRuns(runs, 300)))
     return {result.path.name for result in results}, {*left_out}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.weights import card
 
@@ -56,6 +58,35 @@ def test_a_state_dict_comes_as_it_was_saved(tmp_path: Path, net: torch.nn.Module
     content = open_checkpoint(weights(tmp_path / "net.pt"))
     assert content["epoch"] == 3 and torch.equal(content["model"]["weight"], net.weight)
     assert set(tensors(content["model"])) == {"weight", "bias"} and tensors(content) == {}
+
+
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_numpy_numbers_are_opened_as_they_execute_nothing(
+    tmp_path: Path, net: torch.nn.Module, module: bytes
+) -> None:
+    path = tmp_path / "net.pt"
+    numbers = {
+        "metric": np.float64(0.5), "loss": np.float32(2), "epoch": np.int64(3), "ok": np.bool_(1),
+    }  # fmt: skip
+    saved = {"model": net.state_dict(), **numbers}
+    torch.save(saved, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    path.write_bytes(re.sub(rb"numpy\._?core\.multiarray", module, content))
+    allowed = {*torch.serialization.get_safe_globals()}
+    opened = open_checkpoint(weights(path))
+    assert {key: opened[key] for key in numbers} == numbers
+    assert torch.equal(opened["model"]["weight"], net.weight)
+    assert {*torch.serialization.get_safe_globals()} == allowed  # of other libraries
+
+
+def test_what_executes_beside_numpy_numbers_is_refused(
+    tmp_path: Path, net: torch.nn.Module
+) -> None:
+    trap = tmp_path / "sprung"
+    torch.save({"model": net.state_dict(), "n": np.float64(1), "x": Mine(trap)}, tmp_path / "n.pt")
+    with pytest.raises(ModelError, match="would execute shutil"):
+        open_checkpoint(weights(tmp_path / "n.pt"))
+    assert not trap.exists()
 
 
 def test_safetensors_are_known_by_their_content(tmp_path: Path, net: torch.nn.Module) -> None:

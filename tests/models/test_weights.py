@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import multiprocessing
+import os
 import sys
 import threading
 import zipfile
@@ -320,3 +321,18 @@ def test_only_the_tests_own_door_marks_weights_as_untrained(tmp_path: Path) -> N
     assert find_weights(path, family="musam", untrained=True).fetch().mark == "untrained"
     for source in (Path(__file__).parents[2] / "models").rglob("*.py"):
         assert "untrained=True" not in source.read_text(), source
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "device", "pipe in a folder"])
+def test_what_can_be_read_without_end_is_refused(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero")
+    if kind != "device":
+        path = tmp_path / "net.pt"
+        os.mkfifo(path)
+    if kind == "pipe in a folder":  # beside a file that can be read
+        (tmp_path / "other.pt").write_bytes(CONTENT)
+        assert set(UserWeights(tmp_path, "user", False).fetch().paths) == {"other.pt"}
+        return
+    with pytest.raises(ModelError, match="a pipe or a device"):
+        UserWeights(path, "user", False).fetch()

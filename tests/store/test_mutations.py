@@ -1,5 +1,6 @@
 """One odd run never stops the others: each entry of each file of a run, edited in every way."""
 
+import os
 import shutil
 
 import pytest
@@ -41,6 +42,20 @@ def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys
         assert shown | left_out == {path.name for path in folder.iterdir()}
         printed = capsys.readouterr()
         assert odd in printed.out + printed.err or "traced" in printed.out, what
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("pattern", [*FILES, "predictions/*.tif"])
+def test_a_pipe_in_place_of_a_file_of_a_run_stops_nothing(runs, pattern):
+    folder, odd = runs
+    for file in (folder / odd).glob(pattern):
+        file.unlink()
+        os.mkfifo(file)
+    shown, left_out = read_all(folder, odd)
+    assert shown | left_out == {path.name for path in folder.iterdir()}
+    store = RunStore(folder / odd)
+    if pattern.startswith("predictions"):
+        assert not any(store.holds(record) for record in store.records().values())
 
 
 def test_what_is_stored_fits(runs):

@@ -240,6 +240,35 @@ def test_a_queue_that_does_not_answer_loses_no_job(tmp_path, squeue):
     assert outcome.state == "done" and time.monotonic() - began >= 1
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'squeue: unrecognized option --me' >&2\nexit 1", "unrecognized option --me"),
+        ("exit 3", "exit status 3"),
+        ("sleep 600 &\nwait", "no answer within 0.1 s"),
+    ],
+    ids=["too old", "fails", "hangs"],
+)
+def test_a_queue_that_never_answers_is_noted_once(
+    tmp_path, squeue, monkeypatch, capsys, script, reason
+):
+    monkeypatch.setattr(slurm, "_ANSWER", 0.1)
+    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/sh\n{script}\n")
+    ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))
+    asked = []
+
+    def pause(seconds):
+        asked.append(seconds)
+        if len(asked) == 3:
+            ended(tmp_path / "0")
+
+    monkeypatch.setattr(slurm.time, "sleep", pause)
+    _, outcome = next(ends)
+    assert outcome.state == "done" and len(asked) >= 3
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "squeue" in line]
+    assert reason in line
+
+
 def test_ctrl_c_ends_the_watching_and_says_how_to_end_the_jobs(tmp_path, squeue, capsys):
     squeue.write_text("7_0 RUNNING\n")
     ends = watch((SweepJob(0, [], "a job", None), tmp_path / "0"))

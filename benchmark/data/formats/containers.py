@@ -13,6 +13,7 @@ import numpy as np
 from benchmark.data.formats.images import as_image, read_image, read_labels, short_reason
 from benchmark.data.formats.tiff import TIFF
 from benchmark.errors import DataError, UsageError, import_problem
+from benchmark.store.files import refuse_special
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -171,6 +172,7 @@ def _check_axes(stored: Any, axes: str, origin: str) -> None:
 def _stored(path: Path, key: str | None) -> Any:
     """Return an array in a file without reading it."""
     try:
+        refuse_special(path)
         content = _opened(path, path.stat().st_mtime_ns)
     except DataError:
         raise

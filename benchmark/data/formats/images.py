@@ -14,6 +14,7 @@ from benchmark.data.formats.pictures import PICTURES, deep_colour, stored_pictur
 from benchmark.data.formats.planes import MAX_CHANNELS, Planes, Stored, channels_last, image_of
 from benchmark.data.formats.tiff import TIFF, how_to_open, stored_tiff
 from benchmark.errors import DataError
+from benchmark.store.files import refuse_special
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
@@ -168,6 +169,7 @@ def _named_errors(path: Path) -> Iterator[None]:
         DataError: something was raised within.
     """
     try:
+        refuse_special(path)
         yield
     except DataError:
         raise

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.errors import StoreError
 from benchmark.store.digest import json_digest
-from benchmark.store.files import path_of_id
+from benchmark.store.files import path_of_id, read_file
 
 FOLDERS = "/"
 """In place of a suffix: look at the names of subfolders."""
@@ -54,7 +54,7 @@ def content_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         with suppress(OSError, StoreError):
-            found[name] = hashlib.sha256(path_of_id(folder, name).read_bytes()).hexdigest()
+            found[name] = hashlib.sha256(read_file(path_of_id(folder, name))).hexdigest()
     return found
 
 

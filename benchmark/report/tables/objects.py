@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.console import note
+from benchmark.errors import StoreError
 from benchmark.report.results import RunResult
 from benchmark.store.store import RunStore
 
@@ -43,7 +45,11 @@ def recall_by_size(result: RunResult) -> pd.DataFrame:
     Returns:
         A row for each class of `DIAMETERS`: objects, found.
     """
-    rows = RunStore(result.path).objects(result.score_key).values()
+    try:
+        rows = [*RunStore(result.path).objects(result.score_key).values()]
+    except StoreError as error:  # of one run; the report shows the others
+        note(f"warning: {error} Its objects are left out.")
+        rows = []
     true = [row["true"] for row in rows]
     areas = np.array([area for row in true for area in row["area"]], float)
     iou = np.array([value for row in true for value in row["best_iou"]], float)
