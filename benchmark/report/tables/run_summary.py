@@ -25,7 +25,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "edited", "control", "lost", "run", "run_id",
+    "status", "mixed", "edited", "gone", "control", "lost", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -46,9 +46,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         sa50_pooled and msa_pooled (counts added up over images first); seconds (median per
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
-        `benchmark.stats.interval_caution`); status;
-        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
-        and run_id. Undefined numbers are NaN.
+        `benchmark.stats.interval_caution`); status; mixed; edited; gone; control; lost (why the
+        study's own images can't be had); run (12 characters) and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
@@ -110,6 +109,11 @@ def notes(frame: pd.DataFrame) -> list[str]:
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
         lines.append("edited: the code of its adapter was edited, meanwhile or since.")
+    if frame["gone"].any():
+        lines.append(
+            "predictions gone: scores whose stored predictions are missing, and which can't be "
+            "made again; overwrite=errors predicts them again."
+        )
     return lines
 
 
@@ -132,7 +136,8 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 
 def _status(row: Row) -> str:
-    return ", ".join([row["status"], *(mark for mark in ("mixed", "edited") if row[mark])])
+    shown = {"mixed": "mixed", "edited": "edited", "gone": "predictions gone"}
+    return ", ".join([row["status"], *(text for mark, text in shown.items() if row[mark])])
 
 
 @dataclass(frozen=True)
@@ -208,8 +213,9 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    hidden = ["run", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    """Every column at full precision, the run id in full; `edited` and `gone` only if a run is."""
+    hidden = ["run", *_cautions(metric)]
+    hidden += [mark for mark in ("edited", "gone") if not frame[mark].any()]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
