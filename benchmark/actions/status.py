@@ -15,21 +15,24 @@ from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
 
 
 def perform(job: Job) -> int:
-    """Print a line for each stored run."""
+    """Print a line for each stored run, protocol and truth that it is scored under."""
     study = StoredRuns(job.runs, job.settings.lease.timeout)
     if not study.stores:
         note(f"no runs in {job.runs}")
         return DONE
-    return show([study.of_run(store) for store in study.stores])
+    return show([row for store in study.stores for row in study.rows_of(store, job.reported)])
 
 
 def show(states: Sequence[RunState]) -> int:
     """Print the table, the sums, and the reasons of what was skipped; its exit status."""
-    table = Table("run", "model", "data", "samples", "done", "failed", "state")
+    columns = ("run", "model", "data", "protocol", "samples", "done", "scored", "failed", "state")
+    table = Table(*columns)
     for state in states:
         name = state.store.path.name if state.store else ""
         samples = "?" if state.samples is None else state.samples
-        cells = (name, state.model, state.data, samples, state.done, state.failed, _told(state))
+        scored = "" if state.scored is None else state.scored
+        names = (name, state.model, state.data, state.protocol)
+        cells = (*names, samples, state.done, scored, state.failed, _told(state))
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     out.print(table)
     counts = Counter(state.state for state in states)

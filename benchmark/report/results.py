@@ -18,7 +18,7 @@ from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
-from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
+from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol, Protocols
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
@@ -64,6 +64,7 @@ class RunResult:
         present: whether these are the labels that its data set has now, as far as the run knows.
         prepared: the folder of the prepared data that has them.
         known: how many images the data set has, where its card says so.
+        gone: how many of the scored samples have no stored prediction any more.
     """
 
     run_id: str
@@ -93,6 +94,7 @@ class RunResult:
     present: bool = True
     prepared: str = ""
     known: int | None = None
+    gone: int = 0
 
     @property
     def key(self) -> str:
@@ -197,9 +199,10 @@ def load_result(
     basis = store.score_bases().get(key, {})
     labels = str(basis.get("labels") or "")
     present = described.get("labels") in (None, labels)
-    names = described if described.get("labels") == labels else store.names(key) or described
+    names = data_names(store, key, basis, described)
     card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
+    counted = store.scores(key, records)
     rows = [
         {
             **_metrics(row, store),
@@ -208,7 +211,7 @@ def load_result(
             "both_empty": row["both_empty"],
             **_cost(records[sample]),
         }
-        for sample, row in sorted(store.scores(key, records).items())
+        for sample, row in sorted(counted.items())
     ]
     scores = pd.DataFrame(rows, columns=None if rows else ["sample", *_COLUMNS])
     return RunResult(
@@ -239,7 +242,23 @@ def load_result(
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
+        gone=len(counted.keys() - store.prediction_files()),
     )
+
+
+def data_names(
+    store: RunStore, key: str, basis: Mapping[str, Any], described: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What the data set is called that scores are of: in run.json, or beside older scores.
+
+    Args:
+        store: the run.
+        key: of the scores.
+        basis: theirs.
+        described: the content of run.json.
+    """
+    own = described.get("labels") == str(basis.get("labels") or "")
+    return described if own else store.names(key) or described
 
 
 def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]:
@@ -293,13 +312,13 @@ def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
 
 
 def gather(
-    runs: Path, protocol: Protocol, metric: Metric = MSA
+    runs: Path, protocol: Protocol | Protocols, metric: Metric = MSA
 ) -> tuple[list[RunResult], dict[str, str]]:
-    """Every run that can be reported under a protocol, and why each other can't.
+    """Every run that can be reported under a protocol, or under any, and why each other can't.
 
-    A run that was scored against several label images of the same images gives a result for each.
-    Of those under one name of a data set one is present: the one whose digest run.json has, else
-    the newest.
+    A run gives a result for each protocol that it is scored under, and for each truth: it may be
+    scored against several label images of the same images. Of the truths under one name of a data
+    set and one protocol one is present: the one whose digest run.json has, else the newest.
 
     Returns:
         The results, and folder name -> reason.
@@ -339,34 +358,54 @@ def _copies(results: Sequence[RunResult]) -> dict[str, str]:
     return copies
 
 
-def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunResult] | str:
-    """A run's results under a protocol, one for each truth; or why there is none."""
+def _reported(
+    store: RunStore, protocol: Protocol | Protocols, metric: Metric
+) -> list[RunResult] | str:
+    """A run's results, one for each protocol and truth; or why there is none."""
     bases = store.score_bases()
-    newest = {  # of equal labels under another switch of the data set the newest
-        basis["labels"]: key
-        for key, basis in bases.items()
-        if protocol.made(basis["protocol"]) and basis["metrics"] == metrics_version()
-    }
-    if newest:
+    scored = scores_by_protocol(bases, protocol)
+    if scored:
         loaded = (
-            load_result(store, key, protocol.name, asdict(protocol), metric)
-            for key in newest.values()
+            load_result(store, key, under.name, asdict(under), metric) for under, key in scored
         )
         found = [result for result in loaded if result is not None]
         return _with_present(found) or "its weights were never trained"
     if not bases:
         return "nothing of it is scored yet"
+    wanted = f"'{protocol.name}'" if isinstance(protocol, Protocol) else "one that is known"
     return (
         f"it is scored under another protocol or by another version of the metrics, not under "
-        f"'{protocol.name}'; action=evaluate scores it again"
+        f"{wanted}; action=evaluate scores it again"
     )
 
 
+def scores_by_protocol(
+    bases: Mapping[str, Mapping[str, Any]], protocol: Protocol | Protocols
+) -> list[tuple[Protocol, str]]:
+    """The scores of a run that reports show: their protocol and key, one for each truth.
+
+    Args:
+        bases: of the run's scores, the newest last.
+        protocol: that they are under, or every one that they may be under.
+    """
+    # Of equal labels under another switch of the data set the newest.
+    newest: dict[tuple[str, Any], tuple[Protocol, str]] = {}
+    for key, basis in bases.items():
+        under = protocol.of(basis["protocol"])
+        if under is not None and basis["metrics"] == metrics_version():
+            newest[under.name, basis["labels"]] = under, key
+    return list(newest.values())
+
+
 def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
-    """The results of a run, oldest first; of each name of a data set one is present."""
-    named = {result.data: result for result in results}  # the newest
-    named |= {result.data: result for result in results if result.present}
-    return [replace(result, present=result is named[result.data]) for result in results]
+    """The results of a run; of each protocol and each name of a data set one is present."""
+
+    def name(result: RunResult) -> tuple[str, str]:
+        return result.protocol, result.data
+
+    named = {name(result): result for result in results}  # the newest
+    named |= {name(result): result for result in results if result.present}
+    return [replace(result, present=result is named[name(result)]) for result in results]
 
 
 _COLUMNS = (
@@ -398,6 +437,7 @@ def summary_of(result: RunResult) -> dict[str, str]:
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     scores = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
     status = result.status + (", edited" if result.edited else "")
+    status += ", predictions gone" if result.gone else ""
     return {"model": result.method, "data": result.data, "status": status, **scores}
 
 

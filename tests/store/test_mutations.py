@@ -10,7 +10,7 @@ from helpers.runs import PROTOCOLS, do, make_job
 from benchmark.actions import status
 from benchmark.report.assemble import assemble
 from benchmark.report.results import gather
-from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.protocol import Protocol, known_protocols
 from benchmark.store import journal, shapes
 from benchmark.store.store import RunStore
 from benchmark.sweeps.state import StoredRuns
@@ -93,12 +93,13 @@ def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys
     for what, content in [*mutations(file.read_bytes())][::step]:
         file.write_bytes(content)
         journal._warn.cache_clear()
-        results, left_out = gather(folder, PAPER)
+        results, left_out = gather(folder, known_protocols(PAPER, ["paper", "clean"]))
         assert {r.path.name for r in results} | {*left_out} == {p.name for p in folder.iterdir()}
         if any(result.path.name == odd for result in results):
             assemble(results, (), left_out)
         states = StoredRuns(folder, 300)
-        status.show([states.of_run(store) for store in states.stores])
+        every = known_protocols(PAPER, ["paper", "clean"])
+        status.show([row for store in states.stores for row in states.rows_of(store, every)])
         told = capsys.readouterr()
         assert odd in told.out + told.err or "traced" in told.out, what
 
