@@ -22,13 +22,14 @@ from benchmark.adapter import (
     missing_libraries,
     weights_of_modality,
 )
+from benchmark.choices import choices
 from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData, describe_data
 from benchmark.data.sources.base import Source
 from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
 from benchmark.scoring.metrics import Metric, find_metric
-from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.protocol import Protocol, Protocols, known_protocols
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
 from benchmark.store.code_digest import CodeDigests, code_digests
@@ -51,11 +52,13 @@ class Job:
         variant: the model's parameters given on the command line, for people ("sigma=2").
         build: makes an object of a mapping with a `_target_`, and of keyword arguments that
             are objects already.
+        narrowed: whether the protocol was chosen; else reports are of all protocols.
     """
 
     settings: Settings
     variant: tuple[str, ...]
     build: Build
+    narrowed: bool = True
 
     @property
     def metric(self) -> Metric:
@@ -70,6 +73,13 @@ class Job:
     def protocol(self) -> Protocol:
         """How predictions are scored."""
         return Protocol.of_settings(self.settings.protocol)
+
+    @property
+    def reported(self) -> Protocol | Protocols:
+        """The protocols that reports show: the chosen one, or every one."""
+        if self.narrowed:
+            return self.protocol
+        return known_protocols(self.protocol, choices("protocol"))
 
     @cached_property
     def model_name(self) -> str:

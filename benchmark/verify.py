@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,8 +24,8 @@ from benchmark.scoring.score import score_key
 from benchmark.store.identity import read_stored, run_id
 from benchmark.store.journal import Journal
 from benchmark.store.names import is_safe
-from benchmark.store.record import Record
-from benchmark.store.shapes import ROWS, AdapterCode, Basis, Names
+from benchmark.store.record import Record, latest
+from benchmark.store.shapes import ROWS, Basis
 from benchmark.store.store import SHORT, RunStore
 
 EVALUATE = "Score the stored predictions again with action=evaluate."
@@ -124,13 +124,16 @@ def _damage(store: RunStore) -> Iterator[str]:
     for key in _keys(store):
         for kind in ("scores", "objects"):
             yield from Journal(store.path / kind / key, ROWS[kind]).damage()
-    small = {"adapter.json": AdapterCode, "scores/*/names.json": Names}
-    for pattern, shape in small.items():
-        for path in sorted(store.path.glob(pattern)):
-            try:
-                read_stored(path, shape)
-            except StoreError as error:
-                yield str(error)
+    path = store.path / "adapter.json"
+    if path.exists() and store.requested_code() is None:
+        yield f"{path} is damaged. {_REPEAT}"
+    for key in _keys(store):
+        path = store.path / "scores" / key / "names.json"
+        if path.exists() and store.names(key) is None:
+            yield (
+                f"{path} is damaged: reports call the data set as run.json does. Repeat the "
+                "command of that data set, and remove the file."
+            )
 
 
 def _description(store: RunStore, described: Row) -> Iterator[str]:
@@ -151,13 +154,17 @@ def _description(store: RunStore, described: Row) -> Iterator[str]:
 
 def _records(store: RunStore, records: Mapping[str, Record]) -> Iterator[str]:
     """What must stand beside each record, and must not stand without one."""
-    recorded, attempted = (Journal(store.path / kind).writers() for kind in ("records", "attempts"))
-    for kind, lost in (("records", attempted - recorded), ("attempts", recorded - attempted)):
-        for writer in sorted(lost):
-            yield f"{store.path / kind / writer}.jsonl is missing. {_REPEAT}"
-    folder = store.path / "predictions"
-    if alone := {path.stem for path in folder.glob("*.tif")} - records.keys():
-        yield f"{folder}: {_some(alone, 'prediction')} without a record. {_REPEAT}"
+    written = Journal(store.path / "records", ROWS["records"]).written()
+    counting = latest(row | {"writer": writer} for writer, row in written)
+    attempts = Journal(store.path / "attempts")
+    for writer in sorted({row["writer"] for row in counting.values()} - attempts.writers()):
+        yield (
+            f"{attempts.folder / writer}.jsonl is missing: what its predictions were made with is "
+            "lost. Predict them again with overwrite=all."
+        )
+    if alone := store.prediction_files() - records.keys():
+        where = store.path / "predictions"
+        yield f"{where}: {_some(alone, 'prediction')} without a record. {_REPEAT}"
     for key in _keys(store):
         folder = store.path / "scores" / key
         rows = Journal(folder, ROWS["scores"]).rows()
@@ -215,10 +222,13 @@ def _scores(
     if lacking := scores.keys() - objects.keys():
         where = store.path / "objects" / key
         yield f"{where}: {_some(lacking, 'score')} without objects. {EVALUATE}"
-    for sample, row in scores.items():
-        odd = _contradiction(row, objects.get(sample), basis["protocol"].get("both_empty"))
-        if odd is not None:
-            yield f"{folder}, sample '{sample}': the score contradicts itself in {odd}. {EVALUATE}"
+    both_empty = basis["protocol"].get("both_empty")
+    odd = {s: _contradiction(row, objects.get(s), both_empty) for s, row in scores.items()}
+    if found := {sample: name for sample, name in odd.items() if name is not None}:
+        yield (
+            f"{folder}: {_some(found.keys(), 'score')} that does not follow from its counts and "
+            f"objects, in {', '.join(sorted(set(found.values())))}. {EVALUATE}"
+        )
 
 
 def _contradiction(row: Row, objects: Row | None, both_empty: object) -> str | None:
@@ -251,14 +261,17 @@ def _contradiction(row: Row, objects: Row | None, both_empty: object) -> str | N
 def _groups(scores: Mapping[str, Row], data: PreparedData) -> Iterator[str]:
     """Group and number of true objects of each score, against the manifest."""
     entries = {entry.id: entry for entry in data.entries}
-    for sample, row in scores.items():
-        entry = entries.get(sample)
-        if entry and (row["group"], row["n_true"]) != (entry.group, entry.objects):
-            yield (
-                f"sample '{sample}': its score is of group {row['group']} with {row['n_true']} "
-                f"true objects, the manifest in {data.folder} says {entry.group} and "
-                f"{entry.objects}. {EVALUATE}"
-            )
+    found = {
+        sample
+        for sample, row in scores.items()
+        if (entry := entries.get(sample))
+        and (row["group"], row["n_true"]) != (entry.group, entry.objects)
+    }
+    if found:
+        yield (
+            f"{_some(found, 'score')} of another group, or number of true objects, than the "
+            f"manifest in {data.folder} says. {EVALUATE}"
+        )
 
 
 def _rescored(
@@ -352,6 +365,6 @@ def _about(basis: Row) -> str:
     return f"{switches} with labels {str(basis['labels'])[:6]}"
 
 
-def _some(samples: set[str], what: str) -> str:
+def _some(samples: Collection[str], what: str) -> str:
     """`2 predictions (e.g. of sample 'a')`."""
     return f"{len(samples)} {what}{'s' * (len(samples) > 1)} (e.g. of sample '{min(samples)}')"

@@ -115,6 +115,7 @@ def _caveats(a: RunResult, b: RunResult) -> list[str]:
         marks = [] if run.status == "complete" else [run.status]
         marks += ["mixed: made in attempts that differ in code or environment"] if run.mixed else []
         marks += ["edited: its adapter's code was edited, meanwhile or since"] if run.edited else []
+        marks += [f"predictions gone: of {run.gone} scored samples"] if run.gone else []
         marks += ["a control, its score is known beforehand"] if run.control else []
         marks += [f"weights: {run.weights} ({run.mark})"] if run.weights else []
         if marks:

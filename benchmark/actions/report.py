@@ -24,14 +24,16 @@ def perform(job: Job) -> int:
     """Report what was asked for, and say what is left out and why.
 
     Raises:
-        UsageError: no run is scored under the chosen protocol.
+        UsageError: no run is scored under the chosen protocol, or under any.
     """
     settings = job.settings
+    # Beside the study's numbers are those of its protocol, unless another is chosen.
+    reported = job.reported if settings.source is Source.runs else job.protocol
     results: list[RunResult] = []
     skipped: list[SkippedModel] = []
     left_out: dict[str, str] = {}
     if settings.source is not Source.published:
-        results, left_out = gather(job.runs, job.protocol, job.metric)
+        results, left_out = gather(job.runs, reported, job.metric)
         skipped = read_skipped(job.runs)
         for name, reason in left_out.items():
             note(f"left out: {name}, as {reason}")
@@ -41,9 +43,10 @@ def perform(job: Job) -> int:
         )
     if settings.source is Source.runs and not results:
         words = " ".join(words_of(job.protocol.name))
+        under = f" under protocol '{job.protocol.name}'" if job.narrowed else ""
         raise UsageError(
-            f"no run in {job.runs} is scored under protocol '{job.protocol.name}'. Run something "
-            f"first, or score stored predictions with action=evaluate {words}."
+            f"no run in {job.runs} is scored{under}. Run something first, or score stored "
+            f"predictions with action=evaluate {words}."
         )
     options = _options(settings, job.metric)
     if results or skipped:
@@ -54,8 +57,9 @@ def perform(job: Job) -> int:
         report = published_report(options)
     _check_comparison(settings, report)
     show_report(report)
+    protocols = sorted({result.protocol for result in results}) or [job.protocol.name]
     name = {
-        Source.runs: job.protocol.name,
+        Source.runs: protocols[0] if len(protocols) == 1 else "all-protocols",
         Source.published: "published",
         Source.both: f"{job.protocol.name}-and-published",
     }[settings.source]

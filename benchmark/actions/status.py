@@ -11,24 +11,28 @@ from rich.text import Text
 from benchmark.console import note, out, printable, say
 from benchmark.errors import DONE, StoreError
 from benchmark.job import Job
+from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
 
 
 def perform(job: Job) -> int:
-    """Print a line for each stored run."""
+    """Print a line for each stored run, protocol and truth that it is scored under."""
     study = StoredRuns(job.runs, job.settings.lease.timeout)
     if not study.stores:
         note(f"no runs in {job.runs}")
         return DONE
-    return show(readable(study))
+    return show(readable(study, job.reported))
 
 
-def readable(study: StoredRuns) -> list[RunState]:
-    """The states of the runs; a warning names each run that can't be read."""
-    states = []
+def readable(study: StoredRuns, protocol: Protocol | Protocols) -> list[RunState]:
+    """The states of the runs, one for each protocol and truth that they are scored under.
+
+    A warning names each run that can't be read.
+    """
+    states: list[RunState] = []
     for store in study.stores:
         try:
-            states.append(study.of_run(store))
+            states += study.rows_of(store, protocol)
         except StoreError as error:
             note(f"warning: {store.path.name} is left out: {error}")
     return states
@@ -36,11 +40,14 @@ def readable(study: StoredRuns) -> list[RunState]:
 
 def show(states: Sequence[RunState]) -> int:
     """Print the table, the sums, and the reasons of what was skipped; its exit status."""
-    table = Table("run", "model", "data", "samples", "done", "failed", "state")
+    columns = ("run", "model", "data", "protocol", "samples", "done", "scored", "failed", "state")
+    table = Table(*columns)
     for state in states:
         name = state.store.path.name if state.store else ""
         samples = "?" if state.samples is None else state.samples
-        cells = (name, state.model, state.data, samples, state.done, state.failed, _told(state))
+        scored = "" if state.scored is None else state.scored
+        names = (name, state.model, state.data, state.protocol)
+        cells = (*names, samples, state.done, scored, state.failed, _told(state))
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     out.print(table)
     counts = Counter(state.state for state in states)

@@ -100,7 +100,9 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     assert isinstance(settings, Settings)
     check_loader(settings.data)
     check_format(settings.action, settings.format)
-    return Job(settings, variant, build)
+    starts = ("protocol=", "protocol.")
+    narrowed = any(override.lstrip("+").startswith(starts) for override in overrides)
+    return Job(settings, variant, build, narrowed)
 
 
 def build(described: Mapping[str, Any], **objects: Any) -> Any:

@@ -61,6 +61,8 @@ options (flags may stand anywhere)
   truth=<data set>         of data sets with the same images but other labels, the one that
                            enters means; action=compare: the labels to compare on
   metric=pq                rank and draw by another metric; action=list names them
+  protocol=clean           score under another protocol; action=report, status: of it alone
+  check=full               action=check: also score the stored predictions again
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run

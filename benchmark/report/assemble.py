@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.agreement import Agreement, agreements
-from benchmark.report.eligible import select_eligible
+from benchmark.report.eligible import by_protocol, select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.options import ReportOptions
 from benchmark.report.results import RunResult
 from benchmark.report.tables import run_summary
 from benchmark.report.tables.agreement import agreement_tables
 from benchmark.report.tables.comparisons import comparison_tables
-from benchmark.report.tables.over_data_sets import tables_of
+from benchmark.report.tables.over_data_sets import tables_of, under
 from benchmark.report.tables.per_run import run_tables
 from benchmark.report.tables.table import Table
 from benchmark.store.skipped import SkippedModel
@@ -79,18 +79,37 @@ def assemble(
     summary = run_summary.table(run_summary.summary(results), options.metric)
     left = [f"Left out: {name}, as {reason}." for name, reason in (left_out or {}).items()]
     of_results = runs.head(len(results))  # those of skipped methods come after
-    of_rows = [
-        *comparison_tables(results, select_eligible(runs), options.reference, options.further_test),
-        *run_tables(results, of_results),
-    ]
+    of_rows = {
+        **_comparisons(results, runs, options),
+        **{table.name: table for table in run_tables(results, of_results)},
+    }
     compared = agreements(results)
     tables = [
         replace(summary, notes=[*summary.notes, *left]),
         *source_tables(runs, "runs", options),
-        *(replace(table, name=f"runs_{table.name}") for table in of_rows),
+        *(replace(table, name=f"runs_{name}") for name, table in of_rows.items() if table),
         *agreement_tables(compared),
     ]
     return Report(runs, results, tables, options, compared)
+
+
+def _comparisons(
+    results: Sequence[RunResult], runs: pd.DataFrame, options: ReportOptions
+) -> dict[str, Table | None]:
+    """The tests of differences, of each protocol by itself: a family of them is of one."""
+    every = by_protocol(runs)
+    made: dict[str, Table | None] = {}
+    for protocol, rows in every.items():
+        chosen = select_eligible(rows)
+        of_protocol = [result for result in results if result.key in set(rows["result"])]
+        found: dict[str, Table | None] = {
+            table.name: table
+            for table in comparison_tables(
+                of_protocol, chosen, options.reference, options.further_test
+            )
+        }
+        made |= under(protocol, found) if len(every) > 1 else found
+    return made
 
 
 def source_tables(cells: pd.DataFrame, prefix: str, options: ReportOptions) -> list[Table]:

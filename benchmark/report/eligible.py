@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES
+from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES, SKIPPED
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,22 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
     methods = tuple(pd.unique(shown["method"]))
     silent = tuple(name for name in methods if name not in heard)
     return Eligible(in_order(chosen), of, methods, silent, tuple(notes))
+
+
+def by_protocol(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The cells of each protocol that runs are scored under: no mean, rank or test is over several.
+
+    Published numbers and methods that were skipped are with each of them. Where there is one
+    protocol or none, all cells are its.
+
+    Args:
+        cells: a frame as `benchmark.report.frame` has it.
+    """
+    is_run = (cells["source"] == "runs") & (cells["status"] != SKIPPED)
+    names = sorted(map(str, cells.loc[is_run, "protocol"].unique()))
+    if len(names) < 2:
+        return {"".join(names): cells}
+    return {name: cells[~is_run | (cells["protocol"] == name)] for name in names}
 
 
 def matrix(cells: pd.DataFrame) -> pd.DataFrame:

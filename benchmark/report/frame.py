@@ -36,8 +36,8 @@ DTYPES = {
     "data_label": "object", "modality": "object", "score": "float64", "score_low": "float64",
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
-    "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
-    "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
+    "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "gone": "bool",
+    "control": "bool", "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
     "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
     "result": "object", "variant_of": "object", "ranked": "bool", "labelled": "object",
 }  # fmt: skip
@@ -56,8 +56,8 @@ DTYPES = {
   the weights' card; NA where nobody knows;
 - `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
   `demo` or empty; `mixed`: made in differing environments; `edited`: its adapter's code was
-  edited, meanwhile or since; `control`: known beforehand; `lost`: why the study's own images
-  can't be had;
+  edited, meanwhile or since; `gone`: stored predictions behind its scores are missing; `control`:
+  known beforehand; `lost`: why the study's own images can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
 - `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
   labels'), `result` (the key of its `RunResult`);
@@ -137,11 +137,15 @@ def frame_of_runs(
     """
     ran = {(result.config, result.data) for result in results}
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
-    truths: dict[str, dict[str, str]] = {}
+    truths: dict[tuple[str, str], dict[str, str]] = {}
     for result in results:
         if result.present and result.truth:
-            truths.setdefault(result.images_id, {})[result.data] = result.truth
-    rows = [_row_of_run(result, truths.get(result.images_id, {}), truth) for result in results]
+            of_images = truths.setdefault((result.protocol, result.images_id), {})
+            of_images[result.data] = result.truth
+    rows = [
+        _row_of_run(result, truths.get((result.protocol, result.images_id), {}), truth)
+        for result in results
+    ]
     rows += map(_row_of_skipped, left)
     one = _modalities(rows)
     return frame_of_rows(
@@ -190,6 +194,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "mark": result.mark,
         "mixed": result.mixed,
         "edited": result.edited,
+        "gone": result.gone > 0,
         "control": result.control,
         "seconds": numbers["seconds"],
         "memory": numbers["memory"],
@@ -206,7 +211,8 @@ def _set_aside(result: RunResult, truths: Mapping[str, str], truth: str) -> str:
 
     Args:
         result: the run.
-        truths: the data sets that have its images -> the digest of their labels.
+        truths: the data sets that have its images -> the digest of their labels under its
+            protocol.
         truth: the one of them that counts.
     """
     if not result.present:
@@ -234,6 +240,7 @@ def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
         "protocol": escape.plain(skip.protocol),
         "mixed": False,
         "edited": False,
+        "gone": False,
         "control": False,
         "ranked": True,
     }

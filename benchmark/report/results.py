@@ -18,7 +18,7 @@ from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
-from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
+from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol, Protocols
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import identity_target, written
@@ -72,6 +72,7 @@ class RunResult:
         family_label: the family as people read it.
         warnings: what is odd about the data set's files, as found when it was prepared.
         channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
+        gone: how many of the scored samples have no stored prediction any more.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class RunResult:
     family_label: str = ""
     warnings: tuple[str, ...] = ()
     channels: str = ""
+    gone: int = 0
 
     @property
     def key(self) -> str:
@@ -217,7 +219,7 @@ def load_result(
     basis = store.score_bases().get(key, {})
     labels = str(basis.get("labels") or "")
     present = described.get("labels") in (None, labels) or not labels
-    names = described if described.get("labels") == labels else store.names(key) or described
+    names = data_names(store, key, basis, described)
     card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
     scored = store.scores(key, records)
@@ -268,6 +270,7 @@ def load_result(
         family_label=family_label,
         warnings=tuple(names.get("warnings") or ()),
         channels=_used_channels(records.values()),
+        gone=len(scored.keys() - store.prediction_files()),
     )
 
 
@@ -281,6 +284,21 @@ def _family(described: Mapping[str, Any]) -> tuple[str, str]:
         digests = weights.get("digests") or {}
         return f"weights {json_digest(sorted(map(str, digests.values())))}", weights["name"]
     return f"adapter {target}", target.rpartition(".")[2]
+
+
+def data_names(
+    store: RunStore, key: str, basis: Mapping[str, Any], described: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What the data set is called that scores are of: in run.json, or beside older scores.
+
+    Args:
+        store: the run.
+        key: of the scores.
+        basis: theirs.
+        described: the content of run.json.
+    """
+    own = described.get("labels") == str(basis.get("labels") or "")
+    return described if own else store.names(key) or described
 
 
 def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]:
@@ -347,13 +365,13 @@ def load_results(runs: Path, protocol: Protocol) -> list[RunResult]:
 
 
 def gather(
-    runs: Path, protocol: Protocol, metric: Metric = MSA
+    runs: Path, protocol: Protocol | Protocols, metric: Metric = MSA
 ) -> tuple[list[RunResult], dict[str, str]]:
-    """Every run that can be reported under a protocol, and why each other can't.
+    """Every run that can be reported under a protocol, or under any, and why each other can't.
 
-    A run that was scored against several label images of the same images gives a result for each.
-    Of those under one name of a data set one is present: the one whose digest run.json has, else
-    the newest.
+    A run gives a result for each protocol that it is scored under, and for each truth: it may be
+    scored against several label images of the same images. Of the truths under one name of a data
+    set and one protocol one is present: the one whose digest run.json has, else the newest.
 
     Returns:
         The results, and folder name -> reason.
@@ -393,30 +411,29 @@ def _copies(results: Sequence[RunResult]) -> dict[str, str]:
     return copies
 
 
-def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunResult] | str:
-    """A run's results under a protocol, one for each truth; or why there is none.
+def _reported(
+    store: RunStore, protocol: Protocol | Protocols, metric: Metric
+) -> list[RunResult] | str:
+    """A run's results, one for each protocol and truth; or why there is none.
 
     One without any score where the data set has unlabelled images.
     """
     bases = store.score_bases()
-    newest = {  # of equal labels under another switch of the data set the newest
-        basis["labels"]: key
-        for key, basis in bases.items()
-        if protocol.made(basis["protocol"]) and basis["metrics"] == metrics_version()
-    }
-    unlabelled = (store.describe() or {}).get("unlabelled", 0) > 0
-    if newest or unlabelled:
+    scored = scores_by_protocol(bases, protocol)
+    if not scored and (store.describe() or {}).get("unlabelled", 0) > 0:
+        scored = [(protocol if isinstance(protocol, Protocol) else protocol.known[0], UNSCORED)]
+    if scored:
         loaded = (
-            load_result(store, key, protocol.name, asdict(protocol), metric)
-            for key in newest.values() or [UNSCORED]
+            load_result(store, key, under.name, asdict(under), metric) for under, key in scored
         )
         found = [result for result in loaded if result is not None]
         return _with_present(found) or "its weights were never trained"
     if not bases:
         return "nothing of it is scored yet"
+    wanted = f"'{protocol.name}'" if isinstance(protocol, Protocol) else "one that is known"
     return (
         f"it is scored under another protocol or by another version of the metrics, not under "
-        f"'{protocol.name}'; action=evaluate scores it again"
+        f"{wanted}; action=evaluate scores it again"
     )
 
 
@@ -424,11 +441,33 @@ UNSCORED = "unscored"
 """Stands in place of a key of scores where there are none."""
 
 
+def scores_by_protocol(
+    bases: Mapping[str, Mapping[str, Any]], protocol: Protocol | Protocols
+) -> list[tuple[Protocol, str]]:
+    """The scores of a run that reports show: their protocol and key, one for each truth.
+
+    Args:
+        bases: of the run's scores, the newest last.
+        protocol: that they are under, or every one that they may be under.
+    """
+    # Of equal labels under another switch of the data set the newest.
+    newest: dict[tuple[str, Any], tuple[Protocol, str]] = {}
+    for key, basis in bases.items():
+        under = protocol.of(basis["protocol"])
+        if under is not None and basis["metrics"] == metrics_version():
+            newest[under.name, basis["labels"]] = under, key
+    return list(newest.values())
+
+
 def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
-    """The results of a run, oldest first; of each name of a data set one is present."""
-    named = {result.data: result for result in results}  # the newest
-    named |= {result.data: result for result in results if result.present}
-    return [replace(result, present=result is named[result.data]) for result in results]
+    """The results of a run; of each protocol and each name of a data set one is present."""
+
+    def name(result: RunResult) -> tuple[str, str]:
+        return result.protocol, result.data
+
+    named = {name(result): result for result in results}  # the newest
+    named |= {name(result): result for result in results if result.present}
+    return [replace(result, present=result is named[name(result)]) for result in results]
 
 
 _COLUMNS = (
@@ -460,6 +499,7 @@ def summary_of(result: RunResult) -> dict[str, str]:
     means = {name: result.scores[name].mean() for name in ("msa", "sa50")}
     scores = {name: f"{value:.3f}" if value == value else "n/a" for name, value in means.items()}
     status = result.status + (", edited" if result.edited else "")
+    status += ", predictions gone" if result.gone else ""
     return {"model": result.method, "data": result.data, "status": status, **scores}
 
 

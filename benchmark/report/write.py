@@ -13,6 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.report import figures, pictures
 from benchmark.report.agreement import agreements
 from benchmark.report.assemble import SUMMARY, Report
+from benchmark.report.eligible import by_protocol
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
 from benchmark.report.tables.agreement import predicted_objects
@@ -59,7 +60,8 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
 
     Args:
         report: what `compose` made.
-        folder: gets `table.*` (the summary of runs), `tables/`, `figures/`, and `site/`.
+        folder: gets `table.*` (the summary of runs), `tables/`, `figures/` (of several protocols
+            a folder in it for each), and `site/`.
         html: with the site.
         private: the site shows images that may not be redistributed, and is stamped.
 
@@ -81,14 +83,17 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
-        figures.draw_all(
-            report.cells,
-            report.results,
-            place / "figures",
-            metric=report.options.metric,
-            further=report.options.figures,
-            demo=report.with_demo,
-        )
+        every = by_protocol(report.cells)
+        for protocol, cells in every.items():
+            several = len(every) > 1
+            figures.draw_all(
+                cells,
+                [result for result in report.results if result.key in set(cells["result"])],
+                place / "figures" / safe_name(protocol) if several else place / "figures",
+                metric=report.options.metric,
+                further=report.options.figures,
+                demo=report.with_demo,
+            )
         if html:
             from benchmark.report.site import build_site
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,57 @@ class Protocol:
     def made(self, switches: Mapping[str, Any]) -> bool:
         """Return whether scores made with these switches are scores under this protocol."""
         return dict(switches) == self.switches(switches)
+
+    def of(self, switches: Mapping[str, Any]) -> Protocol | None:
+        """Return this protocol if scores with these switches are under it, else None."""
+        return self if self.made(switches) else None
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """Every protocol that scores may be under.
+
+    Attributes:
+        known: those that have a name; the first that made scores names them.
+    """
+
+    known: tuple[Protocol, ...]
+
+    def of(self, switches: Mapping[str, Any]) -> Protocol | None:
+        """Return the protocol that scores with these switches are under.
+
+        Of none that is known the nearest, with the switches that differ in its name; None where a
+        switch does not exist or is missing.
+        """
+        made = next((one for one in self.known if one.made(switches)), None)
+        if made is not None:
+            return made
+        if not set(SCORING) <= switches.keys() <= SWITCHES.keys():
+            return None
+        nearest = min(self.known, key=lambda one: len(_differing(one, switches)))
+        changed = _differing(nearest, switches)
+        words = ", ".join(f"{key}={_word(value)}" for key, value in changed.items())
+        base = nearest.name.removesuffix(")")
+        name = f"{base}, {words})" if base != nearest.name else f"{base} ({words})"
+        try:
+            return replace(nearest, name=name, **changed)
+        except (UsageError, TypeError):  # a value that does not exist
+            return None
+
+
+def _differing(protocol: Protocol, switches: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in switches.items() if getattr(protocol, key) != value}
+
+
+def known_protocols(first: Protocol, names: Iterable[str]) -> Protocols:
+    """Return the protocols that configurations describe.
+
+    Args:
+        first: the one in use, which names scores that several have made.
+        names: of YAMLs in this repository.
+    """
+    others = (written("protocol", name) for name in names)
+    return Protocols((first, *(Protocol.of_settings(each) for each in others if each)))
 
 
 def words_of(name: str) -> list[str]:

@@ -93,9 +93,15 @@ class Journal:
             rows, unfinished = self._read(path)
             for number, row in enumerate(rows, start=1):
                 if row is None:
-                    yield f"{path}, line {number}, is damaged: what it recorded is lost."
+                    yield (
+                        f"{path}, line {number}, is damaged: what it recorded is lost. Repeat the "
+                        "command that made it, which does it again, and remove the line."
+                    )
             if unfinished:
-                yield f"{path} ends in an unfinished line: what it recorded is lost."
+                yield (
+                    f"{path} ends in an unfinished line: what it recorded is lost. The next run "
+                    "does it again, and cuts the line off."
+                )
 
     def writers(self) -> set[str]:
         """Return who has added rows."""

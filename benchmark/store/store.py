@@ -193,6 +193,10 @@ class RunStore:
             if isinstance(attempt, dict) and is_code(attempt.get("adapter"))
         ]
 
+    def prediction_files(self) -> set[str]:
+        """Return the ids of the samples that a label image is there for; none is read."""
+        return {path.stem for path in (self.path / "predictions").glob("*.tif")}
+
     def prediction(self, record: Record) -> Labels:
         """Read and verify a stored label image.
 

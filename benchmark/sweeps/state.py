@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from benchmark.adapter import NO_PARAMETERS
 from benchmark.data.prepared import PreparedData
-from benchmark.errors import BenchmarkError, SkippedError
+from benchmark.errors import BenchmarkError, SkippedError, StoreError
 from benchmark.job import Job
+from benchmark.report.results import data_names, scores_by_protocol
+from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import comparable
 from benchmark.store.shard_lease import Holder, holders
@@ -37,6 +39,9 @@ class RunState:
         device: on which it runs or ran.
         rate: mean seconds per prediction; None before the first.
         edited: whether the adapter's code was edited between its predictions or after them.
+        protocol: that the predictions are scored under; empty where none is.
+        scored: number of the predictions that are scored under it; None where that is not asked.
+        repeated: whether another row is of the same run, and counts what remains of it.
     """
 
     model: str
@@ -50,6 +55,9 @@ class RunState:
     device: str = ""
     rate: float | None = None
     edited: bool = False
+    protocol: str = ""
+    scored: int | None = None
+    repeated: bool = False
 
     @property
     def state(self) -> str:
@@ -66,13 +74,14 @@ class RunState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every requested sample is done."""
-        return self.samples is not None and self.done >= self.samples
+        """Whether every requested sample is done, and scored."""
+        least = self.done if self.scored is None else min(self.done, self.scored)
+        return self.samples is not None and least >= self.samples
 
     @property
     def remaining(self) -> int:
         """Number of samples still to do; failed ones are repeated only on request."""
-        if self.samples is None or self.state == "skipped":
+        if self.samples is None or self.repeated or self.state == "skipped":
             return 0
         return max(0, self.samples - self.done - self.failed)
 
@@ -115,12 +124,40 @@ class StoredRuns:
             edited=store.is_edited(),
         )
 
+    def rows_of(self, store: RunStore, protocol: Protocol | Protocols) -> list[RunState]:
+        """The state of a stored run for each protocol and truth that it is scored under.
+
+        Args:
+            store: the run.
+            protocol: that is asked for, or every one.
+        """
+        whole = self.of_run(store)
+        try:
+            bases = store.score_bases()
+        except StoreError:  # a report names the file
+            return [whole]
+        records, described = store.records(), store.describe() or {}
+        rows = [
+            replace(
+                whole,
+                data=data_names(store, key, bases[key], described)["data"],
+                protocol=under.name,
+                scored=len(store.scores(key, records)),
+            )
+            for under, key in scores_by_protocol(bases, protocol)
+        ]
+        rows.sort(key=lambda row: (row.data, row.protocol))
+        return [replace(row, repeated=place > 0) for place, row in enumerate(rows)] or [whole]
+
     def of_job(self, job: Job) -> RunState:
         """The state of the run that a job asks for; on any device if it names none.
 
         The runs of a class that the action must not import are found by their names, their
         parameters and their images.
         """
+        return replace(self._of_job(job), protocol=job.protocol.name)
+
+    def _of_job(self, job: Job) -> RunState:
         model, data = job.model_name, str(job.settings.data["name"])
         unavailable = None
         try:

@@ -88,7 +88,8 @@ def test_a_jobs_state_counts_what_it_asks_for_under_its_protocol(root):
 
 def test_the_state_of_what_was_never_prepared_prepares_nothing(tmp_path):
     job = make_job(tmp_path)
-    assert StoredRuns(job.runs, 300).of_job(job) == RunState("traced", "drawn")
+    expected = RunState("traced", "drawn", protocol="paper")
+    assert StoredRuns(job.runs, 300).of_job(job) == expected
     assert list(tmp_path.iterdir()) == []
 
 
@@ -122,9 +123,9 @@ def test_the_status_of_a_sweep_is_one_table_over_its_cells_and_starts_nothing(tm
     finished = run(tmp_path, *words, TRACE=str(trace))
     assert finished.returncode == 0, finished.stderr
     for row in (
-        r"traced-synthetic-\w{12} +│ traced +│ synthetic │ 4 +│ 3 +│ 0 +│ partial",
-        r"│ oracle +│ synthetic │ 4 +│ 0 +│ 0 +│ to do",
-        r"│ homeless +│ synthetic │ 4 +│ 0 +│ 0 +│ to do",
+        r"traced-synthetic-\w{12} +│ traced +│ synthetic │ paper +│ 4 +│ 3 +│ +│ 0 +│ partial",
+        r"│ oracle +│ synthetic │ paper +│ 4 +│ 0 +│ +│ 0 +│ to do",
+        r"│ homeless +│ synthetic │ paper +│ 4 +│ 0 +│ +│ 0 +│ to do",
     ):
         assert re.search(row, finished.stdout), finished.stdout
     assert "1 partial, 2 to do" in finished.stdout

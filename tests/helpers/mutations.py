@@ -10,7 +10,7 @@ from helpers.runs import PROTOCOLS
 from benchmark.actions import status
 from benchmark.report.assemble import assemble
 from benchmark.report.results import gather
-from benchmark.scoring.protocol import Protocol
+from benchmark.scoring.protocol import Protocol, known_protocols
 from benchmark.store import journal
 from benchmark.store.lease import SINCE
 from benchmark.store.machine import here
@@ -84,8 +84,9 @@ def read_all(runs, odd):
         The names of the runs with a result, and those of the runs left out.
     """
     journal._warn.cache_clear()
-    results, left_out = gather(runs, PAPER)
+    every = known_protocols(PAPER, ["paper", "clean"])
+    results, left_out = gather(runs, every)
     if any(result.path.name == odd for result in results):
         assemble(results, (), left_out)
-    status.show(status.readable(StoredRuns(runs, 300)))
+    status.show(status.readable(StoredRuns(runs, 300), every))
     return {result.path.name for result in results}, {*left_out}

@@ -11,7 +11,7 @@ def row(**changes):
     numbers = dict.fromkeys(("score_low", "score_high", "seconds", "memory"), np.nan)
     about = {"source": "runs", "method": "otsu", "data": "u20s", "status": "complete", "score": 0.5,
              "images": 3, "groups": 3, "in_domain": pd.NA, "mixed": False,
-             "edited": False, "control": False, "ranked": True}  # fmt: skip
+             "edited": False, "gone": False, "control": False, "ranked": True}  # fmt: skip
     return texts | numbers | about | changes
 
 

@@ -46,15 +46,17 @@ def test_skipped_partial_mixed_and_edited_bars_are_marked():
                 cell("c", score=0.4, mixed=True),
                 cell("d", score=0.2, score_low=0.1, score_high=0.35),
                 cell("e", score=0.1, edited=True),
+                cell("f", score=0.05, gone=True),
             ]
         )
     )
     styles, _ = styles_of(frame)
     figure = per_data_set.draw(frame, styles)
     (axes,) = figure.axes
-    assert bars_of(axes) == [0.4, 0.3, 0.2, 0.1]
-    assert [style.PARTIAL in bar.get_hatch() for bar in axes.patches] == [False, True, False, False]
-    marked = {"skipped", "0.400 mixed", "0.100 edited", "partial", "95 % interval"}
+    assert bars_of(axes) == [0.4, 0.3, 0.2, 0.1, 0.05]
+    hatched = [style.PARTIAL in bar.get_hatch() for bar in axes.patches]
+    assert hatched == [False, True, False, False, False]
+    marked = {"skipped", "0.400 mixed", "0.100 edited", "0.050 gone", "partial", "95 % interval"}
     assert marked <= set(texts_of(figure))
     assert [list(line.get_xdata()) for line in axes.lines] == [[0.1, 0.35]]
 

@@ -57,7 +57,7 @@ def test_controls_are_shown_and_neither_averaged_nor_best():
 @pytest.mark.parametrize(
     ("change", "mark"),
     [({"mixed": True}, "mixed"), ({"mark": "user"}, "user"), ({"mark": "demo"}, "demo"),
-     ({"lost": "why"}, "lost"), ({"edited": True}, "edited")],
+     ({"lost": "why"}, "lost"), ({"edited": True}, "edited"), ({"gone": True}, "gone")],
 )  # fmt: skip
 def test_marks_follow_a_number_into_every_mean(change, mark):
     frame = frame_of_rows([*BASE, some("c", score=0.9, **change), some("c", "dsb", score=0.9)])

@@ -7,9 +7,14 @@ import shutil
 
 import pytest
 from helpers.command_line import main
-from helpers.runs import SAMPLES, do, make_job, run
+from helpers.runs import PROTOCOLS, SAMPLES, do, make_job, run
 from helpers.segmenters import Traced
 
+from benchmark.report.frame import frame_of_runs
+from benchmark.report.results import gather, summary_of
+from benchmark.report.tables import run_summary
+from benchmark.report.tables.over_data_sets import tables_of
+from benchmark.scoring.protocol import Protocol
 from benchmark.store import journal
 from benchmark.store.lease import Lease
 from benchmark.store.store import RunStore
@@ -362,3 +367,24 @@ def test_a_full_check_belongs_to_its_action_alone(tmp_path, action):
 def test_another_kind_of_check_is_refused(tmp_path):
     done = main(tmp_path, "action=check", "check=half")
     assert done.returncode == 2 and "check: Invalid value 'half'" in done.stderr
+
+
+@pytest.mark.parametrize("missing", [1, 4])
+def test_a_report_says_when_the_predictions_behind_its_scores_are_gone(store, missing):
+    for path in sorted((store.path / "predictions").iterdir())[:missing]:
+        path.unlink()
+    results, left_out = gather(store.path.parent, Protocol(**PROTOCOLS["paper"]))
+    assert left_out == {} and [result.gone for result in results] == [missing]
+    summary = run_summary.summary(results)
+    shown = run_summary.markdown(summary)
+    assert "complete, predictions gone" in shown and "overwrite=errors" in shown
+    assert "gone" in run_summary.csv(summary).partition("\n")[0]
+    (per_data_set,) = tables_of(frame_of_runs(results), "runs", {})[:1]
+    assert any("gone" in cell.marks for row in per_data_set.rows for cell in row)
+    assert summary_of(results[0])["status"] == "complete, predictions gone"
+
+
+def test_a_report_says_nothing_where_no_prediction_is_gone(store):
+    results, _ = gather(store.path.parent, Protocol(**PROTOCOLS["paper"]))
+    summary = run_summary.summary(results)
+    assert "gone" not in run_summary.markdown(summary) + run_summary.csv(summary)

@@ -199,7 +199,7 @@ def _bar(
         )  # fmt: skip
     label = "n/a" if pd.isna(row["score"]) else f"{row['score']:.3f}"
     label += f" {IN_DOMAIN}" * (row["in_domain"] is True)
-    label += "".join(f" {mark}" for mark in ("mixed", "edited") if row[mark])
+    label += "".join(f" {mark}" for mark in ("mixed", "edited", "gone") if row[mark])
     right = np.nanmax([end, row["score_high"]])
     axes.text(right + 0.012 * width, middle, label, fontsize=SMALL, va="center")
 

@@ -23,6 +23,7 @@ from benchmark.report.site.data import (
     rows,
     run_facts,
     script,
+    shown_names,
     site_table,
     spread,
 )
@@ -190,8 +191,8 @@ class _Site:
             stem=stem,
             rows=own,
             spreads=[
-                {"name": escape.plain(r.method), "page": self._run_pages[r.key], **spread_of}
-                for r in results
+                {"name": escape.plain(called), "page": self._run_pages[r.key], **spread_of}
+                for called, r in zip(shown_names(results), results, strict=True)
                 if (spread_of := spread(r)) is not None
             ],
             card=data_card(results),

@@ -103,6 +103,7 @@ def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
         "in_domain": {None: "unknown", True: "in", False: "out"}[known],
         "mixed": bool(row["mixed"]),
         "edited": bool(row["edited"]),
+        "gone": bool(row["gone"]),
         "control": bool(row["control"]),
         "partial": str(row["status"]).startswith("partial"),
         "complete": row["status"] == "complete",
@@ -157,6 +158,19 @@ def spread(result: RunResult) -> dict[str, float] | None:
     return {**dict(zip(names, points, strict=True)), "mean": float(values.mean()), "n": len(values)}
 
 
+def shown_names(results: Sequence[RunResult]) -> list[str]:
+    """What a page calls each run on its data set: with what distinguishes equal methods.
+
+    That is the protocol, and the beginning of the labels' digest, where there are several.
+    """
+    names = [result.method for result in results]
+    for key, before in (("protocol", ""), ("truth", "labels ")):
+        values = [str(getattr(result, key)) for result in results]
+        if len(set(values)) > 1:
+            names = [f"{name}, {before}{of}" for name, of in zip(names, values, strict=True)]
+    return names
+
+
 def distributions(results: Sequence[RunResult], shown: Sequence[str]) -> dict[str, Any]:
     """Collect the scores of every image: one list of ids, and per run one number for each.
 
@@ -171,12 +185,12 @@ def distributions(results: Sequence[RunResult], shown: Sequence[str]) -> dict[st
         "shown": [position.get(name) for name in shown],
         "runs": [
             {
-                "name": result.method,
+                "name": name,
                 "control": result.control,
                 "status": result.status,
                 "values": _rounded(result.values.reindex(ids)),
             }
-            for result in results
+            for name, result in zip(shown_names(results), results, strict=True)
         ],
     }
 
@@ -207,6 +221,7 @@ def run_facts(result: RunResult) -> dict[str, Any]:
         "status": result.status,
         "mixed": result.mixed,
         "edited": result.edited,
+        "gone": result.gone,
         "control": result.control,
         "lost": result.lost,
         "mark": result.mark,

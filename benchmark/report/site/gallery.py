@@ -75,8 +75,8 @@ def build_gallery(
     """Write pictures and outlines of the chosen samples.
 
     Args:
-        results: runs on one data set; where their images differ, those that most runs share
-            are shown.
+        results: runs on one data set; where their images, labels or protocols differ, those that
+            most runs share are shown.
         folder: created if there is something to write.
         private: show images whatever the data set's card says.
         steps: advanced by each picture.
@@ -95,8 +95,9 @@ def build_gallery(
     gallery = Gallery(methods=[result.method for result in together])
     if len(together) < len(results):
         gallery.notes.append(
-            f"Shown are the images that {len(together)} of the {len(results)} runs share; the "
-            "others ran on another split or on images that were prepared otherwise."
+            f"Shown are the images and labels that {len(together)} of the {len(results)} results "
+            f"share, scored under protocol {together[0].protocol}; the others are of another "
+            "split, of images that were prepared otherwise, of other labels or another protocol."
         )
     # The scores of controls are known beforehand: where there are other runs, these decide.
     methods = [result for result in together if not result.control] or together
@@ -189,10 +190,11 @@ def _write_image(sample: Sample, path: Path) -> dict[str, int]:
 
 
 def _of_same_images(results: Sequence[RunResult]) -> list[RunResult]:
-    """The runs on those images that most of them share."""
-    together: dict[tuple[str, str], list[RunResult]] = {}
+    """The runs on those images that most of them share, scored alike."""
+    together: dict[tuple[str, ...], list[RunResult]] = {}
     for result in results:
-        together.setdefault((result.split, result.images_id), []).append(result)
+        shared = (result.split, result.images_id, result.protocol, result.truth)
+        together.setdefault(shared, []).append(result)
     return max(together.values(), key=lambda runs: (len(runs), sum(len(r.scores) for r in runs)))
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.report.eligible import Eligible, methods_named, modalities, select_eligible
+from benchmark.report.eligible import (
+    Eligible,
+    by_protocol,
+    methods_named,
+    modalities,
+    select_eligible,
+)
 from benchmark.report.frame import MODALITIES, NOT_REPORTED
 from benchmark.report.tables.numbers import (
     averages,
@@ -22,6 +28,7 @@ from benchmark.report.tables.per_data_set import marks_of, per_data_set, protoco
 from benchmark.report.tables.rank_tests import rank_test_table, ranked_methods
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.scoring.metrics import MSA, Metric
+from benchmark.store.names import safe_name
 
 ALL = "all"
 
@@ -54,7 +61,9 @@ def tables_of(
     pairs: Sequence[tuple[str, str]] = (),
     pairs_title: str = "",
 ) -> list[Table]:
-    """Make every table in `TABLES` that the rows of one source allow.
+    """Make every table in `LISTS` and `TABLES` that the rows of one source allow.
+
+    Those in `TABLES` are made for each protocol; where there are several, it is in their names.
 
     Args:
         cells: of one source.
@@ -64,11 +73,28 @@ def tables_of(
         pairs: methods to set against each other.
         pairs_title: of the table of these.
     """
-    given = TableInput(cells, select_eligible(cells), metric, pairs, pairs_title)
-    made = {name: make(given) for name, make in {**TABLES, **further}.items()}
+
+    def given(rows: pd.DataFrame) -> TableInput:
+        return TableInput(rows, select_eligible(rows), metric, pairs, pairs_title)
+
+    made = {name: make(given(cells)) for name, make in LISTS.items()}
+    every = by_protocol(cells)
+    for protocol, rows in every.items():
+        of_protocol = given(rows)
+        of_rows = {name: make(of_protocol) for name, make in {**TABLES, **further}.items()}
+        made |= under(protocol, of_rows) if len(every) > 1 else of_rows
     return [
         replace(table, name=f"{prefix}_{name}") for name, table in made.items() if table is not None
     ]
+
+
+def under(protocol: str, tables: Mapping[str, Table | None]) -> dict[str, Table | None]:
+    """Tables of one protocol among several, with the protocol in their names and titles."""
+    return {
+        f"{safe_name(protocol)}_{name}": table
+        and replace(table, title=f"{table.title}, protocol {protocol}")
+        for name, table in tables.items()
+    }
 
 
 def average_table(chosen: Eligible, kind: str, metric: Metric = MSA) -> Table | None:
@@ -282,8 +308,12 @@ def _sets(chosen: Eligible, names: Sequence[str]) -> str:
     return ", ".join(f"{MODALITIES[name]} {chosen.of[name]}" for name in names)
 
 
-TABLES: dict[str, Callable[[TableInput], Table | None]] = {
+LISTS: dict[str, Callable[[TableInput], Table | None]] = {
     "per_data_set": lambda given: per_data_set(given.cells, given.metric),
+}
+"""The registry of tables that average nothing: of all protocols, a row for each."""
+
+TABLES: dict[str, Callable[[TableInput], Table | None]] = {
     "means": lambda given: average_table(given.chosen, "mean", given.metric),
     "medians": lambda given: average_table(given.chosen, "median", given.metric),
     "ranks": lambda given: rank_table(given.chosen, metric=given.metric),
@@ -291,7 +321,7 @@ TABLES: dict[str, Callable[[TableInput], Table | None]] = {
     "duels": _pairs_table,
     "domain": lambda given: domain_table(given.chosen, given.metric),
 }
-"""The registry of tables over data sets, in the order of a report.
+"""The registry of tables over data sets, in the order of a report, made for each protocol.
 
 The key ends the name of the table's files; None is returned where the cells allow no such table.
 """

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.console import Steps
-from benchmark.report import escape
+from benchmark.report.eligible import told_apart
 from benchmark.report.results import RunResult
 from benchmark.report.tables.objects import DIAMETERS, KINDS, cost, errors, recall_by_size
 from benchmark.report.tables.per_data_set import marks
@@ -27,7 +27,8 @@ def run_tables(results: Sequence[RunResult], cells: pd.DataFrame) -> list[Table]
         cells: their cells, in the same order.
     """
     about = cells.to_dict("records")
-    heads = [_head(result, marks(cell)) for result, cell in zip(results, about, strict=True)]
+    names = told_apart(cells, cells["data_label"])
+    heads = [_head(*row) for row in zip(cells["method"], names, map(marks, about), strict=True)]
     order = sorted(range(len(heads)), key=lambda i: (heads[i][1].text, heads[i][0].text))
     made = [_errors(results, heads), _sizes(results, heads), _cost(results, heads)]
     return [replace(table, rows=[table.rows[i] for i in order]) for table in made]
@@ -36,10 +37,7 @@ def run_tables(results: Sequence[RunResult], cells: pd.DataFrame) -> list[Table]
 _HEADS = [Column("method"), Column("data")]
 
 
-def _head(result: RunResult, marked: tuple[str, ...]) -> list[Cell]:
-    method, data = (
-        escape.plain(text) for text in (result.method, result.data_label or result.data)
-    )
+def _head(method: str, data: str, marked: tuple[str, ...]) -> list[Cell]:
     return [words(method), Cell(data, data, tuple(m for m in marked if m != "in-domain"))]
 
 

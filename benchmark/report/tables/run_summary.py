@@ -25,8 +25,8 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", "mixed", "edited", "control", "lost", "warnings", "channels", "run",
-    "run_id",
+    "status", "labelled", "mixed", "edited", "gone", "control", "lost", "warnings", "channels",
+    "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -49,10 +49,9 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
         labelled (`10 of 100`, empty where all images have labels);
-        mixed; edited; control; lost (why the study's own images can't be had); warnings (what is
-        odd about the data set's files, as sentences); channels (`3 of 4` where a model uses fewer
-        than images have); run (12 characters)
-        and run_id. Undefined numbers are NaN.
+        mixed; edited; gone; control; lost (why the study's own images can't be had); warnings (what
+        is odd about the data set's files, as sentences); channels (`3 of 4` where a model uses
+        fewer than images have); run (12 characters) and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
@@ -132,6 +131,11 @@ def notes(frame: pd.DataFrame) -> list[str]:
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
         lines.append("edited: the code of its adapter was edited, meanwhile or since.")
+    if frame["gone"].any():
+        lines.append(
+            "predictions gone: scores whose stored predictions are missing, and which can't be "
+            "made again; overwrite=errors predicts them again."
+        )
     return lines
 
 
@@ -155,8 +159,10 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 def _status(row: Row) -> str:
     labelled = [f"{row['labelled']} labelled"] if row["labelled"] else []
-    marks = (mark for mark in ("mixed", "edited") if row[mark])
-    return ", ".join([row["status"], *labelled, *marks])
+    shown = {"mixed": "mixed", "edited": "edited", "gone": "predictions gone"}
+    return ", ".join(
+        [row["status"], *labelled, *(text for mark, text in shown.items() if row[mark])]
+    )
 
 
 @dataclass(frozen=True)
@@ -234,10 +240,11 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """Every column at full precision, with the run id in full.
 
-    `edited` only if a run is, `labelled` only if an image has no labels.
+    `edited` and `gone` only if a run is, `labelled` only if an image has no labels.
     """
-    sometimes = {"edited": frame["edited"].any(), "labelled": (frame["labelled"] != "").any()}
-    unused = [name for name, used in sometimes.items() if not used]
+    used = {mark: frame[mark].any() for mark in ("edited", "gone")}
+    used["labelled"] = (frame["labelled"] != "").any()
+    unused = [name for name, is_used in used.items() if not is_used]
     hidden = ["run", "warnings", "channels", *_cautions(metric), *unused]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [

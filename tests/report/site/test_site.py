@@ -83,6 +83,7 @@ def test_marks_and_reasons_are_in_the_rows(results, tmp_path):
         as_simulated(results[0], data="c", expected=40),
         as_simulated(results[0], data="d", lost="nobody has them"),
         as_simulated(results[0], data="e", edited=True),
+        as_simulated(results[0], data="f", gone=2),
     ]
     cells = frame_of_runs([*results, *marked], [skipped])
     index = write_site(cells, [*results, *marked], tmp_path / "site", private=False)
@@ -96,7 +97,7 @@ def test_marks_and_reasons_are_in_the_rows(results, tmp_path):
     assert "weights: &lt;img" in rows["sam3", "drawn"]
     assert 'class="bar"' not in rows["sam3", "drawn"]
     words = {"a": "demo weights", "b": "mixed", "c": "partial (16 of 40)", "d": "own images",
-             "e": ">edited<"}  # fmt: skip
+             "e": ">edited<", "f": ">predictions gone<"}  # fmt: skip
     for name, word in words.items():
         (html,) = [row for (_, data), row in rows.items() if data == name]
         assert word in html, name

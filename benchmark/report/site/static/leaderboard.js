@@ -151,11 +151,14 @@
       const same = sets.find(([first]) => first.split === c.split) ?? (c.split ? null : sets[0]);
       if (same) same.push(c); else sets.push([c]);
     }
-    const several = new Set(sets.map(([first]) => first.split)).size < sets.length;
+    const ofSplit = (same) => new Set(sets.map(([first]) => same(first))).size < sets.length;
+    const several = ofSplit((first) => first.split);
+    const truths = ofSplit((first) => key(first.split, first.images));
     return sets.map((some) => {
-      const [{ split, images }] = some;
-      const text = split && split !== "test" ? `, ${split}` : "";
-      return [label + text + (several && images ? ` #${images}` : ""), some];
+      const [{ split, images, truth }] = some;
+      const text = (split && split !== "test" ? `, ${split}` : "") +
+        (several && images ? ` #${images}` : "") + (truths && truth ? `, labels ${truth}` : "");
+      return [label + text, some];
     });
   };
 
