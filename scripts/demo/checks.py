@@ -1,33 +1,36 @@
-"""What trained weights must hold and random ones can't: symmetry; and how long a mode takes."""
+"""What weights are worth: accuracy, symmetry, and where APG loses."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.scoring import accuracy
+from benchmark.scoring.match import match
+from benchmark.scoring.metrics import mean_segmentation_accuracy, true_positives
+from benchmark.scoring.protocol import THRESHOLD_GRIDS
 from models.apg import APG
+from models.common.images import to_rgb8
+from models.common.masks import Patch, cut, merge
+from models.common.overlaps import Overlaps, suppress
 from models.musam import AIS, AMG
+from models.prompting.masks import decode
+from models.prompting.prompts import stack
 
 GRID = 16  # points of mask generation along each side
-MODES: Mapping[str, Callable[..., Any]] = {
-    "ais": AIS,
-    "apg": APG,
-    "amg": AMG,
-}
+MODES: Mapping[str, Callable[..., Any]] = {"ais": AIS, "apg": APG, "amg": AMG}
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {"amg": {"points_per_side": GRID}}
 
 Array = NDArray[Any]
+Labels = NDArray[np.integer]
 TURNS: Mapping[str, Callable[[Array], Array]] = {
     "transposed": lambda a: a.swapaxes(0, 1),
     "flipped": lambda a: a[::-1],
     "rotated": lambda a: np.rot90(a),
 }
+_STRICTER = 0.5  # IoU
 
 
 def load(mode: str, weights: str = "demo") -> Any:
@@ -35,6 +38,14 @@ def load(mode: str, weights: str = "demo") -> Any:
     adapter = MODES[mode]
     found = adapter.find_weights(weights).fetch()  # type: ignore[attr-defined]
     return adapter(found, **PARAMETERS.get(mode, {}))
+
+
+def accuracy(true: Labels, found: Labels) -> float | None:
+    """Mean segmentation accuracy over the ten exact thresholds; None where both are empty."""
+    overlap = match(true.astype(np.int64), found.astype(np.int64))
+    sizes = len(overlap.true), len(overlap.predicted)
+    hits = true_positives(overlap, THRESHOLD_GRIDS["exact"])
+    return mean_segmentation_accuracy(hits, *sizes) if any(sizes) else None
 
 
 def symmetry(model: Any, images: Sequence[Array]) -> dict[str, float]:
@@ -48,26 +59,77 @@ def symmetry(model: Any, images: Sequence[Array]) -> dict[str, float]:
         For each way to turn, the mean over images.
     """
     plain = [model.predict(image) for image in images]
-    return {
-        name: float(
-            np.mean(
-                [
-                    accuracy(turn(labels), model.predict(np.ascontiguousarray(turn(image)))) or 0.0
-                    for image, labels in zip(images, plain, strict=True)
-                ]
-            )
-        )
+    scores = {
+        name: [
+            accuracy(turn(labels), model.predict(np.ascontiguousarray(turn(image)))) or 0.0
+            for image, labels in zip(images, plain, strict=True)
+        ]
         for name, turn in TURNS.items()
+    }
+    return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def stages(model: APG, images: Iterable[tuple[Array, Labels]]) -> dict[str, float]:
+    """The mean mSA of APG, and what it would be if one stage made no mistakes.
+
+    Args:
+        model: with its defaults.
+        images: with their true labels.
+
+    Returns:
+        `as it is`; `true masks`: every prompt gets the object that it lies in, or none;
+        `true scores`: masks are ranked by their true IoU with that object; `stricter NMS`: of
+        two masks with an IoU of 0.5 the worse is dropped; and `mask IoU`, the mean over prompts
+        that lie in an object.
+    """
+    found: dict[str, list[float]] = {}
+    for image, true in images:
+        for name, value in _stages_of(model, image, true).items():
+            found.setdefault(name, []).extend(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _stages_of(model: APG, image: Array, true: Labels) -> dict[str, list[float]]:
+    backbone, setting = model._backbone, model.setting
+    with model.predicting():
+        rgb = to_rgb8(image)
+        maps = backbone.decode(rgb, model, backbone.encode(rgb, model))
+        prompts = setting.derive(maps)
+        way = setting.way(backbone.predictor)
+        pool = decode(backbone.predictor, [(way, prompts)], 1)[0][way]
+    points = stack(prompts)["points"][:, 0] if prompts else np.zeros((0, 2))
+    ids = [int(true[int(y), int(x)]) for x, y in points]
+    masks = [cut(true == own) for own in ids if own]
+    ious: list[float] = []
+    kept: list[tuple[Patch, float, float]] = []  # with SAM's score and the true IoU
+    for mask, score, own in zip(pool.masks, pool.scores, ids, strict=True):
+        if not mask.area:
+            continue
+        iou = _iou(mask, true == own) if own else 0.0
+        ious += [iou] if own else []
+        kept += [(mask, float(score), iou)] if mask.area > setting.min_size else []
+    large = [mask for mask, _, _ in kept]
+    own_scores, true_scores = [score for _, score, _ in kept], [iou for _, _, iou in kept]
+
+    def msa(
+        masks: list[Patch], scores: list[float], overlap: float = setting.nms_threshold
+    ) -> list[float]:
+        chosen = suppress(Overlaps(masks), range(len(masks)), np.array(scores, np.float32), overlap)
+        best = [masks[number] for number in chosen]
+        labels = merge(best, true.shape, exclusive=True, min_size=setting.min_size)
+        return [accuracy(true, labels) or 0.0]
+
+    return {
+        "as it is": msa(large, own_scores),
+        "true masks": msa(masks, [1.0] * len(masks)),
+        "true scores": msa(large, true_scores),
+        "stricter NMS": msa(large, own_scores, _STRICTER),
+        "mask IoU": ious,
     }
 
 
-def seconds(model: Any, image: Array, times: int) -> float:
-    """Median seconds of a prediction; what was remembered of the image is forgotten before each."""
-    other = np.zeros((16, 16), image.dtype)
-    taken = []
-    for _ in range(times):
-        model.predict(other)
-        start = time.perf_counter()
-        model.predict(image)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+def _iou(mask: Patch, true: NDArray[np.bool_]) -> float:
+    height, width = mask.mask.shape
+    there = true[mask.row : mask.row + height, mask.column : mask.column + width]
+    both = int(np.count_nonzero(mask.mask & there))
+    return both / (mask.area + int(true.sum()) - both)

@@ -1,4 +1,4 @@
-"""Crops as the encoder meets them: windows of SAM's 1024 x 1024 frame, with what they shall give.
+"""Crops as the encoder meets them: windows of SAM's 1024 x 1024 frame, with the right answers.
 
 The geometry is inference's own. SAM scales an image until its longer side has 1024 pixels and pads
 the other one at its end; of one with 256 x 256 pixels each becomes 4 x 4, of one with 520 x 696
@@ -26,10 +26,8 @@ from scipy import ndimage
 from demo.pictures import Collection, Picture, pieces
 from demo.targets import truth
 from demo.turns import COUNT, turned, turned_points
+from models.demo.encoder import POOL, SIDE, STRIDE
 
-SIDE = 1024
-CELL = 16  # pixels of the frame
-POOL = 2  # pixels of the frame per pixel of the encoder and of `labels`
 _ZOOM = (0.7, 1.4)
 _MIN_AREA = 8  # pixels of the encoder: what a crop's edge leaves of an object
 _BEYOND = 0.25  # of a window: how far it may reach over the end of an image
@@ -43,130 +41,101 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Shape:
-    """Crops of one size.
+    """Crops of one size."""
 
-    Attributes:
-        side: of the crop, in pixels of SAM's 1024; a multiple of 256.
-        count: crops in a batch.
-        prompts: points in each.
-        twin: whether a batch's last crop is the one before it, turned and elsewhere in the frame.
-    """
-
-    side: int
-    count: int
-    prompts: int
-    twin: bool = False
+    side: int  # of the crop, in pixels of SAM's 1024; a multiple of 256
+    count: int  # crops in a batch
+    prompts: int  # points in each
+    twin: bool = False  # the batch's last crop is the one before it, turned, elsewhere in the frame
 
 
 class Batch(NamedTuple):
-    """Crops, stacked: B of S x S pixels of the encoder, with P prompts each.
+    """Crops, stacked: B of S x S pixels of the encoder (2 x 2 of SAM's each), with P prompts each.
 
-    Attributes:
-        grey: B x 1 x S x S, normalised.
-        origin: B x 2, row and column of the first pixel in SAM's 1024 x 1024.
-        maps: B x 3 x S/2 x S/2, see `targets.Truth`; the mean over 2 x 2 pixels.
-        places: B x 3 x S/4 x S/4: share of foreground; offset to the centre of the object, in
-            rows and columns, in pixels of SAM's 1024.
-        pure: B x 1 x S/4 x S/4: 1 where the offset is that of one object alone, else 0.
-        labels: B x S x S.
-        points: B x P x 2, x and y in SAM's 1024, as a predictor would hand them over.
-        objects: B x P, the id of the object that a point means; 0 for the background.
-        turns: B, of a twin how the crop before it was turned, see `demo.turns`; else 0.
+    The truth at a lower resolution is the mean over pixels.
     """
 
-    grey: Floats
-    origin: Floats
-    maps: Floats
-    places: Floats
-    pure: Floats
-    labels: NDArray[np.int32]
-    points: Floats
-    objects: NDArray[np.int64]
-    turns: NDArray[np.int64]
+    grey: Floats  # B x 1 x S x S, normalised
+    origin: Floats  # B x 2, row and column of the first pixel in SAM's 1024 x 1024
+    maps: Floats  # B x 3 x S/2 x S/2, see `targets.Truth`
+    places: Floats  # B x 3 x S/4 x S/4: foreground; offset to the object's centre, in SAM's pixels
+    pure: Floats  # B x 1 x S/4 x S/4: 1 where the offset is that of one object alone, else 0
+    labels: NDArray[np.int32]  # B x S x S
+    points: Floats  # B x P x 2, x and y in SAM's 1024, as a predictor passes them
+    objects: NDArray[np.int64]  # B x P, the id of the object that a point means; 0: background
+    turns: NDArray[np.int64]  # B, of a twin how the crop before it was turned; else 0
 
 
 class _Cut(NamedTuple):
-    """What a crop is made of.
+    """What is drawn at random of a crop."""
 
-    Attributes:
-        grey: S x S, see `Batch`.
-        labels: S x S.
-        points: P x 2, x and y in pixels of `labels`.
-        objects: P.
-        zoom: pixels of SAM's 1024 per pixel of the image.
-    """
-
-    grey: Floats
-    labels: NDArray[np.int32]
-    points: NDArray[np.float64]
-    objects: NDArray[np.int64]
-    zoom: float
+    grey: Floats  # S x S
+    labels: NDArray[np.int32]  # S x S
+    points: NDArray[np.float64]  # P x 2, x and y in pixels of `labels`
+    objects: NDArray[np.int64]  # P
+    zoom: float  # pixels of SAM's 1024 per pixel of the image
+    origin: NDArray[np.float64]  # as of a batch
+    turn: int = 0
 
 
 def batch(collection: Collection, shape: Shape, seed: int, step: int, part: int) -> Batch:
     """The crops of a part of a step, which depend on nothing but the arguments."""
-    crops: list[tuple[_Cut, Batch]] = []
+    cuts: list[_Cut] = []
     for index in range(part * shape.count, (part + 1) * shape.count):
         rng = np.random.default_rng([seed, step, shape.side, index])
-        if shape.twin and len(crops) == shape.count - 1:
-            crops.append(_twin(crops[-1][0], shape, rng))
-        else:
-            crops.append(_drawn(collection.choose(rng), shape, rng))
-    return Batch(*(np.stack(values) for values in zip(*(one for _, one in crops), strict=True)))
+        twin = shape.twin and len(cuts) == shape.count - 1
+        cuts.append(
+            _twin(cuts[-1], shape, rng) if twin else _cut(collection.choose(rng), shape, rng)
+        )
+    return Batch(*(np.stack(values) for values in zip(*map(_answered, cuts), strict=True)))
 
 
 def crop(picture: Picture, shape: Shape, rng: np.random.Generator) -> Batch:
     """One crop: a batch without its first axis."""
-    return _drawn(picture, shape, rng)[1]
+    return _answered(_cut(picture, shape, rng))
 
 
-def _drawn(picture: Picture, shape: Shape, rng: np.random.Generator) -> tuple[_Cut, Batch]:
-    """A crop of an image."""
+def _cut(picture: Picture, shape: Shape, rng: np.random.Generator) -> _Cut:
+    """A part of an image."""
     picture = _turned(picture, rng)
     zoom = SIDE / max(picture.grey.shape) * float(np.exp(rng.uniform(*np.log(_ZOOM))))
     picture, start = _placed(picture, zoom, shape.side, rng)
     grey = _scaled(picture, zoom, start, shape.side, rng)
     labels = _labels(picture.labels, zoom, start, shape.side)
     origin = _origin(shape, rng)
-    cut = _Cut(grey, labels, *_prompts(labels, shape.prompts, rng), zoom)
-    return cut, _crop(cut, origin, 0)
+    return _Cut(grey, labels, *_prompts(labels, shape.prompts, rng), zoom, origin)
 
 
-def _twin(cut: _Cut, shape: Shape, rng: np.random.Generator) -> tuple[_Cut, Batch]:
+def _twin(cut: _Cut, shape: Shape, rng: np.random.Generator) -> _Cut:
     """A crop turned: every answer to it must be the first one's, turned."""
     turn = int(rng.integers(1, COUNT))
     grey, labels = (np.ascontiguousarray(turned(each, turn)) for each in (cut.grey, cut.labels))
     points = turned_points(cut.points, turn, len(labels))
-    twin = cut._replace(grey=grey, labels=labels, points=points)
-    return twin, _crop(twin, _origin(shape, rng), turn)
+    return _Cut(grey, labels, points, cut.objects, cut.zoom, _origin(shape, rng), turn)
 
 
 def _origin(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
     """Row and column, somewhere in the frame."""
-    return rng.integers((SIDE - shape.side) // CELL + 1, size=2).astype(np.float64) * CELL
+    return rng.integers((SIDE - shape.side) // STRIDE + 1, size=2).astype(np.float64) * STRIDE
 
 
-def _crop(cut: _Cut, origin: NDArray[np.float64], turn: int) -> Batch:
+def _answered(cut: _Cut) -> Batch:
+    """A crop with what the networks are to answer."""
     found = truth(cut.labels)
     # An image's pixel x is at x * zoom for a predictor, its centre at (x + 0.5) * zoom.
-    points = origin[::-1] + (cut.points + 0.5) * POOL - cut.zoom / 2
+    points = cut.origin[::-1] + (cut.points + 0.5) * POOL - cut.zoom / 2
     places, pure = _places(cut.labels, found.offsets)
     return Batch(
-        cut.grey[None].astype(np.float32),
-        origin.astype(np.float32),
-        _mean(found.maps, 2).astype(np.float32),
-        places.astype(np.float32),
-        pure.astype(np.float32),
-        cut.labels,
-        points.astype(np.float32),
-        cut.objects,
-        np.array(turn),
+        grey=cut.grey[None].astype(np.float32),
+        origin=cut.origin.astype(np.float32),
+        maps=_mean(found.maps, 2).astype(np.float32),
+        places=places.astype(np.float32),
+        pure=pure.astype(np.float32),
+        labels=cut.labels,
+        points=points.astype(np.float32),
+        objects=cut.objects,
+        turns=np.array(cut.turn),
     )
-
-
-def normalised(grey: Floats) -> Floats:
-    """Grey levels, 0 to 255, as `Sam.preprocess` and the encoder's mean over colours make them."""
-    return grey * np.float32(_GAIN) - np.float32(_LEVEL)
 
 
 def _turned(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -210,7 +179,9 @@ def _scaled(
         (int(size[1]), int(size[0])), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
     )
     frame = np.zeros((side, side), np.float32)
-    frame[: size[0], : size[1]] = normalised(np.asarray(scaled, np.float32))
+    # Grey levels as `Sam.preprocess` and the encoder's mean over colours make them.
+    normalised = np.asarray(scaled, np.float32) * np.float32(_GAIN) - np.float32(_LEVEL)
+    frame[: size[0], : size[1]] = normalised
     return _mean(frame, POOL)
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from demo.crops import CELL, Batch
+from demo.crops import Batch
 from demo.turns import turned_maps
-from models.demo.encoder import OFFSET
+from models.demo.encoder import OFFSET, STRIDE
 
 # Masks are cut from logits at 0, whatever their steepness; but SAM's stability score compares cuts
 # at -1 and +1. Small objects are all edge: of a nucleus ten pixels wide at SAM's resolution, logits
@@ -20,7 +20,7 @@ from models.demo.encoder import OFFSET
 SHARPNESS = 8.0
 _NEAR = 6  # pixels of a mask beyond its object where every pixel counts in full
 # A pixel far from its object is nothing to a mean, but to mask generation it is: the mask's box, by
-# which copies are told, then reaches across the image, and each such speck becomes an object.
+# which copies are recognised, then reaches across the image, and each such speck becomes an object.
 _SPECKS = 16  # pixels, the worst of those farther away
 _WEIGHTS = {
     "foreground": 1.0,
@@ -29,7 +29,7 @@ _WEIGHTS = {
     "boundary": 4.0,
     "place": 0.5,
     "offset": 2.0,
-    # APG's masks are what it loses by, see scripts/demo/stages.py.
+    # APG loses by its masks, see `demo.checks.stages`.
     "mask": 2.0,
     "mask_dice": 2.0,
     "specks": 1.0,
@@ -49,17 +49,14 @@ def losses(
     Args:
         sam: the model, its encoder, prompt encoder and mask decoder.
         decoder: micro-sam's.
-        batch: see `Batch`.
+        batch: of arrays or tensors.
         bfloat16: whether matrices and convolutions are multiplied so. Not the codes of places: a
             number of 8 bits tells places apart that are two pixels away.
 
     Returns:
         What to minimise, and its parts by name, not yet weighted.
     """
-    grey, origin, maps, places, pure, labels, points = (
-        torch.from_numpy(values) for values in batch[:7]
-    )
-    objects = torch.from_numpy(batch.objects)
+    grey, origin, maps, places, pure, labels, points, objects, turns = map(torch.as_tensor, batch)
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         found = sam.image_encoder.features(grey, origin)
         logits = decoder.logits(found.embedding)
@@ -74,7 +71,7 @@ def losses(
         rows.append(_mask_losses(own, ious, wanted, objects[index] > 0))
         masks.append(own)
     parts |= {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
-    parts |= _twin_losses(masks, logits.float(), objects > 0, batch.turns.tolist())
+    parts |= _twin_losses(masks, logits.float(), objects > 0, turns.tolist())
     return sum((_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(())), parts
 
 
@@ -100,7 +97,7 @@ def prompted(
         Logits, P x 4 x 4h x 4w, the first the single mask; and the IoU that SAM expects, P x 4.
     """
     height, width = embedding.shape[-2:]
-    row, column = (int(value) // CELL for value in origin)
+    row, column = (int(value) // STRIDE for value in origin)
     sparse, dense = sam.prompt_encoder((points[:, None], torch.ones(len(points), 1)), None, None)
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         logits, ious = sam.mask_decoder.predict_masks(

@@ -27,6 +27,9 @@ class Optimizer:
         networks: whose parameters it moves; convolutions with the channels last in memory.
         rate: highest learning rate, of both: Muon's steps are scaled to the length of AdamW's.
         decay: of weights, per step and unit of learning rate.
+
+    Raises:
+        ValueError: a convolution's channels are not last in memory.
     """
 
     def __init__(self, networks: nn.Module, rate: float, decay: float) -> None:
@@ -43,7 +46,10 @@ class Optimizer:
             ):
                 decayed.append(value)
             else:
-                self._matrices.append((value, nn.Parameter(_as_matrix(value.detach()))))
+                matrix = _matrix(value.detach())
+                if matrix.data_ptr() != value.data_ptr():  # moving one would not move the other
+                    raise ValueError(f"{name} must have its channels last in memory")
+                self._matrices.append((value, nn.Parameter(matrix)))
         groups = [
             {"params": decayed, "weight_decay": decay},
             {"params": free, "weight_decay": 0.0},
@@ -61,7 +67,7 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """Move all parameters by their gradients."""
         for value, matrix in self._matrices:
-            matrix.grad = None if value.grad is None else _as_matrix(value.grad, view=False)
+            matrix.grad = None if value.grad is None else _matrix(value.grad)
         for part in self._parts:
             for group in part.param_groups:
                 group["lr"] = rate
@@ -71,20 +77,12 @@ class Optimizer:
         """What a checkpoint holds of it."""
         return [part.state_dict() for part in self._parts]
 
-    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Go on from there."""
-        for part, own in zip(self._parts, state, strict=True):
-            part.load_state_dict(own)
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Continue from a checkpoint."""
+        for part, state in zip(self._parts, states, strict=True):
+            part.load_state_dict(state)
 
 
-def _as_matrix(value: Tensor, view: bool = True) -> Tensor:
-    """A weight as `torch.optim.Muon` takes it: outputs x inputs, of a convolution all its pixels'.
-
-    Args:
-        value: of two or four dimensions.
-        view: whether it must be the same memory, so that moving one moves the other.
-    """
-    if value.ndim == 2:
-        return value
-    rows = value.permute(0, 2, 3, 1)
-    return rows.view(len(value), -1) if view else rows.reshape(len(value), -1)
+def _matrix(value: Tensor) -> Tensor:
+    """A weight as Muon takes it, outputs x inputs; a convolution's inputs are of all its pixels."""
+    return value if value.ndim == 2 else value.permute(0, 2, 3, 1).flatten(1)

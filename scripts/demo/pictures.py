@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,72 +24,60 @@ STYLES = (
     "fluorescent_nuclei",
 )
 HELD_OUT = 24  # images of dsb/train: validation
-VALIDATED = 12  # of them, at intervals during training
 _DRAWN = 150  # images of each style
 _DRAWN_SIZE = 256
 # Far from the seeds that configs/data/synthetic.yaml draws what is scored from.
 _DRAWING_SEED = 715_517
 
+_IN_U20S = "the same image is in u20s"
+_IN_TEST = "the same field as one of dsb/test, at another depth"
 # By the first twelve digits of their names. Stage 1 of the Data Science Bowl and BBBC039 share
-# images, and some of its images are neighbours in depth; tests/test_demo_pictures.py looks for
+# images, and some images are neighbours in depth; tests/scripts/test_demo_pictures.py looks for
 # such pairs.
 EXCLUDED = {
-    **dict.fromkeys(
-        (
-            "2cfa61bef654",
-            "61dc249314d7",
-            "62057502c387",
-            "76faaed50ed6",
-            "dd54adb80393",
-            "e7a3a7c99483",
-        ),
-        "the same image is in u20s",
-    ),
-    **dict.fromkeys(
-        ("20b20ab04937", "538b7673d507", "a102535b0e88"),
-        "the same field as one of dsb/test, at another depth",
-    ),
+    "2cfa61bef654": _IN_U20S,
+    "61dc249314d7": _IN_U20S,
+    "62057502c387": _IN_U20S,
+    "76faaed50ed6": _IN_U20S,
+    "dd54adb80393": _IN_U20S,
+    "e7a3a7c99483": _IN_U20S,
+    "20b20ab04937": _IN_TEST,
+    "538b7673d507": _IN_TEST,
+    "a102535b0e88": _IN_TEST,
     "4dbbb275960a": "stardist packages a crop of it: nuclei_demo",
 }
 
 
 class Picture(NamedTuple):
-    """An image with its truth.
+    """An image of H x W with its truth."""
 
-    Attributes:
-        grey: H x W, uint8, stretched over its range as every adapter does it before SAM.
-        labels: H x W, int32, ids consecutive from 1, every object one piece.
-        drawn: whether it is synthetic.
-    """
-
-    grey: NDArray[np.uint8]
-    labels: NDArray[np.int32]
-    drawn: bool = False
+    grey: NDArray[np.uint8]  # stretched over its range as every adapter does it before SAM
+    labels: NDArray[np.int32]  # ids consecutive from 1, every object one piece
+    drawn: bool = False  # synthetic
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of images.
-
-    Attributes:
-        root: `data.root`, which has `dsb/train/images` and `dsb/train/masks`.
-        names: the images to train on, without `.tif`, in order.
-        held_out: those to validate on.
-    """
+    """The images of `dsb` below `data.root`, by name without `.tif`, in order."""
 
     root: Path
-    names: tuple[str, ...]
-    held_out: tuple[str, ...]
+    names: tuple[str, ...]  # to train on
+    held_out: tuple[str, ...]  # to validate on
 
-    @property
-    def scored(self) -> tuple[str, ...]:
-        """The images of `dsb/test`, which no training reads: by name, in order."""
-        return tuple(sorted(path.stem for path in (self.root / "dsb/test/images").glob("*.tif")))
+    def read(self, name: str) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """An image of `dsb/train` and its labels as they are stored, torch_em's layout of dsb."""
+        folder = self.root / "dsb/train"
+        image, labels = (tifffile.imread(folder / k / f"{name}.tif") for k in ("images", "masks"))
+        return image, labels
 
-    def picture(self, name: str) -> Picture:
-        """One image of `dsb/train`."""
-        image, masks = read(self.root / "dsb" / "train", name)
-        return picture(image, masks)
+    def lists(self) -> dict[str, list[str] | dict[str, str]]:
+        """What is trained on, held out, never read (`dsb/test`), and left out with the reason."""
+        return {
+            "training": list(self.names),
+            "validation": list(self.held_out),
+            "scored": _names(self.root / "dsb/test/images"),
+            "left_out": EXCLUDED,
+        }
 
 
 def find(root: Path) -> Source:
@@ -100,21 +88,18 @@ def find(root: Path) -> Source:
     Raises:
         UsageError: there are none, or too few.
     """
-    names = sorted(path.stem for path in (root / "dsb" / "train" / "images").glob("*.tif"))
-    names = [name for name in names if name[:12] not in EXCLUDED]
+    folder = root / "dsb/train/images"
+    names = tuple(name for name in _names(folder) if name[:12] not in EXCLUDED)
     if len(names) <= HELD_OUT:
         raise UsageError(
-            f"{root / 'dsb/train/images'} holds {len(names)} images that can be used; "
+            f"{folder} holds {len(names)} images that can be used; "
             f"more than {HELD_OUT} are needed. data.root is the folder that holds `dsb`."
         )
-    return Source(root, tuple(names[HELD_OUT:]), tuple(names[:HELD_OUT]))
+    return Source(root, names[HELD_OUT:], names[:HELD_OUT])
 
 
-def read(folder: Path, name: str) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """An image and its labels as they are stored, torch_em's layout of dsb."""
-    paths = (folder / kind / f"{name}.tif" for kind in ("images", "masks"))
-    image, masks = (tifffile.imread(path) for path in paths)
-    return image, masks
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.tif"))
 
 
 def picture(
@@ -133,28 +118,23 @@ def pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
 
 @cache
 def drawn(style: str, index: int) -> Picture:
-    """A synthetic image; none of those that the data set `synthetic` scores.
-
-    Args:
-        style: one of `STYLES`.
-        index: 0 to 149.
-    """
+    """Synthetic image 0 to 149 of a style; none of those that the data set `synthetic` scores."""
     return picture(*draw(style, index, _DRAWING_SEED, _DRAWN_SIZE), drawn=True)
 
 
 @dataclass(frozen=True)
 class Collection:
-    """All that is trained on, held in memory.
-
-    Attributes:
-        real: images of `dsb/train`.
-        weights: the probability of each.
-        share_drawn: the probability of a synthetic one.
-    """
+    """All that is trained on, held in memory."""
 
     real: Sequence[Picture]
-    weights: NDArray[np.float64]
-    share_drawn: float
+    share_drawn: float  # the probability that a synthetic image is chosen
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """The probability of each real image: a larger one shows more, not in proportion."""
+        roots = np.sqrt([one.grey.size for one in self.real])
+        shares: NDArray[np.float64] = roots / roots.sum()
+        return shares
 
     def choose(self, rng: np.random.Generator) -> Picture:
         """One at random."""
@@ -165,7 +145,4 @@ class Collection:
 
 def collect(source: Source, share_drawn: float) -> Collection:
     """Read all images for training."""
-    real = [source.picture(name) for name in source.names]
-    # A large image has more to show than a small one, though not in proportion.
-    weights = np.sqrt([one.grey.size for one in real])
-    return Collection(real, weights / weights.sum(), share_drawn)
+    return Collection([picture(*source.read(name)) for name in source.names], share_drawn)

@@ -1,10 +1,10 @@
-"""What the networks shall answer: a label image -> the maps that micro-sam's decoder predicts.
+"""The right answers: a label image -> the maps that micro-sam's decoder predicts.
 
 The conventions are those of `torch_em.transform.label.PerObjectDistanceTransform`, by which
 micro-sam's decoders were trained and which its watershed and its prompts therefore expect: both
 distances are normalised object by object, 0 at the centre (or as far inside as it gets), 1 at the
 farthest pixel (or at the outline), and 1 everywhere outside. Here they are computed for all
-objects at once, since they are computed anew for every crop.
+objects at once, which every crop needs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.segmentation import find_boundaries
 
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -21,18 +22,11 @@ _EPSILON = 1e-7  # torch_em's
 
 
 class Truth(NamedTuple):
-    """The maps of a label image, each H x W.
+    """The maps of a label image of H x W."""
 
-    Attributes:
-        maps: foreground, distance to the centre, distance to the boundary; 3 x H x W, 0 to 1.
-        offsets: from each pixel to its object's centre, rows and columns; 2 x H x W, in pixels, 0
-            outside.
-        centers: of objects 1, 2, ...; N x 2, row and column in pixels.
-    """
-
-    maps: Floats
-    offsets: Floats
-    centers: NDArray[np.int64]
+    maps: Floats  # 3 x H x W, 0 to 1: foreground, distance to the centre, to the boundary
+    offsets: Floats  # 2 x H x W, rows and columns from each pixel to its object's centre; 0 outside
+    centers: NDArray[np.int64]  # N x 2, row and column of the centres of objects 1, 2, ...
 
 
 def truth(labels: Ids) -> Truth:
@@ -49,7 +43,7 @@ def truth(labels: Ids) -> Truth:
     if not count:
         return Truth(maps, offsets, np.zeros((0, 2), np.int64))
 
-    depth = _depth(labels, inside)
+    depth = _depth(labels)
     rows, columns = np.nonzero(inside)
     own = labels[rows, columns] - 1
     centers = _centers(rows, columns, own, labels, depth)
@@ -64,23 +58,16 @@ def truth(labels: Ids) -> Truth:
     return Truth(maps, offsets, centers)
 
 
-def _depth(labels: Ids, inside: NDArray[np.bool_]) -> Floats:
+def _depth(labels: Ids) -> Floats:
     """Pixels from each object's pixel to the nearest of an outline; 0 on it and outside.
 
     The image's border is no outline: an object cut there is deepest at the cut.
     """
-    # As `find_boundaries(mode="inner")`: a pixel beside another object's is on the outline of both.
-    outline = np.zeros(labels.shape, bool)
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differ = labels[one] != labels[other]
-        outline[one] |= differ
-        outline[other] |= differ
-    outline &= inside
+    outline = find_boundaries(labels, mode="inner")
     if not outline.any():
         return np.zeros(labels.shape, np.float32)
     depth: Floats = ndimage.distance_transform_edt(~outline).astype(np.float32)
-    depth[~inside] = 0
-    return depth
+    return depth * (labels > 0)
 
 
 def _centers(

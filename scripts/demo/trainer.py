@@ -1,86 +1,90 @@
-"""The state of a training, and one step of it: everything that a resumed one has to have again."""
+"""The state of a training, and one step of it."""
 
 from __future__ import annotations
 
 import copy
+import io
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.errors import UsageError
-from demo.crops import Batch, Shape
-from demo.feed import Plan
+from benchmark.store.files import write_whole
+from benchmark.types import Weights
+from demo.crops import Batch, Shape, batch
 from demo.losses import losses
 from demo.optimizer import Optimizer
+from demo.pictures import Collection
 from models.demo.network import build_decoder, build_sam
+from models.weights.checkpoint import file_digest, load_parameters, open_checkpoint
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the weights depend on, besides the images and the number of threads.
+    """What the weights depend on, besides the images."""
 
-    Attributes:
-        seed: of the parameters and of the crops.
-        steps: of the whole training, which the learning rate is planned for.
-        rate: highest learning rate.
-        warm_up: steps until that is reached.
-        decay: of the weights, per step and unit of learning rate.
-        norm: gradients longer than this are shortened.
-        average: how much of the averaged weights each step keeps.
-        share_drawn: the probability that a crop is of a synthetic image.
-        windows: crops of most steps, in each of their parts: of how many pixels of SAM's 1024, how
-            many, points in each, whether the last is a twin.
-        frames: the same of whole frames, in one of `frame_every` steps.
-        frame_every: see `frames`.
-        parts: of a step; the mean of their gradients is what it goes by.
-        bfloat16: whether products are of this type; which one is faster depends on the CPU.
-        start: digest of the weights that the training begins with; empty for random ones.
-    """
-
-    seed: int = 0
-    steps: int = 2500
-    rate: float = 1.5e-3
-    warm_up: int = 200
-    decay: float = 0.02
-    norm: float = 3.0
-    average: float = 0.999
-    share_drawn: float = 0.25
-    windows: tuple[int, int, int, bool] = (512, 3, 8, True)
-    frames: tuple[int, int, int, bool] = (1024, 1, 12, False)
+    seed: int = 0  # of the parameters and of the crops
+    steps: int = 2500  # of the whole training, which the learning rate is planned for
+    rate: float = 1.5e-3  # highest learning rate
+    warm_up: int = 200  # steps until that is reached
+    decay: float = 0.02  # of the weights, per step and unit of learning rate
+    norm: float = 3.0  # gradients longer than this are shortened
+    average: float = 0.999  # how much of the averaged weights each step keeps
+    share_drawn: float = 0.25  # the probability that a crop is of a synthetic image
+    windows: Shape = Shape(512, 3, 8, twin=True)  # noqa: RUF009  # immutable
+    frames: Shape = Shape(1024, 1, 12)  # noqa: RUF009  # of each step that `frame_every` divides
     frame_every: int = 4
-    parts: int = 2
-    bfloat16: bool = True
-    start: str = ""
+    parts: int = 2  # batches of a step, which goes by the mean of their gradients
+    bfloat16: bool = True  # the type of products; which one is faster depends on the CPU
+    start: str = ""  # digest of the weights to begin with; empty for random ones
 
-    @property
-    def plan(self) -> Plan:
-        """Which crops each step trains on."""
-        windows, frames = Shape(*self.windows), Shape(*self.frames)
-        return Plan(self.seed, self.share_drawn, windows, frames, self.frame_every, self.parts)
+    def batches(self, collection: Collection, step: int) -> list[Batch]:
+        """The batches of a step, which depend on the settings and on its number alone."""
+        shape = self.windows if step % self.frame_every else self.frames
+        return [batch(collection, shape, self.seed, step, part) for part in range(self.parts)]
 
 
 class Networks(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """SAM, and micro-sam's decoder."""
+    """SAM and micro-sam's decoder, under the names that micro-sam's checkpoints have for them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.sam = build_sam()
-        self.decoder = build_decoder()
+        self.model_state = build_sam()
+        self.decoder_state = build_decoder()
+
+    @property
+    def sam(self) -> Any:
+        """The `segment_anything` model."""
+        return self.model_state
+
+    @property
+    def decoder(self) -> Any:
+        """micro-sam's decoder."""
+        return self.decoder_state
+
+    def write(self, path: Path) -> str:
+        """Write all parameters into a safetensors file, in half precision.
+
+        Returns:
+            Its digest, as a card has it.
+        """
+        halves = {name: value.half().contiguous() for name, value in self.state_dict().items()}
+        write_whole(path, save(halves))
+        return file_digest(path)
 
 
 class Trainer:
     """A training: networks, their average, optimizer, and the number of steps done.
 
-    No random numbers are drawn after the networks' first parameters: crops depend on the seed
-    and the step's number alone. So a training that is resumed goes on as if it had never stopped.
+    No random numbers are drawn after the networks' first parameters, so a training that is resumed
+    ends with the weights that it would have ended with.
 
     The parts of a step run side by side, each by one thread: operations as small as these gain
     little from two threads each. Their gradients are added up in order, so weights do not depend on
@@ -89,43 +93,34 @@ class Trainer:
     Args:
         settings: see `Settings`.
         threads: how many parts to compute at once.
+        start: weights to begin with instead of random ones; `settings.start` is their digest.
 
     Attributes:
         settings: see `Settings`.
         step: how many are done.
         networks: as they are trained.
         average: the exponential moving average of their parameters: the weights that count.
+
+    Raises:
+        ModelError: the weights to begin with are of another network, or no checkpoint.
     """
 
-    def __init__(self, settings: Settings, threads: int = 1) -> None:
+    def __init__(self, settings: Settings, threads: int = 1, start: Weights | None = None) -> None:
         torch.manual_seed(settings.seed)
         torch.use_deterministic_algorithms(True)
         self.settings = settings
         self.step = 0
         self._pool = ThreadPoolExecutor(threads)
         self.networks = Networks()
+        if start is not None:
+            [key] = start.paths
+            load_parameters(self.networks, open_checkpoint(start, key), start, key)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
+        self._trained = [value for value in self.networks.parameters() if value.requires_grad]
         self._optimizer = Optimizer(self.networks, settings.rate, settings.decay)
-
-    def begin(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Start from parameters that were trained before, `Settings.start` tells which.
-
-        Args:
-            states: of SAM (`model_state`) and of the decoder (`decoder_state`).
-
-        Raises:
-            UsageError: they are of other networks.
-        """
-        try:
-            for networks in (self.networks, self.average):
-                networks.sam.load_state_dict(states["model_state"])
-                networks.decoder.load_state_dict(states["decoder_state"])
-        except RuntimeError as error:
-            [_, difference, *_] = str(error).splitlines()
-            raise UsageError(
-                "the weights to start from are of another network: "
-                + shorten(difference.strip(), 200)
-            ) from error
+        self._stored: dict[str, Any] = {
+            "networks": self.networks, "average": self.average, "optimizer": self._optimizer
+        }  # fmt: skip
 
     def train(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step on the mean over batches.
@@ -133,18 +128,17 @@ class Trainer:
         Returns:
             The losses' parts by name, the mean over batches, `total` and `gradient` besides.
         """
+        parameters = self._trained
         self.networks.zero_grad(set_to_none=True)
         seen: dict[str, float] = {}
         for parts, gradients in self._pool.map(self._part, batches):
             for name, part in parts.items():
                 seen[name] = seen.get(name, 0.0) + part / len(batches)
-            for value, gradient in zip(self.networks.parameters(), gradients, strict=True):
+            for value, gradient in zip(parameters, gradients, strict=True):
                 if gradient is not None:
                     share = gradient / len(batches)
                     value.grad = share if value.grad is None else value.grad.add_(share)
-        length = nn.utils.clip_grad_norm_(
-            self.networks.parameters(), self.settings.norm, error_if_nonfinite=True
-        )
+        length = nn.utils.clip_grad_norm_(parameters, self.settings.norm, error_if_nonfinite=True)
         self._optimizer.step(self._rate())
         self.step += 1
         self._average()
@@ -154,7 +148,7 @@ class Trainer:
         """The losses of a batch, and their gradient."""
         networks = self.networks
         total, parts = losses(networks.sam, networks.decoder, batch, self.settings.bfloat16)
-        gradients = torch.autograd.grad(total, list(networks.parameters()), allow_unused=True)
+        gradients = torch.autograd.grad(total, self._trained, allow_unused=True)
         named = {"total": total, **parts}
         return {name: float(value.detach()) for name, value in named.items()}, gradients
 
@@ -172,31 +166,20 @@ class Trainer:
             mean.lerp_(value, 1 - keep)
 
     def save(self, path: Path, log: dict[str, Any]) -> None:
-        """Write a checkpoint: a kill at any moment leaves the one before or this one.
+        """Write a checkpoint; a kill leaves the one before or this one.
 
         Args:
             path: of the file.
-            log: what was written of the training so far, which then fits the weights.
+            log: what has been recorded of the training so far; plain values.
         """
-        state = {
-            "settings": _plain(self.settings),
-            "step": self.step,
-            "networks": self.networks.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            # Not drawn from, see above; kept so that a later change that does can be resumed.
-            "random": torch.get_rng_state(),
-            "log": log,
-        }
-        temporary = path.with_suffix(".partial")
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        content = io.BytesIO()
+        state = {name: part.state_dict() for name, part in self._stored.items()}
+        state |= {"settings": asdict(self.settings), "step": self.step, "log": log}
+        torch.save(state, content)
+        write_whole(path, content.getvalue())
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Returns:
             The log that was saved with it.
@@ -205,25 +188,15 @@ class Trainer:
             UsageError: it is of a training with other settings.
         """
         state = torch.load(path, weights_only=True)
-        own = _plain(self.settings)
-        other = {key for key, value in own.items() if state["settings"].get(key) != value}
+        own = asdict(self.settings)
+        other = sorted(key for key in own if state["settings"].get(key) != own[key])
         if other:
             raise UsageError(
-                f"{path} is of a training with other settings ({', '.join(sorted(other))}); "
+                f"{path} is of a training with other settings ({', '.join(other)}); "
                 "give those, or another folder."
             )
         self.step = state["step"]
-        self.networks.load_state_dict(state["networks"])
-        self.average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
+        for name, part in self._stored.items():
+            part.load_state_dict(state[name])
         log: dict[str, Any] = state["log"]
         return log
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    """With lists for tuples, as a file gives them back."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(settings).items()
-    }

@@ -1,4 +1,4 @@
-"""The eight ways to lay a square image down: by number, 0 as it is, for images and points in it."""
+"""The eight ways to lay down a square image, by number, 0 as it is; for images, maps and points."""
 
 from __future__ import annotations
 
@@ -14,24 +14,21 @@ _QUARTERS = 4
 
 
 def turned(image: NDArray[Any], turn: int) -> NDArray[Any]:
-    """An image by its last two axes: `turn % 4` quarters anticlockwise, transposed from 4 on."""
+    """Turn the last two axes `turn % 4` quarters anticlockwise, and transpose them from 4 on."""
     found = np.rot90(image, turn % _QUARTERS, axes=(-2, -1))
     return found.swapaxes(-2, -1) if turn >= _QUARTERS else found
 
 
 def turned_maps(maps: Tensor, turn: int) -> Tensor:
-    """The same, of a tensor."""
+    """Turn a tensor as `turned` does an array."""
     found = torch.rot90(maps, turn % _QUARTERS, dims=(-2, -1))
     return found.transpose(-2, -1) if turn >= _QUARTERS else found
 
 
 def turned_points(points: NDArray[Any], turn: int, side: int) -> NDArray[Any]:
-    """Where points of an image come to lie.
+    """Turn points, P x 2, x and y in pixels, with their image of `side` pixels.
 
-    Args:
-        points: P x 2, x and y in pixels, whole numbers in the pixels' middles.
-        turn: see `turned`.
-        side: of the image.
+    Whole numbers are the middles of pixels.
     """
     x, y = points.T
     for _ in range(turn % _QUARTERS):

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 import torch
 from demo import crops
+from demo.pictures import Collection, drawn
 from demo.trainer import Networks
 
 from benchmark.data.sources.synthetic import draw
@@ -31,6 +32,11 @@ def one_thread():
 def networks():
     torch.manual_seed(0)
     return Networks().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def collection():
+    return Collection([drawn("fluorescent_nuclei", index) for index in range(2)], 0.3)
 
 
 def image(shape, seed=0):

@@ -5,16 +5,15 @@ import copy
 import numpy as np
 import pytest
 import torch
-from demo import output
-from demo.crops import CELL, SIDE
 from demo.losses import prompted
+from demo.train import WEIGHTS
 from helpers.demo_model import image, predictor_of, same
 from helpers.demo_model import networks as networks
 from helpers.demo_model import one_thread as one_thread
 
 from models.apg import APG
 from models.backbone import open_backbone
-from models.demo.encoder import OFFSET, WIDTH
+from models.demo.encoder import OFFSET, SIDE, STRIDE, WIDTH
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (130, 70), (64, 64)])
@@ -33,9 +32,9 @@ def test_micro_sam_finds_what_it_expects(networks, shape):
 
 def test_the_weights_fit_the_repository_and_open_as_a_users_own(networks, tmp_path):
     """Written as a training ends, they are found by path like any checkpoint of micro-sam."""
-    path = tmp_path / output.WEIGHTS
-    digest = output.write_weights(path, networks)
-    assert 5e6 < path.stat().st_size < output.LIMIT
+    path = tmp_path / WEIGHTS
+    digest = networks.write(path)
+    assert 5e6 < path.stat().st_size < 1e7
     weights = APG.find_weights(str(path)).fetch()
     assert weights.digests == {"weights": digest} and weights.mark == "user"
     backbone = open_backbone(weights, "cpu")
@@ -56,7 +55,7 @@ def test_a_prompt_is_answered_at_its_place_before_any_training(networks):
     alike = (keys * attention.q_proj(query[0, 0]).reshape(4, 16)).sum(dim=-1)
     for head in range(4):
         row, column = divmod(int(alike[..., head].argmax()), 64)
-        assert abs(row - 300 / CELL) < 2 and abs(column - 500 / CELL) < 2
+        assert abs(row - 300 / STRIDE) < 2 and abs(column - 500 / STRIDE) < 2
 
 
 def test_the_decoder_does_not_depend_on_the_mode(networks):

@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from demo.checks import load, symmetry
+from demo.checks import accuracy, load, stages, symmetry
 from demo.pictures import EXCLUDED
-from demo.scoring import accuracy
-from demo.stages import stages
 from helpers.adapters import one_thread as one_thread
 from helpers.command_line import main, main_process
 from helpers.data_sets import composed_whole
@@ -90,7 +88,7 @@ def test_entries_differ_from_the_published_ones_by_their_weights(small, publishe
     assert own.keys() == other.keys()
 
 
-def test_the_card_tells_what_they_are():
+def test_the_card_says_what_they_are():
     card = cards("musam")["demo"]
     assert card.mark == "demo" and card.title == "no published model"
     assert "no published model" in card.notes and "BBBC038" in card.notes
@@ -102,7 +100,7 @@ def test_the_card_tells_what_they_are():
     assert all(revision in card.notes for log in logs for revision in log["revisions"])
 
 
-def test_the_list_of_training_images_is_told_apart_from_what_is_scored():
+def test_the_list_of_training_images_has_none_that_is_scored():
     images = json.loads((PACKAGED / "demo" / "images.json").read_text())
     assert len(images["training"]) > 300
     assert not set(images["training"]) & set(images["validation"])

@@ -1,18 +1,23 @@
-"""Crops that the demo network is trained on: what its encoder sees of images at inference."""
+"""Crops that the demo network is trained on: what its encoder sees at inference; turned twins."""
 
 import numpy as np
 import pytest
 import torch
-from demo.crops import CELL, POOL, SIDE, Shape, crop
+from demo.crops import Shape, batch, crop
 from demo.pictures import picture
 from demo.targets import truth
+from demo.turns import COUNT, turned, turned_maps, turned_points
 from helpers.demo_model import NeverMirrored, image, predictor_of
+from helpers.demo_model import collection as collection
 from helpers.demo_model import networks as networks
 from helpers.demo_model import one_thread as one_thread
 from helpers.demo_model import plain as plain
 from torch.nn import functional
 
 from benchmark.data.sources.synthetic import draw
+from models.demo.encoder import POOL, SIDE, STRIDE
+
+PIXELS = np.arange(49).reshape(7, 7)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_a_window_is_a_part_of_the_frame(networks, plain):
     whole = crop(one, Shape(SIDE, 1, 4), NeverMirrored(0))
     for seed in range(4):
         part = crop(one, Shape(512, 1, 8), NeverMirrored(seed))
-        assert ((part.origin >= 0) & (part.origin <= 512) & (part.origin % CELL == 0)).all()
+        assert ((part.origin >= 0) & (part.origin <= 512) & (part.origin % STRIDE == 0)).all()
         start = _where(whole.grey[0], part.grey[0])
         inner = np.s_[4:-4, 4:-4]  # at its edge a window starts between two pixels
         own = np.s_[start[0] : start[0] + 256, start[1] : start[1] + 256]
@@ -57,7 +62,7 @@ def _where(whole, part):
     return np.unravel_index(match_template(whole, part).argmax(), (257, 257))
 
 
-def test_points_mean_their_objects_as_a_predictor_would_hand_them_over(plain):
+def test_points_mean_their_objects_as_a_predictor_passes_them(plain):
     grey, labels = draw("fluorescent_nuclei", 3, 5)
     one = picture(grey, labels)
     zoom = SIDE / 256
@@ -77,10 +82,54 @@ def test_places_lead_to_the_centers_of_objects(plain):
     centers = truth(found.labels).centers
     rows, columns = np.nonzero(found.pure[0])
     assert len(rows) > 500
-    step = CELL / 2
+    step = STRIDE / 2
     here = (np.stack([rows, columns], axis=1) + 0.5) * step
     reached = here + found.places[1:, rows, columns].T
     nearest = np.abs(reached[:, None] - (centers[None] + 0.5) * POOL).max(axis=2).min(axis=1)
     assert nearest.max() < 1e-2
     inside = found.labels.reshape(128, 4, 128, 4) > 0
     assert np.array_equal(found.places[0], inside.mean(axis=(1, 3)).astype(np.float32))
+
+
+def test_a_batch_depends_on_its_step_alone(collection):
+    shape = Shape(256, 3, 2)
+    one, again = (batch(collection, shape, 0, 5, 0) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    for seed, step, part in ((0, 6, 0), (1, 5, 0), (0, 5, 1)):
+        assert not np.array_equal(one.grey, batch(collection, shape, seed, step, part).grey)
+
+
+@pytest.mark.parametrize("turn", range(COUNT))
+def test_points_and_tensors_are_turned_with_the_image(turn):
+    points = np.random.default_rng(0).integers(0, 7, (5, 2))
+    found = turned(PIXELS, turn)
+    x, y = turned_points(points, turn, 7).T
+    assert (found[y, x] == PIXELS[points[:, 1], points[:, 0]]).all()
+    assert (turned_maps(torch.tensor(PIXELS[None]), turn)[0].numpy() == found).all()
+    assert [one for one in range(COUNT) if (turned(PIXELS, one) == found).all()] == [turn]
+
+
+def test_a_twin_is_the_crop_before_it_turned_and_elsewhere(collection):
+    seen = set()
+    for step in range(1, 30):
+        made = batch(collection, Shape(256, 3, 6, twin=True), 0, step, 0)
+        assert made.turns[:2].tolist() == [0, 0]
+        turn = int(made.turns[2])
+        seen.add(turn)
+        for maps in (made.grey, made.labels, made.places[:, :1], made.pure):
+            assert np.allclose(turned(maps[1], turn), maps[2], atol=1e-5)
+        # Truth is computed again: of an object with two middles it takes the one that comes first.
+        assert np.isclose(turned(made.maps[1], turn), made.maps[2], atol=1e-5).mean() > 0.9
+        assert (made.objects[1] == made.objects[2]).all()
+        # In pixels of `labels`, of which an image's pixel takes 1.4 to 2.8 here. A predictor's
+        # points lie half of such a pixel before its middle, wherever the image is turned to.
+        first, second = ((made.points[i] - made.origin[i][::-1]) / 2 - 0.5 for i in (1, 2))
+        apart = turned_points(first, turn, 128) - second
+        assert np.ptp(apart, axis=0).max() < 1e-3
+        flips = np.abs(apart[0]) > 1e-3
+        assert ((np.abs(apart[0]) > 1.3) & (np.abs(apart[0]) < 2.9))[flips].all()
+    assert seen == set(range(1, COUNT))
+    assert (made.origin[1] != made.origin[2]).any()
+    alone = batch(collection, Shape(256, 3, 6), 0, step, 0)
+    assert all((one[:2] == other[:2]).all() for one, other in zip(alone, made, strict=True))
+    assert not alone.turns.any()

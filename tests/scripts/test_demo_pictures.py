@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from demo.pictures import EXCLUDED, HELD_OUT, find, pieces, read
+from demo.pictures import EXCLUDED, HELD_OUT, Source, find, pieces
 from helpers.demo_model import DATA, dsb, real
 from PIL import Image
 
@@ -20,6 +20,8 @@ def test_held_out_and_excluded_images_are_not_trained_on(tmp_path):
         (folder / f"{HELD_OUT + 1:064x}.tif").rename(folder / f"{next(iter(EXCLUDED))}0.tif")
     source = find(root)
     assert len(source.held_out) == HELD_OUT and len(source.names) == 2
+    lists = source.lists()
+    assert (lists["training"], lists["scored"]) == (list(source.names), [])
     assert not set(source.names) & set(source.held_out)
     with pytest.raises(UsageError, match="holds 0 images that can be used"):
         find(tmp_path / "nowhere")
@@ -31,7 +33,7 @@ def test_no_image_that_is_scored_is_trained_on():
     """Neither itself nor its like: turned, of another depth."""
     source = find(DATA)
     used = [*source.names, *source.held_out]
-    own = {name: _thumbnail(read(DATA / "dsb/train", name)[0]) for name in used}
+    own = {name: _thumbnail(source.read(name)[0]) for name in used}
     scored = [*(DATA / "dsb/test/images").glob("*.tif"), *(DATA / "u20s/images").glob("*.tif")]
     assert len(scored) >= 50
     others = np.stack([_thumbnail(tifffile.imread(path)).ravel() for path in scored])
@@ -66,8 +68,8 @@ def test_the_images_come_from_their_public_source(tmp_path):
         for one in np.unique(labels)[1:]:
             mask = Image.fromarray(np.where(labels == one, 255, 0).astype(np.uint8))
             mask.save(tmp_path / "source" / name / "masks" / f"{one:03d}.png")
-    told = list(convert(tmp_path / "source", tmp_path / "root", tmp_path / "list.json"))
-    assert told == ["", "", "c3"]
-    image, found = read(tmp_path / "root/dsb/train", "b2")
+    missing = list(convert(tmp_path / "source", tmp_path / "root", tmp_path / "list.json"))
+    assert missing == ["", "", "c3"]
+    image, found = Source(tmp_path / "root", (), ()).read("b2")
     assert np.array_equal(image, grey) and image.dtype == np.uint8
     assert np.array_equal(pieces(found), pieces(labels))

@@ -1,18 +1,18 @@
-"""What the demo network's decoder shall give is what micro-sam expects of it."""
+"""The maps that the demo network's decoder learns are those that micro-sam expects."""
 
 import numpy as np
 import pytest
 import torch
-from demo.crops import SIDE, Shape, crop
-from demo.pictures import picture, pieces, read
-from demo.scoring import accuracy
+from demo.checks import accuracy
+from demo.crops import Shape, crop
+from demo.pictures import find, picture, pieces
 from demo.targets import truth
 from helpers.demo_model import DATA, NeverMirrored, real
 from helpers.demo_model import one_thread as one_thread
 from helpers.demo_model import plain as plain
 from torch.nn import functional
 
-from benchmark.data.sources.synthetic import draw
+from models.demo.encoder import SIDE
 
 
 def noise_labels(shape, seed):
@@ -63,26 +63,13 @@ def through_the_decoder(maps, shape):
     )[0].numpy()
 
 
-@pytest.mark.parametrize(
-    ("style", "least"),
-    [
-        ("fluorescent_nuclei", 0.95),
-        ("phase_contrast_cells", 0.95),
-        ("bright_field_organoids", 0.95),
-        ("rod_bacteria", 0.5),  # eight pixels wide: AIS smooths their seeds away
-    ],
-)
-def test_true_maps_of_drawn_images_give_the_truth(style, least):
-    _, labels = draw(style, 1, 0)
-    assert accuracy(labels, ais(truth(pieces(labels)).maps)) > least
-
-
 @real
 def test_true_maps_of_real_images_give_the_truth(plain):
     """By micro-sam's AIS, from maps as they are, and from a crop's at the decoder's resolution."""
     exact, coarse = [], []
-    for path in sorted((DATA / "dsb/train/masks").glob("*.tif"))[:12]:
-        _, labels = read(DATA / "dsb/train", path.stem)
+    source = find(DATA)
+    for name in source.held_out[:12]:
+        _, labels = source.read(name)
         exact.append(accuracy(labels, ais(truth(pieces(labels)).maps)))
         frame = crop(picture(labels, labels), Shape(SIDE, 1, 1), NeverMirrored(0))
         maps = through_the_decoder(frame.maps, labels.shape)

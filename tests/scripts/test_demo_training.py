@@ -1,91 +1,137 @@
 """How the demo weights are trained: reproducibly, whole, and the same after a kill."""
 
 import copy
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from demo import output
+from demo import history, train
 from demo.crops import Shape, batch
+from demo.losses import SHARPNESS, losses
 from demo.losses import _mask_losses as mask_losses
-from demo.losses import losses
+from demo.losses import _twin_losses as twin_losses
 from demo.optimizer import Optimizer
-from demo.pictures import HELD_OUT, Collection, drawn
+from demo.pictures import HELD_OUT, collect, find
 from demo.trainer import Settings, Trainer
-from helpers.demo_model import dsb, same
+from demo.turns import COUNT, turned_maps
+from helpers.demo_model import DATA, dsb, real, same
+from helpers.demo_model import collection as collection
 from helpers.demo_model import one_thread as one_thread
 from torch.nn import functional as F  # noqa: N812
 
-from benchmark.errors import UsageError
+from benchmark.errors import ModelError, UsageError
+from models.apg import APG
 
 CHECKOUT = Path(__file__).parents[2]
-TINY = {"windows": (256, 2, 2, True), "frames": (512, 1, 2, False), "frame_every": 2}
+NET = json.loads((CHECKOUT / "tests/net/demo_training.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def collection():
-    pictures = [drawn("fluorescent_nuclei", index) for index in range(2)]
-    return Collection(pictures, np.array([0.5, 0.5]), 0.3)
+def tiny(**others):
+    """Crops so small that a test can train."""
+    sizes = {"windows": Shape(256, 2, 2, twin=True), "frames": Shape(512, 1, 2), "frame_every": 2}
+    return Settings(**{"steps": 10, "warm_up": 2, **sizes, **others})
 
 
-# Training
-
-
-def trained(collection, first, last, trainer=None, seed=0):
-    trainer = trainer or Trainer(Settings(seed=seed, steps=10, warm_up=2, **TINY))
+def trained(collection, last, trainer=None, first=1):
+    trainer = trainer or Trainer(tiny())
     for step in range(first, last + 1):
-        trainer.train(trainer.settings.plan.batches(collection, step))
+        trainer.train(trainer.settings.batches(collection, step))
     return trainer
+
+
+# Steps
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "others"),
+    [("random", {}), ("demo", {"bfloat16": False, "rate": 8e-4, "steps": 1500})],
+)
+def test_the_first_steps_on_the_real_images_are_what_they_were(start, others):
+    """To the bit, where libraries and processor are those of the stored digests."""
+    here = {"processor": torch.backends.cpu.get_cpu_capability()}
+    here |= {name: version(name) for name in NET["environment"] if name not in here}
+    if here != NET["environment"]:
+        pytest.skip(f"the stored digests are of {NET['environment']}, this is {here}")
+    weights = APG.find_weights("demo").fetch() if start == "demo" else None
+    settings = Settings(**others, start=weights.digests["weights"] if weights else "")
+    trainer = Trainer(settings, 1, weights)
+    trained(collect(find(DATA), settings.share_drawn), NET["steps"], trainer)
+    assert {
+        "networks": digest(trainer.networks), "average": digest(trainer.average)
+    } == NET["digests"][start]  # fmt: skip
+
+
+def digest(networks):
+    found = hashlib.sha256()
+    for value in networks.state_dict().values():
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 @pytest.fixture(scope="module")
 def one(collection):
-    return trained(collection, 1, 3)
+    return trained(collection, 3)
 
 
-def test_the_same_seed_gives_the_same_weights(collection, one):
-    assert same(one.networks, trained(collection, 1, 3).networks)
-    assert not same(one.networks, trained(collection, 1, 3, seed=1).networks)
+def test_weights_depend_on_the_seed_alone_not_on_threads(collection, one):
+    assert same(one.networks, trained(collection, 3, Trainer(tiny(), threads=2)).networks)
+    assert not same(one.networks, trained(collection, 3, Trainer(tiny(seed=1))).networks)
     assert not same(one.networks, one.average)
 
 
-def test_the_number_of_threads_changes_nothing(collection, one):
-    two = Trainer(Settings(seed=0, steps=10, warm_up=2, **TINY), threads=2)
-    assert same(one.networks, trained(collection, 1, 3, two).networks)
-
-
 def test_a_step_goes_by_the_mean_over_its_parts(collection):
-    trainer = Trainer(Settings(steps=10, norm=1e9, **TINY), threads=2)
+    trainer = Trainer(tiny(norm=1e9), threads=2)
     networks = copy.deepcopy(trainer.networks)
-    batches = trainer.settings.plan.batches(collection, 1)
+    batches = trainer.settings.batches(collection, 1)
     trainer.train(batches)
-    sum(
-        losses(networks.sam, networks.decoder, one, bfloat16=True)[0] / 2 for one in batches
-    ).backward()
+    sum(losses(networks.sam, networks.decoder, one, True)[0] / 2 for one in batches).backward()
     for value, expected in zip(trainer.networks.parameters(), networks.parameters(), strict=True):
         if expected.grad is not None:
             assert torch.allclose(value.grad, expected.grad, atol=1e-4)
 
 
-def test_a_speck_far_from_its_object_costs_although_it_is_nothing_to_a_mean():
-    wanted = torch.zeros(1, 128, 128, dtype=torch.bool)
-    wanted[:, 20:40, 20:40] = True
-    good = F.avg_pool2d(wanted[:, None].float(), 2).expand(1, 4, 64, 64) * 100 - 50
-    ious, real = torch.ones(1, 4), torch.ones(1, dtype=torch.bool)
+def test_products_are_of_the_type_that_is_asked_for(collection):
+    networks = Trainer(tiny()).networks
+    [one, _] = tiny().batches(collection, 1)
+    exact, again, rough = (
+        losses(networks.sam, networks.decoder, one, quick)[0].item()
+        for quick in (False, False, True)
+    )
+    assert exact == again != rough == pytest.approx(exact, rel=0.02)
 
-    def speck(row, column):
-        logits = good.clone()
-        logits[..., row : row + 2, column : column + 2] = 50
-        return {k: float(v) for k, v in mask_losses(logits, ious, wanted, real).items()}
 
-    whole = {k: float(v) for k, v in mask_losses(good, ious, wanted, real).items()}
-    near, far = speck(21, 21), speck(55, 55)
-    assert far["specks"] > 100 * whole["specks"] and near["specks"] == whole["specks"]
-    assert far["mask"] - whole["mask"] < 0.1 * (far["specks"] - whole["specks"])
+def test_a_few_steps_learn_something(collection):
+    settings = tiny(rate=5e-4, steps=30, warm_up=5, windows=Shape(256, 1, 4), frame_every=100)
+    trainer, batches = Trainer(settings), settings.batches(collection, 1)
+    seen = [trainer.train(batches) for _ in range(12)]
+    for name in ("total", "foreground", "center", "boundary", "place", "mask"):
+        assert seen[-1][name] < seen[0][name], name
+
+
+def test_every_part_of_the_network_is_trained(collection):
+    networks = Trainer(tiny()).networks
+    crops = batch(collection, Shape(256, 3, 6, twin=True), 0, 1, 0)
+    total, parts = losses(networks.sam, networks.decoder, crops)
+    total.backward()
+    assert all(torch.isfinite(part) for part in parts.values())
+    idle = {
+        name.split(".weight")[0].split(".bias")[0]
+        for name, value in networks.named_parameters()
+        if value.grad is None or not value.grad.any()
+    }
+    # Prompts that are never given: boxes, masks, points that are not meant.
+    assert all("mask_downscaling" in name or "point_embeddings" in name for name in idle), idle
 
 
 def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():
@@ -93,11 +139,14 @@ def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(16, 32, 3), torch.nn.Linear(32, 16), torch.nn.Linear(16, 2)
-    ).to(memory_format=torch.channels_last)
+    )
+    with pytest.raises(ValueError, match="channels last"):
+        Optimizer(network, 0.1, 0.0)
+    network = network.to(memory_format=torch.channels_last)
     before = copy.deepcopy(network)
-    steepness = torch.logspace(0, -2, 16)
     for value in network.parameters():
         value.grad = torch.randn_like(value)
+    steepness = torch.logspace(0, -2, 16)
     network[1].weight.grad = steepness[:, None] * torch.linalg.qr(torch.randn(32, 16)).Q.T
     Optimizer(network, 0.1, 0.0).step(0.01)
     moved = [new - old for new, old in zip(network.parameters(), before.parameters(), strict=True)]
@@ -109,140 +158,151 @@ def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():
         assert torch.allclose(step.abs(), torch.tensor(0.01), rtol=1e-3)
 
 
-@pytest.mark.slow
-def test_a_resumed_training_gives_the_same_weights(collection, tmp_path):
-    whole = trained(collection, 1, 4)
-    part = trained(collection, 1, 2)
-    part.save(tmp_path / "checkpoint.pt", {"losses": [1.0]})
+# Losses
+
+
+def test_a_speck_far_from_its_object_costs_although_it_is_nothing_to_a_mean():
+    wanted = torch.zeros(1, 128, 128, dtype=torch.bool)
+    wanted[:, 20:40, 20:40] = True
+    good = F.avg_pool2d(wanted[:, None].float(), 2).expand(1, 4, 64, 64) * 100 - 50
+    ious, meant = torch.ones(1, 4), torch.ones(1, dtype=torch.bool)
+
+    def cost(*speck):
+        logits = good.clone()
+        for row, column in speck:
+            logits[..., row : row + 2, column : column + 2] = 50
+        return {k: float(v) for k, v in mask_losses(logits, ious, wanted, meant).items()}
+
+    whole, near, far = cost(), cost((21, 21)), cost((55, 55))
+    assert far["specks"] > 100 * whole["specks"] and near["specks"] == whole["specks"]
+    assert far["mask"] - whole["mask"] < 0.1 * (far["specks"] - whole["specks"])
+
+
+def test_only_answers_that_turn_with_the_crop_cost_nothing():
+    draws = torch.Generator().manual_seed(0)
+    # As sure as a mask can be, edges far from ambiguous.
+    first = 20 * SHARPNESS * torch.randn((3, 4, 8, 8), generator=draws).sign()
+    maps = torch.randn((3, 8, 8), generator=draws)
+    other = torch.randn((3, 4, 8, 8), generator=draws)
+    meant = torch.tensor([[True] * 3] * 3)
+
+    def loss(second, maps_of_second, turn, meant=meant):
+        stacked = torch.stack([maps * 0, maps, maps_of_second])
+        found = twin_losses([other, first, second], stacked, meant, [0, 0, turn])
+        return {name: float(value) for name, value in found.items()}
+
+    nothing = pytest.approx({"twin_masks": 0, "twin_maps": 0}, abs=1e-6)
+    for turn in range(1, COUNT):
+        assert loss(turned_maps(first, turn), turned_maps(maps, turn), turn) == nothing
+        wrong = loss(first, maps, turn)
+        assert wrong["twin_masks"] > 0.1 and wrong["twin_maps"] > 0.01
+        # Of a point in the background no mask is right.
+        changed = turned_maps(first, turn).clone()
+        changed[1] *= -1
+        half = meant.clone()
+        half[2, 1] = False
+        assert loss(changed, maps, turn)["twin_masks"] > 0.1
+        assert loss(changed, maps, turn, half)["twin_masks"] == pytest.approx(0, abs=1e-6)
+    assert loss(first, maps, 0) == nothing  # no twin
+    assert np.isfinite(loss(first, maps, 1, ~meant)["twin_masks"])  # no points
+
+
+# Parts
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """What happens every hundreds of steps happens every second one, and to two images."""
+    for name in ("LOG_EVERY", "CHECKPOINT_EVERY", "VALIDATE_EVERY", "VALIDATED"):
+        monkeypatch.setattr(train, name, 2)
+
+
+def test_a_checkpoint_is_continued_with_its_own_settings_alone(collection, tmp_path):
+    path = tmp_path / train.CHECKPOINT
+    trained(collection, 2).save(path, {"rows": [1.0]})
     torch.rand(7)
-    resumed = Trainer(Settings(steps=10, warm_up=2, **TINY))
-    assert resumed.load(tmp_path / "checkpoint.pt") == {"losses": [1.0]} and resumed.step == 2
-    trained(collection, 3, 4, resumed)
+    resumed = Trainer(tiny())
+    assert resumed.load(path) == {"rows": [1.0]} and resumed.step == 2
+    whole = trained(collection, 4)
+    trained(collection, 4, resumed, first=3)
     assert same(whole.networks, resumed.networks) and same(whole.average, resumed.average)
-    with pytest.raises(UsageError, match=r"other settings \(rate, windows\)"):
-        Trainer(Settings(steps=10, warm_up=2, rate=0.5, frames=TINY["frames"], frame_every=2)).load(
-            tmp_path / "checkpoint.pt"
-        )
+    with pytest.raises(UsageError, match=r"other settings \(rate, start, windows\)"):
+        Trainer(tiny(rate=0.5, windows=Shape(256, 1, 2), start="sha256:1")).load(path)
 
 
-def test_a_training_starts_from_weights_of_another(collection, tmp_path):
-    first = trained(collection, 1, 2)
-    path = tmp_path / output.WEIGHTS
-    output.write_weights(path, first.networks)
-    second = Trainer(Settings(steps=10, warm_up=2, start="sha256:1", **TINY))
-    second.begin(output.read_weights(path))
-    stored = first.networks.half().float()
-    assert same(stored, second.networks) and same(stored, second.average)
-    with pytest.raises(UsageError, match=r"other settings \(start\)"):
-        first.save(tmp_path / "checkpoint.pt", {})
-        second.load(tmp_path / "checkpoint.pt")
-    states = output.read_weights(path)
-    smaller = {name: value[:1] for name, value in states["decoder_state"].items()}
-    for other, told in (({}, "Missing key"), (smaller, "size mismatch")):
-        with pytest.raises(UsageError, match=f"^.*of another network: {told}.*$"):
-            second.begin(states | {"decoder_state": other})
-    (tmp_path / "other").write_bytes(b"no weights")
-    with pytest.raises(UsageError, match="other holds no demo weights to start from"):
-        output.read_weights(tmp_path / "other")
+def test_a_part_begins_with_the_weights_of_the_one_before_and_continues_its_history(
+    tmp_path, often
+):
+    source = find(dsb(tmp_path / "data", HELD_OUT + 2))
+    source = replace(source, held_out=source.held_out[:3])
+    settings = tiny(steps=4)
+    train.train(source, tmp_path / "first", settings, modes=("ais",))
+    start = APG.find_weights(str(tmp_path / "first" / train.WEIGHTS)).fetch()
+    begun = Trainer(settings, 1, start)
+    assert same(begun.networks, begun.average)
+    assert begun.networks.write(tmp_path / "again") == start.digests["weights"]
+
+    further = tiny(steps=2, start=start.digests["weights"])
+    train.train(source, tmp_path / "second", further, start=start, modes=("ais",))
+    parts = json.loads((tmp_path / "second/parts.json").read_text())
+    assert parts[0] == json.loads((tmp_path / "first/parts.json").read_text())[0]
+    assert parts[0]["digest"] == parts[1]["settings"]["start"]
+    curve = pd.read_csv(tmp_path / "second/curve.csv")
+    steps = curve.dropna(subset="total")[["part", "step"]]
+    assert steps.values.tolist() == [[1, 2], [1, 4], [2, 2]]
+    scores = curve.dropna(subset="ais")[["part", "step", "images"]]
+    assert scores.values.tolist() == [[1, 2, 2], [1, 4, 3], [2, 2, 3]]
+    assert (tmp_path / "second/curve.png").stat().st_size > 10_000
+    images = json.loads((tmp_path / "second/images.json").read_text())
+    assert images["training"] == list(source.names)
+    # Weights that are not the last of the history beside them continue none.
+    other = APG.find_weights(str(tmp_path / "first/step_2.safetensors")).fetch()
+    assert history.ending_with(start).parts and not history.ending_with(other).parts
 
 
-def test_every_part_of_the_network_is_trained(collection):
-    trainer = Trainer(Settings(steps=10, **TINY))
-    total, parts = losses(
-        trainer.networks.sam,
-        trainer.networks.decoder,
-        batch(collection, Shape(256, 3, 6, twin=True), 0, 1, 0),
-    )
-    total.backward()
-    assert all(torch.isfinite(part) for part in parts.values())
-    idle = {
-        name.split(".weight")[0].split(".bias")[0]
-        for name, value in trainer.networks.named_parameters()
-        if value.grad is None or not value.grad.any()
-    }
-    # Prompts that are never given: boxes, masks, points that are not meant.
-    assert all("mask_downscaling" in name or "point_embeddings" in name for name in idle), idle
-
-
-def test_products_are_of_the_type_that_is_asked_for(collection):
-    settings = [Settings(steps=10, warm_up=2, bfloat16=quick, **TINY) for quick in (True, False)]
-    quick, exact = (trained(collection, 1, 1, Trainer(each)).networks for each in settings)
-    assert not same(quick, exact)
-    expected = Trainer(settings[1]).networks
-    [one, _] = settings[1].plan.batches(collection, 1)
-    total, _ = losses(expected.sam, expected.decoder, one, bfloat16=False)
-    again = losses(expected.sam, expected.decoder, one)[0]
-    rough = losses(expected.sam, expected.decoder, one, bfloat16=True)[0]
-    assert total == again != rough
-    assert float(rough) == pytest.approx(float(total), rel=0.02)
-
-
-def test_a_batch_depends_on_its_step_alone(collection):
-    shape = Shape(256, 3, 2)
-    one = batch(collection, shape, 0, 5, 0)
-    batch(collection, shape, 0, 6, 0)
-    assert all(
-        np.array_equal(a, b) for a, b in zip(one, batch(collection, shape, 0, 5, 0), strict=True)
-    )
-    for seed, step, part in ((0, 6, 0), (1, 5, 0), (0, 5, 1)):
-        assert not np.array_equal(one.grey, batch(collection, shape, seed, step, part).grey)
-
-
-def test_a_few_steps_learn_something(collection):
-    trainer = Trainer(
-        Settings(rate=5e-4, steps=30, warm_up=5, windows=(256, 1, 4, False), frame_every=100)
-    )
-    batches = trainer.settings.plan.batches(collection, 1)
-    seen = [trainer.train(batches) for _ in range(12)]
-    for name in ("total", "foreground", "center", "boundary", "place", "mask"):
-        assert seen[-1][name] < seen[0][name], name
-
-
-def test_the_curve_goes_on_where_the_next_part_begins(tmp_path):
-    def part(**loss):
-        rows = [{"step": step, "total": 1.0, **loss} for step in (20, 40)]
-        validation = [{"step": 40, "images": 1, "ais": 0.5}]
-        return {"settings": {"steps": 40}, "losses": rows, "validation": validation}
-
-    logs = [part(), part(specks=0.1), part()]
-    whole = output.joined(logs)
-    assert [row["step"] for row in whole["losses"]] == [20, 40, 60, 80, 100, 120]
-    assert [row["step"] for row in whole["validation"]] == [40, 80, 120]
-    assert "specks" in whole["losses"][2] and "specks" not in whole["losses"][1]
-    assert logs[1]["losses"][0]["step"] == 20  # what was read is left as it was
-    output.write_parts(tmp_path, logs)
-    assert output.read_parts(tmp_path) == logs
-    output.write_curve(tmp_path / "curve.png", logs)
-    assert (tmp_path / "curve.png").stat().st_size > 10_000
-
-
-# The scripts
+def test_weights_of_another_network_are_refused(tmp_path):
+    for name, content in (("no weights", b"x"), ("another", None)):
+        path = tmp_path / f"{name}.pt"
+        if content:
+            path.write_bytes(content)
+        else:
+            torch.save({"model_state.a": torch.zeros(1)}, path)
+        with pytest.raises(ModelError, match=name):
+            Trainer(tiny(), 1, APG.find_weights(str(path)).fetch())
 
 
 @pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_weights(tmp_path):
     root = dsb(tmp_path / "data", HELD_OUT + 4)
-    command = [
-        sys.executable, str(CHECKOUT / "scripts/train_demo_weights.py"), "--data", str(root),
-        "--steps", "60", "--tiny", "--threads", "1", "--checkpoint-every", "20",
-        "--revision", "abc",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    program = f"""
+import sys
+from pathlib import Path
+from demo import train
+from demo.crops import Shape
+from demo.pictures import find
+from demo.trainer import Settings
 
-    def run(folder, *more):
-        subprocess.run([*command, "--output", str(folder), *more], check=True, env=environment)
+train.LOG_EVERY, train.CHECKPOINT_EVERY = 5, 20
+settings = Settings(steps=40, windows=Shape(256, 2, 2, True), frames=Shape(256, 1, 2))
+train.train(find(Path({str(root)!r})), Path(sys.argv[1]), settings, modes=())
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'scripts'}"}
 
-    run(tmp_path / "whole", "--threads", "2")
-    killed = subprocess.Popen(
-        [*command, "--output", str(tmp_path / "killed")], env=environment, stdout=subprocess.PIPE
-    )
+    def start(folder):
+        command = [sys.executable, "-c", program, str(tmp_path / folder)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+
+    assert start("whole").wait() == 0
+    killed = start("killed")
     for line in killed.stdout:
-        if line.startswith(b"30/60"):
+        if line.startswith(b"25/40"):
             killed.kill()
             break
     killed.wait()
-    assert (tmp_path / "killed/checkpoint.pt").exists()
-    assert not (tmp_path / "killed" / output.WEIGHTS).exists()
-    run(tmp_path / "killed")
-    whole, killed = (tmp_path / name / output.WEIGHTS for name in ("whole", "killed"))
+    assert not (tmp_path / "killed" / train.WEIGHTS).exists()
+    again, _ = (resumed := start("killed")).communicate()
+    assert resumed.returncode == 0 and b"resumed at step 20" in again
+    whole, killed = (tmp_path / name / train.WEIGHTS for name in ("whole", "killed"))
     assert whole.read_bytes() == killed.read_bytes()
+    whole, killed = (pd.read_csv(path.parent / "curve.csv") for path in (whole, killed))
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), killed.drop(columns="seconds"))
