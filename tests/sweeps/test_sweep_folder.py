@@ -80,7 +80,7 @@ def test_an_interpolated_place_follows(monkeypatch):
 
 
 @pytest.mark.parametrize("more", [(), ("-m",)], ids=["run", "sweep"])
-@pytest.mark.parametrize("word", ["results", "datasets", "weights_dir", "output"])
+@pytest.mark.parametrize("word", ["results", "datasets", "weights_dir"])
 def test_an_empty_place_is_refused(tmp_path, word, more):
     done = run(tmp_path, *more, f"{word}=")
     assert done.returncode == 2
