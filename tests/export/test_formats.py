@@ -102,6 +102,15 @@ def test_an_image_that_is_too_large_for_rois_is_refused():
 
 
 @every_case
+def test_seg_npy(labels):
+    content = np.load(io.BytesIO(converted("seg_npy", predicted(labels))), allow_pickle=True).item()
+    np.testing.assert_array_equal(content["masks"], labels)
+    assert content["filename"] == str(Path("/images/cell 1.tif"))
+    assert not content["outlines"][labels == 0].any()
+
+
+@pytest.mark.slow  # importing Cellpose's GUI takes a minute on a busy machine
+@every_case
 def test_seg_npy_is_opened_by_cellpose(labels, tmp_path):
     gui = pytest.importorskip("cellpose.gui.io")
     image, path = tmp_path / "cell 1.tif", tmp_path / "cell 1_seg.npy"

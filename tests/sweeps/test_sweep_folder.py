@@ -75,8 +75,10 @@ def test_an_interpolated_place_follows(monkeypatch):
     monkeypatch.setenv("HOME", "/h")
     lists = {"lists": "${datasets}/x"}
     config = OmegaConf.create({"results": "~", "datasets": "~/d", "weights_dir": None, **lists})
+    config.output = "~/masks"
     expand_places(config)
     assert (config.results, config.lists, config.weights_dir) == ("/h", "/h/d/x", None)
+    assert config.output == "/h/masks"
 
 
 @pytest.mark.parametrize("more", [(), ("-m",)], ids=["run", "sweep"])
