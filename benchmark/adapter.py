@@ -335,24 +335,29 @@ def predict_each(
         yield made[key]
 
 
-def check_settings(adapter: type, settings: Iterable[Mapping[str, Any]]) -> None:
-    """Check that settings name parameters that can be varied: those that shape results.
+def varied(adapter: type) -> tuple[str, ...]:
+    """The parameters that a setting may name: all that shape results, but weights.
 
-    Weights can't be: they are what the settings share.
+    Weights can't be varied: they are what settings share.
+    """
+    info = AdapterInfo.of(adapter)
+    fixed = ("weights", "device", "cache", *info.execution)
+    return tuple(name for name in info.parameters if name not in fixed)
+
+
+def check_settings(adapter: type, settings: Iterable[Mapping[str, Any]]) -> None:
+    """Check that settings name no parameters but those that can be `varied`.
 
     Raises:
         UsageError: one names another.
     """
-    info = AdapterInfo.of(adapter)
-    fixed = ("weights", "device", "cache", *info.execution)
-    can = [name for name in info.parameters if name not in fixed]
-    for setting in settings:
-        for name in setting:
-            if name not in can:
-                raise UsageError(
-                    f"a setting of {adapter.__name__} names '{name}'; it can name: "
-                    f"{', '.join(can) or 'nothing, as there are no parameters'}."
-                )
+    can = varied(adapter)
+    for name in dict.fromkeys(name for setting in settings for name in setting):
+        if name not in can:
+            raise UsageError(
+                f"a setting of {adapter.__name__} names '{name}'; it can name: "
+                f"{', '.join(can) or 'nothing, as there are no parameters'}."
+            )
 
 
 def missing_libraries(adapter: type) -> str | None:

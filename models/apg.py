@@ -279,7 +279,7 @@ class APG(MicroSam):
         overlaps: dict[int, Overlaps] = {}
         made: dict[tuple[int, int, tuple[int, ...]], Labels] = {}
         for setting, (pool, prompts) in zip(settings, candidates, strict=True):
-            with self.stage("postprocess"):
+            with self.later_stage("postprocess"):
                 if id(pool) not in overlaps:
                     overlaps[id(pool)] = Overlaps(pool.masks, measure, least)
                 own = overlaps[id(pool)]

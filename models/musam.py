@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from benchmark.console import note
@@ -42,6 +43,16 @@ class MicroSam(TorchAdapter):
                 "weights that micro-sam trained with one (model.weights=vit_b_lm), or a file that "
                 "also holds `decoder_state`; SAM's own weights suffice for mask generation only."
             )
+
+    def _generated(self, ways: Sequence[tuple[Any, Mapping[str, Any]]]) -> Iterator[Labels]:
+        """The label images that micro-sam's classes, initialised, generate by given parameters."""
+        made: dict[Any, Labels] = {}
+        for segmenter, choices in ways:
+            key = (id(segmenter), *sorted(choices.items()))
+            if key not in made:
+                with self.later_stage("postprocess"):
+                    made[key] = segmenter.generate(**choices)
+            yield made[key]
 
 
 _FORMER_NAMES = {"AutomaticMasks": "AMG", "SamAutomaticMasks": "SamAMG", "InstanceDecoder": "AIS"}
@@ -96,9 +107,9 @@ class AMG(MicroSam):
     ) -> None:
         check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
         super().__init__(weights, device, cache)
-        self._points_per_side = points_per_side
         self._batch_size = batch_size or (16 if device == "mps" else 64)
         self._choices = {
+            "points_per_side": points_per_side,
             "pred_iou_thresh": pred_iou_thresh,
             "stability_score_thresh": stability_score_thresh,
             "box_nms_thresh": box_nms_thresh,
@@ -117,24 +128,42 @@ class AMG(MicroSam):
         Raises:
             ValueError: another shape, or values that are not finite.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded once, the masks of each grid are made once, and equal settings give
+        one label image. `details` has the `prompts` of all settings, and the `decodes` that were
+        made of them.
+        """
         from micro_sam.instance_segmentation import AutomaticMaskGenerator
 
+        chosen = [self._choices | each for each in settings]
+        grids = [choices.pop("points_per_side") for choices in chosen]
+        for side in grids:
+            check_at_least_one(points_per_side=side)
+        generators: dict[int, Any] = {}
         with self.predicting():
             rgb = to_rgb8(image)
             embeddings = self._backbone.encode(rgb, self)
 
-            def prompt(size: int) -> Any:
+            def prompt(side: int, size: int) -> Any:
                 generator = AutomaticMaskGenerator(
-                    self._backbone.predictor, self._points_per_side, points_per_batch=size
+                    self._backbone.predictor, side, points_per_batch=size
                 )
                 generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
                 return generator
 
             with self.stage("prompt"):
-                generator = self.halving(prompt, self._batch_size)
-            with self.stage("postprocess"):
-                labels: Labels = generator.generate(**self._choices)
-        return labels
+                for side in dict.fromkeys(grids):
+                    generators[side] = self.halving(partial(prompt, side), self._batch_size)
+        self.details.update(
+            prompts=sum(side**2 for side in grids), decodes=sum(side**2 for side in generators)
+        )
+        ways = [(generators[side], each) for side, each in zip(grids, chosen, strict=True)]
+        return self._generated(ways)
 
 
 class SamAMG(AMG):
@@ -199,15 +228,37 @@ class AIS(MicroSam):
         Raises:
             ValueError: another shape, or values that are not finite.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The maps are made once, objects are grown once for all `min_size`, and equal settings give
+        one label image.
+        """
         from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
 
+        chosen = [self._choices | each for each in settings]
         with self.predicting():
             maps = self._backbone.decode(to_rgb8(image), self)
-            with self.stage("postprocess"):
-                segmenter = InstanceSegmentationWithDecoder(
-                    self._backbone.predictor, self._backbone.decoder
-                )
-                names = ("foreground", "center_distances", "boundary_distances")
-                segmenter.set_state(dict(zip(names, maps, strict=True)))
-                labels: Labels = segmenter.generate(**self._choices)
-        return labels
+            segmenter = InstanceSegmentationWithDecoder(
+                self._backbone.predictor, self._backbone.decoder
+            )
+            names = ("foreground", "center_distances", "boundary_distances")
+            segmenter.set_state(dict(zip(names, maps, strict=True)))
+        # Small objects are dropped last, from labels that the settings share.
+        grown = self._generated([(segmenter, choices | {"min_size": 0}) for choices in chosen])
+        return self._large(zip(grown, (choices["min_size"] for choices in chosen), strict=True))
+
+    def _large(self, grown: Iterable[tuple[Labels, int]]) -> Iterator[Labels]:
+        """Label images without the objects that are smaller than the size beside them."""
+        from torch_em.util.segmentation import size_filter
+
+        made: dict[tuple[int, int], Labels] = {}
+        for labels, min_size in grown:
+            key = (id(labels), min_size)
+            if key not in made:
+                with self.later_stage("postprocess"):
+                    made[key] = size_filter(labels.copy(), min_size) if min_size else labels
+            yield made[key]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,35 +66,64 @@ class OtsuWatershed:
         Raises:
             ValueError: another shape, no pixels, or NaN or infinite values.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        Each step is done once for the settings that agree in its parameters and those before.
+        """
         from scipy import ndimage
         from skimage.feature import peak_local_max
         from skimage.filters import threshold_otsu
         from skimage.segmentation import watershed
 
-        smooth = ndimage.gaussian_filter(_grey(image), self.sigma, mode="nearest")
-        labels: Labels = np.zeros(smooth.shape, np.int32)
-        # On a range of 0 to 1, less than this is rounding.
-        if np.ptp(smooth) < 1e-9:
-            return labels
+        chosen = [replace(self, **each) for each in settings]
+        grey = _grey(image)
 
-        dark = self.foreground == "dark"
-        if self.foreground == "auto":
-            dark = bool((smooth > threshold_otsu(smooth)).mean() > 0.5)
-        # Mirrored before the threshold is taken, so that an inverted image gives the same labels.
-        smooth = -smooth if dark else smooth
-        mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
-        # Smoothed, since the staircase of an outline makes ripples along its middle.
-        distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
-        parts, _ = ndimage.label(mask)
-        # Seeds are sought part by part: none may lose its only seed to a larger neighbour.
-        peaks = peak_local_max(distance, self.min_distance, exclude_border=False, labels=parts)
-        labels[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-        labels = watershed(-distance, labels, mask=mask)
+        @cache
+        def smoothed(sigma: float) -> NDArray[np.float64]:
+            smooth: NDArray[np.float64] = ndimage.gaussian_filter(grey, sigma, mode="nearest")
+            return smooth
 
-        large = np.bincount(labels.ravel()) >= self.min_size
-        large[0] = False
-        kept: Labels = np.where(large, np.cumsum(large), 0).astype(np.int32)[labels]
-        return kept
+        @cache
+        def objects(sigma: float, foreground: str) -> tuple[Labels, NDArray[np.float64]]:
+            """Where they are, and how far from their edge."""
+            smooth = smoothed(sigma)
+            dark = foreground == "dark"
+            if foreground == "auto":
+                dark = bool((smooth > threshold_otsu(smooth)).mean() > 0.5)
+            # Mirrored before the threshold is taken, so that an inverted image gives the same
+            # labels.
+            smooth = -smooth if dark else smooth
+            mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
+            # Smoothed, since the staircase of an outline makes ripples along its middle.
+            return mask, ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
+
+        @cache
+        def split(sigma: float, foreground: str, min_distance: int) -> Labels:
+            labels: Labels = np.zeros(grey.shape, np.int32)
+            # On a range of 0 to 1, less than this is rounding.
+            if np.ptp(smoothed(sigma)) < 1e-9:
+                return labels
+            mask, distance = objects(sigma, foreground)
+            parts, _ = ndimage.label(mask)
+            # Seeds are sought part by part: none may lose its only seed to a larger neighbour.
+            peaks = peak_local_max(distance, min_distance, exclude_border=False, labels=parts)
+            labels[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+            return np.asarray(watershed(-distance, labels, mask=mask))
+
+        @cache
+        def kept(sigma: float, foreground: str, min_distance: int, min_size: int) -> Labels:
+            labels = split(sigma, foreground, min_distance)
+            large = np.bincount(labels.ravel()) >= min_size
+            large[0] = False
+            numbers = np.where(large, np.cumsum(large), 0).astype(np.int32)
+            result: Labels = numbers[labels]
+            return result
+
+        return (kept(one.sigma, one.foreground, one.min_distance, one.min_size) for one in chosen)
 
 
 def _grey(image: Image) -> NDArray[np.float64]:

@@ -127,6 +127,15 @@ class TorchAdapter:
         finally:
             self.stage_memory[name] = highest(self.stage_memory.get(name, {}), peak.own)
 
+    @contextlib.contextmanager
+    def later_stage(self, name: str) -> Iterator[None]:
+        """Time a stage that comes after `predicting`, in the library's global state as there.
+
+        Where label images are handed out one by one, the process is as it was in between.
+        """
+        with self._isolation, self.stage(name):
+            yield
+
     def timed(self, name: str, function: Callable[..., Result]) -> Callable[..., Result]:
         """The same function, its calls timed as a stage: for a library's step that has a name."""
 

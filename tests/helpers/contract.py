@@ -15,12 +15,12 @@ from unittest import mock
 import numpy as np
 from helpers.command_line import call
 
-from benchmark.adapter import PredictionInfo
+from benchmark.adapter import PredictionInfo, varied
 from benchmark.data.sources.synthetic import draw
 from benchmark.errors import BenchmarkError, ModelError, SkippedError
 from benchmark.job import Job
 from benchmark.run import _seed_everything
-from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
+from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, check_labels
 
 
 def _samples() -> list[Sample]:
@@ -98,6 +98,9 @@ def _described(job: Job) -> Iterator[str]:
         strange = sorted(set(info.execution) - set(info.parameters))
         if strange:
             yield f"`execution` names {', '.join(strange)}, which the constructor does not take"
+        unknown = [name for name in info.added if name not in info.as_before]
+        if unknown:
+            yield f"`added` names {', '.join(unknown)}, which the constructor does not take"
         if info.find_weights and "weights" not in info.parameters:
             yield "it has `find_weights`, and its constructor takes no `weights`"
         if info.sees_truth and not hasattr(job.adapter, "attend"):
@@ -142,6 +145,8 @@ def _predicting(job: Job) -> Iterator[str]:
     yield from misreported
     if not misreported and PredictionInfo.of(model).details.get("reproducible", True):
         yield from _repeated(model, first)
+        if isinstance(model, Sharing):
+            yield from _sharing(model, first, job)
     if not job.info.sees_truth and isinstance(model, Attending):
         yield from _peeking(model, first)
 
@@ -171,6 +176,33 @@ def _repeated(model: Segmenter, first: dict[str, Labels]) -> Iterator[str]:
                 f"two predictions of '{sample.id}' from one seed differ, by chance or by the "
                 "images before. If that can't be helped: self.details = {'reproducible': False}"
             )
+
+
+def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str]:
+    """Whether it predicts under many settings (`benchmark.types.Sharing`) as under one.
+
+    Settings are known by their result only where they stand for the model as it was built: those
+    that name nothing, and those that name parameters with their own values.
+    """
+    can_vary = varied(job.adapter)
+    own = {name: value for name, value in job.parameters.items() if name in can_vary}
+    settings = [{}, own, *({name: value} for name, value in own.items()), {}]
+    for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
+        image = sample.image.copy()
+        _seed_everything(0, sample.id)
+        found = [labels.copy() for labels in model.predict_each(image, settings)]
+        if len(found) != len(settings):
+            yield f"predict_each gave {len(found)} label images for {len(settings)} settings"
+        for setting, labels in zip(settings, found, strict=False):
+            if not np.array_equal(labels, first[sample.id]):
+                yield (
+                    f"predict_each of '{sample.id}' with {setting} differs from predict, though "
+                    "the model was built with these parameters"
+                )
+        if not np.array_equal(image, sample.image):
+            yield f"predict_each of '{sample.id}' changed its image"
+        if list(model.predict_each(image, [])):
+            yield "predict_each gave label images for no settings"
 
 
 def _peeking(model: Segmenter, first: dict[str, Labels]) -> Iterator[str]:

@@ -187,6 +187,27 @@ class Unwritable(Good):
         return {"array": np.zeros(3)}
 
 
+class Sharing(Good):
+    def predict_each(self, image, settings):
+        for setting in settings:
+            yield Sharing(**({"level": self.level} | setting)).predict(image)
+
+
+class Moving(Sharing):
+    def predict_each(self, image, settings):
+        for number, labels in enumerate(super().predict_each(image, settings)):
+            yield np.roll(labels, number, axis=0)
+
+
+class Brief(Sharing):
+    def predict_each(self, image, settings):
+        yield from super().predict_each(image, settings[:1])
+
+
+class Adding(Good):
+    added = ("levels",)
+
+
 class Idle:
     pass
 """
@@ -216,10 +237,13 @@ BROKEN = {
     "Weightless": "it has `find_weights`, and its constructor takes no `weights`",
     "Moody": "its `identity` gives something else each time",
     "Unwritable": "can't be written as JSON",
+    "Moving": "predict_each of 'grey' with {} differs from predict",
+    "Brief": "predict_each gave 1 label images for 3 settings",
+    "Adding": "`added` names levels, which the constructor does not take",
     "Idle": "Idle has no predict(image)",
     "Missing": "the _target_ strange.Missing can't be imported",
 }
-GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded")
+GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded", "Sharing")
 
 
 @pytest.fixture
