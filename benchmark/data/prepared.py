@@ -32,7 +32,7 @@ class Entry:
         group: its cluster, as named in the source.
         split: `test` or `val`.
         image_digest: of the decoded image; None for a sample that could not be prepared.
-        labels_digest: of the decoded labels; None likewise.
+        labels_digest: of the decoded labels; None likewise, and for an image without labels.
         shape: of the image.
         dtype: of the image.
         objects: how many are annotated.
@@ -51,6 +51,11 @@ class Entry:
     objects: int = 0
     error: str | None = None
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """Whether it was prepared, and has no labels: it is predicted, and not scored."""
+        return self.error is None and self.labels_digest is None
 
 
 @dataclass(frozen=True)
@@ -211,21 +216,33 @@ class PreparedData:
         """Digest of all images with their ids, on which predictions depend."""
         return json_digest([[entry.id, entry.image_digest] for entry in self.entries])
 
-    def labels_digest(self) -> str:
-        """Digest of all label images with ids and groups, on which scores depend."""
+    @property
+    def unlabelled(self) -> list[Entry]:
+        """The samples without labels."""
+        return [entry for entry in self.entries if entry.is_unlabelled]
+
+    def labels_digest(self) -> str | None:
+        """Digest of all label images with ids and groups, on which scores depend.
+
+        None where there are none. It changes when further images get labels; the digest of the
+        images does not.
+        """
+        if self.unlabelled and all(entry.labels_digest is None for entry in self.entries):
+            return None
         return json_digest([[e.id, e.labels_digest, e.group] for e in self.entries])
 
     def read(self, entry: Entry) -> Sample:
-        """Read a sample and verify its digests.
+        """Read a sample and verify its digests; one without labels has None in their place.
 
         Raises:
             DataError: it could not be prepared, or its files are missing or were changed.
         """
-        image, labels = (self._verified(entry, kind) for kind in ("images", "labels"))
+        image = self._verified(entry, "images")
+        labels = None if entry.is_unlabelled else self._verified(entry, "labels")
         return Sample(entry.id, image, labels, entry.group)
 
     def truth(self, entry: Entry) -> Labels:
-        """Read and verify only a sample's labels, for scoring.
+        """Read and verify only the labels of a sample that has some, for scoring.
 
         Raises:
             DataError: as `read`.
@@ -281,6 +298,7 @@ def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, An
         "prepared": str(data.folder),
         "labels": data.labels_digest(),
         **({"warnings": data.warnings} if data.warnings else {}),
+        "unlabelled": len(data.unlabelled),
         "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
     }
 

@@ -58,6 +58,7 @@ class Names(TypedDict):
     data: str
     split: NotRequired[str]
     prepared: NotRequired[str]
+    unlabelled: NotRequired[Count]
     data_card: NotRequired[Card | None]
     warnings: NotRequired[list[str]]
 
@@ -74,6 +75,8 @@ class Description(TypedDict):
     samples: Count
     prepared: str
     labels: NotRequired[str | None]
+    unlabelled: NotRequired[Count]
+    family: NotRequired[str | None]
     data_card: NotRequired[Card | None]
     warnings: NotRequired[list[str]]
     weights: NotRequired[Weights | None]

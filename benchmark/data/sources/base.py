@@ -22,18 +22,20 @@ class Raw:
         group: the volume, slide or movie it belongs to, as found.
         split: `test` or `val`.
         files: its files, for messages.
-        read: returns (image, labels); raises DataError.
+        read: returns (image, labels), labels None where there are none; raises DataError.
         volume: the file it is a slice of; one process reads all slices of a volume.
         closing: if the recipe keeps this image, those after it are left out.
+        labelled: whether it has labels.
     """
 
     name: str
     group: str
     split: str
     files: str
-    read: Callable[[], tuple[Image, Labels]]
+    read: Callable[[], tuple[Image, Labels | None]]
     volume: str = ""
     closing: bool = False
+    labelled: bool = True
 
 
 class Source(Protocol):

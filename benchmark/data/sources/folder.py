@@ -39,11 +39,12 @@ _AS_IDS = LabelOptions()
 
 @dataclass
 class FolderSource:
-    """The user's own images and labels, paired by their names (`benchmark.data.sources.layouts`).
+    """The user's own images, and labels paired with them (`benchmark.data.sources.layouts`).
 
     Args:
         images: a folder or a glob pattern (`**` looks into folders below).
-        labels: the same for the labels, in any format of `benchmark.data.formats.labels`.
+        labels: the same for the labels of all images or of some, in any format of
+            `benchmark.data.formats.labels`; None: there are none.
         root: what relative patterns start from; the working directory where not given.
         group: a regular expression searched in each image's file name (with its folders, where
             several have one name); its first bracket (or the whole match) is the group. Not given:
@@ -63,7 +64,7 @@ class FolderSource:
     as_before: ClassVar = {"labels_are": None, "background": 0}
 
     images: str
-    labels: str
+    labels: str | None = None
     root: str | None = None
     group: str | None = None
     use_channels: Any = None
@@ -96,23 +97,22 @@ class FolderSource:
         """Pair the files.
 
         Raises:
-            DataError: two files with one stem, a file without its partner, or one that is its own
-                label image.
+            DataError: two files with one stem, a label image without its image, or an image that
+                is its own label image.
             UsageError: nothing found; the regular expression is invalid, or does not match a name.
         """
         only(split, ["test"])
         options = LabelOptions(self.labels_are, self.background)
         images, labels = self._files()
         for word, pattern in (("data.images", self.images), ("data.labels", self.labels)):
-            near = near_misses(pattern, self.root, [*images, *labels])
+            near = near_misses(pattern, self.root, [*images, *labels]) if pattern else []
             if near:
                 names = abbreviated(path.name for path in near)
                 remark("near_misses", f"{word}='{pattern}' is not {names}")
         found = pair(images, label_files(labels))
-        alone = [f"{one.image} has no label image" for one in found.pairs if one.labels is None]
-        alone += [f"{file} has no image" for file in found.alone]
-        if alone:
-            raise DataError(f"images and labels are paired {found.way}: {abbreviated(alone)}.")
+        if found.alone:
+            listed = abbreviated(f"{file} has no image" for file in found.alone)
+            raise DataError(f"images and labels are paired {found.way}: {listed}.")
         pairs = [(one, one.labels) for one in found.pairs if one.labels is not None]
         same = [f"{one.image} is {file}" for one, file in pairs if _same(one.image, file.path)]
         if same:
@@ -120,7 +120,7 @@ class FolderSource:
                 f"data.images and data.labels name one file: {abbreviated(same)}. "
                 "Give the folder or the pattern of each."
             )
-        if found.is_guess:
+        if found.is_guess and pairs:
             one, file = pairs[0]
             note(
                 f"{len(pairs)} images and labels are paired {found.way}: {one.image.name} with "
@@ -131,12 +131,13 @@ class FolderSource:
                 name=one.name,
                 group=self._group(one),
                 split="test",
-                files=f"{one.image}, {file}",
-                read=partial(read_files, one.image, file, options),
+                files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
+                read=partial(read_files, one.image, one.labels, options),
+                labelled=one.labels is not None,
             )
-            for one, file in pairs
+            for one in found.pairs
         ]
-        files = {one.name: one.image for one, _ in pairs}
+        files = {one.name: one.image for one in found.pairs}
         return [sample for raw in raws for sample in _samples(raw, files[raw.name], self._planes)]
 
     def fingerprint(self, known: Any = None) -> Any:
@@ -146,10 +147,10 @@ class FolderSource:
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """Return the files of images and of labels."""
-        images, labels = apart(
-            find_files(self.images, self.root, "data.images"),
-            find_files(self.labels, self.root, "data.labels"),
-        )
+        everything = find_files(self.images, self.root, "data.images")
+        if self.labels is None:
+            return of_kind(everything, READABLE, "data.images"), []
+        images, labels = apart(everything, find_files(self.labels, self.root, "data.labels"))
         return (
             of_kind(images, READABLE, "data.images"),
             of_kind(labels, LABEL_SUFFIXES, "data.labels"),
@@ -301,7 +302,7 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for k in range(count)
         ]
     volume = str(image) if len(choices) > 1 else raw.volume
-    read: Callable[..., tuple[Image, Labels]] = raw.read
+    read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
         replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
         for name, choice in choices
@@ -310,11 +311,11 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
 
 def read_files(
     image: Path,
-    labels: LabelFile,
+    labels: LabelFile | None,
     options: LabelOptions = _AS_IDS,
     planes: Planes | None = None,
-) -> tuple[Image, Labels]:
-    """Read one image and its labels.
+) -> tuple[Image, Labels | None]:
+    """Read one image, and its labels if it has any.
 
     Args:
         image: its file.
@@ -325,8 +326,10 @@ def read_files(
     Raises:
         DataError: one of them can't be read, or is not an image or labels.
     """
-    for path in (image, labels.path):
-        refuse_placeholder(path)
+    refuse_placeholder(image)
     pixels = read_image(image, planes=planes)
+    if labels is None:
+        return pixels, None
+    refuse_placeholder(labels.path)
     shape = pixels.shape[0], pixels.shape[1]
     return pixels, read_label_file(labels, shape, options, planes)
