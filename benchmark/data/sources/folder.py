@@ -112,7 +112,9 @@ class FolderSource:
         found = pair(images, label_files(labels))
         if found.alone:
             listed = abbreviated(f"{file} has no image" for file in found.alone)
-            raise DataError(f"images and labels are paired {found.way}: {listed}.")
+            images = [one.image for one in found.pairs if one.labels is None]
+            free = f" Without labels: {abbreviated(map(str, images))}." if images else ""
+            raise DataError(f"images and labels are paired {found.way}: {listed}.{free}")
         pairs = [(one, one.labels) for one in found.pairs if one.labels is not None]
         same = [f"{one.image} is {file}" for one, file in pairs if _same(one.image, file.path)]
         if same:
