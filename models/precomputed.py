@@ -6,7 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from benchmark.console import note
+from benchmark.data.formats.images import read_image
 from benchmark.data.formats.labels import (
     LABEL_SUFFIXES,
     LabelFile,
@@ -17,7 +20,7 @@ from benchmark.data.formats.labels import (
 )
 from benchmark.data.remarks import collected, sentence
 from benchmark.data.sources.layouts import core_of, find_files, of_kind, unique_names
-from benchmark.errors import ModelError
+from benchmark.errors import DataError, ModelError
 from benchmark.store.names import hashed_name, safe_names
 from benchmark.types import Image, Labels, Sample
 
@@ -75,8 +78,7 @@ class Precomputed:
             DataError: they can't be read.
         """
         with collected() as remarks:
-            height, width = image.shape[:2]
-            labels = read_label_file(self._file(), (height, width), self._options)
+            labels = self._read(image)
         for remark in remarks:
             if remark.kind not in self._noted:
                 self._noted.add(remark.kind)
@@ -84,10 +86,18 @@ class Precomputed:
                 note(f"warning: prediction for sample '{self._sample}': {text}")
         return labels
 
-    def _file(self) -> LabelFile:
-        if self._sample in self._files:
-            return self._files[self._sample]
-        found = self._by_core[core_of(self._sample)]
+    def _read(self, image: Image) -> Labels:
+        shape = image.shape[0], image.shape[1]
+        file = self._files.get(self._sample)
+        found = [one for one in self._by_core[core_of(self._sample)] if one != file]
+        if file is not None:
+            with collected():
+                is_image = found and _holds(file, image)
+            if not is_image:  # which may lie beside predictions, under the sample's own name
+                return read_label_file(file, shape, self._options)
+        return read_label_file(self._only(found), shape, self._options)
+
+    def _only(self, found: list[LabelFile]) -> LabelFile:
         if not found:
             raise ModelError(
                 f"model.predictions='{self.predictions}' has no labels for sample "
@@ -100,6 +110,14 @@ class Precomputed:
                 f"'{self._sample}': {', '.join(map(str, found))}. Give a pattern of one kind."
             )
         return found[0]
+
+
+def _holds(file: LabelFile, image: Image) -> bool:
+    """Whether a file is the image itself."""
+    try:
+        return np.array_equal(read_image(file.path, as_stored=True), image)
+    except DataError:
+        return False
 
 
 _AS_BEFORE = {"labels_are": None, "background": 0}

@@ -116,7 +116,34 @@ def test_names_that_differ_are_not_paired_for_being_alone(tmp_path):
     write(tmp_path / "l" / "b.tif", 1)
     with pytest.raises(DataError) as error:
         items(tmp_path, "i", "l")
-    assert_names(str(error.value), "a.tif has no label image", "b.tif has no image")
+    assert_names(str(error.value), "Without labels", "i/a.tif", "b.tif has no image")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (["a_img.tif", "b_img.tif", "c_img.tif"], ["b_masks.tif"]),
+        (["a.tif", "b.tif", "c.tif"], ["b_seg.npy"]),
+        (["a/x.tif", "b/x.tif", "c/x.tif"], ["b/masks.tif"]),
+        (["t01_c0.tif", "t02_c0.tif"], []),
+    ],
+)
+def test_in_every_layout_that_tells_images_one_by_one_some_may_lack_labels(
+    tmp_path, images, labels
+):
+    for name in images:
+        write(tmp_path / "i" / name, 1)
+    for name in labels:
+        write(tmp_path / "i" / name, 7)
+    pattern = "i/*/x.tif" if "/" in images[0] else "i"
+    truth = {"a/x.tif": "i/*/masks.tif"}.get(images[0], "i" if labels else None)
+    found, _ = items(tmp_path, pattern, truth)
+    assert len(found) == len(images)
+    assert [raw.labelled for raw in found] == [bool(labels) and "b" in raw.name for raw in found]
+    for raw in found:
+        truth_of_image = raw.read()[1]
+        assert (truth_of_image is not None) == raw.labelled
+        assert truth_of_image is None or truth_of_image.max() == 7
 
 
 def test_two_labels_of_one_image_are_named(tmp_path):

@@ -189,6 +189,15 @@ def test_several_predictions_for_one_sample_fail_it_by_name(tmp_path):
     assert ask(model, "a_seg")[0, 0] == 2  # named as it is
 
 
+def test_an_image_beside_its_prediction_is_not_taken_for_it(tmp_path):
+    image = np.arange(72, dtype=np.uint8).reshape(8, 9)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    write(tmp_path / "a_cp_masks.tif", 5)
+    model = Precomputed(str(tmp_path))
+    assert asked(model, image)[0, 0] == 5
+    assert asked(model, image + 1)[0, 1] == 1  # a.tif is another array: named as the sample
+
+
 def test_a_mask_is_no_prediction_unless_it_is_called_so(tmp_path, capsys):
     labels = np.zeros((30, 30), np.uint8)
     for start in (2, 9, 16, 23):

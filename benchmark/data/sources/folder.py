@@ -120,7 +120,9 @@ class FolderSource:
         found = pair(images, label_files(labels))
         if found.alone:
             alone = abbreviated(f"{file} has no image" for file in found.alone)
-            raise DataError(f"images and labels are paired {found.way}: {alone}.")
+            bare = [one.image for one in found.pairs if one.labels is None]
+            free = f" Without labels: {abbreviated(map(str, bare))}." if bare else ""
+            raise DataError(f"images and labels are paired {found.way}: {alone}.{free}")
         pairs = [(one.image, one.labels) for one in found.pairs if one.labels is not None]
         same = [f"{image} is {file}" for image, file in pairs if _same(image, file.path)]
         if same:
