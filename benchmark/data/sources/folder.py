@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.formats.images import planes_along, read_image, read_labels
+from benchmark.data.formats.images import FOLDERS, planes_along, read_image, read_labels
 from benchmark.data.formats.planes import EACH, Planes
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
 from benchmark.errors import DataError, UsageError
@@ -286,14 +286,22 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
     # Of pathlib again, `exists` raises where a name is too long or a folder closed.
     literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
-    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
+    if literal != full:
+        wild = full.relative_to(literal)
+    else:
+        wild = Path("*" if full.is_dir() and not _is_image_folder(full) else "")
     # pathlib's own glob takes no absolute pattern.
     found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
-    files = sorted(Path(name) for name in found if Path(name).is_file())
+    files = sorted(path for path in map(Path, found) if path.is_file() or _is_image_folder(path))
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
         raise UsageError(f"{word}='{pattern}' matches no file (relative to {where}).")
     return files
+
+
+def _is_image_folder(path: Path) -> bool:
+    """Whether a folder is one image (Zarr)."""
+    return path.suffix.lower() in FOLDERS and path.is_dir()
 
 
 def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
