@@ -178,7 +178,7 @@ def test_a_changed_chunk_changes_the_fingerprint(images):
     assert source.fingerprint() != before
 
 
-# Microscopes: no file of theirs is at hand, so the libraries are stood in for.
+# Microscopes: their files are not part of this repository, so the libraries are stood in for.
 
 MICROSCOPES = {".nd2": "nd2", ".lif": "liffile", ".czi": "czifile"}
 
@@ -245,12 +245,67 @@ def test_images_of_lif_are_scenes(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found, arrays["stack"][:, 0].max(axis=0))
 
 
+def test_a_plane_that_was_scanned_along_z_is_an_image(tmp_path, monkeypatch):
+    """As in files of LAS X: the last two axes are the plane, whatever they are called."""
+    array = pixels(4, 2, 20, 30)
+    for axes, option in (("TCZX", "t"), ("YCZX", "z")):
+        image = SimpleNamespace(name="", shape=array.shape, dims=tuple(axes), asarray=lambda: array)
+        stand_in(monkeypatch, "liffile", "LifFile", Opened(images=[image]))
+        found = read_image(tmp_path / "a.lif", planes=checked(**{option: 3}))
+        np.testing.assert_array_equal(found, np.moveaxis(array[3], 0, -1))
+
+
+CHANNELS = (
+    "<ImageDocument><Metadata><Information><Image><Dimensions><Channels>"
+    '<Channel Id="0" Name="DAPI"/><Channel Id="1" Name="GFP"/>'
+    "</Channels></Dimensions></Image></Information></Metadata></ImageDocument>"
+)
+
+
+def block(axes="SZYX0", compression=0, **place):
+    return SimpleNamespace(axes=axes, compression=compression, **place)
+
+
+@pytest.mark.parametrize("compression", [5, 6])
+def test_a_compression_that_the_library_lacks_is_named(tmp_path, monkeypatch, compression):
+    file = Opened(filtered_subblock_directory=[block(), block(compression=compression)])
+    stand_in(monkeypatch, "czifile", "CziFile", file)
+    assert_names(refusal(read_image, tmp_path / "a.czi"), "zstd", "OME-TIFF")
+
+
 def test_scenes_and_samples_of_czi_are_told_apart(tmp_path, monkeypatch):
-    array = pixels(2, 3, 20, 30, 3)
-    file = Opened(axes="SZYX0", shape=array.shape, asarray=lambda max_workers: array)
+    scenes = [pixels(3, 20, 30, 3), pixels(3, 20, 30, 3) + 50]
+    array = np.zeros((2, 3, 25, 70, 3), "u1")
+    array[0, :, :20, :30], array[1, :, 5:, 40:] = scenes  # each at its place on the slide
+    blocks = [block(start=(0, z, 100, 7, 0), shape=(1, 1, 20, 30, 3)) for z in range(3)] + [
+        block(start=(1, z, 105, 47, 0), shape=(1, 1, 20, 30, 3)) for z in range(3)
+    ]
+    file = Opened(
+        axes="SZYX0",
+        shape=array.shape,
+        start=(0, 0, 100, 7, 0),
+        filtered_subblock_directory=blocks,
+        asarray=lambda max_workers: array,
+        metadata=lambda raw: CHANNELS,
+    )
     stand_in(monkeypatch, "czifile", "CziFile", file)
     path = tmp_path / "a.czi"
     assert "data.scene=" in refusal(read_image, path)
     assert "data.z=" in refused(path, checked(scene=0))
-    found = read_image(path, planes=checked(z=2, scene=1))
-    np.testing.assert_array_equal(found, array[1, 2])
+    for number, scene in enumerate(scenes):
+        found = read_image(path, planes=checked(z=2, scene=number))
+        np.testing.assert_array_equal(found, scene[2])
+
+
+def test_channels_of_czi_have_names(tmp_path, monkeypatch):
+    array = pixels(2, 20, 30, 1)
+    file = Opened(
+        axes="CYX0",
+        shape=array.shape,
+        filtered_subblock_directory=[block()],
+        asarray=lambda max_workers: array,
+        metadata=lambda raw: CHANNELS,
+    )
+    stand_in(monkeypatch, "czifile", "CziFile", file)
+    found = read_image(tmp_path / "a.czi", planes=checked("GFP"))
+    np.testing.assert_array_equal(found, array[1, ..., 0])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.formats.planes import NAMED, At, Planes, Stored, chosen_image, take
+from benchmark.errors import DataError
 
 
 @contextmanager
@@ -55,36 +57,78 @@ def stored_lif(path: Path, planes: Planes) -> Iterator[Stored]:
         image = images[chosen_image(str(path), shapes, planes.scene)]
         yield Stored(
             str(path),
-            _letters(image.dims),
+            _letters(_scanned(image.dims)),
             tuple(image.shape),
             lambda at: take(np.asarray(image.asarray()), at),
         )
 
 
+def _scanned(axes: Sequence[str]) -> list[str]:
+    """Axes in which the plane that was scanned, the last two but for colours, is Y and X.
+
+    Confocal microscopes scan planes along Z as well; a series of these along Y is one of slices.
+    """
+    letters = ["Z" if axis == "Y" else axis for axis in axes]
+    end = len(letters) - (letters[-1:] == ["S"])
+    letters[max(0, end - 2) : end] = "YX"[-end:]
+    return letters
+
+
 @contextmanager
 def stored_czi(path: Path, planes: Planes) -> Iterator[Stored]:
-    """Open a file of Zeiss; its scenes are what that library calls S, and its samples 0.
+    """Open a file of Zeiss. That library calls scenes S, and the samples of a pixel 0.
 
     Raises:
-        DataError: it has several scenes and none is chosen.
+        DataError: it has several scenes and none is chosen, or is compressed by zstd.
         ImportError: czifile is not installed.
         Exception: it is damaged.
     """
     import czifile
 
     with czifile.CziFile(str(path)) as file:
-        axes, shape = str(file.axes), tuple(map(int, file.shape))
-        scene = axes.find("S")
-        scenes = shape[scene] if scene >= 0 else 1
-        number = chosen_image(str(path), [("", shape)] * scenes, planes.scene)
+        if any(block.compression in _ZSTD for block in file.filtered_subblock_directory):
+            raise DataError(
+                f"{path}: compressed by zstd, which czifile can't read. Save it as OME-TIFF, or "
+                "without compression."
+            )
+        axes, whole = str(file.axes), tuple(map(int, file.shape))
+        scenes = whole[axes.index("S")] if "S" in axes else 1
+        scene = chosen_image(str(path), [("", whole)] * scenes, planes.scene)
+        box = [slice(None)] * len(axes) if scenes == 1 else _box_of_scene(file, scene)
+        shape = tuple(len(range(n)[part]) for n, part in zip(whole, box, strict=True))
+        yield Stored(
+            str(path),
+            _letters(axes.replace("S", "Q").replace("0", "S")),
+            shape,
+            lambda at: take(np.asarray(file.asarray(max_workers=1))[tuple(box)], at),
+            _channel_names(file.metadata(raw=True)),
+        )
 
-        def read(at: At) -> NDArray[Any]:
-            one_scene = {scene: [number]} if scene >= 0 else {}
-            return take(np.asarray(file.asarray(max_workers=1)), {**at, **one_scene})
 
-        letters = axes.replace("S", "Q").replace("0", "S")
-        kept = tuple(1 if k == scene else size for k, size in enumerate(shape))
-        yield Stored(str(path), _letters(letters), kept, read)
+_ZSTD = (5, 6)
+"""Numbers of compressions in CZI."""
+
+
+def _box_of_scene(file: Any, scene: int) -> list[slice]:
+    """The part of the array of all scenes that a scene takes; each has a place on the slide."""
+    first = dict(zip(file.axes, file.start, strict=True))
+    blocks = [
+        {axis: (at, at + size) for axis, at, size in zip(b.axes, b.start, b.shape, strict=True)}
+        for b in file.filtered_subblock_directory
+    ]
+    own = [block for block in blocks if block["S"][0] == first["S"] + scene]
+    box = {"S": slice(scene, scene + 1)}
+    for axis in "YX":
+        start, stop = min(b[axis][0] for b in own), max(b[axis][1] for b in own)
+        box[axis] = slice(start - first[axis], stop - first[axis])
+    return [box.get(axis, slice(None)) for axis in file.axes]
+
+
+def _channel_names(xml: str) -> tuple[str, ...]:
+    """Names of the channels in the metadata; empty if one has none."""
+    channels = ElementTree.fromstring(xml).iterfind(".//Information//Dimensions/Channels/Channel")
+    names = tuple(channel.get("Name", "") for channel in channels)
+    return names if all(names) else ()
 
 
 def _letters(axes: Any) -> str:

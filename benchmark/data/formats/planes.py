@@ -254,7 +254,7 @@ def _undecided(stored: Stored, axes: str, undecided: Sequence[str]) -> str:
         )
     return (
         f"{stored.origin}: a stack of {pages} pages ({size}, axes {stored.axes}). Images are 2-D "
-        f"here; choose with {'; and '.join(known)}."
+        f"here. Choose: {'; and '.join(known)}."
     )
 
 
