@@ -32,7 +32,9 @@ def npy(path, array):
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (20, 30, 4)])
 def test_an_array_is_an_image_with_its_channels_last(tmp_path, shape, dtype):
     array = pixels(*shape, dtype=dtype)
-    np.testing.assert_array_equal(read_image(npy(tmp_path / "a.npy", array)), array)
+    found = read_image(npy(tmp_path / "a.npy", array))
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype.isnative and found.dtype == array.dtype.newbyteorder("=")
 
 
 def test_other_axes_of_an_array_are_what_the_choice_asks_for(tmp_path):

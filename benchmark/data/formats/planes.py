@@ -161,7 +161,8 @@ def image_of(stored: Stored, planes: Planes) -> Image:
         if axes[position] not in "YX" + color:
             array, axes = array.take(0, axis=position), axes[:position] + axes[position + 1 :]
     image = array.transpose([axes.index(axis) for axis in "YX" + color if axis in axes])
-    return np.ascontiguousarray(image if image.ndim < 3 else _without_alpha(stored, planes, image))
+    image = image if image.ndim < 3 else _without_alpha(stored, planes, image)
+    return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
 
 
 def chosen_image(
