@@ -171,9 +171,9 @@ def test_samples_that_the_file_does_not_call_opacity_stay(tmp_path, channels):
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpg", "MPO")])
 def test_several_frames_are_refused(tmp_path, name, kind):
-    frames = [Pillow.fromarray(pixels(20, 30, 3) + k) for k in range(3)]
+    frames = [Pillow.fromarray(pixels(20, 30, 3) + k) for k in range(2)]
     frames[0].save(tmp_path / name, kind, save_all=True, append_images=frames[1:])
-    assert "3 frames" in refusal(read_image, tmp_path / name)
+    assert "2 frames" in refusal(read_image, tmp_path / name)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

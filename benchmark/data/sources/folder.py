@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from benchmark.console import note
 from benchmark.data.formats.decoding import refuse_placeholder
-from benchmark.data.formats.images import READABLE, planes_along, read_image, read_labels
+from benchmark.data.formats.images import OPENERS, planes_along, read_image, read_labels
 from benchmark.data.formats.labels import (
     LABEL_SUFFIXES,
     LabelFile,
@@ -166,10 +166,10 @@ class FolderSource:
         """Return the files of images and of labels."""
         images = find_files(self.images, self.root, "data.images")
         if self.labels is None:
-            return of_kind(images, READABLE, "data.images"), []
+            return of_kind(images, [*OPENERS], "data.images"), []
         images, labels = apart(images, find_files(self.labels, self.root, "data.labels"))
         return (
-            of_kind(images, READABLE, "data.images"),
+            of_kind(images, [*OPENERS], "data.images"),
             of_kind(labels, LABEL_SUFFIXES, "data.labels"),
         )
 
