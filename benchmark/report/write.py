@@ -88,6 +88,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
             metric=report.options.metric,
             further=report.options.figures,
             demo=report.with_demo,
+            agreements=report.agreements,
         )
         if html:
             from benchmark.report.site import build_site
