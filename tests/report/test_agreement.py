@@ -17,8 +17,10 @@ from benchmark.report.assemble import assemble
 from benchmark.report.eligible import select_eligible
 from benchmark.report.figures.agreement import draw
 from benchmark.report.figures.style import NothingToDrawError
+from benchmark.report.pictures import StoredSamples
 from benchmark.report.results import gather
 from benchmark.report.site.build import write_site
+from benchmark.report.site.gallery import _chosen
 from benchmark.report.tables import formats
 from benchmark.report.write import write_study
 from benchmark.scoring.match import match
@@ -213,7 +215,7 @@ def test_the_site_shows_agreement_and_outlines_without_truth(results, tmp_path):
     assert "Ranking by cross-family agreement" in page and "<img src=x" not in page
     value = json.loads((site / "data" / "mine.js").read_text().partition("(")[2][:-3])
     by_id = {picture["id"]: picture for picture in value["pictures"]}
-    assert by_id.keys() == {*SAMPLES}
+    assert by_id.keys() == {*SAMPLES} and len(value["pictures"]) == 4
     assert value["pictures"][0]["why"] == "least agreement"
     assert by_id[SAMPLES[1]]["objects"] > 0 and by_id[SAMPLES[0]]["objects"] is None
     for sample, labelled in ((SAMPLES[0], False), (SAMPLES[1], True)):
@@ -222,6 +224,13 @@ def test_the_site_shows_agreement_and_outlines_without_truth(results, tmp_path):
         assert (drawn["true"] is not None) == labelled
         assert all((layer["kinds"] is not None) == labelled for layer in drawn["layers"])
         assert sum(len(layer["paths"]) > 0 for layer in drawn["layers"]) >= 2
+
+
+def test_no_sample_is_shown_twice_where_another_run_has_its_labels(results):
+    stored = StoredSamples(results)
+    chosen = _chosen(results, stored, [SAMPLES[1], SAMPLES[0]])
+    assert [sample for _, sample in chosen] == [SAMPLES[1], SAMPLES[0]]
+    assert {reason for reason, _ in chosen} == {"least agreement"}
 
 
 def test_a_site_of_one_unlabelled_run_has_pictures(results, tmp_path):
