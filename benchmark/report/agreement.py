@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,18 +13,25 @@ from numpy.typing import NDArray
 from benchmark.console import Steps
 from benchmark.data.prepared import Entry
 from benchmark.errors import BenchmarkError
+from benchmark.report import escape
 from benchmark.report.pictures import prepared_of
 from benchmark.report.results import RunResult
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import mean_segmentation_accuracy, true_positives
 from benchmark.scoring.protocol import THRESHOLD_GRIDS
 from benchmark.stats import agreement as statistics
+from benchmark.store.names import safe_names
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore
 from benchmark.types import Labels
 from benchmark.workers import side_by_side
 
 Floats = NDArray[np.float64]
+
+WRONG_TOGETHER = (
+    "All methods may be wrong together: agreement is not accuracy, and no mSA against a truth. "
+    "Label some images to know."
+)
 
 _THRESHOLDS = THRESHOLD_GRIDS["exact"]
 
@@ -120,6 +128,26 @@ def agreements(results: Sequence[RunResult]) -> list[Agreement]:
             key = (result.data, result.split, result.images_id)
             sets.setdefault(key, {})[result.run_id] = result
     return [_agreement(sorted(runs.values(), key=_order)) for runs in sets.values()]
+
+
+def names_of(results: Sequence[RunResult]) -> list[str]:
+    """What runs on the same images are called; with their id where two share a name."""
+    shared = Counter(result.method for result in results)
+    return [
+        escape.plain(r.method) + (f" #{r.run_id[:6]}" if shared[r.method] > 1 else "")
+        for r in results
+    ]
+
+
+def stems_of(agreements: Sequence[Agreement]) -> list[str]:
+    """What the names of files about each end with: its data set, told apart by its images."""
+    alone = Counter(one.data for one in agreements)
+    names = [
+        one.data if alone[one.data] == 1 else f"{one.data} {one.results[0].images_id}"
+        for one in agreements
+    ]
+    safe = safe_names(names)
+    return [safe[name] for name in names]
 
 
 def _order(result: RunResult) -> tuple[str, str]:

@@ -84,7 +84,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
         every = by_protocol(report.cells)
-        for protocol, cells in every.items():
+        for number, (protocol, cells) in enumerate(every.items()):
             several = len(every) > 1
             figures.draw_all(
                 cells,
@@ -93,6 +93,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                 metric=report.options.metric,
                 further=report.options.figures,
                 demo=report.with_demo,
+                agreements=() if number else report.agreements,  # under no protocol: once
             )
         if html:
             from benchmark.report.site import build_site

@@ -12,13 +12,17 @@ from helpers.runs import PROTOCOLS, SAMPLES, do, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.report.agreement import agreement_of, agreements
+from benchmark.report.agreement import WRONG_TOGETHER, agreement_of, agreements
 from benchmark.report.assemble import assemble
 from benchmark.report.eligible import select_eligible
+from benchmark.report.figures.agreement import draw
+from benchmark.report.figures.style import NothingToDrawError
+from benchmark.report.pictures import StoredSamples
 from benchmark.report.results import gather
 from benchmark.report.site.build import write_site
+from benchmark.report.site.gallery import _chosen
 from benchmark.report.tables import formats
-from benchmark.report.tables.agreement import WRONG_TOGETHER
+from benchmark.report.write import write_study
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import mean_segmentation_accuracy, true_positives
 from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
@@ -211,7 +215,7 @@ def test_the_site_shows_agreement_and_outlines_without_truth(results, tmp_path):
     assert "Ranking by cross-family agreement" in page and "<img src=x" not in page
     value = json.loads((site / "data" / "mine.js").read_text().partition("(")[2][:-3])
     by_id = {picture["id"]: picture for picture in value["pictures"]}
-    assert by_id.keys() == {*SAMPLES}
+    assert by_id.keys() == {*SAMPLES} and len(value["pictures"]) == 4
     assert value["pictures"][0]["why"] == "least agreement"
     assert by_id[SAMPLES[1]]["objects"] > 0 and by_id[SAMPLES[0]]["objects"] is None
     for sample, labelled in ((SAMPLES[0], False), (SAMPLES[1], True)):
@@ -222,6 +226,13 @@ def test_the_site_shows_agreement_and_outlines_without_truth(results, tmp_path):
         assert sum(len(layer["paths"]) > 0 for layer in drawn["layers"]) >= 2
 
 
+def test_no_sample_is_shown_twice_where_another_run_has_its_labels(results):
+    stored = StoredSamples(results)
+    chosen = _chosen(results, stored, [SAMPLES[1], SAMPLES[0]])
+    assert [sample for _, sample in chosen] == [SAMPLES[1], SAMPLES[0]]
+    assert {reason for reason, _ in chosen} == {"least agreement"}
+
+
 def test_a_site_of_one_unlabelled_run_has_pictures(results, tmp_path):
     (run,) = [r for r in results if r.model == "otsu"]
     run = replace(run, scores=run.scores.iloc[:0], unlabelled=4, unscored=4, truth="")
@@ -230,3 +241,24 @@ def test_a_site_of_one_unlabelled_run_has_pictures(results, tmp_path):
     page = (tmp_path / "s" / "data" / "mine.html").read_text(encoding="utf-8")
     assert page.count("data-at=") == 4 and "plotly" not in page
     assert "Predicted objects" in page
+
+
+def test_the_figure_shows_the_matrix(results):
+    (one,) = agreements(results)
+    figure = draw(one)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    n = len(one.compared)
+    assert len(texts) == n * (n - 1) and f"{one.matrix[0, 1]:.2f}" in texts
+    (alone,) = agreements([r for r in results if r.model == "otsu"])
+    with pytest.raises(NothingToDrawError, match="no two methods"):
+        draw(alone)
+
+
+def test_a_report_has_the_tables_and_the_figure_and_no_other_report_has(results, tmp_path):
+    write_study(assemble(results), tmp_path / "r", html=False, private=False)
+    names = {path.stem for path in (tmp_path / "r").rglob("*.*")}
+    there = {"agreement_mine", "runs_agreement_mine", "runs_cross_family_mine"}
+    there |= {"runs_label_first_mine", "runs_predicted_objects"}
+    assert there <= names
+    whole = [replace(r, unlabelled=0) for r in results]
+    assert agreements(whole) == [] and not {t.name for t in assemble(whole).tables} & there

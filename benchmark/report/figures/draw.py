@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.console import Steps, note
+from benchmark.report.agreement import Agreement, stems_of
 from benchmark.report.figures import (
+    agreement,
     averages,
     critical_difference,
     head_to_head,
@@ -74,6 +76,7 @@ def draw_all(
     metric: Metric = MSA,
     further: Mapping[str, Callable[[FigureInput], Figure | None]] = MappingProxyType({}),
     demo: bool = False,
+    agreements: Sequence[Agreement] = (),
 ) -> list[Path]:
     """Draw every figure that the results allow; say of the others why they are left out.
 
@@ -84,6 +87,7 @@ def draw_all(
         metric: whose scores they are.
         further: more figures that compare methods, as in `FIGURES_OF_SOURCE`.
         demo: whether runs of demonstration weights are set beside published numbers.
+        agreements: of the data sets that have images without labels; a figure of each.
 
     Returns:
         The paths written.
@@ -92,6 +96,10 @@ def draw_all(
         StoreError: they can't be written.
     """
     drawings = _drawings(cells, results, metric, further, demo)
+    drawings |= {
+        f"agreement_{stem}": partial(agreement.draw, one)
+        for one, stem in zip(agreements, stems_of(agreements), strict=True)
+    }
     paths: list[Path] = []
     missing: dict[str, list[str]] = {}
     with disk_errors(folder), Steps("drawing figures", len(drawings)) as steps:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from benchmark.report.figures.heat_map import heat_map
 from benchmark.report.figures.methods import matrix
-from benchmark.report.figures.style import NORMAL, NothingToDrawError, footnote, written
+from benchmark.report.figures.style import NothingToDrawError
 from benchmark.report.tables.numbers import head_to_head
 from benchmark.scoring.metrics import MSA, Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_CELL = 0.56  # inches
-_LETTER = 0.075
 
 
 def counts(table: pd.DataFrame, sign: int = 1) -> pd.DataFrame:
@@ -53,8 +51,6 @@ def draw(rows: pd.DataFrame, left_out: str, metric: Metric = MSA) -> Figure:
     Raises:
         NothingToDrawError: no two methods share a data set.
     """
-    from matplotlib.figure import Figure
-
     table = matrix(rows, metric)
     pairs = counts(table, metric.sign)
     if not pairs.to_numpy().sum():
@@ -71,34 +67,9 @@ def draw(rows: pd.DataFrame, left_out: str, metric: Metric = MSA) -> Figure:
         if sets:
             share[place] = (row["won"] + row["tied"] / 2) / sets
 
-    names = [f"{written(label)}  {number}" for number, label in enumerate(labels, 1)]
-    side = _CELL * len(labels)
-    width = side + _LETTER * max(map(len, names)) + 1.2
-    figure = Figure(figsize=(width, side + 0.4), layout="constrained")
-    axes = figure.subplots()
-    picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-    for (down, across), text in texts.items():
-        value = share[down, across]
-        axes.text(
-            across, down, text, ha="center", va="center",
-            fontsize=7.5 if len(text) < 8 else 6.5, color="white" if value < 0.5 else "black",
-        )  # fmt: skip
-    axes.set_xticks(range(len(labels)), [str(number) for number in range(1, len(labels) + 1)])
-    axes.set_yticks(range(len(labels)), names)
-    axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="minor", length=0)
-    bar = figure.colorbar(picture, ax=axes, aspect=14)
-    bar.set_label("share won", fontsize=NORMAL)
-    footnote(
-        figure,
-        [
-            "Data sets won-lost-tied by the row's method against the column's, of those that both "
-            "have; a tie counts half in the colour.",
-            left_out,
-        ],
-    )
-    return figure
+    notes = [
+        "Data sets won-lost-tied by the row's method against the column's, of those that both "
+        "have; a tie counts half in the colour.",
+        left_out,
+    ]
+    return heat_map(share, texts, labels, "share won", notes)

@@ -149,7 +149,8 @@ def _chosen(
         return some_predicted(stored.predicted(methods[0]))
     half = SITE_SAMPLES // 2
     few = unlabelled[: max(half, SITE_SAMPLES - len(scored))]
-    return [*few, *scored][:SITE_SAMPLES]
+    shown = {sample for _, sample in few}
+    return [*few, *(pair for pair in scored if pair[1] not in shown)][:SITE_SAMPLES]
 
 
 def _layer(

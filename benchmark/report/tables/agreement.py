@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from benchmark.report import escape
-from benchmark.report.agreement import Agreement, Floats
-from benchmark.report.results import RunResult
+from benchmark.report.agreement import (
+    WRONG_TOGETHER,
+    Agreement,
+    Floats,
+    names_of,
+    stems_of,
+)
 from benchmark.report.tables.table import Cell, Column, Table, number, words
 from benchmark.report.text import counted, interval, some
 from benchmark.stats import bootstrap_interval
 from benchmark.stats.agreement import FEWEST_FAMILIES, NEAR_COPIES, ranks_of_families
-from benchmark.store.names import safe_names
 
-WRONG_TOGETHER = (
-    "All methods may be wrong together: agreement is not accuracy, and no mSA against a truth. "
-    "Label some images to know."
-)
 _NAMED = 5  # images that are named below the matrix
 
 
@@ -31,15 +30,9 @@ def agreement_tables(agreements: Sequence[Agreement]) -> list[Table]:
     """
     if not agreements:
         return []
-    keys = [f"{one.data} {one.results[0].images_id}" for one in agreements]
-    alone = Counter(one.data for one in agreements)
-    names = [
-        one.data if alone[one.data] == 1 else key for one, key in zip(agreements, keys, strict=True)
-    ]
-    stems = safe_names(names)
     tables = [predicted_objects(agreements)]
-    for one, name in zip(agreements, names, strict=True):
-        tables += tables_of(one, stems[name])
+    for one, stem in zip(agreements, stems_of(agreements), strict=True):
+        tables += tables_of(one, stem)
     return tables
 
 
@@ -60,7 +53,7 @@ def predicted_objects(agreements: Sequence[Agreement]) -> Table:
     """What each run predicted: counts, sizes and coverage."""
     rows = []
     for one in agreements:
-        for name, objects in zip(_methods(one.results), one.objects, strict=True):
+        for name, objects in zip(names_of(one.results), one.objects, strict=True):
             of_images = list(objects.values())
             areas = np.concatenate([[], *(each.areas for each in of_images)])
             diameter = float(np.median(2 * np.sqrt(areas / np.pi))) if len(areas) else np.nan
@@ -91,7 +84,7 @@ def predicted_objects(agreements: Sequence[Agreement]) -> Table:
 
 
 def _matrix(one: Agreement, stem: str) -> Table:
-    names = _methods(one.compared)
+    names = names_of(one.compared)
     rows = [
         [words(name), words(label), *(number(value) for value in values)]
         for name, label, values in zip(names, _families(one), one.matrix.tolist(), strict=True)
@@ -135,7 +128,7 @@ def _ranking(one: Agreement, stem: str) -> Table:
         rows.append(
             [
                 Cell("" if rank is None else str(rank), rank),
-                words(_methods(one.compared)[i]),
+                words(names_of(one.compared)[i]),
                 words(_families(one)[i]),
                 number(means[i]),
                 words(interval(low, high, counted_groups)),
@@ -181,15 +174,6 @@ def _label_first(one: Agreement, stem: str) -> Table:
     return Table(f"runs_label_first_{stem}", title, columns, rows, notes)
 
 
-def _methods(results: Sequence[RunResult]) -> list[str]:
-    """What the runs are called; with their id where two share a name."""
-    shared = Counter(result.method for result in results)
-    return [
-        escape.plain(r.method) + (f" #{r.run_id[:6]}" if shared[r.method] > 1 else "")
-        for r in results
-    ]
-
-
 def _families(one: Agreement) -> list[str]:
     """What the families are called: each as its first run calls it."""
     labels: dict[str, str] = {}
@@ -207,7 +191,7 @@ def _left_out(one: Agreement) -> list[str]:
     fewer = [result for result in one.results if result not in one.compared]
     if not fewer:
         return []
-    return [f"Left out, as they predicted fewer images: {some(_methods(fewer))}."]
+    return [f"Left out, as they predicted fewer images: {some(names_of(fewer))}."]
 
 
 def _mean(values: Floats) -> float:
