@@ -23,6 +23,7 @@ from benchmark.report.site.data import (
     run_facts,
     script,
     spread,
+    without_folders,
 )
 from benchmark.report.site.gallery import Gallery, build_gallery
 from benchmark.scoring.metrics import Metric
@@ -113,7 +114,7 @@ class _Site:
         pages |= {r.key: r.path.name for r in results if folders[r.path.name] == 1}
         safe = safe_names(pages.values())
         self._run_pages = {key: f"runs/{safe[name]}.html" for key, name in pages.items()}
-        self._rows = rows(frame, self._run_pages, metric)
+        self._rows = without_folders(rows(frame, self._run_pages, metric))
         self._labels = self._label_of_data(names)
         self._environment = Environment(
             loader=PackageLoader("benchmark.report.site"),
@@ -177,8 +178,8 @@ class _Site:
                 for r in results
                 if (spread_of := spread(r)) is not None
             ],
-            card=data_card(results),
-            gallery=plain(vars(gallery)),
+            card=without_folders(data_card(results)),
+            gallery=without_folders(plain(vars(gallery))),
             around=self._around(name),
         )
 
@@ -202,7 +203,7 @@ class _Site:
             self._write(
                 self._run_pages[result.key],
                 "run.html.j2",
-                run=run_facts(result),
+                run=without_folders(run_facts(result)),
                 row=row_of.get(result.key),
                 data_page=f"data/{self._stems[data]}.html",
             )
