@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,12 @@ class LeftOut:
     Attributes:
         original: its name in the source.
         split: `test` or `val`.
+        step: of the recipe that left nothing of it; not stored.
     """
 
     original: str
     split: str
+    step: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Manifest:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         yield {"source": self.fingerprint}
-        yield from ({"left_out": vars(image)} for image in self.left_out)
+        for image in self.left_out:
+            yield {"left_out": {"original": image.original, "split": image.split}}
         yield from ({"sample": vars(entry)} for entry in self.entries)
 
     @staticmethod

@@ -57,6 +57,7 @@ def _cell(
         "mark": "",
         "mixed": False,
         "edited": False,
+        "uncounted": False,
         "control": False,
         "lost": "",
         "run": "",

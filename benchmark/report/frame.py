@@ -37,9 +37,9 @@ DTYPES = {
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
-    "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
-    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
-    "result": "object", "variant_of": "object", "ranked": "bool",
+    "uncounted": "bool", "lost": "object", "seconds": "float64", "memory": "float64",
+    "run": "object", "run_id": "object", "images_id": "object", "truth": "object",
+    "set_aside": "object", "result": "object", "variant_of": "object", "ranked": "bool",
 }  # fmt: skip
 """The columns, in this order.
 
@@ -56,7 +56,8 @@ DTYPES = {
   the weights' card; NA where nobody knows;
 - `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
   `demo` or empty; `mixed`: made in differing environments; `edited`: its adapter's code was
-  edited, meanwhile or since; `control`: known beforehand; `lost`: why the study's own images
+  edited, meanwhile or since; `control`: known beforehand; `uncounted`: nobody knows how many
+  images there should be; `lost`: why the study's own images
   can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
 - `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
@@ -189,6 +190,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "mark": result.mark,
         "mixed": result.mixed,
         "edited": result.edited,
+        "uncounted": result.uncounted,
         "control": result.control,
         "seconds": numbers["seconds"],
         "memory": numbers["memory"],
@@ -232,6 +234,7 @@ def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
         "protocol": escape.plain(skip.protocol),
         "mixed": False,
         "edited": False,
+        "uncounted": False,
         "control": False,
         "ranked": True,
     }

@@ -64,6 +64,7 @@ class RunResult:
         present: whether these are the labels that its data set has now, as far as the run knows.
         prepared: the folder of the prepared data that has them.
         known: how many images the data set has, where its card says so.
+        uncounted: the card says that nobody knows how many: a part of them may look complete.
     """
 
     run_id: str
@@ -93,6 +94,7 @@ class RunResult:
     present: bool = True
     prepared: str = ""
     known: int | None = None
+    uncounted: bool = False
 
     @property
     def key(self) -> str:
@@ -238,6 +240,7 @@ def load_result(
         present=present,
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
+        uncounted=_count(card, names.get("split", described["split"]), protocol) == UNKNOWN,
         edited=store.is_edited(),
     )
 
@@ -276,9 +279,18 @@ def _carded(weights: Mapping[str, Any]) -> bool:
 
 
 def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
-    """How many images a split has by its card: the study's preparation is that of `paper`."""
-    count = (card.get("known_images") or {}).get(split)
-    return int(count) if isinstance(count, int) and protocol == "paper" else None
+    """How many images a split has by its card."""
+    count = _count(card, split, protocol)
+    return count if isinstance(count, int) else None
+
+
+def _count(card: Mapping[str, Any], split: str, protocol: str) -> Any:
+    """What the card says of it, if anything: the study's preparation is that of `paper`."""
+    return (card.get("known_images") or {}).get(split) if protocol == "paper" else None
+
+
+UNKNOWN = "unknown"
+"""What a card says of the images of a split if nobody knows how many there are."""
 
 
 def _lost(card: Mapping[str, Any], split: str) -> str:

@@ -15,7 +15,7 @@ from benchmark.scoring.metrics import MSA, Metric
 
 def marks(cell: dict[Any, Any]) -> tuple[str, ...]:
     """What a number of one cell is marked with."""
-    found = [name for name in ("mixed", "edited", "lost") if cell[name]]
+    found = [name for name in ("mixed", "edited", "uncounted", "lost") if cell[name]]
     if cell["mark"] in ("user", "demo"):
         found.append(cell["mark"])
     if cell["in_domain"] is not pd.NA and cell["in_domain"]:

@@ -14,7 +14,7 @@ from benchmark.report.eligible import starred, told_apart
 from benchmark.report.frame import SAME_IMAGES, frame_of_runs
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
-from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.report.tables.table import MARKS, MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.text import interval, some
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.stats import CAUTIONS
@@ -25,7 +25,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "edited", "control", "lost", "run", "run_id",
+    "status", "mixed", "edited", "uncounted", "control", "lost", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -47,8 +47,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
-        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
-        and run_id. Undefined numbers are NaN.
+        mixed; edited; uncounted; control; lost (why the study's own images can't be had); run (12
+        characters) and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
@@ -110,6 +110,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
         lines.append("edited: the code of its adapter was edited, meanwhile or since.")
+    if frame["uncounted"].any():
+        lines.append(f"count unknown: {MARKS['uncounted'].meaning}.")
     return lines
 
 
@@ -132,7 +134,8 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 
 def _status(row: Row) -> str:
-    return ", ".join([row["status"], *(mark for mark in ("mixed", "edited") if row[mark])])
+    marks = {"mixed": "mixed", "edited": "edited", "uncounted": "count unknown"}
+    return ", ".join([row["status"], *(text for mark, text in marks.items() if row[mark])])
 
 
 @dataclass(frozen=True)
@@ -208,8 +211,9 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    hidden = ["run", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    """Every column at full precision, with the run id in full; some only if they say something."""
+    silent = [name for name in ("edited", "uncounted") if not frame[name].any()]
+    hidden = ["run", *_cautions(metric), *silent]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
