@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.choices import CHECKOUT
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.frame import MODALITIES
@@ -26,7 +27,7 @@ from benchmark.report.site.data import (
     without_folders,
 )
 from benchmark.report.site.gallery import Gallery, build_gallery
-from benchmark.scoring.metrics import Metric
+from benchmark.scoring.metrics import GLOSSARY, Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.owned import replaced
@@ -145,6 +146,7 @@ class _Site:
         ours = importlib.resources.files("benchmark.report.site") / "static"
         for file in ours.iterdir():
             (assets / file.name).write_bytes(file.read_bytes())
+        (assets / "metrics.txt").write_bytes((CHECKOUT / GLOSSARY).read_bytes())
         if self._results:
             library = importlib.resources.files("plotly") / "package_data" / _PLOTTING
             (assets / _PLOTTING).write_bytes(library.read_bytes())

@@ -16,7 +16,7 @@ from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
 from benchmark.report.tables.table import MARKS, MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.text import interval, some
-from benchmark.scoring.metrics import METRICS, MSA, Metric
+from benchmark.scoring.metrics import GLOSSARY, METRICS, MSA, Metric
 from benchmark.stats import CAUTIONS
 
 _NUMBERS = [
@@ -85,7 +85,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
     """What a reader has to know below the table, in sentences."""
     lines = [
         "SA50 = TP / (TP + FP + FN) at an IoU of at least 0.5, which this field often calls "
-        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D.",
+        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D. "
+        f"Formulas, conventions and sources: {GLOSSARY}.",
         "Intervals: 95 % bootstrap of the mean over images, resampling whole groups. Scored "
         f"under protocol {', '.join(sorted(frame['protocol'].unique()))}.",
     ]

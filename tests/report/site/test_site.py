@@ -265,6 +265,14 @@ def test_many_runs_take_less_than_a_minute_of_a_core(tmp_path):
     assert index.stat().st_size < 1_000_000
 
 
+def test_every_page_links_to_what_the_metrics_are(site):
+    glossary = (site / "assets" / "metrics.txt").read_text(encoding="utf-8")
+    assert glossary.startswith("# Metrics")
+    for path in site.rglob("*.html"):
+        (link,) = set(re.findall(r'href="([^"]*metrics.txt)"', path.read_text(encoding="utf-8")))
+        assert (path.parent / link).resolve() == (site / "assets" / "metrics.txt").resolve()
+
+
 def test_no_page_shows_a_folder_of_this_machine(own, tmp_path):
     place = tmp_path / "private place"
     for result in own:
