@@ -6,6 +6,7 @@ A folder is built from a stream of images by several processes; it is complete o
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from benchmark.console import note
 from benchmark.data.prepared import Entry, LeftOut, Manifest, PreparedData, read_fingerprint
 from benchmark.data.remarks import Remark, collected
 from benchmark.data.sources.base import SPLITS, Raw, Source, abbreviated
-from benchmark.data.transforms import Step, apply, steps_that_need_labels
+from benchmark.data.transforms import Step, apply, emptying_step, steps_that_need_labels
 from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import array_digest, canonical_json, json_digest
 from benchmark.store.files import disk_errors, path_of_id, require_space, sync_folder, write_synced
@@ -240,7 +241,7 @@ def _build(
         looked_at = len({entry.original for entry in entries}) + len(left_out)
         _refuse_failures(name, entries, looked_at, allowed_failures(looked_at))
         if not entries:
-            raise DataError(f"data '{name}': its source and recipe leave no sample.")
+            raise _nothing_left(name, left_out)
         double = doubles(entry.id for entry in entries)
         if double:
             raise DataError(
@@ -326,7 +327,7 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
         yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
         return
     if not pieces:
-        yield LeftOut(raw.name, raw.split)
+        yield LeftOut(raw.name, raw.split, emptying_step(recipe, image, labels))
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
         kept = None if labels is None else one_labels
@@ -385,6 +386,19 @@ def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: 
             "Correct or remove the files, or go on without them: errors.max_failures="
             f"{len(failed)}."
         )
+
+
+def _nothing_left(name: str, left_out: Sequence[LeftOut]) -> DataError:
+    """The error for a data set without any sample."""
+    if not left_out:
+        return DataError(f"data '{name}': its source found no image, so there is no sample.")
+    steps = Counter(image.step for image in left_out)
+    listed = ", ".join(f"{step} left out {many}" for step, many in steps.items())
+    found = "one image" if len(left_out) == 1 else f"{len(left_out)} images"
+    return DataError(
+        f"data '{name}': its source found {found}, and its recipe leaves no sample: {listed}. "
+        "Change data.recipe, or look whether these are the images and labels that you mean."
+    )
 
 
 def _require_space_for_rest(folder: Path, done: int, total: int) -> None:

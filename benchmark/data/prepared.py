@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,12 @@ class LeftOut:
     Attributes:
         original: its name in the source.
         split: `test` or `val`.
+        step: of the recipe that left nothing of it; not stored.
     """
 
     original: str
     split: str
+    step: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class Manifest:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         yield {"source": self.fingerprint}
-        yield from ({"left_out": vars(image)} for image in self.left_out)
+        for image in self.left_out:
+            yield {"left_out": {"original": image.original, "split": image.split}}
         yield from ({"remark": list(remark)} for remark in self.remarks)
         for entry in self.entries:
             yield {"sample": {k: v for k, v in vars(entry).items() if v or k != "remarks"}}

@@ -50,6 +50,19 @@ def apply(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> 
             yield suffix + more_suffix, last_image, last_labels
 
 
+def emptying_step(recipe: Sequence[Mapping[str, Any]], image: Image, labels: Labels) -> str:
+    """Name the step of a recipe after which nothing is left of an image, with its place.
+
+    Args:
+        recipe: as of `apply`, which yields nothing for this image.
+        image: as of `apply`.
+        labels: as of `apply`.
+    """
+    ends = range(1, len(recipe) + 1)
+    end = next(end for end in ends if not any(True for _ in apply(recipe[:end], image, labels)))
+    return f"'{parse_step(recipe[end - 1], TRANSFORMS, 'data.recipe')[0]}' (step {end})"
+
+
 def parse_step(step: Any, known: Mapping[str, Any], key: str) -> tuple[str, Any, bool]:
     """Return a step's name, its arguments, and whether it is enabled.
 

@@ -58,6 +58,7 @@ def _cell(
         "mixed": False,
         "edited": False,
         "gone": False,
+        "uncounted": False,
         "control": False,
         "lost": "",
         "run": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PureWindowsPath
 
 # C0 and C1 controls (terminal escapes, newlines), line separators, marks that reverse the
 # direction of text, and lone surrogates, which no file can hold.
@@ -59,3 +60,17 @@ def csv_cell(text: str) -> str:
 def mathtext(text: str) -> str:
     """For matplotlib, which would read what stands between two dollars as a formula."""
     return plain(text).replace("$", r"\$")
+
+
+_FOLDER = "<folder>"
+_PATH = re.compile(r"(?:~|[A-Za-z]:)?[/\\][^\n:]*")
+_FOLDERS = re.compile(
+    r"""(?<![\w/\\.<>:+=%-])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\:*?"'<>|,;()\[\]{}]+[/\\])+"""
+)
+
+
+def without_folders(text: str) -> str:
+    """The text with `<folder>` for each folder of an absolute path: pages are for others."""
+    if _PATH.fullmatch(text):
+        return f"{_FOLDER}/{PureWindowsPath(text).name}"
+    return _FOLDERS.sub(f"{_FOLDER}/", text)

@@ -37,9 +37,10 @@ DTYPES = {
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "gone": "bool",
-    "control": "bool", "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
-    "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
-    "result": "object", "variant_of": "object", "ranked": "bool", "labelled": "object",
+    "control": "bool", "uncounted": "bool", "lost": "object", "seconds": "float64",
+    "memory": "float64", "run": "object", "run_id": "object", "images_id": "object",
+    "truth": "object", "set_aside": "object", "result": "object", "variant_of": "object",
+    "ranked": "bool", "labelled": "object",
 }  # fmt: skip
 """The columns, in this order.
 
@@ -57,7 +58,8 @@ DTYPES = {
 - `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
   `demo` or empty; `mixed`: made in differing environments; `edited`: its adapter's code was
   edited, meanwhile or since; `gone`: stored predictions behind its scores are missing; `control`:
-  known beforehand; `lost`: why the study's own images can't be had;
+  known beforehand; `uncounted`: nobody knows how many images there should be; `lost`: why the
+  study's own images can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
 - `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
   labels'), `result` (the key of its `RunResult`);
@@ -195,6 +197,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "mixed": result.mixed,
         "edited": result.edited,
         "gone": result.gone > 0,
+        "uncounted": result.uncounted,
         "control": result.control,
         "seconds": numbers["seconds"],
         "memory": numbers["memory"],
@@ -241,6 +244,7 @@ def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
         "mixed": False,
         "edited": False,
         "gone": False,
+        "uncounted": False,
         "control": False,
         "ranked": True,
     }

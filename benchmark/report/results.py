@@ -73,6 +73,7 @@ class RunResult:
         warnings: what is odd about the data set's files, as found when it was prepared.
         channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
         gone: how many of the scored samples have no stored prediction any more.
+        uncounted: the card says that nobody knows how many: a part of them may look complete.
     """
 
     run_id: str
@@ -109,6 +110,7 @@ class RunResult:
     warnings: tuple[str, ...] = ()
     channels: str = ""
     gone: int = 0
+    uncounted: bool = False
 
     @property
     def key(self) -> str:
@@ -263,6 +265,7 @@ def load_result(
         present=present,
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
+        uncounted=_count(card, names.get("split", described["split"]), protocol) == UNKNOWN,
         edited=store.is_edited(),
         unlabelled=names.get("unlabelled", 0),
         unscored=len(predicted - scored.keys()),
@@ -348,9 +351,18 @@ def _carded(weights: Mapping[str, Any]) -> bool:
 
 
 def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
-    """How many images a split has by its card: the study's preparation is that of `paper`."""
-    count = (card.get("known_images") or {}).get(split)
-    return int(count) if isinstance(count, int) and protocol == "paper" else None
+    """How many images a split has by its card."""
+    count = _count(card, split, protocol)
+    return count if isinstance(count, int) else None
+
+
+def _count(card: Mapping[str, Any], split: str, protocol: str) -> Any:
+    """What the card says of it, if anything: the study's preparation is that of `paper`."""
+    return (card.get("known_images") or {}).get(split) if protocol == "paper" else None
+
+
+UNKNOWN = "unknown"
+"""What a card says of the images of a split if nobody knows how many there are."""
 
 
 def _lost(card: Mapping[str, Any], split: str) -> str:

@@ -25,6 +25,9 @@ from benchmark.scoring.protocol import Protocol
 VERSION = 1
 """Raised whenever a number below changes its meaning: scores of other versions are made again."""
 
+GLOSSARY = "docs/metrics.md"
+"""The page with the formula, convention and source of every metric, below the checkout."""
+
 
 @dataclass(frozen=True)
 class Score:

@@ -67,6 +67,21 @@ def test_a_source_of_nothing_is_refused(datasets):
     assert folders(datasets) == []
 
 
+@pytest.mark.parametrize("many", [2, 60])  # the latter may be prepared by several processes
+def test_a_recipe_that_leaves_nothing_names_its_steps_and_how_many_images_were_found(
+    datasets, many
+):
+    empty = [(f"empty{i}", image(), labels(0)) for i in range(many)]
+    first, last = ({"min_objects": {"count": n, "counting": "objects"}} for n in (1, 2))
+    recipe = [first, *TILES, last]
+    with pytest.raises(DataError) as error:
+        make(Listed([*empty, ("full", image(), labels())]), datasets, recipe)
+    assert f"found {many + 1} images" in str(error.value)
+    assert f"'min_objects' (step 1) left out {many}" in str(error.value)
+    assert "'min_objects' (step 3) left out 1" in str(error.value)
+    assert folders(datasets) == []
+
+
 def test_a_disk_that_refuses_is_one_clear_error(datasets):
     datasets.mkdir()
     (datasets / "cells").write_text("in the way")

@@ -9,14 +9,19 @@ import pytest
 from cases import CLEAN, PAPER, label_pairs, repeatable
 from helpers.command_line import main
 from helpers.pages import CHECKOUT, blocks
+from helpers.reports import run
 from helpers.scores import COUNTS, metrics
 from hypothesis import given
 from pytest import approx
 from skimage.segmentation import relabel_sequential
 from tifffile import imread
 
+from benchmark.report.frame import frame_of_runs
+from benchmark.report.tables import run_summary
+from benchmark.report.tables.per_data_set import per_data_set
+from benchmark.report.tables.table import all_notes
 from benchmark.scoring.match import match
-from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics import GLOSSARY, METRICS
 from benchmark.store.store import RunStore
 
 PAGE = "docs/metrics.md"
@@ -41,6 +46,13 @@ def test_the_examples_give_what_the_page_says():
     examples = doctest.DocTestParser().get_doctest(text, {}, PAGE, PAGE, 0)
     assert len(examples.examples) > 20
     assert doctest.DocTestRunner().run(examples).failed == 0
+
+
+def test_tables_name_the_page():
+    results = [run("a"), run("b")]
+    summary = run_summary.markdown(run_summary.summary(results))
+    cells = all_notes(per_data_set(frame_of_runs(results)))
+    assert GLOSSARY == PAGE and PAGE in summary and PAGE in " ".join(cells)
 
 
 def test_every_metric_is_in_the_table():

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from helpers.reports import printed, run
 from helpers.runs import do, make_job
+from omegaconf import OmegaConf
 
+from benchmark.choices import CONFIGS
+from benchmark.paper.published import published_frame
 from benchmark.report import figures
+from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import load_result, summary_of
 from benchmark.report.tables import run_summary
+from benchmark.report.tables.per_data_set import per_data_set
 
 
 def test_summary_holds_the_run_in_a_row():
@@ -102,6 +107,41 @@ def test_a_part_of_a_data_set_does_not_pass_as_the_whole():
         "unfinished": "partial (6 of 25)",
     }  # fmt: skip
     assert "part" not in bold(frame)
+
+
+def test_a_data_set_of_unknown_size_is_said_in_its_rows():
+    unknown, own = run("unknown", uncounted=True, data="dsb"), run("own", data="mine")
+    frame = run_summary.summary([unknown, own])
+    text = run_summary.markdown(frame)
+    (row,) = [line for line in text.splitlines() if line.startswith("| unknown")]
+    (other,) = [line for line in text.splitlines() if line.startswith("| own")]
+    assert "complete, count unknown" in row and "count unknown" not in other
+    assert "count unknown: nobody knows how many" in text
+    assert "count unknown" not in run_summary.markdown(run_summary.summary([own]))
+    assert "uncounted" not in run_summary.csv(run_summary.summary([own])).splitlines()[0]
+    cells = per_data_set(frame_of_runs([unknown, own]))
+    assert cells.rows[0][2].marks == ("uncounted",)
+
+
+@pytest.mark.parametrize(
+    ("count", "protocol", "uncounted"),
+    [("unknown", "paper", True), ("unknown", "clean", False), (4, "paper", False)],
+)
+def test_the_card_says_that_the_number_of_images_is_unknown(root, count, protocol, uncounted):
+    job = make_job(root)
+    do(job)
+    path = job.store.path / "run.json"
+    described = json.loads(path.read_text())
+    described["data_card"] |= {"known_images": {"test": count}}
+    path.write_text(json.dumps(described))
+    result = load_result(job.store, job.score_key, protocol)
+    assert result.uncounted == uncounted and result.status == "complete"
+
+
+def test_the_card_of_each_data_set_of_the_study_says_how_many_images_there_are():
+    for data in published_frame()["data"].unique():
+        count = OmegaConf.load(CONFIGS / "data" / f"{data}.yaml").known_images.test
+        assert count == "unknown" or count > 0, data
 
 
 @pytest.mark.parametrize(

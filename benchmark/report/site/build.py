@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.choices import CHECKOUT
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.agreement import Agreement
@@ -26,10 +27,11 @@ from benchmark.report.site.data import (
     shown_names,
     site_table,
     spread,
+    without_folders,
 )
 from benchmark.report.site.gallery import Gallery, build_gallery
 from benchmark.report.tables.agreement import agreement_tables
-from benchmark.scoring.metrics import Metric
+from benchmark.scoring.metrics import GLOSSARY, Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
 from benchmark.store.owned import replaced
@@ -122,7 +124,7 @@ class _Site:
         pages |= {r.key: r.path.name for r in results if folders[r.path.name] == 1}
         safe = safe_names(pages.values())
         self._run_pages = {key: f"runs/{safe[name]}.html" for key, name in pages.items()}
-        self._rows = rows(frame, self._run_pages, metric)
+        self._rows = without_folders(rows(frame, self._run_pages, metric))
         self._labels = self._label_of_data(names)
         self._environment = Environment(
             loader=PackageLoader("benchmark.report.site"),
@@ -153,6 +155,7 @@ class _Site:
         ours = importlib.resources.files("benchmark.report.site") / "static"
         for file in ours.iterdir():
             (assets / file.name).write_bytes(file.read_bytes())
+        (assets / "metrics.txt").write_bytes((CHECKOUT / GLOSSARY).read_bytes())
         if self._results:
             library = importlib.resources.files("plotly") / "package_data" / _PLOTTING
             (assets / _PLOTTING).write_bytes(library.read_bytes())
@@ -195,8 +198,8 @@ class _Site:
                 for called, r in zip(shown_names(results), results, strict=True)
                 if (spread_of := spread(r)) is not None
             ],
-            card=data_card(results),
-            gallery=plain(vars(gallery)),
+            card=without_folders(data_card(results)),
+            gallery=without_folders(plain(vars(gallery))),
             agreement=[site_table(table) for table in agreement_tables(compared)],
             around=self._around(name),
         )
@@ -221,7 +224,7 @@ class _Site:
             self._write(
                 self._run_pages[result.key],
                 "run.html.j2",
-                run=run_facts(result),
+                run=without_folders(run_facts(result)),
                 row=row_of.get(result.key),
                 data_page=f"data/{self._stems[data]}.html",
             )

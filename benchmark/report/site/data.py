@@ -104,6 +104,7 @@ def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
         "mixed": bool(row["mixed"]),
         "edited": bool(row["edited"]),
         "gone": bool(row["gone"]),
+        "uncounted": bool(row["uncounted"]),
         "control": bool(row["control"]),
         "partial": str(row["status"]).startswith("partial"),
         "complete": row["status"] == "complete",
@@ -222,6 +223,7 @@ def run_facts(result: RunResult) -> dict[str, Any]:
         "mixed": result.mixed,
         "edited": result.edited,
         "gone": result.gone,
+        "uncounted": result.uncounted,
         "control": result.control,
         "lost": result.lost,
         "mark": result.mark,
@@ -238,6 +240,17 @@ def run_facts(result: RunResult) -> dict[str, Any]:
             "command": command(described, result.protocol),
         }
     return dict(plain(facts))
+
+
+def without_folders(value: Any) -> Any:
+    """Replace the folders of absolute paths in every text below a value."""
+    if isinstance(value, str):
+        return escape.without_folders(value)
+    if isinstance(value, Mapping):
+        return {key: without_folders(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_folders(each) for each in value]
+    return value
 
 
 def data_card(results: Sequence[RunResult]) -> dict[str, Any] | None:
@@ -332,8 +345,11 @@ def _data_overrides(described: Mapping[str, Any]) -> list[str]:
     card = described.get("data_card") or {}
     overrides = [f"data={described['data']}", f"data.split={described['split']}"]
     if "images" in card and "loader" not in card:  # a user's folder
-        places = [f"data.{key}={_hydra(card[key])}" for key in ("images", "labels", "group")
-                  if card.get(key) is not None]  # fmt: skip
+        places = [
+            f"data.{key}={_hydra(without_folders(card[key]) if key != 'group' else card[key])}"
+            for key in ("images", "labels", "group")
+            if card.get(key) is not None
+        ]
         name = f"data.name={_hydra(described['data'])}"
         overrides = ["data=folder", name, *places, overrides[1]]
     return overrides

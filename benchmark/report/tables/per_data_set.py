@@ -10,12 +10,12 @@ import pandas as pd
 from benchmark.report.eligible import in_order, told_apart
 from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES, SKIPPED
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
-from benchmark.scoring.metrics import MSA, Metric
+from benchmark.scoring.metrics import GLOSSARY, MSA, Metric
 
 
 def marks(cell: dict[Any, Any]) -> tuple[str, ...]:
     """What a number of one cell is marked with."""
-    found = [name for name in ("mixed", "edited", "gone", "lost") if cell[name]]
+    found = [name for name in ("mixed", "edited", "gone", "uncounted", "lost") if cell[name]]
     if cell["mark"] in ("user", "demo"):
         found.append(cell["mark"])
     if cell["in_domain"] is not pd.NA and cell["in_domain"]:
@@ -79,7 +79,10 @@ def _may(group: pd.DataFrame) -> bool:
 def protocols(cells: pd.DataFrame, metric: Metric = MSA) -> str:
     """Which protocol the numbers follow, and what they are."""
     names = sorted(pd.unique(cells["protocol"]))
-    return f"Protocol {', '.join(names)}; {metric.title} is the mean over a data set's images"
+    return (
+        f"Protocol {', '.join(names)}; {metric.title} ({GLOSSARY}) is the mean over a "
+        "data set's images"
+    )
 
 
 def marks_of(cells: pd.DataFrame, method: str, modality: str | None) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from benchmark.report.eligible import starred, told_apart
 from benchmark.report.frame import SAME_IMAGES, frame_of_runs
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
-from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
+from benchmark.report.tables.table import MARKS, MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.text import interval, some
-from benchmark.scoring.metrics import METRICS, MSA, Metric
+from benchmark.scoring.metrics import GLOSSARY, METRICS, MSA, Metric
 from benchmark.stats import CAUTIONS
 
 _NUMBERS = [
@@ -25,9 +25,17 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", "mixed", "edited", "gone", "control", "lost", "warnings", "channels",
-    "run", "run_id",
+    "status", "labelled", "mixed", "edited", "gone", "uncounted", "control", "lost", "warnings",
+    "channels", "run", "run_id",
 ]  # fmt: skip
+
+_STATUS_MARKS = {
+    "mixed": "mixed",
+    "edited": "edited",
+    "gone": "predictions gone",
+    "uncounted": "count unknown",
+}
+"""What the status says besides, by the column."""
 
 Row = dict[str, Any]
 
@@ -49,9 +57,10 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
         labelled (`10 of 100`, empty where all images have labels);
-        mixed; edited; gone; control; lost (why the study's own images can't be had); warnings (what
-        is odd about the data set's files, as sentences); channels (`3 of 4` where a model uses
-        fewer than images have); run (12 characters) and run_id. Undefined numbers are NaN.
+        mixed; edited; gone; uncounted; control; lost (why the study's own images can't be had);
+        warnings (what is odd about the data set's files, as sentences); channels (`3 of 4` where a
+        model uses fewer than images have); run (12 characters) and run_id. Undefined numbers are
+        NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
@@ -92,7 +101,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
     """What a reader has to know below the table, in sentences."""
     lines = [
         "SA50 = TP / (TP + FP + FN) at an IoU of at least 0.5, which this field often calls "
-        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D.",
+        "AP50; mSA is the mean of SA over IoU 0.50, 0.55, ..., 0.95. Images are 2-D. "
+        f"Formulas, conventions and sources: {GLOSSARY}.",
         "Intervals: 95 % bootstrap of the mean over images, resampling whole groups. Scored "
         f"under protocol {', '.join(sorted(frame['protocol'].unique()))}.",
     ]
@@ -136,6 +146,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
             "predictions gone: scores whose stored predictions are missing, and which can't be "
             "made again; overwrite=errors predicts them again."
         )
+    if frame["uncounted"].any():
+        lines.append(f"count unknown: {MARKS['uncounted'].meaning}.")
     return lines
 
 
@@ -159,10 +171,8 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 def _status(row: Row) -> str:
     labelled = [f"{row['labelled']} labelled"] if row["labelled"] else []
-    shown = {"mixed": "mixed", "edited": "edited", "gone": "predictions gone"}
-    return ", ".join(
-        [row["status"], *labelled, *(text for mark, text in shown.items() if row[mark])]
-    )
+    marks = [text for mark, text in _STATUS_MARKS.items() if row[mark]]
+    return ", ".join([row["status"], *labelled, *marks])
 
 
 @dataclass(frozen=True)
@@ -238,14 +248,11 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full.
-
-    `edited` and `gone` only if a run is, `labelled` only if an image has no labels.
-    """
-    used = {mark: frame[mark].any() for mark in ("edited", "gone")}
+    """Every column at full precision, with the run id in full; some only if they say something."""
+    used = {mark: frame[mark].any() for mark in ("edited", "gone", "uncounted")}
     used["labelled"] = (frame["labelled"] != "").any()
-    unused = [name for name, is_used in used.items() if not is_used]
-    hidden = ["run", "warnings", "channels", *_cautions(metric), *unused]
+    silent = [name for name, is_used in used.items() if not is_used]
+    hidden = ["run", "warnings", "channels", *_cautions(metric), *silent]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]

@@ -31,6 +31,11 @@ MARKS = {
     "mixed": Mark("‡", r"\ddag", "made in attempts that differ in code or environment"),
     "edited": Mark("?", "?", "the code of its adapter was edited, meanwhile or since"),
     "gone": Mark("#", r"\#", "stored predictions behind its scores are missing"),
+    "uncounted": Mark(
+        "°",
+        r"\textdegree",
+        "nobody knows how many images the study's preparation keeps, so a part may look complete",
+    ),
     "user": Mark("¶", r"\P", "weights of one's own, by no card"),
     "demo": Mark("§", r"\S", "small demonstration weights, which stand for no published model"),
     "lost": Mark("*", "*", "not the published study's own images, which can't be had any more"),

@@ -264,3 +264,26 @@ def test_many_runs_take_less_than_a_minute_of_a_core(tmp_path):
     sizes = [path.stat().st_size for path in index.parent.glob("data/*.js")]
     assert max(sizes) < 60_000
     assert index.stat().st_size < 1_000_000
+
+
+def test_every_page_links_to_what_the_metrics_are(site):
+    glossary = (site / "assets" / "metrics.txt").read_text(encoding="utf-8")
+    assert glossary.startswith("# Metrics")
+    for path in site.rglob("*.html"):
+        (link,) = set(re.findall(r'href="([^"]*metrics.txt)"', path.read_text(encoding="utf-8")))
+        assert (path.parent / link).resolve() == (site / "assets" / "metrics.txt").resolve()
+
+
+def test_no_page_shows_a_folder_of_this_machine(own, tmp_path):
+    place = tmp_path / "private place"
+    for result in own:
+        path = result.path / "run.json"
+        described = json.loads(path.read_text())
+        described["identity"]["parameters"] |= {"predictions": str(place / "a.tif")}
+        described["data_card"] = {"images": str(place / "*.tif"), "notes": [f"from {place}/x.txt"]}
+        path.write_text(json.dumps(described))
+    page_of(own, tmp_path / "a")
+    for path in (tmp_path / "a").rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert str(tmp_path) not in text and "/home/" not in text, path
+    assert "a.tif" in next((tmp_path / "a" / "runs").iterdir()).read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from helpers.command_line import call
 
-from benchmark.report.site.data import command
+from benchmark.report.site.data import command, without_folders
 from benchmark.store.store import RunStore
 
 
@@ -34,6 +34,11 @@ def test_the_command_makes_the_same_run(tmp_path):
             ["data=folder", "data.name=d", "data.images='my cells/*.tif'",
              r"data.labels='it\'s/*.tif'", "data.group='^(a+)'"],
         ),
+        (
+            {"images": "/secret/my cells/*.tif", "labels": r"C:\secret\b c\*.tif", "group": "/a/b"},
+            ["data=folder", "data.name=d", "data.images='<folder>/*.tif'",
+             "data.labels='<folder>/*.tif'", "data.group=/a/b"],
+        ),
     ],
 )  # fmt: skip
 def test_the_command_is_quoted_for_shell_and_hydra(data_card, words):
@@ -49,3 +54,21 @@ def test_the_command_is_quoted_for_shell_and_hydra(data_card, words):
         "model.weights=<file with sha256:1a2b3c>", *words, "data.split=val", "protocol=clean",
         "seed=1", "device=cuda",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/my cells/a.tif", "<folder>/a.tif"),
+        ("~/cells", "<folder>/cells"),
+        ("a: /home/me/x.tif: can't be read", "a: <folder>/x.tif: can't be read"),
+        ("raised TypeError (/home/me/x.py, line 3)", "raised TypeError (<folder>/x.py, line 3)"),
+        (r"C:\me\cells\a.tif is damaged", "<folder>/a.tif is damaged"),
+        ("cells/a/b.tif", "cells/a/b.tif"),
+        ("https://site.org/a/b/c", "https://site.org/a/b/c"),
+        ("n/a, 1/2/3, a/b", "n/a, 1/2/3, a/b"),
+        ("</script><script>alert(2)</script>", "</script><script>alert(2)</script>"),
+    ],
+)  # fmt: skip
+def test_folders_of_this_machine_are_not_shown(text, shown):
+    assert without_folders({"a": [text]}) == {"a": [shown]}
