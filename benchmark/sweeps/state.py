@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,15 +138,17 @@ class StoredRuns:
         except StoreError:  # a report names the file
             return [whole]
         records, described = store.records(), store.describe() or {}
-        rows = [
-            replace(
-                whole,
-                data=data_names(store, key, bases[key], described)["data"],
-                protocol=under.name,
-                scored=len(store.scores(key, records)),
-            )
+        found = [
+            (str(data_names(store, key, bases[key], described)["data"]), under.name, key)
             for under, key in scores_by_protocol(bases, protocol)
         ]
+        truths = Counter((data, under) for data, under, _ in found)
+        rows = []
+        for data, under, key in found:
+            if truths[data, under] > 1:  # labels that were replaced under one name
+                data = f"{data}, labels {str(bases[key]['labels'])[:6]}"
+            scored = len(store.scores(key, records))
+            rows.append(replace(whole, data=data, protocol=under, scored=scored))
         rows.sort(key=lambda row: (row.data, row.protocol))
         return [replace(row, repeated=place > 0) for place, row in enumerate(rows)] or [whole]
 

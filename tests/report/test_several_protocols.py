@@ -17,6 +17,7 @@ from benchmark.report.results import gather
 from benchmark.report.site.build import write_site
 from benchmark.report.tables import formats, run_summary
 from benchmark.scoring.protocol import Protocol, known_protocols
+from benchmark.sweeps.state import StoredRuns
 
 EVERY = known_protocols(Protocol(**PROTOCOLS["paper"]), ["paper", "clean"])
 LISTS = ["per_data_set", "errors", "recall_by_size", "cost"]
@@ -193,13 +194,22 @@ def test_status_of_a_protocol_that_scores_only_some_is_partial(root, scored, cap
     assert [row[8] for row in rows if row[3] == "paper"] == ["done"]
 
 
+def test_status_tells_labels_apart_that_were_replaced_under_one_name(root, scored):
+    shutil.copytree(scored / "mine", root / "mine")
+    for truth in "ab":
+        job = job_on(root, truth, "paper", level=1.7)
+        job.settings.data["name"] = "replaced"
+        do(job)
+    rows = StoredRuns(job.runs, 300).rows_of(job.store, EVERY)
+    digests = [job_on(root, truth, "paper").data.labels_digest()[:6] for truth in "ab"]
+    assert {row.data for row in rows} == {f"replaced, labels {digest}" for digest in digests}
+
+
 def test_what_remains_of_a_run_is_counted_once(root, capsys, scored):
     shutil.copytree(scored / "datasets", root / "datasets")
     shutil.copytree(scored / "mine", root / "mine")
     for protocol in ("paper", "clean"):
         do(job_on(root, "a", protocol, limit=2, level=1.7))
-    from benchmark.sweeps.state import StoredRuns
-
     job = job_on(root, "a", "paper", level=1.7)
     rows = StoredRuns(job.runs, 300).rows_of(job.store, EVERY)
     assert [row.protocol for row in rows] == ["clean", "paper"]

@@ -27,7 +27,6 @@ BASE = [some(m, d, msa) for (m, msa), d in itertools.product({"a": 0.4, "b": 0.6
         (some("c", status="partial (2 of 3)"), "not all images are done"),
         (some("c", images_id="2"), "other images"),
         (some("c", split="val"), "other images, labels, split"),
-        (some("c", protocol="clean"), "other images, labels, split or protocol"),
         (some("a", run="again", run_id="again"), "several runs on the same images"),
         (some("c", score=np.nan), "no image has a score"),
     ],

@@ -29,6 +29,8 @@ def site(tmp_path_factory):
         cell("e", score=0.9, source="published", images_id="", run_id=""),
         cell("a", "other", score=0.6, images_id="3"),
         cell("b", "other", score=0.7, images_id="4"),
+        cell("a", "truths", score=0.8, images_id="5", truth="0a", protocol="paper"),
+        cell("a", "truths", score=0.5, images_id="5", truth="0b", protocol="clean"),
     ]
     return write_site(checked(rows), [], tmp_path_factory.mktemp("m") / "s", private=False).parent
 
@@ -44,17 +46,18 @@ def rows_of(page):
 def test_a_row_is_one_set_of_images_and_best_within_it(open_page):
     page = open_page("index.html")
     rows = rows_of(page)
-    assert list(rows) == ["d", "d, val", "other #3", "other #4"]
+    of_truths = ["truths, labels 0a", "truths, labels 0b"]
+    assert list(rows) == ["d", "d, val", "other #3", "other #4", *of_truths]
     assert rows["d"].locator("b").all_inner_texts() == ["0.300"]
     assert rows["d"].locator("u").all_inner_texts() == ["0.200"]
     assert "0.900" in rows["d"].inner_text(), "a published number stands with its split"
-    for name in ("d, val", "other #3", "other #4"):
+    for name in ("d, val", "other #3", "other #4", *of_truths):
         assert rows[name].locator("b, u").count() == 0, name
 
 
 @needs_chromium
 def test_what_is_counted_has_a_number(open_page):
     page = open_page("index.html")
-    assert "of 4 methods on 2 data sets" in page.locator(".lead").inner_text()
+    assert "of 4 methods on 3 data sets" in page.locator(".lead").inner_text()
     of_a = page.locator("#ranking .ranking", has_text="Own runs").locator("tr", has_text="a").last
-    assert "2 of 2" in page.locator("#ranking").inner_text() and of_a.count() == 1
+    assert "3 of 3" in page.locator("#ranking").inner_text() and of_a.count() == 1

@@ -151,13 +151,13 @@
       const same = sets.find(([first]) => first.split === c.split) ?? (c.split ? null : sets[0]);
       if (same) same.push(c); else sets.push([c]);
     }
-    const ofSplit = (same) => new Set(sets.map(([first]) => same(first))).size < sets.length;
-    const several = ofSplit((first) => first.split);
-    const truths = ofSplit((first) => key(first.split, first.images));
+    const count = (of) => new Set(sets.map(([first]) => of(first))).size;
+    const splits = count((c) => c.split), several = count((c) => key(c.split, c.images));
     return sets.map((some) => {
       const [{ split, images, truth }] = some;
       const text = (split && split !== "test" ? `, ${split}` : "") +
-        (several && images ? ` #${images}` : "") + (truths && truth ? `, labels ${truth}` : "");
+        (several > splits && images ? ` #${images}` : "") +
+        (sets.length > several && truth ? `, labels ${truth}` : "");
       return [label + text, some];
     });
   };
