@@ -3,10 +3,10 @@
     BENCHMARK_DATA=<folder> python scripts/bench_tuning.py [--images 2] [--points 20] [apg ais amg]
 
 The study's grids (750, 525 and 210 points) and the demo weights, on the first images of u20s and
-dsb, cut to 256 pixels. Of the grid, points drawn at random are predicted one by one as well, half of
-them before and half after, and have to be equal to the bit. Seconds are those of the processor, on
-one thread. The loop is measured twice: with the embedding of the image kept between points, as our
-own adapters do, and with all of it repeated, as the study does.
+dsb, cut to 256 pixels. Of the grid, points drawn at random are predicted one by one as well, half
+of them before and half after, and have to be equal to the bit. Seconds are those of the processor,
+on one thread. The loop is measured twice: with the embedding of the image kept between points, as
+our own adapters do, and with all of it repeated, as the study does.
 """
 
 from __future__ import annotations
@@ -167,9 +167,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     print(f"{processor_name()}, one thread, torch {torch.__version__}; demo weights")
     print(
-        f"{'method':6} {'set':5} {'image':>5} {'points':>6} {'prompts':>8} {'decodes':>7} {'ratio':>6} "
-        f"{'distinct':>8} {'s, all':>7} {'s, loop':>8} {'ratio':>6} {'s, repeated':>11} {'ratio':>6} "
-        f"{'equal':>6}"
+        f"{'method':6} {'set':5} {'image':>5} {'points':>6} {'prompts':>8} {'decodes':>7} "
+        f"{'ratio':>6} {'distinct':>8} {'s, all':>7} {'s, loop':>8} {'ratio':>6} "
+        f"{'s, repeated':>11} {'ratio':>6} {'equal':>6}"
     )
     for name in given.methods:
         case = CASES[name]

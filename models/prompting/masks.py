@@ -10,6 +10,8 @@ from models.prompting.prompts import Prompt, kind, stack
 
 Threshold = float | Literal["auto"]
 
+_AT_ONCE_ON_CPU = 8
+"""More prompts at a time are no quicker there, and the rest of a batch costs as much as prompts."""
 _STABILITY_OFFSET = 1.0  # in logits, on either side of the threshold
 _WINDOW, _BINS, _EPS = 31, 64, 1e-6  # of the local threshold, micro-sam's
 
@@ -59,7 +61,8 @@ def decode(
     Args:
         predictor: `segment_anything`'s, set to an image.
         asked: prompts, and the way to make masks of them.
-        batch_size: prompts at a time. Only so many masks are whole at once; they are kept cut.
+        batch_size: prompts at a time; on a CPU, 8 at most. Only so many masks are whole at once;
+            they are kept cut.
 
     Returns:
         The masks by the way that they are made in, and how many prompts were decoded. Prompts with
@@ -75,6 +78,8 @@ def decode(
         for multimask, (thresholds, _) in wanted.items()
         for threshold in thresholds
     }
+    if str(predictor.device) == "cpu":
+        batch_size = min(batch_size, _AT_ONCE_ON_CPU)
     for multimask, (thresholds, distinct) in wanted.items():
         for batch in _batches(distinct, batch_size):
             logits, ious, small = _predicted(predictor, batch, multimask, batch_size)

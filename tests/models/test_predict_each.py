@@ -90,9 +90,9 @@ def check_equal(adapter, image, settings):
 
 @pytest.mark.parametrize("adapter", GRIDS)
 def test_random_settings_equal_the_single_adapter_to_the_bit(adapter):
-    number = 4 if adapter is AMG else 12
+    number = 4 if adapter is AMG else 7
     together = check_equal(adapter, nuclei(112, seed=1), drawn(adapter, number, seed=1))
-    assert len({labels.tobytes() for labels in together}) >= 3
+    assert len({labels.tobytes() for labels in together}) >= 2
 
 
 REAL = {
