@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.actions.evaluate import stored_entries
 from benchmark.console import Steps, complain, note, say
 from benchmark.data.prepared import Entry
-from benchmark.data.sources.folder import is_read
+from benchmark.data.sources.layouts import is_read
 from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
 from benchmark.export.folder import ExportFolder
 from benchmark.export.formats import DEFAULT, FORMATS, Format

@@ -43,15 +43,19 @@ def read_tiff(path: Path) -> NDArray[Any]:
         return read_series(tiff)
 
 
-def open_tiff(path: Path) -> tifffile.TiffFile:
+def open_tiff(path: Path, **options: Any) -> tifffile.TiffFile:
     """Open a TIFF, and check by its headers that it was not cut off.
 
     Some decoders fill up with grey what a file that was cut off lacks.
 
+    Args:
+        path: the file.
+        options: of `tifffile.TiffFile`: which descriptions are read.
+
     Raises:
         ValueError: it was cut off.
     """
-    tiff = tifffile.TiffFile(path)
+    tiff = tifffile.TiffFile(path, **options)
     try:
         for page in tiff.pages:
             ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))

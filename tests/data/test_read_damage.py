@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.files import deep_png, picture, pixels, refusal, tiff
 from helpers.files import nothing_leaks as nothing_leaks
-from helpers.files import picture, pixels, refusal, tiff
 from helpers.messages import assert_names
 
 from benchmark.data.formats.images import read_image, read_labels
@@ -21,10 +21,24 @@ CASES = {
     "jpeg.tif": lambda p: tiff(p, pixels(40, 50), compression="jpeg"),
     "jpegs.tif": lambda p: tiff(p, pixels(40, 50), compression="jpeg", rowsperstrip=8),
     "imagej.tif": lambda p: tiff(p, pixels(40, 50), imagej=True),
-    "stack.tif": lambda p: tiff(p, pixels(3, 40, 50), imagej=True),
+    "stack.tif": lambda p: tiff(p, pixels(3, 40, 50), imagej=True, metadata={"axes": "ZYX"}),
+    "channels.tif": lambda p: tiff(p, pixels(3, 40, 50), imagej=True, metadata={"axes": "CYX"}),
+    "fiji.tif": lambda p: tiff(
+        p, pixels(3, 40, 50), imagej=True, metadata={"axes": "CYX"}, truncate=True
+    ),
+    "shaped.tif": lambda p: tiff(
+        p, pixels(3, 40, 50), photometric="minisblack", metadata={"axes": "CYX"}
+    ),
+    "truncated.tif": lambda p: tiff(
+        p, pixels(3, 40, 50), photometric="minisblack", metadata={"axes": "CYX"}, truncate=True
+    ),
+    "ome.tif": lambda p: tiff(
+        p, pixels(3, 40, 50), photometric="minisblack", metadata={"axes": "CYX"}, ome=True
+    ),
     "pillow.tif": lambda p: picture(p, pixels(40, 50, 3), compression="tiff_lzw"),
     "grey.png": lambda p: picture(p, pixels(40, 50)),
     "colour.png": lambda p: picture(p, pixels(40, 50, 3)),
+    "deep.png": lambda p: deep_png(p, pixels(40, 50, 3, dtype="u2")),
     "grey.jpg": lambda p: picture(p, pixels(40, 50)),
     "colour.jpg": lambda p: picture(p, pixels(40, 50, 3)),
 }

@@ -3,6 +3,7 @@
 import logging
 import warnings
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -35,6 +36,12 @@ def tiff(path, array, **options):
 def picture(path, array, mode=None, **options):
     made = Pillow.fromarray(array)
     (made.convert(mode) if mode else made).save(path, **options)
+    return path
+
+
+def deep_png(path, array):
+    """A PNG of 16 bit with any number of channels, which Pillow can't write."""
+    path.write_bytes(imagecodecs.png_encode(array))
     return path
 
 

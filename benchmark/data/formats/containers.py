@@ -10,13 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.formats.images import (
-    TIFF,
-    as_image,
-    read_image,
-    read_labels,
-    short_reason,
-)
+from benchmark.data.formats.images import as_image, read_image, read_labels, short_reason
+from benchmark.data.formats.tiff import TIFF
 from benchmark.errors import DataError, UsageError
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels

@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from benchmark.data.formats.orientation import ORIENTATION, upright
+from benchmark.data.formats.pictures import PICTURES, deep_colour, stored_picture
+from benchmark.data.formats.planes import MAX_CHANNELS, Planes, Stored, channels_last, image_of
+from benchmark.data.formats.tiff import TIFF, how_to_open, stored_tiff
 from benchmark.errors import DataError
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
-TIFF = (".tif", ".tiff")
-LOSSY = (".jpg", ".jpeg")
-READABLE = (*TIFF, ".png", *LOSSY)
-MAX_CHANNELS = 4
+READABLE = (*TIFF, *PICTURES)
+
+POINTERS: Mapping[bytes, str] = {
+    b"version https://git-lfs": "a git-LFS pointer, not the file. Fetch the file: git lfs pull",
+    b"/annex/objects/": "a git-annex pointer, not the file. Fetch the file: git annex get",
+}
+"""How files begin that stand for an image that lies elsewhere."""
 
 
-def read_image(path: Path, as_stored: bool = False) -> Image:
+def read_image(path: Path, as_stored: bool = False, planes: Planes | None = None) -> Image:
     """Read an image.
 
     Args:
-        path: TIFF (8, 16, 32 bit, float; one page), PNG or JPEG.
-        as_stored: read the numbers of a TIFF even if its header says that they are not
-            brightness (a palette, inverted grey), as other readers of public data sets do.
+        path: TIFF (8, 16, 32 bit, float), PNG or JPEG.
+        as_stored: read the numbers of one page as they are stored, even if its header says that
+            they are not brightness (a palette, inverted grey, CMYK) or that they are to be
+            turned, as other readers of public data sets do.
+        planes: which planes of a file of several make the image.
 
     Returns:
         H x W, or H x W x C with C from 2 to 4; dtype as stored.
 
     Raises:
-        DataError: missing, damaged, of another format, or not a 2-D image.
+        DataError: missing, damaged, of another format, not brightness or RGB, or of several
+            planes of which none are chosen.
     """
-    return as_image(_read(path, brightness=not as_stored), str(path))
+    if as_stored:
+        return as_image(_read(path, as_stored=True), str(path))
+    planes = planes or Planes()
+    with _named_errors(path), open_stored(path, planes) as stored:
+        image = upright(image_of(stored, planes), stored.orientation, str(path))
+    return as_image(image, str(path))
+
+
+def open_stored(path: Path, planes: Planes) -> AbstractContextManager[Stored]:
+    """Open a file of an image without choosing among its planes.
+
+    Raises:
+        DataError: of a format that is not read.
+    """
+    suffix = path.suffix.lower()
+    _check_suffix(path)
+    return stored_tiff(path, planes) if suffix in TIFF else stored_picture(path, planes)
+
+
+def planes_along(path: Path, planes: Planes, axis: str) -> int:
+    """Return the number of slices (`Z`) or time points (`T`) in a file; pixels are not read.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    with _named_errors(path), open_stored(path, planes) as stored:
+        return stored.size(axis, planes)
 
 
 def as_image(image: Image, origin: str) -> Image:
@@ -61,12 +98,13 @@ def as_image(image: Image, origin: str) -> Image:
     return image
 
 
-def read_labels(path: Path, whole_floats: bool = False) -> Labels:
+def read_labels(path: Path, whole_floats: bool = False, planes: Planes | None = None) -> Labels:
     """Read a label image: 0 = background, one positive integer per object.
 
     Args:
         path: TIFF or PNG of integers, one channel.
         whole_floats: accept floats that are whole numbers, as some public data sets store ids.
+        planes: the slice and time point of its image, for a stack of label images.
 
     Returns:
         H x W integers.
@@ -74,7 +112,7 @@ def read_labels(path: Path, whole_floats: bool = False) -> Labels:
     Raises:
         DataError: missing, damaged, lossy, colour, float, negative, or a mask of 0 and 1 bit.
     """
-    labels = _read(path, lossless=True)
+    labels = _read(path, lossless=True, as_stored=whole_floats, planes=planes)
     if labels.ndim == 3 and labels.shape[2] == 1:
         labels = labels[:, :, 0]
     if labels.ndim != 2:
@@ -98,12 +136,39 @@ def read_labels(path: Path, whole_floats: bool = False) -> Labels:
     return labels
 
 
-def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image:
-    suffix = path.suffix.lower()
-    if suffix not in READABLE:
+def _read(
+    path: Path, lossless: bool = False, as_stored: bool = False, planes: Planes | None = None
+) -> Image:
+    """The array of a file of one page, turned upright unless it is wanted as it is stored."""
+    _check_suffix(path)
+    is_tiff = path.suffix.lower() in TIFF
+    of_stack = planes is not None and (isinstance(planes.z, int) or isinstance(planes.t, int))
+    with _named_errors(path):
+        if of_stack and is_tiff:
+            array, is_jpeg = read_one_of_stack(path, planes or Planes())
+        elif planes is not None and planes.each:
+            raise not_stacked(path)
+        else:
+            array, is_jpeg = (_read_tiff if is_tiff else _read_picture)(path, as_stored)
+    if lossless and is_jpeg:
+        raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
+    return array
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in READABLE:
         raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises into an error that names the file and the cause.
+
+    Raises:
+        DataError: something was raised within.
+    """
     try:
-        array, is_jpeg = _read_tiff(path, brightness) if suffix in TIFF else _read_picture(path)
+        yield
     except DataError:
         raise
     except MemoryError as error:
@@ -111,12 +176,22 @@ def _read(path: Path, lossless: bool = False, brightness: bool = False) -> Image
     except Exception as error:  # decoders raise anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error
+        what = pointer(path)
+        if what:
+            raise DataError(f"{path}: {what}.") from error
         raise DataError(
             f"{path}: can't be read ({short_reason(error)}). The file may be damaged or incomplete."
         ) from error
-    if lossless and is_jpeg:
-        raise DataError(f"{path}: JPEG changes ids when it saves them. Use TIFF or PNG for labels.")
-    return array
+
+
+def pointer(path: Path) -> str | None:
+    """Return what a file that only stands for another is, and how to get that; else None."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(max(map(len, POINTERS)))
+    except OSError:
+        return None
+    return next((what for start, what in POINTERS.items() if head.startswith(start)), None)
 
 
 def short_reason(error: Exception) -> str:
@@ -125,71 +200,79 @@ def short_reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _read_tiff(path: Path, brightness: bool) -> tuple[Image, bool]:
-    """The array, and whether it was compressed as JPEG; refused if it has to be brightness."""
-    with strict_tifffile(), open_tiff(path) as tiff:
+def _read_tiff(path: Path, as_stored: bool) -> tuple[Image, bool]:
+    """The array, and whether it was compressed as JPEG."""
+    options = {} if as_stored else how_to_open(path)
+    with strict_tifffile(), open_tiff(path, **options) as tiff:
         series = tiff.series[0]
         shape, axes = series.shape, series.axes
         while shape[0] == 1 and axes[0] not in "YXS":  # one page is not a stack
             shape, axes = shape[1:], axes[1:]
         size = " x ".join(map(str, shape))
-        # A channel-last array saved without saying so: rows pass for pages, channels for columns.
-        channels_last = len(shape) == 3 and shape[2] <= MAX_CHANNELS < min(shape[:2])
         if len(tiff.series) > 1:
             raise DataError(
                 f"{path}: holds {len(tiff.series)} images. Save each in a file of its own."
             )
-        if axes not in ("YX", "YXS", "SYX") and not channels_last:
+        if axes not in ("YX", "YXS", "SYX") and not channels_last(shape):
             raise DataError(
                 f"{path}: a stack of {shape[0]} pages ({size}, axes {axes}). Images are "
                 "2-D here: save the slices as files of their own, and channels as one page "
                 "(H x W x C)."
             )
-        if brightness:
-            _refuse_other_numbers(path, series.keyframe)
         array = read_series(tiff).reshape(shape)
+        if axes == "SYX":  # channels stored one after the other
+            array = np.moveaxis(array, 0, -1)
         is_jpeg = series.keyframe.compression in (
             tifffile.COMPRESSION.JPEG,
             tifffile.COMPRESSION.OJPEG,
         )
-    # SYX: channels stored one after the other
-    return (np.moveaxis(array, 0, -1) if axes == "SYX" else array), is_jpeg
+        if not as_stored:
+            orientation = series.keyframe.tags.valueof(ORIENTATION, default=1)
+            array = upright(array, orientation, str(path))
+    return array, is_jpeg
 
 
-def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:
-    """Refuse palettes and inverted grey: the model would see other brightness, unnoticed."""
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        what = "its pixels are numbers of colours (a palette, or a LUT)"
-    # Of one bit tifffile says so too, and writes 1 for what is bright.
-    elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1:
-        what = "its pixels are darkness, 0 is white (MINISWHITE, or an inverting LUT)"
-    else:
-        return
-    raise DataError(f"{path}: {what}. Save it as grey values, 0 as black, or as RGB.")
+def read_one_of_stack(path: Path, planes: Planes) -> tuple[Image, bool]:
+    """Return the label image of a slice, and whether it was compressed as JPEG.
+
+    Args:
+        path: a TIFF.
+        planes: the number of the slice, of the time point, or of both.
+
+    Raises:
+        DataError: it has no such slice.
+    """
+    with stored_tiff(path, Planes(z=planes.z, t=planes.t), labels=True) as stored:
+        if planes.each and stored.size("Z", planes) == stored.size("T", planes) == 1:
+            raise not_stacked(path)
+        array = image_of(stored, Planes(z=planes.z, t=planes.t))
+        return upright(array, stored.orientation, str(path)), "JPEG" in stored.compression
 
 
-def _read_picture(path: Path) -> tuple[Image, bool]:
+def not_stacked(path: Path) -> DataError:
+    """Return the error of a single label image for many slices that are images of their own."""
+    return DataError(
+        f"{path}: one label image for a stack of which every slice is an image of its own. Give "
+        "a TIFF stack of label images, one for each slice, or choose a slice: data.z=0."
+    )
+
+
+def _read_picture(path: Path, as_stored: bool) -> tuple[Image, bool]:
     """The array of a PNG or JPEG, and whether it is a JPEG, whatever its name says."""
     from PIL import Image as Pillow
 
     Pillow.MAX_IMAGE_PIXELS = None  # large images are what microscopes make, not an attack
-    _refuse_deep_colour(path)
+    if deep_colour(path):
+        raise DataError(f"{path}: a colour PNG of 16 bit would lose half of it. Use TIFF.")
     with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
         is_jpeg = picture.format != "PNG"
+        orientation = 1 if as_stored else picture.getexif().get(ORIENTATION, 1)
         if picture.mode == "P":  # the colours, not their indices
             colours = "RGBA" if "transparency" in picture.info else "RGB"
-            return np.asarray(picture.convert(colours)), is_jpeg
-        return np.asarray(picture), is_jpeg
-
-
-def _refuse_deep_colour(path: Path) -> None:
-    """Refuse colour PNGs of 16 bit, which Pillow cuts to 8 bit silently."""
-    with path.open("rb") as file:
-        header = file.read(26)
-    if header[:8] == b"\x89PNG\r\n\x1a\n" and len(header) == 26:
-        depth, colour_type = struct.unpack("BB", header[24:26])
-        if depth == 16 and colour_type in (2, 4, 6):
-            raise DataError(f"{path}: a colour PNG of 16 bit would lose half of it. Use TIFF.")
+            array = np.asarray(picture.convert(colours))
+        else:
+            array = np.asarray(picture)
+    return upright(array, orientation, str(path)), is_jpeg
 
 
 def _shape(array: Image) -> str:

@@ -22,9 +22,10 @@ class Raw:
         group: the volume, slide or movie it belongs to, as found.
         split: `test` or `val`.
         files: its files, for messages.
-        read: returns (image, labels); raises DataError.
+        read: returns (image, labels), labels None where there are none; raises DataError.
         volume: the file it is a slice of; one process reads all slices of a volume.
         closing: if the recipe keeps this image, those after it are left out.
+        labelled: whether it has labels.
         file: the user's own file that is this image alone, if there is one.
     """
 
@@ -32,9 +33,10 @@ class Raw:
     group: str
     split: str
     files: str
-    read: Callable[[], tuple[Image, Labels]]
+    read: Callable[[], tuple[Image, Labels | None]]
     volume: str = ""
     closing: bool = False
+    labelled: bool = True
     file: str = ""
 
 
@@ -84,6 +86,6 @@ def abbreviated(texts: Iterable[str], most: int = 5) -> str:
 
 
 def file_times(paths: Iterable[Path]) -> list[list[Any]]:
-    """Return path, size and modification time of each file."""
-    stats = ((path, path.stat()) for path in paths)
+    """Return path, size and modification time of each file; of a link to nothing, its own."""
+    stats = ((path, path.stat() if path.exists() else path.lstat()) for path in paths)
     return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]

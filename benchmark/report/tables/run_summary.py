@@ -25,7 +25,7 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "edited", "control", "lost", "run", "run_id",
+    "status", "labelled", "mixed", "edited", "control", "lost", "warnings", "run", "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -47,7 +47,9 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
-        mixed; edited; control; lost (why the study's own images can't be had); run (12 characters)
+        labelled (`10 of 100`, empty where all images have labels);
+        mixed; edited; control; lost (why the study's own images can't be had); warnings (what is
+        odd about the data set's files, as sentences); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -58,7 +60,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     frame = frame_of_runs(results).join(numbers)
     # pandas holds strings as UTF-8 and would stop at a lone surrogate.
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
-    frame = frame.assign(model=models, run=frame["run_id"].str[:12])
+    warnings = pd.Series([result.warnings for result in results], dtype=object)
+    frame = frame.assign(model=models, run=frame["run_id"].str[:12], warnings=warnings)
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
@@ -98,6 +101,11 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     if frame["status"].str.startswith("partial").any():
         lines.append("partial: means over the images done so far; never marked as best.")
+    if (frame["labelled"] != "").any():
+        lines.append(
+            "labelled: images without labels are predicted and not scored; means are over the "
+            "labelled ones."
+        )
     if frame["weights"].str.len().any():
         lines.append(
             "weights: by name where their digest is the one on their card; user: a file of "
@@ -106,6 +114,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
         lines.append(f"* {data}: not the published study's own images, as {reason}.")
+    warned = zip(frame["data"], frame["warnings"], strict=True)
+    lines += dict.fromkeys(f"{data}: {warning}" for data, found in warned for warning in found)
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
@@ -132,7 +142,9 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 
 def _status(row: Row) -> str:
-    return ", ".join([row["status"], *(mark for mark in ("mixed", "edited") if row[mark])])
+    labelled = [f"{row['labelled']} labelled"] if row["labelled"] else []
+    marks = (mark for mark in ("mixed", "edited") if row[mark])
+    return ", ".join([row["status"], *labelled, *marks])
 
 
 @dataclass(frozen=True)
@@ -208,8 +220,13 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    hidden = ["run", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    """Every column at full precision, with the run id in full.
+
+    `edited` only if a run is, `labelled` only if an image has no labels.
+    """
+    sometimes = {"edited": frame["edited"].any(), "labelled": (frame["labelled"] != "").any()}
+    unused = (name for name, used in sometimes.items() if not used)
+    hidden = ["run", "warnings", *_cautions(metric), *unused]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
