@@ -321,13 +321,13 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
             )
         # Without labels the steps, none of which looks at them, get a blank label image: the
         # images, and so the run id, are the same before and after labels are added.
-        blank = np.zeros(image.shape[:2], np.uint8)
-        pieces = list(_after(recipe, raw, image, blank if labels is None else labels))
+        seen = np.zeros(image.shape[:2], np.uint8) if labels is None else labels
+        pieces = list(_after(recipe, raw, image, seen))
     except DataError as error:
         yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
         return
     if not pieces:
-        yield LeftOut(raw.name, raw.split, emptying_step(recipe, image, labels))
+        yield LeftOut(raw.name, raw.split, emptying_step(recipe, image, seen))
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
         kept = None if labels is None else one_labels

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmark.data.sources.folder import FolderSource, find_files, is_read
+from benchmark.data.sources.folder import FolderSource
+from benchmark.data.sources.layouts import find_files, is_read
 
 CASES = {
     # pattern, folder, name of a file in it -> whether it is read

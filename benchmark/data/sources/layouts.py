@@ -86,6 +86,34 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     return files
 
 
+def is_read(pattern: str, root: str | None, folder: Path, names: Iterable[str]) -> bool:
+    """Whether `find_files` finds files of a folder, or would, if it had files of these names.
+
+    Args:
+        pattern: as of `find_files`.
+        root: likewise.
+        folder: the folder, which need not exist.
+        names: of files in it.
+    """
+    folder = folder.resolve()
+    literal, wild = _split(pattern, root)
+    if any(path.resolve().parent == folder for path in _glob(literal, wild)):
+        return True
+    literal = literal.resolve()
+    below = [path for name in names if (path := folder / name).is_relative_to(literal)]
+    return any(_matches(path.relative_to(literal).parts, wild.parts) for path in below)
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob pattern part by part; `**` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[k:], pattern[1:]) for k in range(len(parts) + 1))
+    found = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
+    return found and _matches(parts[1:], pattern[1:])
+
+
 def _split(pattern: str, root: str | None) -> tuple[Path, Path]:
     """Return the part of a pattern that exists, and the rest."""
     # os.path's own, as pathlib's raises where `~` begins no home.
