@@ -151,35 +151,6 @@ def _hint(pattern: str, root: str | None, folder: Path) -> str:
     return ""
 
 
-def is_read(pattern: str, root: str | None, folder: Path, names: Iterable[str]) -> bool:
-    """Whether `find_files` reads files of a folder, or would, if it had files of these names.
-
-    Args:
-        pattern: as of `find_files`.
-        root: likewise.
-        folder: the folder, which need not exist.
-        names: of files in it.
-    """
-    folder = folder.resolve()
-    with contextlib.suppress(UsageError):  # it matches no file yet
-        if any(path.resolve().parent == folder for path in find_files(pattern, root, "")):
-            return True
-    literal, wild = _split(pattern, root)
-    literal = literal.resolve()
-    below = [(folder / name) for name in names if (folder / name).is_relative_to(literal)]
-    return any(_matches(path.relative_to(literal).parts, wild.parts) for path in below)
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path matches a glob pattern part by part; `**` stands for any number of parts."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_matches(parts[k:], pattern[1:]) for k in range(len(parts) + 1))
-    found = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
-    return found and _matches(parts[1:], pattern[1:])
-
-
 def near_misses(pattern: str, root: str | None, found: Iterable[Path]) -> list[Path]:
     """Return files that a pattern misses only by the spelling of their ending (.TIF, .tiff)."""
     literal, wild = _split(pattern, root)
