@@ -2,7 +2,7 @@
 
     python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
 
-- signals: real processes get a random signal at a random moment, and are started again;
+- signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
 - mutations: entries of the files of a run are edited, then all runs are reported and listed;
 - names: runs whose YAML or whose files' names come from somebody hostile.
@@ -16,15 +16,18 @@ import argparse
 import contextlib
 import io
 import itertools
+import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,25 +35,27 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from helpers.hostile import HOSTILE, leave_files
-from helpers.kills import SECONDS, assert_nothing_twice, begin, the_run
+from helpers.kills import SECONDS, assert_nothing_twice, the_run
 from helpers.mutations import FILES, leave_lease, mutations, read_all
 from helpers.runs import (
     SAMPLES,
+    arguments,
     assert_sound,
     contents,
     do,
     environment,
     journals,
     make_job,
-    run_process,
 )
+from helpers.runs import run as in_this_process
 
+from benchmark.__main__ import run
 from benchmark.console import UNPRINTABLE
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE
 
 KINDS = ("lost", "doubled", "tracebacks", "hangs")
 PATIENCE = 300  # seconds, after which a process hangs
-OURS = str(Path(__file__).resolve().parent.parent / "benchmark")
+FAULT = 70  # the exit status of a fork that raises
 QUICK = 60  # the same for reading a few small files
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]
 
@@ -95,12 +100,74 @@ class Findings:
         return f"{self.part}: {self.trials} trials ({details}): {wrong}"
 
 
+class Forked:
+    """The command line in a fork of this process, which has imported and compiled everything.
+
+    Args:
+        root: the working directory; results and data are below it.
+        words: the arguments; those of a small run where not given.
+        environment: further variables.
+    """
+
+    def __init__(self, root: Path, *words: str, **environment: str) -> None:
+        self._log = root / "log.txt"
+        self._pid = os.fork()
+        if self._pid == 0:
+            status = INTERRUPTED
+            try:
+                _become(root, self._log, words or arguments(root), environment)
+                status = run()
+            except KeyboardInterrupt:  # between these lines
+                pass
+            except BaseException:
+                traceback.print_exc()
+                status = FAULT
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        self.pid = self._pid
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end: its exit status, negative for a signal; None if it takes longer."""
+        until = time.monotonic() + seconds
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.005)
+
+    def stop(self, which: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.pid, which)
+
+    @property
+    def printed(self) -> str:
+        """What it printed."""
+        return self._log.read_text(errors="surrogateescape") if self._log.exists() else ""
+
+
+def _become(root: Path, log: Path, words: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Make this process a command in a folder."""
+    os.chdir(root)
+    os.environ.update(environment(**variables))
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    sys.argv[1:] = words
+
+
 def undisturbed(root: Path) -> tuple[Any, float]:
     """What a run stores that nothing disturbs, and the seconds that its process takes."""
     root.mkdir()
+    warm = root / "warm"
+    warm.mkdir()
+    assert in_this_process(warm).returncode == 0
     began = time.monotonic()
-    done = run_process(root, SECONDS=SECONDS)
-    assert done.returncode == 0, done.stderr
+    process = Forked(root, SECONDS=SECONDS)
+    assert process.wait(PATIENCE) == 0, process.printed
     return contents(*the_run(root)), time.monotonic() - began
 
 
@@ -117,45 +184,34 @@ def signals(findings: Findings, trials: int) -> None:
         trace.touch()
         stopped = set[int]()
         while True:
-            process = begin(root, trace)
+            process = Forked(root, TRACE=str(trace), SECONDS=SECONDS)
             over = findings.trials == trials
-            try:
-                printed, _ = process.communicate(
-                    timeout=PATIENCE if over else chance.uniform(0, seconds)
-                )
-            except subprocess.TimeoutExpired:
-                if over:
-                    process.kill()
-                    findings.add("hangs", f"{root}")
-                    break
+            status = process.wait(PATIENCE if over else chance.uniform(0, seconds))
+            if status is None and not over:
                 _stop(findings, process, chance.choice(SIGNALS))
                 stopped.add(process.pid)
                 continue
-            findings.check_text(printed)
-            if process.returncode == 0:
+            findings.check_text(process.printed)
+            if status == 0:
                 findings.check_run(root, wanted, partial(assert_nothing_twice, trace, stopped))
             else:
-                findings.add("lost", printed[-1500:])
+                findings.add("hangs" if status is None else "lost", process.printed[-1500:])
             break
 
 
-def _stop(findings: Findings, process: subprocess.Popen[str], which: signal.Signals) -> None:
+def _stop(findings: Findings, process: Forked, which: signal.Signals) -> None:
     """Send a signal and wait for the end."""
     findings.trials += 1
     findings.details[which.name] += 1
-    process.send_signal(which)
-    try:
-        printed, _ = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        printed, _ = process.communicate()
-        findings.add("hangs", f"after {which.name}: {printed[-500:]}")
-    if "Traceback" in printed and OURS not in printed:
-        findings.details["in the start of Python itself"] += 1
-        return
-    findings.check_text(printed)
-    if which is signal.SIGINT and process.returncode not in (0, INTERRUPTED, -which):
-        findings.add("lost", f"status {process.returncode} after Ctrl-C: {printed[-500:]}")
+    process.stop(which)
+    status = process.wait(PATIENCE)
+    if status is None:
+        process.stop(signal.SIGKILL)
+        process.wait(PATIENCE)
+        findings.add("hangs", f"after {which.name}: {process.printed[-500:]}")
+    findings.check_text(process.printed)
+    if which is signal.SIGINT and status not in (DONE, INTERRUPTED):
+        findings.add("lost", f"status {status} after Ctrl-C: {process.printed[-500:]}")
 
 
 def disks(findings: Findings, trials: int) -> None:
@@ -166,7 +222,7 @@ def disks(findings: Findings, trials: int) -> None:
         root = findings.folder / f"disk_{number}"
         disk = root / "disk"
         disk.mkdir(parents=True)
-        pages = findings.chance.randint(1, 60)
+        pages = findings.chance.randint(4, 60)
         with _mounted(disk, f"size={4 * pages}k,nr_inodes={findings.chance.randint(20, 200)}"):
             for name in ("results", "datasets"):
                 (disk / name).mkdir()
@@ -189,17 +245,19 @@ def _mounted(folder: Path, options: str) -> Iterator[None]:
 
 def _on_disk(findings: Findings, root: Path, full: bool) -> str:
     """Run once; say how it ended."""
-    try:
-        done = run_process(root)
-    except subprocess.TimeoutExpired:
+    process = Forked(root)
+    status = process.wait(PATIENCE)
+    if status is None:
+        process.stop(signal.SIGKILL)
+        process.wait(PATIENCE)
         findings.add("hangs", "on a full disk" if full else "with room again")
         return "hung"
-    findings.check_text(done.stdout + done.stderr)
-    if done.returncode == 0:
+    findings.check_text(process.printed)
+    if status == 0:
         return "complete"
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    if not full or len(errors) != 1 or "No space left" not in errors[0]:
-        findings.add("lost", done.stderr[-1500:])
+    errors = [line for line in process.printed.splitlines() if line.startswith("error: ")]
+    if not full or len(errors) != 1 or not re.search("No space left|are free", errors[0]):
+        findings.add("lost", process.printed[-1500:])
     return "full"
 
 
@@ -253,6 +311,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 def names(findings: Findings, trials: int) -> None:
     """Run with hostile YAMLs and names; nothing is written beside the run."""
+    undisturbed(findings.folder / "undisturbed")
     for name, files in [*HOSTILE.items()][:trials]:
         findings.trials += 1
         root = findings.folder / f"root_{findings.trials}"
@@ -260,23 +319,20 @@ def names(findings: Findings, trials: int) -> None:
         words = leave_files(home, files)
         before = {path for path in root.rglob("*") if home not in path.parents}
         for action in ("run", "report", "status", "list"):
-            try:
-                done = subprocess.run(
-                    [
-                        sys.executable, "-m", "benchmark", "--config-dir", "own", *words,
-                        f"action={action}", f"results={home / 'results'}",
-                        f"datasets={home / 'datasets'}",
-                    ],
-                    cwd=home, env=environment(), capture_output=True, timeout=PATIENCE,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
+            process = Forked(
+                home, "--config-dir", "own", *words, f"action={action}",
+                f"results={home / 'results'}", f"datasets={home / 'datasets'}",
+            )  # fmt: skip
+            status = process.wait(PATIENCE)
+            if status is None:
+                process.stop(signal.SIGKILL)
                 findings.add("hangs", f"{name}: {action}")
                 continue
-            printed = (done.stdout + done.stderr).decode(errors="surrogateescape")
+            printed = process.printed
             findings.check_text(printed)
-            findings.details[f"status {done.returncode}"] += 1
-            if done.returncode not in (DONE, PARTIAL, USAGE):
-                findings.add("tracebacks", f"{name}: {action}: status {done.returncode}")
+            findings.details[f"status {status}"] += 1
+            if status not in (DONE, PARTIAL, USAGE):
+                findings.add("tracebacks", f"{name}: {action}: status {status}")
             if UNPRINTABLE.search(printed):
                 findings.add("lost", f"{name}: {action}: {printed[-1500:]!a}")
         after = {path for path in root.rglob("*") if home not in path.parents}
@@ -285,7 +341,7 @@ def names(findings: Findings, trials: int) -> None:
 
 
 PARTS = {"signals": (signals, 200), "disks": (disks, 50), "mutations": (mutated, 3000),
-         "names": (names, 20)}  # fmt: skip
+         "names": (names, len(HOSTILE))}  # fmt: skip
 
 
 def main() -> None:
