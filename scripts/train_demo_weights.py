@@ -37,18 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     memory.keep()
     import torch
     from demo.pictures import find
-    from demo.train import train
+    from demo.train import train, weights_to_begin_with
     from demo.trainer import Settings
 
     from benchmark.errors import BenchmarkError
-    from models.apg import APG
 
     torch.set_num_threads(1)
     settings = Settings(
         seed=chosen.seed, steps=chosen.steps, rate=chosen.rate, bfloat16=not chosen.float32
     )
     try:
-        start = APG.find_weights(chosen.start).fetch() if chosen.start else None
+        start = weights_to_begin_with(chosen.start) if chosen.start else None
         if start:
             settings = replace(settings, start=start.digests["weights"])
         train(find(chosen.data), chosen.output, settings, chosen.threads, start)

@@ -16,12 +16,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmark.choices import CHECKOUT
+from benchmark.errors import UsageError
 from benchmark.types import Weights
 from demo import history
 from demo.checks import accuracy, load
 from demo.crops import Batch
 from demo.pictures import Collection, Source, collect
 from demo.trainer import Settings, Trainer
+from models.apg import APG
 
 WEIGHTS = "demo.safetensors"
 CHECKPOINT = "checkpoint.pt"
@@ -124,6 +126,18 @@ def train(
     if "digest" not in part:
         part["digest"] = validate(folder / WEIGHTS, source.held_out)
         save()
+
+
+def weights_to_begin_with(name: str) -> Weights:
+    """The packaged weights (`demo`), or those in a file.
+
+    Raises:
+        UsageError: there are none, or they are a published model's.
+    """
+    found = APG.find_weights(name)
+    if found.about().mark not in ("demo", "user"):
+        raise UsageError(f"--start is '{name}', a published model: give `demo` or a file of such")
+    return found.fetch()
 
 
 def score(

@@ -29,7 +29,6 @@ from helpers.demo_model import one_thread as one_thread
 from torch.nn import functional as F  # noqa: N812
 
 from benchmark.errors import ModelError, UsageError
-from models.apg import APG
 
 CHECKOUT = Path(__file__).parents[2]
 NET = json.loads((CHECKOUT / "tests/net/demo_training.json").read_text())
@@ -63,7 +62,7 @@ def test_the_first_steps_on_the_real_images_are_what_they_were(start, others):
     here |= {name: version(name) for name in NET["environment"] if name not in here}
     if here != NET["environment"]:
         pytest.skip(f"the stored digests are of {NET['environment']}, this is {here}")
-    weights = APG.find_weights("demo").fetch() if start == "demo" else None
+    weights = train.weights_to_begin_with("demo") if start == "demo" else None
     settings = Settings(**others, start=weights.digests["weights"] if weights else "")
     trainer = Trainer(settings, 1, weights)
     trained(collect(find(DATA), settings.share_drawn), NET["steps"], trainer)
@@ -237,7 +236,7 @@ def test_a_part_begins_with_the_weights_of_the_one_before_and_continues_its_hist
     source = replace(source, held_out=source.held_out[:3])
     settings = tiny(steps=4)
     train.train(source, tmp_path / "first", settings, modes=("ais",))
-    start = APG.find_weights(str(tmp_path / "first" / train.WEIGHTS)).fetch()
+    start = train.weights_to_begin_with(str(tmp_path / "first" / train.WEIGHTS))
     begun = Trainer(settings, 1, start)
     assert same(begun.networks, begun.average)
     assert begun.networks.write(tmp_path / "again") == start.digests["weights"]
@@ -256,19 +255,20 @@ def test_a_part_begins_with_the_weights_of_the_one_before_and_continues_its_hist
     images = json.loads((tmp_path / "second/images.json").read_text())
     assert images["training"] == list(source.names)
     # Weights that are not the last of the history beside them continue none.
-    other = APG.find_weights(str(tmp_path / "first/step_2.safetensors")).fetch()
+    other = train.weights_to_begin_with(str(tmp_path / "first/step_2.safetensors"))
     assert history.ending_with(start).parts and not history.ending_with(other).parts
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    for name, content in (("no weights", b"x"), ("another", None)):
-        path = tmp_path / f"{name}.pt"
-        if content:
-            path.write_bytes(content)
-        else:
-            torch.save({"model_state.a": torch.zeros(1)}, path)
-        with pytest.raises(ModelError, match=name):
-            Trainer(tiny(), 1, APG.find_weights(str(path)).fetch())
+    torch.save({"model_state.a": torch.zeros(1)}, tmp_path / "other.pt")
+    (tmp_path / "bad.safetensors").write_bytes(b"x")
+    for name, reason in (("other.pt", "another architecture"), ("bad.safetensors", "damaged")):
+        start = train.weights_to_begin_with(str(tmp_path / name))
+        with pytest.raises(ModelError, match=rf"{name} can't be loaded: .*{reason}"):
+            Trainer(tiny(), 1, start)
+    for name, reason in (("vit_b_lm", "a published model"), ("/nowhere", "neither a file nor")):
+        with pytest.raises(UsageError, match=reason):
+            train.weights_to_begin_with(name)
 
 
 @pytest.mark.slow
