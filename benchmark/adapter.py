@@ -24,6 +24,9 @@ from benchmark.types import Segmenter, Weights, WeightsChoice
 OURS = ("models.", "benchmark.data.sources.", "benchmark.data.torch_em.")
 """Where this repository's own adapters and sources are."""
 
+NO_PARAMETERS = ("name", "_target_", "family")
+"""Keys of a model's YAML that are not given to its adapter."""
+
 _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 FindWeights = Callable[[str, Path | None, bool], WeightsChoice]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.adapter import (
+    NO_PARAMETERS,
     AdapterInfo,
     check_parameters,
     checked_segmenter,
@@ -138,13 +139,25 @@ class Job:
             UsageError: one is unknown or of the wrong type.
         """
         model = self.settings.model
-        parameters = {k: v for k, v in model.items() if k not in ("name", "_target_")}
+        parameters = {k: v for k, v in model.items() if k not in NO_PARAMETERS}
         if isinstance(parameters.get("weights"), Mapping):
             parameters["weights"] = weights_of_modality(
                 parameters["weights"], self.settings.data.get("modality")
             )
         check_parameters(self.adapter, parameters, str(model["name"]))
         return parameters
+
+    @cached_property
+    def family(self) -> str | None:
+        """What the model's YAML calls the family of methods it belongs to, if it does.
+
+        Raises:
+            UsageError: it is not a text.
+        """
+        family = self.settings.model.get("family")
+        if family is not None and not (isinstance(family, str) and family.strip()):
+            raise UsageError(f"model.family is {family!r}; it must be text.")
+        return family
 
     @cached_property
     def weights_choice(self) -> WeightsChoice | None:
@@ -184,11 +197,24 @@ class Job:
             if unavailable_reason:
                 raise SkippedError(f"weights unavailable: {unavailable_reason}")
 
+    def check_labels(self) -> None:
+        """See whether the data has the labels that the model needs.
+
+        Raises:
+            SkippedError: the model sees the truth, and samples have none.
+        """
+        unlabelled = len(self.data.unlabelled)
+        if self.info.sees_truth and unlabelled:
+            raise SkippedError(
+                f"labels missing: model '{self.model_name}' sees them, and {unlabelled} of "
+                f"{len(self.data.entries)} images of data '{self.data.name}' have none."
+            )
+
     @cached_property
     def data(self) -> PreparedData:
         """The samples; prepared now where they are not yet."""
         # A mistake in another option is reported before hours of preparing.
-        _ = self.protocol, self.metric, self.settings.errors.allowed(samples=1)
+        _ = self.protocol, self.metric, self.family, self.settings.errors.allowed(samples=1)
         with Steps(f"preparing {self.settings.data['name']}") as steps:
             return prepare(
                 **self._data_asked_for,
@@ -312,6 +338,7 @@ class Job:
             "model": self.model_name,
             "config": str(self.settings.model["name"]),
             "control": self.info.control,
+            **({"family": self.family} if self.family else {}),
             **describe_data(self.data, self.settings.data),
             "weights": self.weights
             and {
@@ -368,5 +395,5 @@ def _code_of(adapter: type, module: str) -> CodeDigests | None:
     return code_digests(module, adapter.__module__) or None
 
 
-# Parameters that are places, not properties: no part of a model's name in a table.
-_PLACES = ("predictions", "weights")
+# Keys that are places or names, not properties: no part of a model's name in a table.
+_PLACES = ("predictions", "weights", "family")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmark.data.prepared import Entry, PreparedData, read_verified
 from benchmark.errors import BenchmarkError
@@ -18,9 +17,8 @@ from benchmark.scoring.score import score_row
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore
 from benchmark.types import Labels
-from benchmark.workers import WORTH_WORKERS, Workers, default_workers
+from benchmark.workers import side_by_side
 
-Result = TypeVar("Result")
 Scored = tuple[dict[str, Any], str]
 """A row of numbers, and the line of JSON with its objects."""
 
@@ -66,7 +64,7 @@ def score_stored(
     predictions: Sequence[StoredPrediction], protocol: Protocol, workers: int | None
 ) -> Generator[Scored | str, None, None]:
     """Score each prediction, in order; of one that can't be read the reason is returned."""
-    return _map(partial(_score, protocol), predictions, workers)
+    return side_by_side(partial(_score, protocol), predictions, __name__, workers)
 
 
 def differences_from_elf(
@@ -78,24 +76,7 @@ def differences_from_elf(
         BenchmarkError: a prediction or its truth can't be read.
     """
     no_exclusion = replace(protocol, both_empty="zero")  # elf does not exclude images
-    return _map(partial(_compare_with_elf, no_exclusion), predictions, workers)
-
-
-def _map(
-    perform: Callable[[StoredPrediction], Result],
-    predictions: Sequence[StoredPrediction],
-    workers: int | None,
-) -> Generator[Result, None, None]:
-    count = workers or default_workers()
-    if count == 1 or len(predictions) < WORTH_WORKERS:
-        yield from map(perform, predictions)
-        return
-    processes = Workers(count, __name__)
-    try:
-        with closing(processes.outcomes(perform, predictions)) as outcomes:
-            yield from outcomes
-    finally:
-        processes.close()
+    return side_by_side(partial(_compare_with_elf, no_exclusion), predictions, __name__, workers)
 
 
 def _score(protocol: Protocol, one: StoredPrediction) -> Scored | str:

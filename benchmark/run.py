@@ -53,7 +53,7 @@ class Outcome:
 
     Attributes:
         requested: number of requested samples.
-        done: how many of these are predicted and scored.
+        done: how many of these are predicted and, where they have labels, scored.
         failed: of these, sample -> reason.
         stopped: why the loop ended before the last sample, else None.
     """
@@ -89,7 +89,8 @@ class Runner:
         protocol: how to score.
         basis: what the scores depend on besides the predictions.
         seed: with the sample's id it seeds random, numpy and torch before each prediction.
-        trained: whether its scores mean anything; if not, progress does not show them.
+        trained: whether its scores mean anything; if not, progress does not show them. Nor does
+            it where no sample has labels.
         workers: processes that score stored predictions; None: one per core.
     """
 
@@ -111,7 +112,8 @@ class Runner:
         self._load_model, self._model = load_model, model
         self._protocol, self._seed = protocol, seed
         self._basis, self._key = basis, score_key(basis)
-        self._trained, self._workers = trained, workers
+        self._show_scores = trained and data.labels_digest() is not None
+        self._workers = workers
         self._warm = False
 
     def run(self, requested: Sequence[Entry], overwrite: str, allowed_failures: int) -> Outcome:
@@ -140,12 +142,13 @@ class Runner:
             if records[entry.id].status == "error"
         }
         msa = {e.id: scores[e.id]["metrics"]["msa"] for e in done if e.id in scores}
+        msa |= {entry.id: None for entry in done if entry.is_unlabelled}
         if len(failed) > allowed_failures:
             return Outcome(len(requested), len(msa), failed, _too_many(failed, "failed before"))
-        unscored = [entry for entry in done if entry.id not in scores]
+        unscored = [entry for entry in done if entry.id not in msa]
         title = f"{self._model} on {self._data.name}"
         with Steps(title, len(unscored) + len(missing)) as steps:
-            progress = _Progress(steps, allowed_failures, failed, msa, self._trained)
+            progress = _Progress(steps, allowed_failures, failed, msa, self._show_scores)
             self._writer.restore_basis(self._key, self._basis)
             self._score_stored(unscored, {}, progress)
             if not progress.stopped:
@@ -156,7 +159,7 @@ class Runner:
         """Score stored predictions again, whether they were scored before or not.
 
         Args:
-            requested: samples with a stored prediction.
+            requested: samples with a stored prediction and labels.
             allowed_failures: with more samples than this that can't be read, the loop stops.
 
         Raises:
@@ -165,7 +168,7 @@ class Runner:
         before = self._store.scores(self._key)
         attempts = {e.id: before.get(e.id, {}).get("attempt", 0) + 1 for e in requested}
         with Steps(f"scoring {self._model} on {self._data.name}", len(requested)) as steps:
-            progress = _Progress(steps, allowed_failures, {}, {}, self._trained)
+            progress = _Progress(steps, allowed_failures, {}, {}, self._show_scores)
             self._score_stored(requested, attempts, progress)
         return progress.outcome(len(requested))
 
@@ -270,10 +273,12 @@ class Runner:
         return _Stored(entry, error=failure.error)
 
     def _store_prediction(
-        self, entry: Entry, truth: Labels, record: Record, labels: Labels
+        self, entry: Entry, truth: Labels | None, record: Record, labels: Labels
     ) -> _Stored:
         digest = array_digest(labels)
         self._writer.append(replace(record, prediction=digest), labels)
+        if truth is None:
+            return _Stored(entry)
         row, objects = score_row(entry, truth, labels, digest, self._protocol)
         self._writer.append_scores(self._key, self._basis, [(row, objects)])
         return _Stored(entry, msa=row["metrics"]["msa"])
@@ -285,7 +290,7 @@ class Runner:
 
 
 class _Stored(NamedTuple):
-    """A sample whose outcome is stored: its mSA (None where it is undefined), or the error."""
+    """A sample whose outcome is stored: its mSA (None if undefined or unlabelled), or the error."""
 
     entry: Entry
     msa: float | None = None

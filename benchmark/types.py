@@ -18,18 +18,19 @@ Labels = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image with its truth.
+    """One image, with its truth where there is one.
 
     Attributes:
         id: safe name, unique in its data set; it becomes file names.
         image: H x W or H x W x C (C from 1 to 4), dtype as stored.
-        labels: H x W integers, 0 = background, one positive integer per object.
+        labels: H x W integers, 0 = background, one positive integer per object; None where the
+            image has no labels.
         group: the volume, slide or movie it was cut from; a group is one cluster.
     """
 
     id: str
     image: Image
-    labels: Labels
+    labels: Labels | None
     group: str
 
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -87,6 +87,35 @@ class Workers:
                 initargs=(os.getpid(), self._module, last_place()),
             )
         return self._pool
+
+
+def side_by_side(
+    perform: Callable[[Task], Outcome],
+    tasks: Sequence[Task],
+    module: str,
+    workers: int | None = None,
+) -> Generator[Outcome, None, None]:
+    """The outcome of each task, in order; by several processes where there are many tasks.
+
+    Args:
+        perform: does one task; it must pickle.
+        tasks: one per image.
+        module: imported by each process as it starts.
+        workers: processes; None: one per core.
+
+    Raises:
+        StoreError: a process was killed.
+    """
+    count = workers or default_workers()
+    if count == 1 or len(tasks) < WORTH_WORKERS:
+        yield from map(perform, tasks)
+        return
+    processes = Workers(count, module)
+    try:
+        with closing(processes.outcomes(perform, tasks)) as outcomes:
+            yield from outcomes
+    finally:
+        processes.close()
 
 
 def _begin(parent: int, module: str, folder: Path | None) -> None:

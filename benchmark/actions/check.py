@@ -29,6 +29,8 @@ def _check_data(job: Job) -> list[str]:
             except BenchmarkError as error:
                 faults.append(str(error))
             steps.advance(entry.id)
+    for warning in job.data.warnings:
+        say(f"data '{job.data.name}': {warning}")
     say(f"data '{job.data.name}': {len(job.data.entries)} samples, {len(faults)} faulty")
     return faults
 

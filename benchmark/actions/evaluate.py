@@ -24,8 +24,12 @@ def perform(job: Job) -> int:
         numbers), else 1.
 
     Raises:
-        UsageError: no prediction is stored.
+        UsageError: no prediction is stored, or no sample has labels.
     """
+    if job.data.labels_digest() is None:
+        raise UsageError(
+            f"data '{job.data.name}' has no labels to score against; give some with data.labels."
+        )
     done = job.store.completed()
     entries = [entry for entry in job.requested if entry.id in done]
     if not entries:
@@ -33,7 +37,9 @@ def perform(job: Job) -> int:
             f"no prediction of model '{job.model_name}' on data '{job.data.name}' is stored in "
             f"{job.runs}. Run it first, with the same overrides and action=run."
         )
-    equal = _compare_with_elf(job, entries) if job.settings.reference else _rescore(job, entries)
+    labelled = [entry for entry in entries if not entry.is_unlabelled]
+    act = _compare_with_elf if job.settings.reference else _rescore
+    equal = act(job, labelled)
     missing = len(job.requested) - len(entries)
     if missing:
         note(f"{missing} of {len(job.requested)} requested samples have no stored prediction")

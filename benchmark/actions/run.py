@@ -45,6 +45,7 @@ def perform(job: Job) -> int:
     details = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
     try:
         job.check_ready()
+        job.check_labels()
         return _run(job)
     except SkippedError as reason:
         note(f"skipped: {reason}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import numpy as np
 
 from benchmark.console import note
 from benchmark.data.prepared import Entry, LeftOut, Manifest, PreparedData, read_fingerprint
+from benchmark.data.remarks import Remark, collected
 from benchmark.data.sources.base import SPLITS, Raw, Source, abbreviated
-from benchmark.data.transforms import Step, apply
+from benchmark.data.transforms import Step, apply, steps_that_need_labels
 from benchmark.errors import DataError, UsageError
 from benchmark.store.digest import array_digest, canonical_json, json_digest
 from benchmark.store.files import disk_errors, path_of_id, require_space, sync_folder, write_synced
@@ -78,7 +79,8 @@ def prepare(
         source: the source of its raw images.
         recipe: the steps applied to each.
         parameters: the source's parameters; with its fingerprint, the split and the recipe
-            they determine the folder's name, except those in the source's `circumstances`.
+            they determine the folder's name, except those in the source's `circumstances`, and
+            those with a value of its `as_before`.
         datasets: the folder of all data sets.
         split: `test`, `val` or `all`.
         allowed_failures: how many of n images may be unreadable; the manifest names them
@@ -90,7 +92,7 @@ def prepare(
     Raises:
         DataError: files that don't pair, too many unreadable images, or other digests than
             expected.
-        UsageError: there is no such split.
+        UsageError: there is no such split; a step of the recipe needs labels that are missing.
         StoreError: the disk is full or read-only.
     """
     home, key = _place(name, source, recipe, parameters, datasets, split)
@@ -104,7 +106,8 @@ def prepare(
         try:
             if getattr(source, "slow", False):
                 processes.start()
-            raws = source.items(split)
+            with collected() as remarks:
+                raws = source.items(split)
             fingerprint = source.fingerprint()
             folder = home / f"{key}-{json_digest(fingerprint)[:8]}"
             if not folder.is_dir():
@@ -117,7 +120,10 @@ def prepare(
                     workers=processes,
                     allowed_failures=allowed_failures,
                     on_progress=on_progress,
+                    remarks=remarks,
                 )
+                for warning in PreparedData(folder, name, split).warnings:
+                    note(f"data '{name}': {warning}")
         finally:
             processes.close()
             lease.release()
@@ -153,7 +159,12 @@ def _place(
     if split not in SPLITS:
         raise UsageError(f"data.split is '{split}'; it must be one of: {', '.join(SPLITS)}.")
     circumstances = getattr(source, "circumstances", ())
-    content = {key: value for key, value in parameters.items() if key not in circumstances}
+    before = getattr(source, "as_before", {})
+    content = {
+        key: value
+        for key, value in parameters.items()
+        if key not in circumstances and not (key in before and before[key] == value)
+    }
     if "_target_" in content:
         content["_target_"] = identity_target(type(source), content["_target_"])
     if content.get("root"):  # the same folder, regardless of spelling
@@ -193,6 +204,7 @@ def _build(
     workers: Workers,
     allowed_failures: Callable[[int], int],
     on_progress: Callable[[int, int], None],
+    remarks: Sequence[Remark] = (),
 ) -> None:
     """Prepare images in a temporary folder, and rename it once it is complete.
 
@@ -205,11 +217,14 @@ def _build(
         workers: the processes; with one, this process does the work.
         allowed_failures: how many of n images may be unreadable.
         on_progress: called with (images done, images in all).
+        remarks: what is odd about the source's files as a whole.
 
     Raises:
         DataError: too many unreadable images, or two samples of one id.
+        UsageError: a step of the recipe needs labels that are missing.
         StoreError: the disk is full, read-only, or too small for all images.
     """
+    _refuse_unlabelled(name, raws, recipe)
     # A folder of this process: the workers of a killed preparation may still write into theirs.
     with staging_path(folder) as building:
         with disk_errors(folder):
@@ -231,7 +246,7 @@ def _build(
             raise DataError(
                 f"data '{name}': its recipe makes two samples of one id: {abbreviated(double)}."
             )
-        Manifest(entries, left_out, fingerprint).write(building)
+        Manifest(entries, left_out, fingerprint, remarks).write(building)
         with disk_errors(folder):
             building.rename(folder)
             sync_folder(folder.parent)
@@ -295,14 +310,18 @@ def _perform(task: Task) -> list[Entry | LeftOut]:
 
 def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[Entry | LeftOut]:
     try:
-        image, labels = raw.read()
-        if image.shape[:2] != labels.shape:
+        with collected() as remarks:
+            image, labels = raw.read()
+        if labels is not None and image.shape[:2] != labels.shape:
             height_width = " x ".join(map(str, labels.shape))
             raise DataError(
                 f"{raw.files}: the image is {' x '.join(map(str, image.shape))}, its labels "
                 f"are {height_width}: height and width must agree."
             )
-        pieces = list(_after(recipe, raw, image, labels))
+        # Without labels the steps, none of which looks at them, get a blank label image: the
+        # images, and so the run id, are the same before and after labels are added.
+        blank = np.zeros(image.shape[:2], np.uint8)
+        pieces = list(_after(recipe, raw, image, blank if labels is None else labels))
     except DataError as error:
         yield Entry(id=safe, original=raw.name, group=raw.group, split=raw.split, error=str(error))
         return
@@ -310,7 +329,9 @@ def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[
         yield LeftOut(raw.name, raw.split)
     for suffix, one_image, one_labels in pieces:
         # The suffix may make a long name too long.
-        yield _write(raw, safe_name(safe + suffix), one_image, one_labels, folder)
+        kept = None if labels is None else one_labels
+        entry = _write(raw, safe_name(safe + suffix), one_image, kept, folder)
+        yield replace(entry, remarks=tuple(remarks))
 
 
 def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
@@ -321,8 +342,9 @@ def _after(recipe: Recipe, raw: Raw, image: Image, labels: Labels) -> Step:
         raise DataError(f"{raw.files}: {error}") from error
 
 
-def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) -> Entry:
-    for kind, array in (("images", image), ("labels", labels)):
+def _write(raw: Raw, sample: str, image: Image, labels: Labels | None, folder: Path) -> Entry:
+    arrays = {"images": image} if labels is None else {"images": image, "labels": labels}
+    for kind, array in arrays.items():
         write_synced(path_of_id(folder / kind, sample, ".tif"), tiff_bytes(array))
     return Entry(
         id=sample,
@@ -330,11 +352,26 @@ def _write(raw: Raw, sample: str, image: Image, labels: Labels, folder: Path) ->
         group=raw.group,
         split=raw.split,
         image_digest=array_digest(image),
-        labels_digest=array_digest(labels),
+        labels_digest=None if labels is None else array_digest(labels),
         shape=image.shape,
         dtype=str(image.dtype),
-        objects=int(np.count_nonzero(np.unique(labels))),
+        objects=0 if labels is None else int(np.count_nonzero(np.unique(labels))),
     )
+
+
+def _refuse_unlabelled(name: str, raws: Sequence[Raw], recipe: Recipe) -> None:
+    """Refuse steps that look at labels where an image has none.
+
+    Which images there are, and what they show, would depend on which labels are there.
+    """
+    unlabelled = [raw.name for raw in raws if not raw.labelled]
+    steps = steps_that_need_labels(recipe) if unlabelled else []
+    if steps:
+        raise UsageError(
+            f"data '{name}': its recipe looks at labels ({', '.join(steps)}), and "
+            f"{len(unlabelled)} of {len(raws)} images have none, e.g. '{unlabelled[0]}'. Remove "
+            "these steps from data.recipe, or give labels for every image."
+        )
 
 
 def _refuse_failures(name: str, entries: Iterable[Entry], images: int, allowed: int) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmark.data.formats.images import read_image, read_labels
+from benchmark.data.remarks import Remark, sentence, sentences
 from benchmark.errors import DataError
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id
@@ -31,11 +32,12 @@ class Entry:
         group: its cluster, as named in the source.
         split: `test` or `val`.
         image_digest: of the decoded image; None for a sample that could not be prepared.
-        labels_digest: of the decoded labels; None likewise.
+        labels_digest: of the decoded labels; None likewise, and for an image without labels.
         shape: of the image.
         dtype: of the image.
         objects: how many are annotated.
         error: why it could not be prepared, else None.
+        remarks: what is odd about its files (`benchmark.data.remarks`).
     """
 
     id: str
@@ -48,6 +50,12 @@ class Entry:
     dtype: str = ""
     objects: int = 0
     error: str | None = None
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """Whether it was prepared, and has no labels: it is predicted, and not scored."""
+        return self.error is None and self.labels_digest is None
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,13 @@ class Manifest:
         entries: its samples, in the order of preparation.
         left_out: images of the source that the recipe left out.
         fingerprint: of the source it was prepared from.
+        remarks: what is odd about the files as a whole.
     """
 
     entries: Sequence[Entry]
     left_out: Sequence[LeftOut]
     fingerprint: Any
+    remarks: Sequence[Remark] = ()
 
     def write(self, folder: Path) -> None:
         """Write the manifest: one JSON object per line, the last with the digest of the others.
@@ -97,7 +107,9 @@ class Manifest:
     def _lines(self) -> Iterator[dict[str, Any]]:
         yield {"source": self.fingerprint}
         yield from ({"left_out": vars(image)} for image in self.left_out)
-        yield from ({"sample": vars(entry)} for entry in self.entries)
+        yield from ({"remark": list(remark)} for remark in self.remarks)
+        for entry in self.entries:
+            yield {"sample": {k: v for k, v in vars(entry).items() if v or k != "remarks"}}
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -121,14 +133,36 @@ class Manifest:
             if double:
                 raise ValueError(f"several samples have the id {double[0]}")
             return Manifest(
-                [Entry(**{**row, "shape": tuple(row["shape"])}) for row in samples],
+                [
+                    Entry(
+                        **{
+                            **row,
+                            "shape": tuple(row["shape"]),
+                            "remarks": _remarks(row.get("remarks", ())),
+                        }
+                    )
+                    for row in samples
+                ],
                 [LeftOut(**line["left_out"]) for line in lines if "left_out" in line],
                 lines[0]["source"],
+                _remarks(line["remark"] for line in lines if "remark" in line),
             )
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise DataError(
                 f"{path} can't be read ({error}). Remove {folder} to prepare it again."
             ) from error
+
+
+def _remarks(stored: Iterable[Any]) -> tuple[Remark, ...]:
+    """Return remarks as they were written.
+
+    Raises:
+        ValueError, TypeError: they are not.
+    """
+    found = tuple(Remark(*pair) for pair in stored)
+    if not all(isinstance(text, str) for pair in found for text in pair):
+        raise ValueError("a remark is not text")
+    return found
 
 
 def read_fingerprint(folder: Path) -> Any:
@@ -166,25 +200,49 @@ class PreparedData:
         self.manifest = Manifest.read(folder)
         self.entries = list(self.manifest.entries)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about its files, as sentences."""
+        on_images = dict.fromkeys(
+            (entry.original, remark) for entry in self.entries for remark in entry.remarks
+        )
+        images = len({entry.original for entry in self.entries})
+        return [
+            *(sentence(remark) for remark in self.manifest.remarks),
+            *sentences(on_images, images),
+        ]
+
     def images_digest(self) -> str:
         """Digest of all images with their ids, on which predictions depend."""
         return json_digest([[entry.id, entry.image_digest] for entry in self.entries])
 
-    def labels_digest(self) -> str:
-        """Digest of all label images with ids and groups, on which scores depend."""
+    @property
+    def unlabelled(self) -> list[Entry]:
+        """The samples without labels."""
+        return [entry for entry in self.entries if entry.is_unlabelled]
+
+    def labels_digest(self) -> str | None:
+        """Digest of all label images with ids and groups, on which scores depend.
+
+        None where there are none. It changes when further images get labels; the digest of the
+        images does not.
+        """
+        if self.unlabelled and all(entry.labels_digest is None for entry in self.entries):
+            return None
         return json_digest([[e.id, e.labels_digest, e.group] for e in self.entries])
 
     def read(self, entry: Entry) -> Sample:
-        """Read a sample and verify its digests.
+        """Read a sample and verify its digests; one without labels has None in their place.
 
         Raises:
             DataError: it could not be prepared, or its files are missing or were changed.
         """
-        image, labels = (self._verified(entry, kind) for kind in ("images", "labels"))
+        image = self._verified(entry, "images")
+        labels = None if entry.is_unlabelled else self._verified(entry, "labels")
         return Sample(entry.id, image, labels, entry.group)
 
     def truth(self, entry: Entry) -> Labels:
-        """Read and verify only a sample's labels, for scoring.
+        """Read and verify only the labels of a sample that has some, for scoring.
 
         Raises:
             DataError: as `read`.
@@ -239,6 +297,8 @@ def describe_data(data: PreparedData, config: Mapping[str, Any]) -> dict[str, An
         "samples": len(data.entries),
         "prepared": str(data.folder),
         "labels": data.labels_digest(),
+        **({"warnings": data.warnings} if data.warnings else {}),
+        "unlabelled": len(data.unlabelled),
         "data_card": {key: value for key, value in config.items() if key not in _NOT_STORED},
     }
 

@@ -31,7 +31,8 @@ class Kind(NamedTuple):
 
     Attributes:
         what: the finding, for a sentence `what (where): detail`.
-        remedy: what it means for the scores, and what to do.
+        remedy: what it means for the scores, and what to do; `{section}` is that of the
+            configuration which the files are named in.
     """
 
     what: str
@@ -43,24 +44,24 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "fragments": Kind(
             "one id for many separate parts",
             "Parts that share an id count as one object. If the values are a mask or classes, not "
-            "ids, use data.labels_are=mask; if they are ids, data.labels_are=ids removes this "
-            "warning.",
+            "ids, use {section}.labels_are=mask; if they are ids, {section}.labels_are=ids removes "
+            "this warning.",
         ),
         "clipped": Kind(
             "ids end where their integer type ends, and have several parts there",
             "Ids above were probably lost when the file was saved, and different objects count as "
             "one. Save the labels again with 16 or 32 bits; if that is impossible, "
-            "data.labels_are=mask makes each connected part an object.",
+            "{section}.labels_are=mask makes each connected part an object.",
         ),
         "no_background": Kind(
             "no pixel is background (0)",
-            "If one of the ids is the background, use data.background=<id>; if objects fill the "
-            "images, data.labels_are=ids removes this warning.",
+            "If one of the ids is the background, use {section}.background=<id>; if objects fill "
+            "the images, {section}.labels_are=ids removes this warning.",
         ),
         "gray_mask": Kind(
             "a mask of more than two values",
             "Touching regions of different values are separate objects. If the values are ids, "
-            "leave out data.labels_are=mask; if the edges were smoothed, threshold the mask.",
+            "leave out {section}.labels_are=mask; if the edges were smoothed, threshold the mask.",
         ),
         "overlaps": Kind(
             "outlines overlap",
@@ -78,11 +79,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "crowds": Kind("crowds (iscrowd=1), which are no single object", "Left out."),
         "passed_over": Kind("other files in the folder", "They are not read."),
         "near_misses": Kind(
-            "files that the pattern misses only by the spelling of their ending",
+            "a pattern misses files only by the spelling of their ending",
             "They are left out. Give the folder in place of the pattern, or rename them.",
         ),
         "no_partner": Kind("annotations of images that are not among these", "Left out."),
-        "paired": Kind("images and labels are paired", ""),
         "turned": Kind(
             "images or labels are turned or mirrored, as their files' Orientation says",
             "Software that ignores it (Fiji) shows them otherwise: see that images and labels "
@@ -143,11 +143,16 @@ def sentences(of_samples: Iterable[tuple[str, Remark]], samples: int) -> list[st
         known = KINDS.get(kind, Kind(kind, ""))
         name, detail = next(iter(found.items()))
         where = f"in {len(found)} of {samples} images, e.g. '{name}': {detail}"
-        lines.append(f"{known.what} ({where}). {known.remedy}".strip())
+        lines.append(f"{known.what} ({where}). {known.remedy.format(section='data')}".strip())
     return lines
 
 
-def sentence(found: Remark) -> str:
-    """Return a remark on a whole data set as a sentence."""
+def sentence(found: Remark, section: str = "data") -> str:
+    """Return one remark as a sentence.
+
+    Args:
+        found: the remark.
+        section: of the configuration, that the files are named in.
+    """
     known = KINDS.get(found.kind, Kind(found.kind, ""))
-    return f"{known.what}: {found.detail}. {known.remedy}".strip()
+    return f"{known.what}: {found.detail}. {known.remedy.format(section=section)}".strip()

@@ -298,6 +298,18 @@ def scale_channels(image: Image, labels: Labels) -> Step:
     yield "", (scaled * 255).astype(np.uint8), labels
 
 
+def steps_that_need_labels(recipe: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the enabled steps whose images depend on the labels.
+
+    Raises:
+        UsageError: as `parse_step`.
+    """
+    parsed = [parse_step(step, TRANSFORMS, "data.recipe") for step in recipe]
+    return [name for name, _, wanted in parsed if wanted and name in _NEED_LABELS]
+
+
+_NEED_LABELS = (crop_around_labels.__name__, min_objects.__name__)
+
 TRANSFORMS: dict[str, Callable[..., Step]] = {
     step.__name__: step
     for step in (

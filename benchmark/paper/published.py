@@ -67,4 +67,5 @@ def _cell(
         "result": "",
         "variant_of": card.variants.get(card.name_of(made.key), ""),
         "ranked": made.shown,
+        "labelled": "",
     }

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.report.agreement import Agreement, agreements
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.options import ReportOptions
 from benchmark.report.results import RunResult
 from benchmark.report.tables import run_summary
+from benchmark.report.tables.agreement import agreement_tables
 from benchmark.report.tables.comparisons import comparison_tables
 from benchmark.report.tables.over_data_sets import tables_of
 from benchmark.report.tables.per_run import run_tables
@@ -30,6 +32,7 @@ class Report:
         cells: every number in it, a frame as `benchmark.report.frame` has it.
         results: the runs among them.
         tables: in the order in which a reader wants them.
+        agreements: the runs on data sets that have images without labels, compared.
         options: what was asked for.
         with_demo: whether demonstration weights are set beside published numbers.
         study: what the site says of published numbers; None where there are none.
@@ -39,6 +42,7 @@ class Report:
     results: Sequence[RunResult]
     tables: Sequence[Table]
     options: ReportOptions
+    agreements: Sequence[Agreement] = ()
     with_demo: bool = False
     study: Any = None
 
@@ -79,12 +83,14 @@ def assemble(
         *comparison_tables(results, select_eligible(runs), options.reference, options.further_test),
         *run_tables(results, of_results),
     ]
+    compared = agreements(results)
     tables = [
         replace(summary, notes=[*summary.notes, *left]),
         *source_tables(runs, "runs", options),
         *(replace(table, name=f"runs_{table.name}") for table in of_rows),
+        *agreement_tables(compared),
     ]
-    return Report(runs, results, tables, options)
+    return Report(runs, results, tables, options, compared)
 
 
 def source_tables(cells: pd.DataFrame, prefix: str, options: ReportOptions) -> list[Table]:

@@ -56,9 +56,11 @@ def select_eligible(cells: pd.DataFrame) -> Eligible:
     alike = present[~other]
     twice = alike.duplicated(["method", "data"], keep=False)
     chosen = alike[~twice]
+    unlabelled = shown["labelled"].str.startswith("0 of")
     reasons = {
         "not all images are done": shown[partial],
-        "no image has a score": shown[empty],
+        "no image has a score": shown[empty & ~unlabelled],
+        "no image has labels": shown[empty & unlabelled],
         **{str(reason): rows for reason, rows in kept[aside].groupby("set_aside")},
         "other images, labels, split or protocol than most runs on that data set": present[other],
         "several runs on the same images": alike[twice],

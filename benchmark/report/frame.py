@@ -39,7 +39,7 @@ DTYPES = {
     "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "control": "bool",
     "lost": "object", "seconds": "float64", "memory": "float64", "run": "object",
     "run_id": "object", "images_id": "object", "truth": "object", "set_aside": "object",
-    "result": "object", "variant_of": "object", "ranked": "bool",
+    "result": "object", "variant_of": "object", "ranked": "bool", "labelled": "object",
 }  # fmt: skip
 """The columns, in this order.
 
@@ -63,7 +63,8 @@ DTYPES = {
   labels'), `result` (the key of its `RunResult`);
 - `set_aside`: why the labels keep it out of means and ranks, or empty;
 - `variant_of`: the key of the method that it is a variant of, or empty; `ranked`: whether it
-  is ranked wherever methods are compared.
+  is ranked wherever methods are compared;
+- `labelled`: `10 of 100` where only so many of the images have labels, else empty.
 """
 
 SAME_IMAGES = ["data", "split", "protocol", "images_id", "truth"]
@@ -138,7 +139,7 @@ def frame_of_runs(
     left = [skip for skip in skipped if (skip.model, skip.data) not in ran]
     truths: dict[str, dict[str, str]] = {}
     for result in results:
-        if result.present:
+        if result.present and result.truth:
             truths.setdefault(result.images_id, {})[result.data] = result.truth
     rows = [_row_of_run(result, truths.get(result.images_id, {}), truth) for result in results]
     rows += map(_row_of_skipped, left)
@@ -195,6 +196,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "run": escape.plain(result.path.name),
         "run_id": result.run_id,
         "result": result.key,
+        "labelled": result.labelled,
         "ranked": True,
     }
 
@@ -212,7 +214,7 @@ def _set_aside(result: RunResult, truths: Mapping[str, str], truth: str) -> str:
     others = sorted(
         name for name, digest in truths.items() if name != result.data and digest != result.truth
     )
-    if not result.images_id or not others or result.data == truth:
+    if not result.images_id or not result.truth or not others or result.data == truth:
         return ""
     if truth in others:
         return f"the same images count with the labels of {truth}"

@@ -135,6 +135,16 @@ def choose(scores: pd.DataFrame, rule: Rule) -> list[tuple[str, str]]:
     return [(reason, name) for name, reason in chosen.items()]
 
 
+def some_predicted(samples: Sequence[str]) -> list[tuple[str, str]]:
+    """Choose samples of a run without scores, in the form of `choose`."""
+    names = sorted(samples)
+    order = at_random(pd.DataFrame(index=names)).sort_values().index
+    return [("random", str(name)) for name in order[:_UNSCORED_SHOWN]]
+
+
+_UNSCORED_SHOWN = 4
+
+
 def scores_of(results: Sequence[RunResult]) -> pd.DataFrame:
     """The score of each sample in each run, samples x runs; NaN where there is none.
 
@@ -145,7 +155,7 @@ def scores_of(results: Sequence[RunResult]) -> pd.DataFrame:
 
 
 class StoredSamples:
-    """Opens samples: image and truth as they were prepared, predictions as they are stored.
+    """Opens samples: image and truth (if any) as they were prepared, predictions as stored.
 
     Args:
         results: runs on the same images. The images are read where the first run that still
@@ -179,6 +189,11 @@ class StoredSamples:
         """
         return self._data.read(self.entry(sample))
 
+    def predicted(self, result: RunResult) -> list[str]:
+        """The ids of the samples whose prediction one of the runs has stored."""
+        records = self._runs[result.path][1].items()
+        return [sample for sample, record in records if record.status == "done"]
+
     def prediction(self, sample: str, result: RunResult) -> Labels:
         """Read the prediction of one of the runs, verified.
 
@@ -199,12 +214,12 @@ def prepared_of(result: RunResult) -> PreparedData:
         BenchmarkError: they are no longer there, or hold other images than the run's.
     """
     described = RunStore(result.path).describe() or {}
-    now = str(described.get("labels") or result.truth).startswith(result.truth)
-    folder = described.get("prepared") if now else result.prepared
+    now = str(described.get("labels") or "").startswith(result.truth or "-")
+    folder = described.get("prepared") if now else result.prepared or described.get("prepared")
     if not folder:
         raise DataError(f"{result.path} does not say where its prepared data lie")
     data = PreparedData(Path(folder), result.data, result.split)
-    if result.truth and not data.labels_digest().startswith(result.truth):
+    if result.truth and not (data.labels_digest() or "").startswith(result.truth):
         raise DataError(
             f"{data.folder} holds other labels than those {result.path.name} was scored against"
         )
@@ -225,8 +240,8 @@ def _first_prepared(results: Sequence[RunResult]) -> PreparedData:
     raise errors[0]
 
 
-def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Path) -> Path:
-    """Draw a sample: the image alone, and beside it with true and predicted outlines.
+def overlay(image: Image, true: Labels | None, predicted: Labels, title: str, path: Path) -> Path:
+    """Draw a sample: the image alone, and beside it with true (if any) and predicted outlines.
 
     Pixels are shown one to one where the longer side has 400 to 2000 of them; smaller
     images are enlarged and larger ones reduced by a whole factor.
@@ -234,7 +249,7 @@ def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Pat
     Args:
         image: H x W or H x W x C, C from 1 to 4, any real dtype; contrast is stretched per
             channel.
-        true: H x W label image.
+        true: H x W label image; None where there is none.
         predicted: H x W label image.
         title: one line, wrapped where it is longer than the picture.
         path: the PNG to write, in a folder that exists.
@@ -249,7 +264,7 @@ def overlay(image: Image, true: Labels, predicted: Labels, title: str, path: Pat
 
 
 def overlay_each(
-    image: Image, true: Labels, predictions: Mapping[str, Labels], title: str, path: Path
+    image: Image, true: Labels | None, predictions: Mapping[str, Labels], title: str, path: Path
 ) -> Path:
     """Draw a sample: the image alone, then for each prediction its outlines and the true ones.
 
@@ -257,7 +272,7 @@ def overlay_each(
 
     Args:
         image: as for `overlay`.
-        true: H x W label image.
+        true: H x W label image; None where there is none.
         predictions: caption above the panel -> H x W label image. A single one has no caption.
         title: one line, wrapped where it is longer than the picture.
         path: the PNG to write, in a folder that exists.
@@ -269,14 +284,15 @@ def overlay_each(
         DataError: the shapes differ, or there are more than four channels.
     """
     for predicted in predictions.values():
-        if not image.shape[:2] == true.shape == predicted.shape:
+        shape = predicted.shape if true is None else true.shape
+        if not image.shape[:2] == shape == predicted.shape:
             raise DataError(
                 f"An image of shape {image.shape} can't be drawn with labels of shapes "
-                f"{true.shape} (true) and {predicted.shape} (predicted)."
+                f"{shape} (true) and {predicted.shape} (predicted)."
             )
     several = len(predictions) > 1
     shown, up, down = _scaled(rgb(image), _LARGEST_OF_SEVERAL if several else _LARGEST)
-    of_truth = outline(true, up, down)
+    of_truth = np.zeros(shown.shape[:2], bool) if true is None else outline(true, up, down)
     pictures = [shown]
     for predicted in predictions.values():
         outlined = (DIMMED * shown).astype(np.uint8)
@@ -286,7 +302,8 @@ def overlay_each(
             outlined[mask] = colour
         pictures.append(outlined)
     captions = ["image", *predictions] if several else []
-    return _compose(pictures, captions, title, path)
+    legend = ["predicted"] if true is None else list(OUTLINES)
+    return _compose(pictures, captions, legend, title, path)
 
 
 def rgb(image: Image) -> NDArray[np.uint8]:
@@ -353,13 +370,18 @@ def outline(labels: Labels, up: int, down: int) -> NDArray[np.bool_]:
 
 
 def _compose(
-    panels: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str, path: Path
+    panels: Sequence[NDArray[np.uint8]],
+    captions: Sequence[str],
+    legend: Sequence[str],
+    title: str,
+    path: Path,
 ) -> Path:
     """Place the panels pixel by pixel below the title, and a legend below them.
 
     Args:
         panels: of one size.
         captions: a line above each panel, or an empty sequence for none.
+        legend: the keys of `OUTLINES` that are explained below.
         title: wrapped.
         path: the PNG to write.
     """
@@ -396,8 +418,8 @@ def _compose(
         figure.figimage(panel, x, y - head - height, origin="upper")
     figure.legend(
         handles=[
-            Patch(facecolor=np.divide(colour, 255).tolist(), edgecolor="black", label=name)
-            for name, colour in OUTLINES.items()
+            Patch(facecolor=np.divide(OUTLINES[name], 255).tolist(), edgecolor="black", label=name)
+            for name in legend
         ],
         loc="lower left", bbox_to_anchor=(_MARGIN / full_width, 0), ncols=3,
         fontsize=_FONT_SIZE, frameon=False, borderaxespad=0, borderpad=0.4,

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.adapter import find_class
+from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
 from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol
 from benchmark.stats import bootstrap_interval, interval_caution
+from benchmark.store.digest import json_digest
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
 from benchmark.store.store import SHORT, RunStore
@@ -27,7 +28,7 @@ from benchmark.store.store import SHORT, RunStore
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """A scored run.
+    """A run, with its scores where there are labels.
 
     Attributes:
         run_id: the run's identity (hexadecimal); the first 12 characters are its short name.
@@ -65,6 +66,12 @@ class RunResult:
         prepared: the folder of the prepared data that has them.
         known: how many images the data set has, where its card says so.
         channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
+        warnings: what is odd about the data set's files, as found when it was prepared.
+        unlabelled: how many of the samples have no labels, and so no score.
+        unscored: how many stored predictions have no score.
+        family: of the methods that resemble it: `family` of the model's YAML, else its weights by
+            their digests, else its adapter.
+        family_label: the family as people read it.
     """
 
     run_id: str
@@ -95,6 +102,11 @@ class RunResult:
     prepared: str = ""
     known: int | None = None
     channels: str = ""
+    warnings: tuple[str, ...] = ()
+    unlabelled: int = 0
+    unscored: int = 0
+    family: str = ""
+    family_label: str = ""
 
     @property
     def key(self) -> str:
@@ -111,6 +123,12 @@ class RunResult:
         """What tables call it: only published weights stand under the model's name alone."""
         weights = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
         return self.model if weights in self.model else f"{self.model} ({weights})"
+
+    @property
+    def labelled(self) -> str:
+        """`10 of 100`: how many samples have labels; empty where all have."""
+        labelled = self.expected - self.unlabelled
+        return f"{labelled} of {self.expected}" if self.unlabelled else ""
 
     @property
     def in_domain(self) -> bool | None:
@@ -160,9 +178,9 @@ class RunResult:
         """`complete`, or `partial (10 of 197)`, with the number of failed samples.
 
         `partial (25 of 172 known)` where all prepared images are done, but images that the card
-        counts were not there.
+        counts were not there. A sample without labels is done when it is predicted.
         """
-        done = len(self.scores)
+        done = len(self.scores) + min(self.unscored, self.unlabelled)
         if done == self.expected:
             fewer = self.known is not None and done < self.known
             return f"partial ({done} of {self.known} known)" if fewer else "complete"
@@ -177,7 +195,7 @@ def load_result(
     switches: Mapping[str, Any] = MappingProxyType({}),
     metric: Metric = MSA,
 ) -> RunResult | None:
-    """The run with the scores under one key; None before the run has begun.
+    """The run with the scores under one key, if there are any; None before the run has begun.
 
     None also for untrained weights, which only tests make: their scores are no result.
 
@@ -198,10 +216,13 @@ def load_result(
     records = store.records()
     basis = store.score_bases().get(key, {})
     labels = str(basis.get("labels") or "")
-    present = described.get("labels") in (None, labels)
+    present = described.get("labels") in (None, labels) or not labels
     names = described if described.get("labels") == labels else store.names(key) or described
     card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
+    scored = store.scores(key, records)
+    predicted = {sample for sample, record in records.items() if record.status == "done"}
+    family, family_label = _family(described)
     rows = [
         {
             **_metrics(row, store),
@@ -210,7 +231,7 @@ def load_result(
             "both_empty": row["both_empty"],
             **_cost(records[sample]),
         }
-        for sample, row in sorted(store.scores(key, records).items())
+        for sample, row in sorted(scored.items())
     ]
     scores = pd.DataFrame(rows, columns=None if rows else ["sample", *_COLUMNS])
     return RunResult(
@@ -242,7 +263,24 @@ def load_result(
         known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
         channels=_used_channels(records.values()),
+        warnings=tuple(names.get("warnings") or ()),
+        unlabelled=names.get("unlabelled", 0),
+        unscored=len(predicted - scored.keys()),
+        family=family,
+        family_label=family_label,
     )
+
+
+def _family(described: Mapping[str, Any]) -> tuple[str, str]:
+    """What groups a run with those that resemble it, and what people call that."""
+    weights, target = described.get("weights") or {}, described["identity"]["target"]
+    if described.get("family"):
+        return f"family {described['family']}", described["family"]
+    if weights:
+        # By the files: weights of one's own may be a copy of published ones.
+        digests = weights.get("digests") or {}
+        return f"weights {json_digest(sorted(map(str, digests.values())))}", weights["name"]
+    return f"adapter {target}", target.rpartition(".")[2]
 
 
 def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]:
@@ -356,17 +394,21 @@ def _copies(results: Sequence[RunResult]) -> dict[str, str]:
 
 
 def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunResult] | str:
-    """A run's results under a protocol, one for each truth; or why there is none."""
+    """A run's results under a protocol, one for each truth; or why there is none.
+
+    One without any score where the data set has unlabelled images.
+    """
     bases = store.score_bases()
     newest = {  # of equal labels under another switch of the data set the newest
         basis["labels"]: key
         for key, basis in bases.items()
         if protocol.made(basis["protocol"]) and basis["metrics"] == metrics_version()
     }
-    if newest:
+    unlabelled = (store.describe() or {}).get("unlabelled", 0) > 0
+    if newest or unlabelled:
         loaded = (
             load_result(store, key, protocol.name, asdict(protocol), metric)
-            for key in newest.values()
+            for key in newest.values() or [UNSCORED]
         )
         found = [result for result in loaded if result is not None]
         return _with_present(found) or "its weights were never trained"
@@ -376,6 +418,10 @@ def _reported(store: RunStore, protocol: Protocol, metric: Metric) -> list[RunRe
         f"it is scored under another protocol or by another version of the metrics, not under "
         f"'{protocol.name}'; action=evaluate scores it again"
     )
+
+
+UNSCORED = "unscored"
+"""Stands in place of a key of scores where there are none."""
 
 
 def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
@@ -435,7 +481,7 @@ def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, 
     for name, value in ours.items():
         follows = _SWITCH.fullmatch(str(value))
         expected = switches.get(follows[1], ran.get(name)) if follows else value
-        if name not in ("name", "_target_", "weights") and ran.get(name, expected) != expected:
+        if name not in (*NO_PARAMETERS, "weights") and ran.get(name, expected) != expected:
             return True
     return False
 

@@ -11,9 +11,11 @@ import pandas as pd
 from benchmark.console import Steps, note, out
 from benchmark.errors import BenchmarkError
 from benchmark.report import figures, pictures
+from benchmark.report.agreement import agreements
 from benchmark.report.assemble import SUMMARY, Report
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
+from benchmark.report.tables.agreement import predicted_objects
 from benchmark.scoring.metrics import Metric
 from benchmark.settings import Settings
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -31,8 +33,12 @@ _RUN = (("", "table.tex"),)
 
 
 def show(results: Sequence[RunResult]) -> None:
-    """Print the table."""
+    """Print the table; where images have no labels, also what was predicted on them."""
     out.print(run_summary.console(run_summary.summary(results), metric_of(results)))
+    compared = agreements(results)
+    if compared:
+        out.print()
+        out.print(formats.console(predicted_objects(compared)))
 
 
 def show_report(report: Report) -> None:
@@ -87,7 +93,12 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
             from benchmark.report.site import build_site
 
             build_site(
-                report.cells, report.results, place / "site", private=private, study=report.study
+                report.cells,
+                report.results,
+                place / "site",
+                private=private,
+                study=report.study,
+                agreements=report.agreements,
             )
     return folder
 
@@ -124,25 +135,34 @@ def _write_summary(results: Sequence[RunResult], folder: Path) -> pd.DataFrame:
 
 
 def _draw_overlays(result: RunResult, folder: Path) -> None:
-    """Pictures of the run's worst and best samples, where the prepared data is still there."""
+    """Pictures of the run's worst and best samples, where the prepared data is still there.
+
+    Where nothing is scored, of a few samples drawn at random.
+    """
     try:
         stored = pictures.StoredSamples([result])
     except BenchmarkError as error:
         note(f"no overlays of {result.path.name}: {error}")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sample_id in pictures.choose(pictures.scores_of([result]), pictures.FOR_RUN):
+    scored = pictures.choose(pictures.scores_of([result]), pictures.FOR_RUN)
+    for kind, sample_id in scored or pictures.some_predicted(stored.predicted(result)):
         try:
             sample = stored.read(sample_id)
             predicted = stored.prediction(sample_id, result)
         except BenchmarkError as error:
             note(f"no overlay of '{sample_id}': {error}")
             continue
-        row = result.scores.loc[sample_id]
-        title = (
-            f"{result.method} on {result.data}: {sample_id}, {result.metric.title} "
-            f"{row[result.metric.name]:.3f}, {row['n_true']:.0f} true, {row['n_predicted']:.0f} "
-            "predicted objects"
-        )
+        title = f"{result.method} on {result.data}: {sample_id}, {_outcome(result, sample_id)}"
         path = path_of_id(folder, f"{safe_name(result.path.name)}_{kind}_{sample_id}", ".png")
         pictures.overlay(sample.image, sample.labels, predicted, title, path)
+
+
+def _outcome(result: RunResult, sample: str) -> str:
+    if sample not in result.scores.index:
+        return "no labels"
+    row = result.scores.loc[sample]
+    return (
+        f"{result.metric.title} {row[result.metric.name]:.3f}, {row['n_true']:.0f} true, "
+        f"{row['n_predicted']:.0f} predicted objects"
+    )

@@ -15,13 +15,13 @@ from benchmark.types import Labels
 
 
 def score_basis(
-    protocol: Protocol, labels_digest: str, of_data: Iterable[str] = ()
+    protocol: Protocol, labels_digest: str | None, of_data: Iterable[str] = ()
 ) -> dict[str, Any]:
     """What scores depend on besides the prediction.
 
     Args:
         protocol: how predictions are scored.
-        labels_digest: of the truth.
+        labels_digest: of the truth; None where there is none.
         of_data: the protocol's switches that shaped this data set.
     """
     switches = protocol.switches(of_data)

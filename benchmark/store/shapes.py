@@ -58,7 +58,9 @@ class Names(TypedDict):
     data: str
     split: NotRequired[str]
     prepared: NotRequired[str]
+    unlabelled: NotRequired[Count]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
 
 
 class Description(TypedDict):
@@ -73,7 +75,10 @@ class Description(TypedDict):
     samples: Count
     prepared: str
     labels: NotRequired[str | None]
+    unlabelled: NotRequired[Count]
+    family: NotRequired[str | None]
     data_card: NotRequired[Card | None]
+    warnings: NotRequired[list[str]]
     weights: NotRequired[Weights | None]
     identity: _Identity
 

@@ -58,8 +58,8 @@ Row = dict[str, Any]
 SHORT = 12
 """Digits of a run id that people see."""
 
-NAMES = ("data", "split", "prepared", "data_card")
-"""The entries of run.json that belong to the labels: the names of their data set, and its card."""
+NAMES = ("data", "split", "prepared", "unlabelled", "data_card", "warnings")
+"""The entries of run.json that belong to the labels: names of their data set, and its card."""
 
 
 class RunStore:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmark.adapter import NO_PARAMETERS
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError, SkippedError
 from benchmark.job import Job
@@ -27,7 +28,8 @@ class RunState:
         model: its name.
         data: the data set's name.
         samples: number requested; None if the data set is not prepared yet.
-        done: number of these that are predicted and, for a job of a sweep, scored by its protocol.
+        done: number of these that are predicted and, for a job of a sweep, scored by its protocol
+            where they have labels.
         failed: number of these that failed.
         store: its folder; None if there is none yet.
         holders: the processes that work on it.
@@ -147,6 +149,7 @@ class StoredRuns:
                 model, data, len(job.wanted(prepared)), unavailable=unavailable or str(error)
             )
         wanted = {entry.id for entry in job.wanted(prepared)}
+        unlabelled = {entry.id for entry in prepared.unlabelled}
         score_key = job.score_key_on(prepared)
         device = job.settings.device.name
         states = []
@@ -160,7 +163,7 @@ class StoredRuns:
                         model,
                         data,
                         len(wanted),
-                        len(done & store.scores(score_key).keys()),
+                        len(done & (store.scores(score_key).keys() | unlabelled)),
                         len(records) - len(done),
                         store,
                         whole.holders,
@@ -184,7 +187,7 @@ def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
     same = ran["target"] == asked.model["_target_"] and ran.get("seed") == asked.seed
     if prepared is not None:
         same = same and ran["images"] == prepared.images_digest()
-    wanted = {k: v for k, v in asked.model.items() if k not in ("name", "_target_", "weights")}
+    wanted = {k: v for k, v in asked.model.items() if k not in (*NO_PARAMETERS, "weights")}
     return same and all(ran["parameters"].get(k, v) == v for k, v in wanted.items())
 
 

@@ -121,7 +121,7 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
         (["device=cuda"], ("model 'otsu'", "cpu", "cuda")),
         (["data.split=vall"], ("data.split is 'vall'", "test, val, all")),
         (["data.split=val"], ("split 'val'", "test")),
-        (["data=folder"], ("data.images=", "data.labels=")),
+        (["data=folder"], ("data.images=",)),
         (["model=precomputed"], ("model.predictions=",)),
         (["data=folder", "data.images=no/*.tif", "data.labels=no"], ("data.images='no/*.tif'",)),
         (["protocol.both_empty=one"], ("zero, exclude",)),

@@ -356,7 +356,7 @@ def prepared(source, root, parameters):
     )
 
 
-def test_another_choice_is_prepared_again_and_the_same_is_found(stacks):
+def test_another_choice_is_prepared_again_and_the_same_is_found(stacks, capfd):
     def made(**options):
         parameters = {"images": "i", "labels": "l", "root": str(stacks), "group": None}
         return prepared(folder(stacks, **options), stacks, {**parameters, **options})
@@ -371,12 +371,13 @@ def test_another_choice_is_prepared_again_and_the_same_is_found(stacks):
     assert len({one.folder for one in data}) == len({one.images_digest() for one in data}) == 4
     assert [len(one.entries) for one in data] == [2, 2, 2, 5]
     assert made(**choices[0]).folder == data[0].folder
+    assert "channels are used" in capfd.readouterr().err
 
 
 def test_options_that_choose_nothing_are_no_part_of_the_key(tmp_path):
     for kind in ("i", "l"):
         (tmp_path / kind).mkdir()
-        tiff(tmp_path / kind / "a.tif", pixels(20, 30))
+        tiff(tmp_path / kind / "a.tif", np.eye(20, 30, dtype=np.uint8))
     before = {"images": "i", "labels": "l", "root": str(tmp_path), "group": None}
     none = {"use_channels": None, "z": None, "t": None, "scene": None}
     folders = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.data.transforms import apply
+from benchmark.data.transforms import TRANSFORMS, apply, steps_that_need_labels
 from benchmark.errors import DataError, UsageError
 
 
@@ -68,3 +68,31 @@ def test_an_image_smaller_than_its_tiles_is_refused():
     image = np.zeros((3, 8))
     with pytest.raises(DataError, match=r"3 x 8 .*4 x 2 tiles"):
         list(apply([{"tiles": {"rows": 4, "columns": 2}}], image, image))
+
+
+EVERY_STEP = {
+    "tiles": {"rows": 2, "columns": 1},
+    "center_crop": {"shape": [10, 12], "cut_objects": "split"},
+    "crop_around_labels": {"shape": [10, 12]},
+    "pad": {"shape": [40, 50]},
+    "resize": {"shape": [10, 12], "label_resize": "nearest"},
+    "ignore_label": {"value": 1},
+    "connected_components": None,
+    "min_objects": {"count": 2, "counting": "objects"},
+    "only_channels": {"count": 1},
+    "scale_channels": None,
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_step_needs_labels_if_its_images_depend_on_them(name):
+    image = np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)
+    none, some = np.zeros((2, 32, 32), np.uint8)
+    some[:4, :4], some[4:9, :3], some[1:3, 20:] = 1, 2, 3
+    recipe = [{name: EVERY_STEP[name]}]
+    outcomes = [
+        [(suffix, made.tolist()) for suffix, made, _ in apply(recipe, image, labels)]
+        for labels in (none, some)
+    ]
+    assert steps_that_need_labels(recipe) == ([name] if outcomes[0] != outcomes[1] else [])
+    assert steps_that_need_labels([{**recipe[0], "when": False}]) == []

@@ -72,21 +72,29 @@ def test_a_name_of_bytes_that_are_no_text_is_one_that_can_be_written(tmp_path):
         assert raw.read()[0][0, 0] == 3
 
 
-@pytest.mark.parametrize(
-    ("alone", "said"),
-    [("images", "images/x.tif has no label image"), ("labels", "labels/x.tif has no image")],
-)
-def test_a_file_without_its_partner_is_named(pairs, alone, said):
-    write(pairs / alone / "x.tif")
+def test_an_image_without_labels_is_taken_and_labels_without_an_image_are_named(pairs):
+    image = write(pairs / "images" / "x.tif")
+    raws = {raw.name: raw for raw in folder(pairs).items("test")}
+    assert [name for name, raw in raws.items() if not raw.labelled] == ["x"]
+    assert raws["x"].files == str(image) and raws["x"].read()[1] is None
+    write(pairs / "labels" / "y.tif")
     with pytest.raises(DataError, match="paired by file name without suffix") as error:
         folder(pairs).items("test")
-    assert f"{pairs}/{said}." in str(error.value)
+    assert "labels/y.tif has no image" in str(error.value) and "m1_t2" not in str(error.value)
+
+
+def test_without_labels_every_image_is_unlabelled(pairs):
+    raws = folder(pairs, labels=None).items("test")
+    assert len(raws) == 3 and not any(raw.labelled for raw in raws)
+    before = folder(pairs, labels=None).fingerprint()
+    write(pairs / "labels" / "m1_t2.tif", 77)
+    assert folder(pairs, labels=None).fingerprint() == before != folder(pairs).fingerprint()
 
 
 def test_of_many_without_a_partner_some_are_named(pairs):
     for number in range(8):
-        write(pairs / "images" / f"x{number}.tif")
-    with pytest.raises(DataError, match=r"x4.tif has no label image.* 3 more"):
+        write(pairs / "labels" / f"x{number}.tif")
+    with pytest.raises(DataError, match=r"x4.tif has no image.* 3 more"):
         folder(pairs).items("test")
 
 

@@ -26,7 +26,8 @@ FLOORS = (
 )
 MODELS_MAY_IMPORT = {
     "types", "errors", "settings", "background", "console", "garbage_collection", "profiling",
-    "store", "data.formats.images", "data.sources.folder",
+    "store", "data.formats.images", "data.formats.labels", "data.remarks", "data.sources.folder",
+    "data.sources.layouts",
 }  # fmt: skip
 
 

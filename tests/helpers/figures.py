@@ -31,7 +31,7 @@ def cell(method="a", data="d", score=0.5, **changes):
         "seconds": np.nan, "memory": np.nan, "run": "r",
         "run_id": f"{method}/{data}".encode("utf-8", "replace").hex(),
         "images_id": "0a0a0a", "truth": "", "set_aside": "", "result": f"{method}/{data}",
-        "variant_of": "", "ranked": True,
+        "variant_of": "", "ranked": True, "labelled": "",
     }  # fmt: skip
     return row | changes
 

@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from helpers.command_line import main
 from helpers.messages import assert_names
+from PIL import Image as Pillow
 
-from benchmark.data.sources.folder import stem_of
+from benchmark.data.sources.layouts import stem_of
 from benchmark.errors import DataError, ModelError, UsageError
 from benchmark.store.names import hashed_name, safe_names
 from benchmark.types import Sample, check_labels
@@ -108,8 +109,117 @@ def test_a_damaged_prediction_is_named(tmp_path):
     model = Precomputed(str(tmp_path))
     with pytest.raises(DataError, match=r"a.tif: can't be read"):
         ask(model, "a")
-    with pytest.raises(DataError, match=r"a.tif: can't be read"):
-        Precomputed.identity({"predictions": str(tmp_path)})
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None], ids=["empty", "garbage", "link"])
+def test_a_prediction_that_cant_be_read_fails_its_sample_alone(tmp_path, content):
+    write(tmp_path / "a.tif", 1)
+    if content is None:
+        (tmp_path / "b.tif").symlink_to("nothing")
+    else:
+        (tmp_path / "b.tif").write_bytes(content)
+    model = Precomputed(str(tmp_path))
+    assert ask(model, "a")[0, 0] == 1
+    with pytest.raises(DataError, match=r"b\.tif"):
+        ask(model, "b")
+    before = Precomputed.identity({"predictions": str(tmp_path)})
+    (tmp_path / "b.tif").unlink()
+    write(tmp_path / "b.tif", 1)
+    after = Precomputed.identity({"predictions": str(tmp_path)})
+    assert after["a"] == before["a"] and after["b"] != before["b"]
+
+
+NAMED = {
+    "a": ["a_cp_masks.png", "a_masks.tif", "a_seg.npy", "a.geojson", "a.tif.geojson", "A.x/a.tif",
+          "RoiSet_a.zip", "a.ome.tif"],
+    "a_img": ["a_img.tif", "a_masks.tif", "a_img_cp_masks.png", "a_img_seg.npy"],
+    "a b": ["a b.tif", "a b_cp_masks.png"],
+}  # fmt: skip
+
+
+def store(path, labels):
+    """Write labels in the format of a file's name."""
+    path.parent.mkdir(exist_ok=True, parents=True)
+    suffix = path.suffix
+    if suffix == ".png":
+        Pillow.fromarray(labels.astype(np.uint8)).save(path)
+    elif suffix == ".npy":
+        np.save(path, {"masks": labels})
+    elif suffix == ".tif":
+        tifffile.imwrite(path, labels)
+    else:
+        rows, columns = np.nonzero(labels)
+        left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+        ring = [[int(x), int(y)] for x, y in ring]
+        if suffix == ".zip":
+            roifile = pytest.importorskip("roifile")
+            roifile.roiwrite(path, [roifile.ImagejRoi.frompoints(ring[:-1])])
+        else:
+            geometry = {"type": "Polygon", "coordinates": [ring]}
+            path.write_text(json.dumps([{"type": "Feature", "geometry": geometry}]))
+
+
+@pytest.mark.parametrize(
+    ("sample", "name"), [(sample, name) for sample, names in NAMED.items() for name in names]
+)
+def test_a_prediction_is_found_in_every_format_and_name_that_labels_have(tmp_path, sample, name):
+    labels = np.zeros((8, 9), np.uint16)
+    labels[2:5, 1:7] = 1
+    store(tmp_path / name, labels)
+    (tmp_path / "notes.txt").write_text("x")
+    model = Precomputed(str(tmp_path / "*/*.tif" if "/" in name else tmp_path))
+    np.testing.assert_array_equal(ask(model, safe_names([sample])[sample]), labels)
+
+
+def test_predictions_in_a_folder_per_sample_are_found_by_folder(tmp_path):
+    for value, sample in enumerate(("s1", "s2"), start=1):
+        write(tmp_path / sample / "masks.tif", value)
+    model = Precomputed(str(tmp_path / "*" / "masks.tif"))
+    assert [ask(model, sample)[0, 0] for sample in ("s2", "s1")] == [2, 1]
+
+
+def test_several_predictions_for_one_sample_fail_it_by_name(tmp_path):
+    write(tmp_path / "a_masks.tif", 1)
+    write(tmp_path / "a_seg.tif", 2)
+    model = Precomputed(str(tmp_path))
+    with pytest.raises(ModelError) as error:
+        ask(model, "a")
+    assert_names(str(error.value), "a_masks.tif", "a_seg.tif", "'a'")
+    assert ask(model, "a_seg")[0, 0] == 2  # named as it is
+
+
+def test_an_image_beside_its_prediction_is_not_taken_for_it(tmp_path):
+    image = np.arange(72, dtype=np.uint8).reshape(8, 9)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    write(tmp_path / "a_cp_masks.tif", 5)
+    model = Precomputed(str(tmp_path))
+    assert asked(model, image)[0, 0] == 5
+    assert asked(model, image + 1)[0, 1] == 1  # a.tif is another array: named as the sample
+
+
+def test_a_mask_is_no_prediction_unless_it_is_called_so(tmp_path, capsys):
+    labels = np.zeros((30, 30), np.uint8)
+    for start in (2, 9, 16, 23):
+        labels[start : start + 5, 3:9] = 255
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    image = np.zeros((30, 30), np.uint8)
+    plain = {"predictions": str(tmp_path)}
+    with pytest.raises(DataError, match=r"model\.labels_are=mask"):
+        asked(Precomputed(**plain), image)
+    as_mask = plain | {"labels_are": "mask", "background": 0}
+    assert asked(Precomputed(**as_mask), image).max() == 4
+    as_before = plain | {"labels_are": None, "background": 0}
+    assert Precomputed.identity(as_before) == Precomputed.identity(plain)
+    assert Precomputed.identity(as_mask) != Precomputed.identity(plain)
+    tifffile.imwrite(tmp_path / "a.tif", labels // 255 * np.arange(1, 31, dtype=np.uint8) % 3)
+    asked(Precomputed(**plain), image)
+    assert_names(capsys.readouterr().err, "id 1 has 8 parts", "model.labels_are=mask")
+
+
+def asked(model, image):
+    model.attend(Sample("a", image, image, "group"))
+    return model.predict(image)
 
 
 def test_a_prediction_of_another_shape_comes_as_far_as_the_border(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.runs import PROTOCOLS, do, make_job
 
-from benchmark import rescore, run
+from benchmark import rescore, run, workers
 from benchmark.actions import evaluate
 from benchmark.errors import DONE, PARTIAL, StoreError
 from benchmark.rescore import differences_from_elf
@@ -31,7 +31,7 @@ def score_again(root, workers, **changes):
 
 @pytest.fixture
 def done(root, monkeypatch):
-    monkeypatch.setattr(rescore, "WORTH_WORKERS", 2)
+    monkeypatch.setattr(workers, "WORTH_WORKERS", 2)
     do(make_job(root))
     return root
 
@@ -40,13 +40,13 @@ def done(root, monkeypatch):
 def pids(monkeypatch):
     """The pools that were started."""
     started = []
-    real = rescore.Workers
+    real = workers.Workers
 
     def counted(count, module):
         started.append(count)
         return real(count, module)
 
-    monkeypatch.setattr(rescore, "Workers", counted)
+    monkeypatch.setattr(workers, "Workers", counted)
     return started
 
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_is_one_clear_error_and_scores_stay_whole(done):
         make_job(done).data, make_job(done).store, make_job(done).requested
     )
     with pytest.raises(StoreError, match="was killed"):
-        list(rescore._map(kill, predictions, 2))
+        list(workers.side_by_side(kill, predictions, rescore.__name__, 2))
     assert score_again(done, 2)[0] == DONE
 
 

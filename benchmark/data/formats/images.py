@@ -39,8 +39,8 @@ READABLE = (*TIFF, *PICTURES)
 """Endings of label images, and of images of public data sets."""
 
 POINTERS: Mapping[bytes, str] = {
-    b"version https://git-lfs": "a git-LFS pointer, not the image. Fetch the image: git lfs pull",
-    b"/annex/objects/": "a git-annex pointer, not the image. Fetch the image: git annex get",
+    b"version https://git-lfs": "a git-LFS pointer, not the file. Fetch the file: git lfs pull",
+    b"/annex/objects/": "a git-annex pointer, not the file. Fetch the file: git annex get",
 }
 """How files begin that stand for an image that lies elsewhere."""
 
@@ -163,9 +163,9 @@ def _read(
     of_stack = planes is not None and (isinstance(planes.z, int) or isinstance(planes.t, int))
     with _named_errors(path):
         if of_stack and is_tiff:
-            array, is_jpeg = _read_one_of_stack(path, planes or Planes())
+            array, is_jpeg = read_one_of_stack(path, planes or Planes())
         elif planes is not None and planes.each:
-            raise _not_stacked(path)
+            raise not_stacked(path)
         else:
             array, is_jpeg = (_read_tiff if is_tiff else _read_picture)(path, as_stored)
     if lossless and is_jpeg:
@@ -198,16 +198,16 @@ def _named_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # decoders raise anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error
-        pointer = _pointer(path)
-        if pointer:
-            raise DataError(f"{path}: {pointer}.") from error
+        what = pointer(path)
+        if what:
+            raise DataError(f"{path}: {what}.") from error
         raise DataError(
             f"{path}: can't be read ({short_reason(error)}). The file may be damaged or incomplete."
         ) from error
 
 
-def _pointer(path: Path) -> str | None:
-    """What a file that only stands for an image is, and how to get the image; else None."""
+def pointer(path: Path) -> str | None:
+    """Return what a file that only stands for another is, and how to get that; else None."""
     try:
         with path.open("rb") as file:
             head = file.read(max(map(len, POINTERS)))
@@ -254,16 +254,25 @@ def _read_tiff(path: Path, as_stored: bool) -> tuple[Image, bool]:
     return array, is_jpeg
 
 
-def _read_one_of_stack(path: Path, planes: Planes) -> tuple[Image, bool]:
-    """The label image of a slice, and whether it was compressed as JPEG."""
+def read_one_of_stack(path: Path, planes: Planes) -> tuple[Image, bool]:
+    """Return the label image of a slice, and whether it was compressed as JPEG.
+
+    Args:
+        path: a TIFF.
+        planes: the number of the slice, of the time point, or of both.
+
+    Raises:
+        DataError: it has no such slice.
+    """
     with stored_tiff(path, Planes(z=planes.z, t=planes.t), labels=True) as stored:
         if planes.each and stored.size("Z", planes) == stored.size("T", planes) == 1:
-            raise _not_stacked(path)
+            raise not_stacked(path)
         array = image_of(stored, Planes(z=planes.z, t=planes.t))
         return upright(array, stored.orientation, str(path)), "JPEG" in stored.compression
 
 
-def _not_stacked(path: Path) -> DataError:
+def not_stacked(path: Path) -> DataError:
+    """Return the error of a single label image for many slices that are images of their own."""
     return DataError(
         f"{path}: one label image for a stack of which every slice is an image of its own. Give "
         "a TIFF stack of label images, one for each slice, or choose a slice: data.z=0."

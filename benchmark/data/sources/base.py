@@ -22,18 +22,20 @@ class Raw:
         group: the volume, slide or movie it belongs to, as found.
         split: `test` or `val`.
         files: its files, for messages.
-        read: returns (image, labels); raises DataError.
+        read: returns (image, labels), labels None where there are none; raises DataError.
         volume: the file it is a slice of; one process reads all slices of a volume.
         closing: if the recipe keeps this image, those after it are left out.
+        labelled: whether it has labels.
     """
 
     name: str
     group: str
     split: str
     files: str
-    read: Callable[[], tuple[Image, Labels]]
+    read: Callable[[], tuple[Image, Labels | None]]
     volume: str = ""
     closing: bool = False
+    labelled: bool = True
 
 
 class Source(Protocol):
@@ -82,11 +84,16 @@ def abbreviated(texts: Iterable[str], most: int = 5) -> str:
 
 
 def file_times(paths: Iterable[Path]) -> list[list[Any]]:
-    """Return path, size and modification time of each file; of a folder of all files in it."""
+    """Return path, size and modification time of each file.
+
+    Of a folder they are those of all files in it, of a link to nothing its own.
+    """
     return [[str(path.resolve()), *_size_and_time(path)] for path in paths]
 
 
 def _size_and_time(path: Path) -> list[int]:
+    if not path.exists():
+        return [path.lstat().st_size, path.lstat().st_mtime_ns]
     inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else []
     stats = [one.stat() for one in (path, *inside)]
     return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]

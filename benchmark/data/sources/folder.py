@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
-import os
 import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from benchmark.data.formats.images import FOLDERS, planes_along, read_image, read_labels
+from benchmark.console import note
+from benchmark.data.formats.cellpose_seg import SUFFIX as SEG_SUFFIX
+from benchmark.data.formats.decoding import refuse_placeholder
+from benchmark.data.formats.images import OPENERS, planes_along, read_image, read_labels
+from benchmark.data.formats.labels import (
+    LABEL_SUFFIXES,
+    LabelFile,
+    LabelOptions,
+    label_files,
+    read_label_file,
+)
 from benchmark.data.formats.planes import EACH, Planes
+from benchmark.data.remarks import remark
 from benchmark.data.sources.base import Raw, abbreviated, file_times, only
+from benchmark.data.sources.layouts import Pair, apart, find_files, near_misses, of_kind, pair
 from benchmark.errors import DataError, UsageError
 from benchmark.types import Image, Labels
 
@@ -27,16 +35,21 @@ DRAWING_VERSION = 1
 """Raised when `benchmark.data.sources.synthetic` draws other pictures from the same seed."""
 
 
+_AS_IDS = LabelOptions()
+
+
 @dataclass
 class FolderSource:
-    """The user's own images and labels, paired by the stem of their file names.
+    """The user's own images, and labels paired with them (`benchmark.data.sources.layouts`).
 
     Args:
         images: a folder or a glob pattern (`**` looks into folders below).
-        labels: the same for the label images.
+        labels: the same for the labels of all images or of some, in any format of
+            `benchmark.data.formats.labels`; None: there are none.
         root: what relative patterns start from; the working directory where not given.
-        group: a regular expression searched in each image's file name; its first bracket
-            (or the whole match) is the group. Not given: every image is its own group.
+        group: a regular expression searched in each image's file name (with its folders, where
+            several have one name); its first bracket (or the whole match) is the group. Not given:
+            every image is its own group.
         use_channels: numbers from 0, or names, of the channels that make the images, in this
             order; None: all.
         z: the slice that is read of a stack: `max` or `mean` of all, its number from 0, or
@@ -44,10 +57,18 @@ class FolderSource:
         t: the same for time points, where `frames` makes each an image of its own.
         scene: number from 0, or name, of the image in files of several. None: files have one.
         channels: names of the channels, for `use_channels` and files that have none.
+        labels_are: what the values of label images mean, and
+        background: the value of their background; see `LabelOptions`.
     """
 
+    # Values at which data prepared before the parameter existed is still found.
+    as_before: ClassVar = {
+        **dict.fromkeys(("use_channels", "z", "t", "scene", "labels_are")),
+        "background": 0,
+    }
+
     images: str
-    labels: str
+    labels: str | None = None
     root: str | None = None
     group: str | None = None
     use_channels: Any = None
@@ -55,6 +76,8 @@ class FolderSource:
     t: int | str | None = None
     scene: int | str | None = None
     channels: Any = None
+    labels_are: str | None = None
+    background: int = 0
 
     def __post_init__(self) -> None:
         """Check the choice of planes.
@@ -68,65 +91,99 @@ class FolderSource:
 
     @property
     def circumstances(self) -> tuple[str, ...]:
-        """Options that shape nothing: those not given, and names that no choice refers to."""
-        chosen = self._planes.use_channels or ()
-        unused = [key for key in ("use_channels", "z", "t", "scene") if getattr(self, key) is None]
-        named = any(isinstance(one, str) for one in chosen)
-        return (*unused, *([] if named else ["channels"]))
+        """Names of channels shape nothing where none is chosen by its name."""
+        by_name = any(isinstance(one, str) for one in self._planes.use_channels or ())
+        return () if by_name else ("channels",)
 
     def items(self, split: str) -> list[Raw]:
         """Pair the files.
 
         Raises:
-            DataError: two files with one stem, a file without its partner, or one that is its own
-                label image.
+            DataError: two files with one stem, a label image without its image, or an image that
+                is its own label image.
             UsageError: nothing found; the regular expression is invalid, or does not match a name.
         """
         only(split, ["test"])
-        images = by_stem(find_files(self.images, self.root, "data.images"), "data.images")
-        labels = by_stem(find_files(self.labels, self.root, "data.labels"), "data.labels")
-        alone = [("label image", images[s]) for s in images.keys() - labels.keys()]
-        alone += [("image", labels[s]) for s in labels.keys() - images.keys()]
-        if alone:
-            listed = abbreviated(f"{path} has no {partner}" for partner, path in alone)
-            raise DataError(f"images and labels are paired by file name without suffix: {listed}.")
-        same = [f"{images[s]} is {labels[s]}" for s in images if images[s].samefile(labels[s])]
+        options = LabelOptions(self.labels_are, self.background)
+        images, labels = self._files()
+        for word, pattern in (("data.images", self.images), ("data.labels", self.labels)):
+            near = near_misses(pattern, self.root, [*images, *labels]) if pattern else []
+            if near:
+                names = abbreviated(path.name for path in near)
+                remark("near_misses", f"{word}='{pattern}' is not {names}")
+        found = pair(images, label_files(labels))
+        if found.alone:
+            listed = abbreviated(f"{file} has no image" for file in found.alone)
+            images = [one.image for one in found.pairs if one.labels is None]
+            free = f" Without labels: {abbreviated(map(str, images))}." if images else ""
+            raise DataError(f"images and labels are paired {found.way}: {listed}.{free}")
+        pairs = [(one, one.labels) for one in found.pairs if one.labels is not None]
+        same = [f"{one.image} is {file}" for one, file in pairs if _same(one.image, file.path)]
         if same:
             raise DataError(
                 f"data.images and data.labels name one file: {abbreviated(same)}. "
                 "Give the folder or the pattern of each."
             )
+        if found.is_guess and pairs:
+            one, file = pairs[0]
+            note(
+                f"{len(pairs)} images and labels are paired {found.way}: {one.image.name} with "
+                f"{file.path.name}, ..."
+            )
         raws = [
             Raw(
-                name=stem,
-                group=self._group(images[stem]),
+                name=one.name,
+                group=self._group(one),
                 split="test",
-                files=f"{images[stem]}, {labels[stem]}",
-                read=partial(read_files, images[stem], labels[stem]),
+                files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
+                read=partial(read_files, one.image, one.labels, options),
+                labelled=one.labels is not None,
             )
-            for stem in sorted(images)
+            for one in found.pairs
         ]
-        return [sample for raw in raws for sample in _samples(raw, images[raw.name], self._planes)]
+        files = {one.name: one.image for one in found.pairs}
+        return [sample for raw in raws for sample in _samples(raw, files[raw.name], self._planes)]
 
     def fingerprint(self, known: Any = None) -> Any:
         """Names, sizes and times of change of all files, and how they are read."""
-        paths = find_files(self.images, self.root, "data.images")
-        files = file_times([*paths, *find_files(self.labels, self.root, "data.labels")])
-        return [["reader", READER_VERSION], *files]
+        images, labels = self._files()
+        return [["reader", READER_VERSION], *file_times([*images, *labels])]
 
-    def _group(self, path: Path) -> str:
+    def _files(self) -> tuple[list[Path], list[Path]]:
+        """Return the files of images and of labels."""
+        everything = find_files(self.images, self.root, "data.images")
+        if self.labels is None:
+            return _images(everything), []
+        images, labels = apart(everything, find_files(self.labels, self.root, "data.labels"))
+        return _images(images), of_kind(labels, LABEL_SUFFIXES, "data.labels")
+
+    def _group(self, found: Pair) -> str:
         if self.group is None:
-            return stem_of(path)
+            return found.name
         try:
-            found = re.search(self.group, _as_text(path.name))
+            match = re.search(self.group, found.place)
         except re.error as error:
             raise UsageError(
                 f"data.group='{self.group}' is not a valid regular expression: {error}."
             ) from error
-        group: str | None = found and found[1 if found.re.groups else 0]
+        group: str | None = match and match[1 if match.re.groups else 0]
         if not group:  # an empty group would hold all images
-            raise UsageError(f"data.group='{self.group}' does not match the file name {path.name}.")
+            raise UsageError(
+                f"data.group='{self.group}' does not match the file name {found.place}."
+            )
         return group
+
+
+def _images(files: Sequence[Path]) -> list[Path]:
+    """Return the files of images; Cellpose's `_seg.npy` is none."""
+    return of_kind(files, tuple(OPENERS), "data.images", but=SEG_SUFFIX)
+
+
+def _same(image: Path, labels: Path) -> bool:
+    try:
+        return image.samefile(labels)
+    except OSError:  # a link to nothing
+        return False
 
 
 @dataclass
@@ -151,7 +208,7 @@ class PackagedNuclei:
                 group="dsb2018_nuclei",
                 split="test",
                 files=f"{image}, {mask}",
-                read=partial(read_files, image, mask),
+                read=partial(_read_packaged, image, mask),
             )
         ]
 
@@ -216,6 +273,10 @@ class SyntheticSource:
         return DRAWING_VERSION
 
 
+def _read_packaged(image: Path, mask: Path) -> tuple[Image, Labels]:
+    return read_image(image), read_labels(mask)
+
+
 def _draw(style: str, index: int, seed: int, size: int) -> tuple[Image, Labels]:
     from benchmark.data.sources.synthetic import draw
 
@@ -247,88 +308,34 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for k in range(count)
         ]
     volume = str(image) if len(choices) > 1 else raw.volume
-    read: Callable[..., tuple[Image, Labels]] = raw.read
+    read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
         replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
         for name, choice in choices
     ]
 
 
-def read_files(image: Path, labels: Path, planes: Planes | None = None) -> tuple[Image, Labels]:
-    """Read one image and its label image.
+def read_files(
+    image: Path,
+    labels: LabelFile | None,
+    options: LabelOptions = _AS_IDS,
+    planes: Planes | None = None,
+) -> tuple[Image, Labels | None]:
+    """Read one image, and its labels if it has any.
 
     Args:
         image: its file.
-        labels: the file of its label image, which may be a stack where a slice is chosen.
+        labels: the file of its labels, which may be a stack where a slice is chosen.
+        options: what the values of label images mean.
         planes: which planes of the image's file make the image.
 
     Raises:
-        DataError: one of them can't be read, or is not an image or label image.
+        DataError: one of them can't be read, or is not an image or labels.
     """
-    return read_image(image, planes=planes), read_labels(labels, planes=planes)
-
-
-def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
-    """Return the files of a folder or a glob pattern, sorted.
-
-    Args:
-        pattern: a folder (all files in it) or a glob pattern. A path that exists
-            is not a pattern, even with brackets.
-        root: what a relative pattern starts from; None: the working directory.
-        word: the key of the configuration, for messages.
-
-    Raises:
-        UsageError: it matches no file, or is empty.
-    """
-    if not pattern.strip():
-        raise UsageError(f"{word} is empty; give a folder or a pattern.")
-    # os.path's own, as pathlib's raises where `~` begins no home.
-    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
-    # Of pathlib again, `exists` raises where a name is too long or a folder closed.
-    literal = next(p for p in (full, *full.parents) if os.path.exists(p))  # noqa: PTH110
-    if literal != full:
-        wild = full.relative_to(literal)
-    else:
-        wild = Path("*" if full.is_dir() and not _is_image_folder(full) else "")
-    # pathlib's own glob takes no absolute pattern.
-    found = glob.glob(str(Path(glob.escape(str(literal))) / wild), recursive=True)  # noqa: PTH207
-    files = sorted(path for path in map(Path, found) if path.is_file() or _is_image_folder(path))
-    if not files:
-        where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
-        raise UsageError(f"{word}='{pattern}' matches no file (relative to {where}).")
-    return files
-
-
-def _is_image_folder(path: Path) -> bool:
-    """Whether a folder is one image (Zarr)."""
-    return path.suffix.lower() in FOLDERS and path.is_dir()
-
-
-def by_stem(files: Iterable[Path], word: str) -> dict[str, Path]:
-    """The files by stem.
-
-    Raises:
-        DataError: two files have the same stem.
-    """
-    found: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in files:
-        found[stem_of(path)].append(path)
-    double = [paths for paths in found.values() if len(paths) > 1]
-    if double:
-        listed = abbreviated(" and ".join(map(str, paths)) for paths in double)
-        raise DataError(f"{word}: two files with one stem: {listed}. Name each sample once.")
-    return {stem: paths[0] for stem, paths in found.items()}
-
-
-def stem_of(path: Path) -> str:
-    """A file's name without its suffix; `.ome` counts as part of the suffix."""
-    return _as_text(path.stem.removesuffix(".ome"))
-
-
-def _as_text(name: str) -> str:
-    """Normalise a file name, so that it can be compared and written everywhere.
-
-    Accents are composed, as some systems store them separately; bytes that are not valid text
-    become escapes.
-    """
-    return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()
+    refuse_placeholder(image)
+    pixels = read_image(image, planes=planes)
+    if labels is None:
+        return pixels, None
+    refuse_placeholder(labels.path)
+    shape = pixels.shape[0], pixels.shape[1]
+    return pixels, read_label_file(labels, shape, options, planes)

@@ -32,8 +32,8 @@ def check_pairs(
         return
     ways = [
         ([path.stem for path in images], [path.stem for path in labels]),
-        (_keys(images, False), _keys(labels, False)),
-        (_keys(images, True), _keys(labels, True)),
+        (keys_in_folders(images, False), keys_in_folders(labels, False)),
+        (keys_in_folders(images, True), keys_in_folders(labels, True)),
     ]
     if any(of_images == of_labels and _tell(of_images) for of_images, of_labels in ways):
         return
@@ -74,7 +74,7 @@ def _alone(
     return shifted[:1] or [f"{images[-1]} or {labels[-1]} is there twice"]
 
 
-def _keys(paths: Sequence[Path], with_folders: bool) -> list[str]:
+def keys_in_folders(paths: Sequence[Path], with_folders: bool) -> list[str]:
     """Return what distinguishes each file from those in its folder and in other folders.
 
     A folder with one image distinguishes it, as images may have the same name in every folder.

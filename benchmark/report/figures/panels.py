@@ -57,7 +57,7 @@ def draw(results: Sequence[RunResult], labels: Sequence[str]) -> Figure:
 
     columns = min(_COLUMNS, len(results) + 1)
     lines = -(-(len(results) + 1) // columns)  # of one sample
-    tall = max(_fitted_shape(sample.labels)[0] for sample in samples.values()) / _PIXELS
+    tall = max(_fitted_shape(sample.image)[0] for sample in samples.values()) / _PIXELS
     height = len(chosen) * lines * (tall * _SIDE + _TITLE)
     figure = Figure(figsize=(columns * _SIDE, height), layout="constrained")
     grid = figure.subplots(len(chosen) * lines, columns, squeeze=False)
@@ -84,9 +84,9 @@ def draw(results: Sequence[RunResult], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def _fitted_shape(labels: Labels) -> tuple[int, int]:
-    scale = _PIXELS / max(labels.shape)
-    height, width = (max(1, round(n * scale)) for n in labels.shape)
+def _fitted_shape(image: Image) -> tuple[int, int]:
+    sides = image.shape[:2]
+    height, width = (max(1, round(n * _PIXELS / max(sides))) for n in sides)
     return height, width
 
 
@@ -110,9 +110,10 @@ def _picture(image: Image) -> NDArray[np.uint8]:
     return np.asarray(small.round(), np.uint8)
 
 
-def _panel(axes: Axes, image: Image, true: Labels, predicted: Labels | None) -> None:
+def _panel(axes: Axes, image: Image, true: Labels | None, predicted: Labels | None) -> None:
     picture: Any = (pictures.DIMMED * _picture(image)).astype(np.uint8)
-    outlines = {"true": pictures.outline(_fitted(true), 1, 1)}
+    blank = np.zeros(picture.shape[:2], bool)
+    outlines = {"true": blank if true is None else pictures.outline(_fitted(true), 1, 1)}
     if predicted is not None:
         found = pictures.outline(_fitted(predicted), 1, 1)
         rows, columns = np.indices(found.shape) // 3

@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmark.console import Steps
 from benchmark.report import escape
+from benchmark.report.agreement import Agreement
 from benchmark.report.frame import MODALITIES
 from benchmark.report.pictures import SITE_SAMPLES
 from benchmark.report.results import RunResult, metric_of
@@ -22,9 +23,11 @@ from benchmark.report.site.data import (
     rows,
     run_facts,
     script,
+    site_table,
     spread,
 )
 from benchmark.report.site.gallery import Gallery, build_gallery
+from benchmark.report.tables.agreement import agreement_tables
 from benchmark.scoring.metrics import Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
@@ -41,6 +44,7 @@ def write_site(
     *,
     private: bool,
     study: Any = None,
+    agreements: Sequence[Agreement] = (),
 ) -> Path:
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
@@ -50,6 +54,7 @@ def write_site(
         folder: where `index.html` will be.
         private: show images whatever their data set's card says, and stamp every page.
         study: the card of the published numbers among the rows; with it they have a page.
+        agreements: of the data sets that have images without labels.
 
     Returns:
         The path of `index.html`.
@@ -58,7 +63,7 @@ def write_site(
         StoreError: it can't be written, or would replace files that are not of a site.
     """
     with replaced(folder, _SITE) as place:
-        build_site(frame, results, place, private=private, study=study)
+        build_site(frame, results, place, private=private, study=study, agreements=agreements)
     return folder / "index.html"
 
 
@@ -69,6 +74,7 @@ def build_site(
     *,
     private: bool,
     study: Any = None,
+    agreements: Sequence[Agreement] = (),
 ) -> None:
     """Write the web pages, as `write_site`, into a folder that is empty or not there."""
     names = sorted(set(frame["data"]) | {escape.plain(result.data) for result in results})
@@ -76,14 +82,16 @@ def build_site(
     for result in _best_first(results):
         by_data[escape.plain(result.data)].append(result)
     pictures = sum(
-        min(SITE_SAMPLES, max(len(result.scores) for result in found)) for found in by_data.values()
+        min(SITE_SAMPLES, max(len(result.scores) + result.unscored for result in found))
+        for found in by_data.values()
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
         site = _Site(folder, frame, results, names, private, metric_of(results))
         site.write_assets()
         for name in names:
-            site.write_data(name, by_data[name], steps)
+            compared = [one for one in agreements if escape.plain(one.data) == name]
+            site.write_data(name, by_data[name], compared, steps)
             steps.advance(name)
         site.write_runs(results)
         site.write_index()
@@ -148,13 +156,22 @@ class _Site:
             library = importlib.resources.files("plotly") / "package_data" / _PLOTTING
             (assets / _PLOTTING).write_bytes(library.read_bytes())
 
-    def write_data(self, name: str, results: Sequence[RunResult], steps: Steps) -> None:
+    def write_data(
+        self,
+        name: str,
+        results: Sequence[RunResult],
+        compared: Sequence[Agreement],
+        steps: Steps,
+    ) -> None:
         """Write the page of a data set, its scores per image and its pictures."""
         stem = self._stems[name]
         gallery = Gallery()
         if results:
             images = self._folder / "images" / stem
-            gallery = build_gallery(results, images, private=self._private, steps=steps)
+            first = [sample for one in compared for sample, _ in one.to_label_first()]
+            gallery = build_gallery(
+                results, images, private=self._private, steps=steps, label_first=first
+            )
         shown = [picture["id"] for picture in gallery.pictures]
         value = {
             "folder": f"../images/{stem}/",
@@ -179,6 +196,7 @@ class _Site:
             ],
             card=data_card(results),
             gallery=plain(vars(gallery)),
+            agreement=[site_table(table) for table in agreement_tables(compared)],
             around=self._around(name),
         )
 

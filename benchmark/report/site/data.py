@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.report import escape, text
 from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
 from benchmark.report.results import RunResult
+from benchmark.report.tables.table import Table, all_notes
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.store.store import RunStore
@@ -121,6 +122,29 @@ def _interval(row: Mapping[Any, Any], low: float | None, high: float | None) -> 
     groups = 0 if pd.isna(row["groups"]) else int(row["groups"])
     low, high = (np.nan if end is None else end for end in (low, high))
     return text.interval(low, high, groups, between=" – ")  # noqa: RUF001 (a range)
+
+
+def site_table(table: Table, most: int = 20) -> dict[str, Any]:
+    """Convert a table to what `parts.plain_table` shows: texts, and the first rows.
+
+    Args:
+        table: its cells are not escaped for HTML; templates do that.
+        most: how many rows are shown.
+    """
+    return dict(
+        plain(
+            {
+                "title": table.title,
+                "columns": [
+                    {"header": column.header, "right": column.right} for column in table.columns
+                ],
+                "rows": [[cell.text for cell in row] for row in table.rows[:most]],
+                "more": max(0, len(table.rows) - most),
+                "file": f"{table.name}.csv",
+                "notes": all_notes(table),
+            }
+        )
+    )
 
 
 def spread(result: RunResult) -> dict[str, float] | None:

@@ -19,6 +19,7 @@ from benchmark.report.pictures import (
     choose,
     rgb,
     scores_of,
+    some_predicted,
 )
 from benchmark.report.results import RunResult
 from benchmark.report.site.data import redistribute, script
@@ -64,7 +65,12 @@ def may_be_shown(results: Sequence[RunResult]) -> bool:
 
 
 def build_gallery(
-    results: Sequence[RunResult], folder: Path, *, private: bool, steps: Steps
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    private: bool,
+    steps: Steps,
+    label_first: Sequence[str] = (),
 ) -> Gallery:
     """Write pictures and outlines of the chosen samples.
 
@@ -74,6 +80,7 @@ def build_gallery(
         folder: created if there is something to write.
         private: show images whatever the data set's card says.
         steps: advanced by each picture.
+        label_first: samples without labels, those on which methods agree least first.
 
     Returns:
         What was written, and what could not be.
@@ -93,7 +100,7 @@ def build_gallery(
         )
     # The scores of controls are known beforehand: where there are other runs, these decide.
     methods = [result for result in together if not result.control] or together
-    chosen = choose(scores_of(methods), FOR_SITE)[:SITE_SAMPLES]
+    chosen = _chosen(methods, stored, label_first)
     stems = safe_names(name for _, name in chosen)
     missing: set[int] = set()
     for reason, name in chosen:
@@ -107,7 +114,7 @@ def build_gallery(
         size = _write_image(sample, path_of_id(folder, stems[name], ".png"))
         layers = [_layer(sample, stored, result, size["down"]) for result in together]
         missing |= {place for place, layer in enumerate(layers) if layer is None}
-        truth = outlines(sample.labels, size["down"])
+        truth = None if sample.labels is None else outlines(sample.labels, size["down"])
         value = {"id": name, "true": truth, "layers": layers}
         write_synced(path_of_id(folder, stems[name], ".js"), script("outlines.take", value))
         gallery.pictures.append(
@@ -117,7 +124,7 @@ def build_gallery(
                 "group": sample.group,
                 "why": reason,
                 "stem": stems[name],
-                "objects": len(truth),
+                "objects": None if truth is None else len(truth),
                 **size,
                 "scores": [_score(result, name) for result in together],
             }
@@ -131,16 +138,35 @@ def build_gallery(
     return gallery
 
 
+def _chosen(
+    methods: Sequence[RunResult], stored: StoredSamples, label_first: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Choose samples by their scores, and those without labels by agreement, or else at random."""
+    scored = choose(scores_of(methods), FOR_SITE)
+    unlabelled = [("least agreement", sample) for sample in label_first]
+    if not scored and not unlabelled:
+        return some_predicted(stored.predicted(methods[0]))
+    half = SITE_SAMPLES // 2
+    few = unlabelled[: max(half, SITE_SAMPLES - len(scored))]
+    return [*few, *scored][:SITE_SAMPLES]
+
+
 def _layer(
     sample: Sample, stored: StoredSamples, result: RunResult, down: int
 ) -> dict[str, Any] | None:
-    """Outlines and outcomes of one prediction; None where none is stored as it was recorded."""
+    """Outlines and outcomes of one prediction; None where none is stored as it was recorded.
+
+    Without a truth there are no outcomes.
+    """
     try:
         predicted = stored.prediction(sample.id, result)
     except BenchmarkError:
         return None
-    true_kinds, own_kinds = object_outcomes(match(sample.labels, predicted))
-    return {"paths": outlines(predicted, down), "kinds": own_kinds, "true_kinds": true_kinds}
+    layer: dict[str, Any] = {"paths": outlines(predicted, down), "kinds": None, "true_kinds": None}
+    if sample.labels is not None:
+        true_kinds, own_kinds = object_outcomes(match(sample.labels, predicted))
+        layer |= {"kinds": own_kinds, "true_kinds": true_kinds}
+    return layer
 
 
 def _score(result: RunResult, name: str) -> float | None:

@@ -25,7 +25,8 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "mixed", "edited", "control", "lost", "channels", "run", "run_id",
+    "status", "labelled", "mixed", "edited", "control", "lost", "channels", "warnings", "run",
+    "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -47,8 +48,10 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         image, the first of each process left out); where they are ranked by another metric, that
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
+        labelled (`10 of 100`, empty where all images have labels);
         mixed; edited; control; lost (why the study's own images can't be had); channels (`3 of 4`
-        where a model uses fewer than images have); run (12 characters)
+        where a model uses fewer than images have); warnings (what is
+        odd about the data set's files, as sentences); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -59,8 +62,11 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     frame = frame_of_runs(results).join(numbers)
     # pandas holds strings as UTF-8 and would stop at a lone surrogate.
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
-    channels = [result.channels for result in results]
-    frame = frame.assign(model=models, run=frame["run_id"].str[:12], channels=channels)
+    warnings = pd.Series([result.warnings for result in results], dtype=object)
+    channels = pd.Series([result.channels for result in results], dtype=object)
+    frame = frame.assign(
+        model=models, run=frame["run_id"].str[:12], warnings=warnings, channels=channels
+    )
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
@@ -100,6 +106,11 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     if frame["status"].str.startswith("partial").any():
         lines.append("partial: means over the images done so far; never marked as best.")
+    if (frame["labelled"] != "").any():
+        lines.append(
+            "labelled: images without labels are predicted and not scored; means are over the "
+            "labelled ones."
+        )
     if frame["weights"].str.len().any():
         lines.append(
             "weights: by name where their digest is the one on their card; user: a file of "
@@ -115,6 +126,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
             f"{model} on {data}: only the first {channels} channels were used; "
             "data.use_channels chooses others."
         )
+    warned = zip(frame["data"], frame["warnings"], strict=True)
+    lines += dict.fromkeys(f"{data}: {warning}" for data, found in warned for warning in found)
     if frame["mixed"].any():
         lines.append("mixed: made in attempts that differ in code or environment.")
     if frame["edited"].any():
@@ -141,7 +154,9 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 
 def _status(row: Row) -> str:
-    return ", ".join([row["status"], *(mark for mark in ("mixed", "edited") if row[mark])])
+    labelled = [f"{row['labelled']} labelled"] if row["labelled"] else []
+    marks = (mark for mark in ("mixed", "edited") if row[mark])
+    return ", ".join([row["status"], *labelled, *marks])
 
 
 @dataclass(frozen=True)
@@ -217,8 +232,13 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 
 def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
-    """Every column at full precision, with the run id in full; `edited` only if a run is."""
-    hidden = ["run", "channels", *_cautions(metric), *([] if frame["edited"].any() else ["edited"])]
+    """Every column at full precision, with the run id in full.
+
+    `edited` only if a run is, `labelled` only if an image has no labels.
+    """
+    sometimes = {"edited": frame["edited"].any(), "labelled": (frame["labelled"] != "").any()}
+    unused = (name for name, used in sometimes.items() if not used)
+    hidden = ["run", "channels", "warnings", *_cautions(metric), *unused]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]

@@ -33,13 +33,14 @@
   const draw = () => {
     const svg = $("v-svg"), picture = data.pictures[at], sample = shownOutlines;
     svg.replaceChildren();
-    const mode = colours(), outcome = mode && sample ? sample.layers[chosen(mode)] : null;
+    const mode = colours(), layer = mode && sample ? sample.layers[chosen(mode)] : null;
+    const outcome = layer?.kinds == null ? null : layer;  // without labels nothing is an error
     svg.setAttribute("viewBox", `0 0 ${picture.width * picture.units} ${picture.height * picture.units}`);
     if (sample) {
-      if ($("v-true").checked) drawLayer(sample.true, outcome?.true_kinds, "true", outcome);
+      if ($("v-true").checked && sample.true) drawLayer(sample.true, outcome?.true_kinds, "true", outcome);
       for (const letter of ["b", "a"]) {
         const layer = sample.layers[chosen(letter)];
-        if ($(`v-${letter}`).checked && layer) drawLayer(layer.paths, layer.kinds, letter, letter === mode);
+        if ($(`v-${letter}`).checked && layer) drawLayer(layer.paths, layer.kinds, letter, outcome && letter === mode);
       }
     }
     legend(outcome);
@@ -89,7 +90,7 @@
     $("v-why").textContent = picture.why;
     $("v-title").textContent = picture.id;
     $("v-place").textContent = `${at + 1} of ${data.pictures.length}`;
-    const objects = `${picture.objects} annotated object${picture.objects === 1 ? "" : "s"}`;
+    const objects = picture.objects === null ? "no labels" : `${picture.objects} annotated object${picture.objects === 1 ? "" : "s"}`;
     $("v-about").textContent = `${picture.width} × ${picture.height} pixels` + (picture.down > 1 ? `, shown at 1 : ${picture.down}` : "") +
       `; ${objects}; group ${picture.group}`;
     $("v-image").src = `${data.folder}${picture.stem}.png`;

@@ -1,0 +1,1 @@
+"""What `scripts/agreement_trial.py` runs: data sets, configurations, and two classical methods."""
