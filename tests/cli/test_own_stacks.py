@@ -6,6 +6,7 @@ from helpers.command_line import main
 from helpers.files import tiff
 from helpers.messages import assert_names
 
+from benchmark.data.formats.images import read_image
 from benchmark.data.sources.synthetic import draw
 from benchmark.store.store import RunStore
 
@@ -45,6 +46,30 @@ def test_channels_that_a_model_leaves_out_are_named_in_record_and_table(stack):
     (record,) = store.records().values()
     assert record.details["used_channels"] == [0, 1, 2]
     assert record.details["unused_channels"] == [3]
+
+
+def one_image(root, image, labels, **tags):
+    for kind, array in (("i", image), ("l", labels)):
+        (root / kind).mkdir()
+        tiff(root / kind / "a.tif", array, **(tags if kind == "i" else {}))
+
+
+def test_a_turned_image_is_scored_as_it_is_shown_and_remarked_on(tmp_path):
+    labels = draw("fluorescent_nuclei", 0, seed=0, size=96)[1].astype("u2")
+    image = (labels > 0).astype("u1") * 100
+    one_image(tmp_path, image[::-1, ::-1], labels, extratags=[(274, "H", 1, 3, True)])
+    upright = main(tmp_path, "model=oracle", "data=folder", "data.images=i", "data.labels=l")
+    assert_names(upright.stdout + upright.stderr, "Orientation 3", "Fiji")
+    prepared = next((tmp_path / "datasets").glob("folder/prepared/*/images/a.tif"))
+    np.testing.assert_array_equal(read_image(prepared), image)
+
+
+def test_labels_of_an_image_that_was_turned_are_refused_with_the_cause(tmp_path):
+    labels = draw("fluorescent_nuclei", 0, seed=0, size=96)[1].astype("u2")[:60]
+    one_image(tmp_path, labels.astype("u1"), labels, extratags=[(274, "H", 1, 6, True)])
+    refused = main(tmp_path, "model=oracle", "data=folder", "data.images=i", "data.labels=l")
+    assert refused.returncode == 1
+    assert_names(refused.stderr, "96 x 60", "60 x 96", "Orientation")
 
 
 def test_another_choice_is_another_run(stack):

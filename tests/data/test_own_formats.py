@@ -49,6 +49,18 @@ def test_other_axes_of_an_array_are_what_the_choice_asks_for(tmp_path):
     )
 
 
+def test_masks_of_cellpose_are_no_images(tmp_path, capfd):
+    for name in ("a", "b"):
+        npy(tmp_path / f"{name}.npy", pixels(20, 30))
+        np.save(tmp_path / f"{name}_seg.npy", {"masks": pixels(20, 30)})
+    alone = FolderSource(".", None, str(tmp_path)).items("test")
+    assert [raw.name for raw in alone] == ["a", "b"] and not alone[0].labelled
+    both = FolderSource(".", ".", str(tmp_path)).items("test")
+    assert [raw.name for raw in both] == ["a", "b"]
+    assert "a.npy with a_seg.npy" in capfd.readouterr().err
+    np.testing.assert_array_equal(*both[0].read())
+
+
 @pytest.mark.parametrize("shape", [(), (20,), (0, 30)])
 def test_an_array_that_is_no_image_is_refused(tmp_path, shape):
     refusal(read_image, npy(tmp_path / "a.npy", np.zeros(shape)))

@@ -314,10 +314,15 @@ def _number(stored: Stored, one: int | str, count: int, names: Sequence[str]) ->
 
 def _without_alpha(stored: Stored, planes: Planes, image: Image) -> Image:
     """Leave out the opacity, which is no channel of the specimen; chosen by number, it stays."""
-    if stored.alpha is None or planes.use_channels is not None:
+    if planes.use_channels is not None:
         return image
-    alpha = image[..., stored.alpha]
+    alpha = image[..., -1 if stored.alpha is None else stored.alpha]
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+    if stored.alpha is None:
+        # Pillow writes the opacity of gray TIFFs without calling it so.
+        if image.shape[2] in (2, 4) and np.isin(alpha, (0, top)).all() and alpha.any():
+            remark("two_values", f"channel {image.shape[2] - 1}: 0 and {top}")
+        return image
     if (alpha < top).any():
         if stored.premultiplied:
             raise DataError(

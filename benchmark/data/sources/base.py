@@ -94,6 +94,8 @@ def file_times(paths: Iterable[Path]) -> list[list[Any]]:
 
 
 def _size_and_time(path: Path) -> list[int]:
+    if not path.exists():
+        return [path.lstat().st_size, path.lstat().st_mtime_ns]
     inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else []
     stats = [one.stat() if one.exists() else one.lstat() for one in (path, *inside)]
     return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]

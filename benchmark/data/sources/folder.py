@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.console import note
+from benchmark.data.formats.cellpose_seg import SUFFIX as SEG_SUFFIX
 from benchmark.data.formats.decoding import refuse_placeholder
 from benchmark.data.formats.images import OPENERS, planes_along, read_image, read_labels
 from benchmark.data.formats.labels import (
@@ -69,7 +70,10 @@ class FolderSource:
     """
 
     # Values at which data prepared before the parameter existed is still found.
-    as_before: ClassVar = {"labels_are": None, "background": 0}
+    as_before: ClassVar = {
+        **dict.fromkeys(("use_channels", "z", "t", "scene", "labels_are")),
+        "background": 0,
+    }
 
     images: str
     labels: str | None = None
@@ -95,11 +99,9 @@ class FolderSource:
 
     @property
     def circumstances(self) -> tuple[str, ...]:
-        """Options that shape nothing: those not given, and names that no choice refers to."""
-        chosen = self._planes.use_channels or ()
-        unused = [key for key in ("use_channels", "z", "t", "scene") if getattr(self, key) is None]
-        named = any(isinstance(one, str) for one in chosen)
-        return (*unused, *([] if named else ["channels"]))
+        """Names of channels shape nothing where none is chosen by its name."""
+        by_name = any(isinstance(one, str) for one in self._planes.use_channels or ())
+        return () if by_name else ("channels",)
 
     def items(self, split: str) -> list[Raw]:
         """Pair the files.
@@ -166,12 +168,9 @@ class FolderSource:
         """Return the files of images and of labels."""
         images = find_files(self.images, self.root, "data.images")
         if self.labels is None:
-            return of_kind(images, [*OPENERS], "data.images"), []
+            return _images(images), []
         images, labels = apart(images, find_files(self.labels, self.root, "data.labels"))
-        return (
-            of_kind(images, [*OPENERS], "data.images"),
-            of_kind(labels, LABEL_SUFFIXES, "data.labels"),
-        )
+        return _images(images), of_kind(labels, LABEL_SUFFIXES, "data.labels")
 
     def _group(self, found: Pair) -> str:
         if self.group is None:
@@ -188,6 +187,11 @@ class FolderSource:
                 f"data.group='{self.group}' does not match the file name {found.place}."
             )
         return group
+
+
+def _images(files: Sequence[Path]) -> list[Path]:
+    """Return the files of images; Cellpose's `_seg.npy` is none."""
+    return of_kind(files, tuple(OPENERS), "data.images", but=SEG_SUFFIX)
 
 
 def _same(image: Path, labels: Path) -> bool:
@@ -343,8 +347,7 @@ def read_files(
     Raises:
         DataError: one of them can't be read, or is not an image or labels.
     """
-    for path in [image] if labels is None else [image, labels.path]:
-        refuse_placeholder(path)
+    refuse_placeholder(image)
     pixels = read_image(image, planes=planes)
     if labels is None:
         return pixels, None

@@ -175,18 +175,25 @@ def _spelled(ending: str) -> str:
     return ending.replace(".tiff", ".tif").replace(".jpeg", ".jpg")
 
 
-def of_kind(files: Sequence[Path], suffixes: Sequence[str], word: str) -> list[Path]:
+def of_kind(
+    files: Sequence[Path], suffixes: Sequence[str], word: str, but: str | None = None
+) -> list[Path]:
     """Return the files of some kinds, and remark on the others.
 
     Args:
         files: any.
         suffixes: the endings of the kinds, in lower case.
         word: the key of the configuration, for messages.
+        but: an ending of names that are of another kind all the same.
 
     Raises:
         UsageError: none is.
     """
-    kept = [path for path in files if path.suffix.lower() in suffixes]
+    kept = [
+        path
+        for path in files
+        if path.suffix.lower() in suffixes and not (but and path.name.lower().endswith(but))
+    ]
     others = Counter(path.suffix or "no ending" for path in files if path not in set(kept))
     listed = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
     if not kept:
