@@ -134,6 +134,12 @@ def test_napari_gets_a_command_for_each_image_and_no_file_is_written(run):
     assert export(run, "format=napari", "output=masks").returncode == 2
 
 
+def test_napari_shows_a_data_set_that_the_model_has_not_segmented(run):
+    done = main(run, "action=export", "model=empty", *WORDS[1:], "format=napari", "limit=1")
+    assert done.returncode == 0 and done.stdout.count("imread(") >= 3, "image, truth, and Otsu's"
+    assert '"otsu-folder-' in done.stdout and "empty" not in done.stdout
+
+
 @pytest.mark.parametrize(
     "output", ["x", "y", "./x/../y", "results/runs", "results/runs/mine", "datasets", "datasets/a"]
 )
