@@ -97,7 +97,7 @@ class CellposeSam(TorchAdapter):
         The network runs once for each diameter, and equal settings give one label image.
         `bfloat16`, which is the loaded network's, can't be varied.
         """
-        chosen = [{"bfloat16": self._bfloat16} | self._settings | each for each in settings]
+        chosen = [{"bfloat16": self._bfloat16, **self._settings, **each} for each in settings]
         if any(each.pop("bfloat16") != self._bfloat16 for each in chosen):
             raise ValueError("bfloat16 can't be varied: the network is loaded with one value")
         return self._each(image, chosen)

@@ -140,7 +140,7 @@ class AMG(MicroSam):
         """
         from micro_sam.instance_segmentation import AutomaticMaskGenerator
 
-        chosen = [self._choices | each for each in settings]
+        chosen = [{**self._choices, **each} for each in settings]
         grids = [choices.pop("points_per_side") for choices in chosen]
         for side in grids:
             check_at_least_one(points_per_side=side)
@@ -239,7 +239,7 @@ class AIS(MicroSam):
         """
         from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
 
-        chosen = [self._choices | each for each in settings]
+        chosen = [{**self._choices, **each} for each in settings]
         with self.predicting():
             maps = self._backbone.decode(to_rgb8(image), self)
             segmenter = InstanceSegmentationWithDecoder(

@@ -28,7 +28,7 @@ from benchmark.data.formats.images import read_image
 from benchmark.store.provenance import processor_name
 from benchmark.types import Image
 from models.apg import APG
-from models.musam import AIS, AMG, MicroSam
+from models.musam import AIS, AMG
 
 _SIDE = 256  # pixels
 _MIDDLE = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -38,7 +38,7 @@ _SETS = {"u20s": "u20s/images/*.tif", "dsb": "dsb/test/images/*.tif"}
 class Case(NamedTuple):
     """A method, and the study's grid for it."""
 
-    adapter: type[MicroSam]
+    adapter: type[APG] | type[AIS] | type[AMG]
     parameters: Mapping[str, Any]
     grid: Mapping[str, Sequence[Any]]
 
@@ -120,14 +120,14 @@ def measure(case: Case, image: Image, drawn: int, rng: np.random.Generator) -> C
         AssertionError: a point is not equal.
     """
     weights = case.adapter.find_weights("demo").fetch()
-    model = case.adapter(weights, **case.parameters)  # type: ignore[call-arg]
+    model = case.adapter(weights, **case.parameters)
     points = case.points()
     some = rng.choice(len(points), drawn, replace=False).tolist()
     kept, repeated, alone = [], [], {}
 
     def one_by_one(numbers: Sequence[int]) -> None:
         for number in numbers:
-            single = case.adapter(weights, **{**case.parameters, **points[number]})  # type: ignore[call-arg]
+            single = case.adapter(weights, **{**case.parameters, **points[number]})
             model._backbone._last.clear()
             start = time.process_time()
             alone[number] = single.predict(image)

@@ -17,12 +17,15 @@ Measure = Callable[[Counts, Any, Counts], NDArray[np.float32]]
 
 def iou(shared: Counts, area: Any, areas: Counts) -> NDArray[np.float32]:
     """Intersection over union."""
-    return _float32(shared) / _float32(area + areas - shared)
+    found: NDArray[np.float32] = _float32(shared) / _float32(area + areas - shared)
+    return found
 
 
 def over_smaller(shared: Counts, area: Any, areas: Counts) -> NDArray[np.float32]:
     """Intersection over the smaller of two areas."""
-    return _float32(shared) / (_float32(np.minimum(area, areas)) + np.float32(1e-6))
+    smaller = _float32(np.minimum(area, areas)) + np.float32(1e-6)
+    found: NDArray[np.float32] = _float32(shared) / smaller
+    return found
 
 
 class Overlaps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 from models.common.masks import Patch, cut
@@ -103,7 +103,7 @@ def _batches(prompts: Iterable[Prompt], size: int) -> Iterable[list[Prompt]]:
 
 
 def _predicted(
-    predictor: Any, prompts: Sequence[Prompt], multimask: bool, batch_size: int
+    predictor: Any, prompts: list[Prompt], multimask: bool, batch_size: int
 ) -> tuple[Any, Any, Any]:
     """Logits (N x H x W), expected IoU (N) and logits at the decoder's resolution (N x h x w)."""
     import torch
@@ -123,7 +123,8 @@ def _predicted(
             array, dtype=torch.float32, device=predictor.device
         )
     found = predictor.predict_torch(**given, multimask_output=multimask, return_logits=True)
-    logits, ious, small = (values if values is None else values[:number] for values in found)
+    own: list[Any] = [values if values is None else values[:number] for values in found]
+    logits, ious, small = own
     if not multimask:
         return logits[:, 0], ious[:, 0], None if small is None else small[:, 0]
     rows, best = torch.arange(number, device=ious.device), ious.max(dim=1)[1]

@@ -74,6 +74,32 @@ def test_every_parameter_reaches_cellpose(path, weights, expected, other):
     assert not np.array_equal(labels, expected)
 
 
+def test_many_settings_equal_the_single_adapter_and_the_network_runs_once_a_diameter(weights):
+    shown = {"cellprob_threshold": -6.0, "flow_threshold": 0.0}  # random weights find nothing else
+    settings = [
+        {},
+        shown,
+        shown | {"min_size": 40},
+        shown | {"diameter": 45.0},
+        {"cellprob_threshold": -5.0, "flow_threshold": 0.0, "bfloat16": False},
+        shown,
+    ]
+    image = GREY[:80, :90]
+    model = SmallCellposeSam(weights, bfloat16=False)
+    runs = []
+    network = model._model.net.forward
+    model._model.net.forward = lambda *given: runs.append(1) or network(*given)
+    together = list(model.predict_each(image, settings))
+    assert len(runs) == 2
+    assert together[1] is together[5] and together[1].any()
+    for setting, labels in zip(settings, together, strict=True):
+        alone = SmallCellposeSam(weights, **{"bfloat16": False} | setting).predict(image)
+        assert labels.dtype == alone.dtype and np.array_equal(labels, alone)
+    assert len({labels.tobytes() for labels in together}) >= 3
+    with pytest.raises(ValueError, match="bfloat16 can't be varied"):
+        model.predict_each(image, [{"bfloat16": True}])
+
+
 def test_defaults_are_upstreams():
     from cellpose.models import CellposeModel
 
