@@ -7,8 +7,8 @@
 - mutations: entries of the files of a run are edited, then all runs are reported and listed;
 - names: runs whose YAML or whose files' names come from somebody hostile.
 
-Prints what was lost or doubled, tracebacks and hangs, of the trials so far after Ctrl-C as well; the
-exit status is 0 if there are none. On an idle machine all of it takes about half an hour.
+Prints what was lost or doubled, tracebacks and hangs (after Ctrl-C of the trials so far); the exit
+status is 0 if there are none.
 """
 
 from __future__ import annotations
