@@ -7,7 +7,8 @@
 - mutations: entries of the files of a run are edited, then all runs are reported and listed;
 - names: runs whose YAML or whose files' names come from somebody hostile.
 
-Prints what was lost or doubled, tracebacks and hangs; the exit status is 0 if there are none.
+Prints what was lost or doubled, tracebacks and hangs (after Ctrl-C of the trials so far); the exit
+status is 0 if there are none.
 """
 
 from __future__ import annotations
@@ -358,8 +359,10 @@ def main() -> None:
         perform, trials = PARTS[part]
         with tempfile.TemporaryDirectory() as folder:
             findings = Findings(part, Path(folder).resolve(), random.Random(chosen.seed))
-            perform(findings, chosen.trials or trials)
-        print(findings, flush=True)
+            try:
+                perform(findings, chosen.trials or trials)
+            finally:  # after a Ctrl-C as well
+                print(findings, flush=True)
         wrong += findings.wrong.total()
     sys.exit(bool(wrong))
 
