@@ -14,6 +14,7 @@ from benchmark.scoring.protocol import Protocol, known_protocols
 from benchmark.store import journal, shapes
 from benchmark.store.store import RunStore
 from benchmark.sweeps.state import StoredRuns
+from benchmark.verify import verify
 
 PAPER = Protocol(**PROTOCOLS["paper"])
 FILES = ["run.json", "scores/*/basis.json"] + [
@@ -100,6 +101,7 @@ def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys
         states = StoredRuns(folder, 300)
         every = known_protocols(PAPER, ["paper", "clean"])
         status.show([row for store in states.stores for row in states.rows_of(store, every)])
+        verify(RunStore(folder / odd), full=True)
         told = capsys.readouterr()
         assert odd in told.out + told.err or "traced" in told.out, what
 
@@ -134,3 +136,44 @@ def test_the_entry_that_does_not_fit_is_named():
     row = {"data": "a", "data_card": {"known_images": 3}}
     assert shapes.misfit(row, shapes.Names) == "data_card"
     assert shapes.misfit({"with": {"gpu": 3}}, shapes.AttemptRow) == "with.gpu"
+
+
+UNSEEN = {
+    "run.json": {"seal"},
+    "records/*.jsonl": {
+        "traceback", "error", "details", "cached", "stages", "memory", "seconds", "stage_memory",
+        "warm_up",
+    },
+    "attempts/*.jsonl": {"writer", "with"},
+    "scores/*/basis.json": {"written"},
+    "scores/*/*.jsonl": {"aji", "split", "merged"},
+    "objects/*/*.jsonl": {"area", "best_iou", "border", "id"},
+}  # fmt: skip
+"""What a check of a run does not cover without pixels; docs/runs.md says so."""
+
+
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pattern", FILES)
+def test_a_check_notices_every_edit_of_what_it_covers(runs, pattern, step):
+    folder, odd = runs
+    store = RunStore(folder / odd)
+    (file,) = store.path.glob(pattern)
+    whole = file.read_bytes()
+    assert verify(store).faults == []
+    for what, content in [*mutations(whole)][::step]:
+        file.write_bytes(content)
+        journal._warn.cache_clear()
+        at = set(what[0]) if isinstance(what, tuple) else {what}
+        edited_nothing = parsed(content) == parsed(whole)
+        covered = not (at & UNSEEN[pattern] or edited_nothing)
+        assert verify(store).faults or not covered, what
+
+
+def parsed(content):
+    try:
+        return [json.loads(line) for line in content.splitlines()]
+    except (ValueError, RecursionError):
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            return content
