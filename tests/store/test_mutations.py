@@ -170,10 +170,12 @@ def test_a_check_notices_every_edit_of_what_it_covers(runs, pattern, step):
 
 
 def parsed(content):
+    """A JSON file, or the lines of a journal; the content itself where it is damaged."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        pass
     try:
         return [json.loads(line) for line in content.splitlines()]
     except (ValueError, RecursionError):
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            return content
+        return content
