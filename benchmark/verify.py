@@ -79,7 +79,8 @@ def verify(
     except StoreError as error:
         found.faults.append(str(error))
         return found
-    assert described is not None  # of the folders of all runs
+    if described is None:  # it was just moved away
+        return found
     done = {sample: record for sample, record in records.items() if record.status == "done"}
     found.samples, found.predictions = described["samples"], len(done)
     found.faults += _description(store, described)
@@ -156,11 +157,12 @@ def _records(store: RunStore, records: Mapping[str, Record]) -> Iterator[str]:
     """What must stand beside each record, and must not stand without one."""
     written = Journal(store.path / "records", ROWS["records"]).written()
     counting = latest(row | {"writer": writer} for writer, row in written)
-    attempts = Journal(store.path / "attempts")
-    for writer in sorted({row["writer"] for row in counting.values()} - attempts.writers()):
+    attempts = Journal(store.path / "attempts", ROWS["attempts"])
+    known = {writer for writer, _ in attempts.written()}
+    for writer in sorted({row["writer"] for row in counting.values()} - known):
         yield (
-            f"{attempts.folder / writer}.jsonl is missing: what its predictions were made with is "
-            "lost. Predict them again with overwrite=all."
+            f"{attempts.folder / writer}.jsonl is missing or empty: what its predictions were made "
+            "with is lost. Predict them again with overwrite=all."
         )
     if alone := store.prediction_files() - records.keys():
         where = store.path / "predictions"
@@ -247,7 +249,7 @@ def _contradiction(row: Row, objects: Row | None, both_empty: object) -> str | N
             "missed": row["n_true"] - row["metrics"]["matched"],
             "spurious": row["n_predicted"] - row["metrics"]["matched"],
         }
-    except (KeyError, TypeError, ValueError):  # an entry is missing, or null
+    except (KeyError, TypeError, ValueError, ArithmeticError):  # one is missing, null or odd
         return "metrics"
     if objects is not None:
         expected |= {f"n_{side}": len(objects[side]["id"]) for side in ("true", "predicted")}

@@ -9,6 +9,7 @@ from helpers.runs import do, make_job
 
 from benchmark.store import shapes
 from benchmark.store.store import RunStore
+from benchmark.verify import verify
 
 OBJECTS = {"id": [3], "area": [9], "best_iou": [0.5], "border": [0]}
 
@@ -40,6 +41,7 @@ def test_an_odd_file_of_a_run_never_stops_the_others(runs, pattern, step, capsys
         file.write_bytes(content)
         shown, left_out = read_all(folder, odd)
         assert shown | left_out == {path.name for path in folder.iterdir()}
+        verify(RunStore(folder / odd), full=True)
         printed = capsys.readouterr()
         assert odd in printed.out + printed.err or "traced" in printed.out, what
 
@@ -88,3 +90,46 @@ def test_the_entry_that_does_not_fit_is_named():
     row = {"data": "a", "data_card": {"known_images": 3}}
     assert shapes.misfit(row, shapes.Names) == "data_card"
     assert shapes.misfit({"with": {"gpu": 3}}, shapes.AttemptRow) == "with.gpu"
+
+
+UNSEEN = {
+    "run.json": {"seal"},
+    "records/*.jsonl": {
+        "traceback", "error", "details", "cached", "stages", "memory", "seconds", "stage_memory",
+        "warm_up",
+    },
+    "attempts/*.jsonl": {"writer", "with"},
+    "scores/*/basis.json": {"written"},
+    "scores/*/*.jsonl": {"aji", "split", "merged"},
+    "objects/*/*.jsonl": {"area", "best_iou", "border", "id"},
+}  # fmt: skip
+"""What a check of a run does not cover without pixels; docs/runs.md says so."""
+
+
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pattern", FILES)
+def test_a_check_notices_every_edit_of_what_it_covers(runs, pattern, step):
+    folder, odd = runs
+    store = RunStore(folder / odd)
+    (file,) = store.path.glob(pattern)
+    whole = file.read_bytes()
+    assert verify(store).faults == []
+    for what, content in [*mutations(whole)][::step]:
+        file.write_bytes(content)
+        journal._warn.cache_clear()
+        at = set(what[0]) if isinstance(what, tuple) else {what}
+        edited_nothing = parsed(content) == parsed(whole)
+        covered = not (at & UNSEEN[pattern] or edited_nothing)
+        assert verify(store).faults or not covered, what
+
+
+def parsed(content):
+    """A JSON file, or the lines of a journal; the content itself where it is damaged."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return [json.loads(line) for line in content.splitlines()]
+    except (ValueError, RecursionError):
+        return content

@@ -117,6 +117,13 @@ def swap_predictions(store):
     second.write_bytes(content)
 
 
+def all_matched(store):
+    """As many matches as objects, true and predicted: their ratio divides by zero."""
+    row = json.loads(sorted(store.path.glob(SCORES))[0].read_text().splitlines()[-1])
+    all_objects = [row["n_true"] + row["n_predicted"]] * 10
+    edit_row(SCORES, ("true_positives",), all_objects)(store)
+
+
 def rename(store):
     folder = store.path.with_name(f"{store.path.name}-copy")
     store.path.rename(folder)
@@ -145,6 +152,8 @@ DAMAGE = {
     "a count of true objects edited": edit_row(SCORES, ("n_true",), 1),
     "a count of misses edited": edit_row(SCORES, ("metrics", "missed"), 50),
     "true positives edited": edit_row(SCORES, ("true_positives",), [9] * 10),
+    "true positives of all objects": all_matched,
+    "more matches than objects": edit_row(SCORES, ("metrics", "matched"), -3),
     "a group edited": edit_row(SCORES, ("group",), "another"),
     "a score of another prediction": edit_row(SCORES, ("prediction",), "0" * 64),
     "a score of another sample": edit_row(SCORES, ("sample",), "another"),
