@@ -351,5 +351,6 @@ def read_files(
     pixels = read_image(image, planes=planes)
     if labels is None:
         return pixels, None
+    refuse_placeholder(labels.path)
     shape = pixels.shape[0], pixels.shape[1]
     return pixels, read_label_file(labels, shape, options, planes)
