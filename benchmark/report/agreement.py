@@ -29,8 +29,9 @@ from benchmark.workers import side_by_side
 Floats = NDArray[np.float64]
 
 WRONG_TOGETHER = (
-    "All methods may be wrong together: agreement is not accuracy, and no mSA against a truth. "
-    "Label some images to know."
+    "All methods may be wrong together: agreement is not accuracy, and no mSA against a truth. In "
+    "a trial on three data sets with hidden labels the best method was first on none of them "
+    "(results/baselines/agreement_trial.txt). Label some images to know."
 )
 
 _THRESHOLDS = THRESHOLD_GRIDS["exact"]
