@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,34 @@ from models.weights.checkpoint import another_architecture, confirm_loaded, open
 _ORDERS = ("returned", "score")
 _AT_ONCE = 16
 """Masks brought to the image's size together: 200 of a large image fill a machine's memory."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The parameters of SAM 3; `Sam3` describes them.
+
+    Raises:
+        ValueError: no prompt, an unknown order, or a mask threshold that is no probability.
+    """
+
+    prompt: str | Sequence[str]
+    threshold: float
+    mask_threshold: float
+    mask_order: str
+
+    def __post_init__(self) -> None:
+        words = self.prompts
+        if not words or not all(isinstance(each, str) and each.strip() for each in words):
+            raise ValueError(f"prompt is {self.prompt!r}: give words, or a list of them")
+        if self.mask_order not in _ORDERS:
+            raise ValueError(f"mask_order is '{self.mask_order}': give {' or '.join(_ORDERS)}")
+        if not 0 <= self.mask_threshold <= 1:
+            raise ValueError(f"mask_threshold is {self.mask_threshold}: give a probability, 0 to 1")
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts, in their order."""
+        return (self.prompt,) if isinstance(self.prompt, str) else tuple(self.prompt)
 
 
 class Sam3(TorchAdapter):
@@ -69,23 +98,12 @@ class Sam3(TorchAdapter):
         mask_threshold: float = 0.5,
         mask_order: str = "returned",
     ) -> None:
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts or not all(isinstance(words, str) and words.strip() for words in prompts):
-            raise ValueError(f"prompt is {prompt!r}: give words, or a list of them")
-        if mask_order not in _ORDERS:
-            raise ValueError(f"mask_order is '{mask_order}': give {' or '.join(_ORDERS)}")
-        if not 0 <= mask_threshold <= 1:
-            raise ValueError(f"mask_threshold is {mask_threshold}: give a probability, 0 to 1")
+        self._setting = Setting(prompt, threshold, mask_threshold, mask_order)
         super().__init__(device)
-        self._threshold = threshold
-        self._mask_logit = _logit(mask_threshold)
-        self._mask_order = mask_order
         with self.loading():
             self._model, self._processor = _load(weights)
             self._model.to(device).eval()
-            self._texts = [
-                self._processor(text=words, return_tensors="pt").to(device) for words in prompts
-            ]
+            self._texts = {words: self._text(words) for words in self._setting.prompts}
 
     def predict(self, image: Image) -> Labels:
         """Segment what the prompts name.
@@ -99,32 +117,68 @@ class Sam3(TorchAdapter):
         Raises:
             ValueError: no image of this kind.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded once, each prompt is decoded once, and equal settings give one label
+        image.
+        """
         import torch
         from PIL import Image as Picture
 
+        chosen = [replace(self._setting, **each) for each in settings]
         rgb = to_rgb8(image)
-        shape = rgb.shape[:2]
+        outputs: dict[str, Any] = {}
         with self.predicting(), torch.no_grad():
             with self.stage("encode"):
                 picture = self._processor(images=Picture.fromarray(rgb), return_tensors="pt")
                 pixels = picture["pixel_values"].to(self.device)
                 features = self._model.get_vision_features(pixel_values=pixels)
             with self.stage("decode"):
-                outputs = [self._model(vision_embeds=features, **text) for text in self._texts]
-            with self.stage("postprocess"):
-                found = [one for output in outputs for one in self._masks(output, shape)]
-                if self._mask_order == "score":
-                    found.sort(key=lambda one: one[0])
-                return paint((mask for _, mask in found), shape)
+                for words in dict.fromkeys(each for one in chosen for each in one.prompts):
+                    text = self._texts.get(words) or self._text(words)
+                    outputs[words] = self._model(vision_embeds=features, **text)
+        return self._painted(chosen, outputs, rgb.shape[:2])
 
-    def _masks(self, output: Any, shape: tuple[int, int]) -> Iterator[tuple[float, Mask]]:
+    def _painted(
+        self, settings: Sequence[Setting], outputs: Mapping[str, Any], shape: tuple[int, int]
+    ) -> Iterator[Labels]:
+        """The label image of each setting."""
+        import torch
+
+        made: dict[Any, Labels] = {}
+        for setting in settings:
+            key = (setting.prompts, setting.threshold, setting.mask_threshold, setting.mask_order)
+            if key not in made:
+                with self.later_stage("postprocess"), torch.no_grad():
+                    found = [
+                        one
+                        for words in setting.prompts
+                        for one in self._masks(outputs[words], shape, setting)
+                    ]
+                    if setting.mask_order == "score":
+                        found.sort(key=lambda one: one[0])
+                    made[key] = paint((mask for _, mask in found), shape)
+            yield made[key]
+
+    def _text(self, words: str) -> Any:
+        return self._processor(text=words, return_tensors="pt").to(self.device)
+
+    def _masks(
+        self, output: Any, shape: tuple[int, int], setting: Setting | None = None
+    ) -> Iterator[tuple[float, Mask]]:
         """Score and mask of each kept object of one image, in the order the model returns them."""
         from torch.nn.functional import interpolate
 
+        setting = setting or self._setting
+        mask_logit = _logit(setting.mask_threshold)
         scores = output.pred_logits[0].sigmoid()
         if output.presence_logits is not None:
             scores = scores * output.presence_logits[0].sigmoid()
-        kept = scores > self._threshold
+        kept = scores > setting.threshold
         scores, logits = scores[kept].tolist(), output.pred_masks[0][kept]
         for start in range(0, len(scores), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
@@ -132,7 +186,7 @@ class Sam3(TorchAdapter):
             [resized] = interpolate(
                 logits[None, part], size=shape, mode="bilinear", align_corners=False
             )
-            masks = (resized > self._mask_logit).cpu().numpy()
+            masks = (resized > mask_logit).cpu().numpy()
             yield from zip(scores[part], masks, strict=True)
 
 

@@ -183,6 +183,26 @@ def test_any_image_gives_labels_or_is_refused(what, model):
     assert labels is None or labels.any()
 
 
+def test_many_settings_equal_the_single_adapter_and_each_prompt_is_decoded_once(folder):
+    settings = [
+        {},
+        {"threshold": UNSURE + 0.05},
+        {"mask_threshold": 0.52, "mask_order": "score"},
+        {"prompt": ["nucleus", "cell"]},
+        {"prompt": ("cell",), "threshold": 0.9},
+        {},
+    ]
+    model = build(folder)
+    decodes = []
+    forward = model._model.forward
+    model._model.forward = lambda **given: decodes.append(1) or forward(**given)
+    together = list(model.predict_each(GREY, settings))
+    assert len(decodes) == 2 and together[0] is together[5]
+    for setting, labels in zip(settings, together, strict=True):
+        assert np.array_equal(labels, build(folder, **setting).predict(GREY))
+    assert len({labels.tobytes() for labels in together}) >= 3
+
+
 @pytest.mark.slow
 def test_a_large_image(model):
     assert valid_or_refused(model, drawn((2000, 3000, 3))).any()
