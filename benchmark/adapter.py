@@ -49,6 +49,8 @@ class AdapterInfo:
             one works.
         devices: where it can run, best first: `cuda`, `mps`, `cpu`.
         execution: parameters that shape no result (`batch_size`), left out of the run id.
+        max_channels: the most channels of an image that it uses, of which there are the first ones;
+            0: all, or unknown. Records and tables name those that are not used.
         control: whether its scores are known beforehand; no table marks it as best.
         sees_truth: whether its predictions depend on the labels, which are then part of the run
             id; for a class with `attend` (`benchmark.types.Attending`).
@@ -68,6 +70,7 @@ class AdapterInfo:
     imports: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
     execution: tuple[str, ...] = ()
+    max_channels: int = 0
     control: bool = False
     sees_truth: bool = False
     find_weights: FindWeights | None = None
@@ -86,7 +89,7 @@ class AdapterInfo:
         for field in declared:
             default: Any = field.default
             value = getattr(adapter, field.name, default)
-            wanted = _unlike(value, default)
+            wanted = _unlike(value, default, or_text=field.name == "version")
             if wanted:
                 raise ModelError(
                     f"{adapter.__name__}.{field.name} is {value!r}; it must be {wanted}."
@@ -171,14 +174,14 @@ def _finite(kind: str, said: Mapping[str, Any]) -> dict[str, float]:
 _DEVICES = tuple(device.name for device in Device if device is not Device.auto)
 
 
-def _unlike(value: Any, default: Any) -> str | None:
+def _unlike(value: Any, default: Any, or_text: bool) -> str | None:
     """What an attribute must be, if its value is something else than its default's kind."""
     if isinstance(default, tuple):
         is_plain = isinstance(value, Collection) and not isinstance(value, str)
         return None if is_plain and all(isinstance(v, str) for v in value) else "a tuple of strings"
     if default is None:
         return None if value is None or callable(value) else "a static or class method"
-    kinds = (int, str) if type(default) is int else (type(default),)
+    kinds = (type(default), str) if or_text else (type(default),)
     return None if type(value) in kinds else " or ".join(_SCALARS[kind] for kind in kinds)
 
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.adapter import PredictionInfo
+from benchmark.adapter import AdapterInfo, PredictionInfo
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
@@ -38,7 +38,7 @@ from benchmark.store.digest import array_digest
 from benchmark.store.plain import plain, plain_text, text_of
 from benchmark.store.record import Record
 from benchmark.store.store import RunStore, RunWriter
-from benchmark.types import Attending, Labels, Sample, Segmenter, check_labels
+from benchmark.types import Attending, Image, Labels, Sample, Segmenter, check_labels
 
 PREFETCHED, UNSTORED = 2, 2
 """Maximum numbers of samples read in advance, and of predictions waiting to be stored."""
@@ -259,7 +259,7 @@ class Runner:
                 stages=plain(info.stages),
                 memory=measure.memory,
                 warm_up=not self._warm,
-                details=plain(info.details),
+                details=plain(info.details | _unused_channels(segmenter, sample.image)),
                 cached=plain(info.cached),
                 stage_memory=plain(info.stage_memory),
             )
@@ -342,6 +342,15 @@ class _Progress:
     def outcome(self, requested: int) -> Outcome:
         """The outcome of all requested samples."""
         return Outcome(requested, len(self._msa), self._failed, self.stopped)
+
+
+def _unused_channels(segmenter: Segmenter, image: Image) -> dict[str, list[int]]:
+    """What the record says of channels that the model does not use; nothing if it uses all."""
+    most = AdapterInfo.of(type(segmenter)).max_channels
+    count = image.shape[2] if image.ndim == 3 else 1
+    if not 0 < most < count:
+        return {}
+    return {"used_channels": [*range(most)], "unused_channels": [*range(most, count)]}
 
 
 def _batches(

@@ -33,6 +33,7 @@ class OtsuWatershed:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("scikit-image", "scipy")
+    max_channels: ClassVar[int] = 3
 
     sigma: float = 0.5
     foreground: str = "auto"
@@ -54,7 +55,7 @@ class OtsuWatershed:
 
         Args:
             image: H x W or H x W x C, integer or float. C = 1: grey; 2: the mean of both;
-                3: RGB, reduced to luminance; 4: RGBA, alpha ignored.
+                3: RGB, reduced to luminance; 4: the first three.
 
         Returns:
             H x W int32, 0 = background, ids consecutive from 1. All 0 where the image is

@@ -308,15 +308,22 @@ def _perform(task: Task) -> list[Entry | LeftOut]:
     ]
 
 
+_TURNED = (
+    " One of the files has an Orientation (EXIF, or TIFF tag 274) by which it was turned. Save the "
+    "image as it is shown and without that tag, and draw labels on it."
+)
+
+
 def _prepare_one(raw: Raw, safe: str, recipe: Recipe, folder: Path) -> Iterator[Entry | LeftOut]:
     try:
         with collected() as remarks:
             image, labels = raw.read()
         if labels is not None and image.shape[:2] != labels.shape:
             height_width = " x ".join(map(str, labels.shape))
+            turned = any(found.kind == "turned" for found in remarks)
             raise DataError(
                 f"{raw.files}: the image is {' x '.join(map(str, image.shape))}, its labels "
-                f"are {height_width}: height and width must agree."
+                f"are {height_width}: height and width must agree.{_TURNED if turned else ''}"
             )
         # Without labels the steps, none of which looks at them, get a blank label image: the
         # images, and so the run id, are the same before and after labels are added.

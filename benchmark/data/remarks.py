@@ -93,6 +93,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "If it is a channel of the specimen, choose all channels by their numbers: "
             "data.use_channels=[0,1,2,3].",
         ),
+        "two_values": Kind(
+            "the last channel has two values only, 0 and the highest, as opacity (alpha) has",
+            "It is used as a channel. If it is opacity, leave it out: data.use_channels=[0] for "
+            "gray, data.use_channels=[0,1,2] for colours.",
+        ),
         "description": Kind(
             "a file's description speaks of other pages than the file has",
             "It was left behind by other software, and is not used.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,7 @@ class RunResult:
         present: whether these are the labels that its data set has now, as far as the run knows.
         prepared: the folder of the prepared data that has them.
         known: how many images the data set has, where its card says so.
+        channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
         warnings: what is odd about the data set's files, as found when it was prepared.
         unlabelled: how many of the samples have no labels, and so no score.
         unscored: how many stored predictions have no score.
@@ -100,6 +101,7 @@ class RunResult:
     present: bool = True
     prepared: str = ""
     known: int | None = None
+    channels: str = ""
     warnings: tuple[str, ...] = ()
     unlabelled: int = 0
     unscored: int = 0
@@ -260,6 +262,7 @@ def load_result(
         prepared=str(names.get("prepared") or ""),
         known=_known(card, names.get("split", described["split"]), protocol),
         edited=store.is_edited(),
+        channels=_used_channels(records.values()),
         warnings=tuple(names.get("warnings") or ()),
         unlabelled=names.get("unlabelled", 0),
         unscored=len(predicted - scored.keys()),
@@ -294,6 +297,19 @@ def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]
             "predictions again with action=evaluate."
         )
     return numbers
+
+
+def _used_channels(records: Iterable[Record]) -> str:
+    """How many of how many channels were used, of the image with the most unused ones."""
+    counts = [
+        [len(kept) if isinstance(kept := record.details.get(key), list) else 0 for key in _CHANNELS]
+        for record in records
+    ]
+    used, unused = max(counts, key=lambda pair: pair[1], default=(0, 0))
+    return f"{used} of {used + unused}" if unused else ""
+
+
+_CHANNELS = ("used_channels", "unused_channels")
 
 
 def _cost(record: Record) -> dict[str, float | None]:

@@ -52,6 +52,7 @@ class TorchAdapter:
     family: ClassVar[str]
     install: ClassVar[str] = 'pip install -e ".[models]"'
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
+    max_channels: ClassVar[int] = 3
 
     def __init__(self, device: str, cache: Cache | None = None) -> None:
         self.device, self.cache = device, cache

@@ -246,7 +246,7 @@ def test_the_mark_is_in_every_table_and_on_the_site_and_makes_no_run_mixed(root)
     assert "edited:" in run_summary.markdown(run_summary.summary(found))
     assert "edited" not in run_summary.csv(run_summary.summary(found[:1]))
     index = write_site(frame, found, root / "site", private=False)
-    assert index.read_text(encoding="utf-8").count(" data-edited>") == 1
+    assert index.read_text(encoding="utf-8").count(" data-edited ") == 1
     pages = [page.read_text(encoding="utf-8") for page in (root / "site").rglob("runs/*.html")]
     assert sum("complete, edited" in page for page in pages) == 1
     plain, edited = (result.path.name for result in found)

@@ -29,6 +29,7 @@ def test_what_touches_shares_no_pixel_even_where_an_edge_meets_centres():
     halves = [drawn([corners[0], corners[1], corners[2]]), drawn([corners[0], *corners[2:]])]
     assert not (halves[0] & halves[1]).any()
     np.testing.assert_array_equal(halves[0] | halves[1], drawn(corners))
+    assert halves[0].diagonal()[:20].all()  # to the right of the edge
 
 
 coordinates = st.integers(-20, 120).map(lambda number: number / 2)

@@ -94,8 +94,10 @@ def test_a_file_without_permission_says_so(tmp_path):
 
 
 def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path):
-    told = refusal(read_image, tmp_path / "a.czi")
-    assert_names(told, "'.czi'", ".tif, .tiff, .png, .jpg, .jpeg")
+    message = refusal(read_image, tmp_path / "a.oib")
+    assert_names(message, "'.oib'", ".tif, .tiff, .png, .jpg, .jpeg, .npy, .zarr, .nd2")
+    message = refusal(read_labels, tmp_path / "a.czi")
+    assert_names(message, "'.czi'", ".tif, .tiff, .png, .jpg, .jpeg")
 
 
 @pytest.mark.skipif("BENCHMARK_DATA" not in os.environ, reason="BENCHMARK_DATA is not set")

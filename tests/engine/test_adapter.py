@@ -59,6 +59,7 @@ def test_a_version_may_be_text():
         ("requires", "numpy>=1", "a tuple of strings"),
         ("imports", "numpy", "a tuple of strings"),
         ("execution", "batch_size", "a tuple of strings"),
+        ("max_channels", "3", "a whole number"),
         ("devices", "cpu", "a tuple of strings"),
         ("devices", (0,), "a tuple of strings"),
         ("devices", ("cpu", "tpu"), "'tpu'; valid are cpu, cuda, mps"),

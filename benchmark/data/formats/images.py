@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from benchmark.data.formats.arrays import stored_npy, stored_zarr
+from benchmark.data.formats.microscopes import stored_czi, stored_lif, stored_nd2
 from benchmark.data.formats.orientation import ORIENTATION, upright
 from benchmark.data.formats.pictures import PICTURES, deep_colour, stored_picture
 from benchmark.data.formats.planes import MAX_CHANNELS, Planes, Stored, channels_last, image_of
@@ -17,7 +19,24 @@ from benchmark.errors import DataError
 from benchmark.store.tiff import open_tiff, read_series, strict_tifffile
 from benchmark.types import Image, Labels
 
+Open = Callable[[Path, Planes], AbstractContextManager[Stored]]
+
+OPENERS: Mapping[str, Open] = {
+    **dict.fromkeys(TIFF, stored_tiff),
+    **dict.fromkeys(PICTURES, stored_picture),
+    ".npy": stored_npy,
+    ".zarr": stored_zarr,
+    ".nd2": stored_nd2,
+    ".lif": stored_lif,
+    ".czi": stored_czi,
+}
+"""What opens an image of one's own, by the ending of its name."""
+
+FOLDERS = (".zarr",)
+"""Endings of folders that are one image."""
+
 READABLE = (*TIFF, *PICTURES)
+"""Endings of label images, and of images of public data sets."""
 
 POINTERS: Mapping[bytes, str] = {
     b"version https://git-lfs": "a git-LFS pointer, not the file. Fetch the file: git lfs pull",
@@ -30,7 +49,7 @@ def read_image(path: Path, as_stored: bool = False, planes: Planes | None = None
     """Read an image.
 
     Args:
-        path: TIFF (8, 16, 32 bit, float), PNG or JPEG.
+        path: TIFF (8, 16, 32 bit, float), PNG, JPEG, or another of `OPENERS`.
         as_stored: read the numbers of one page as they are stored, even if its header says that
             they are not brightness (a palette, inverted grey, CMYK) or that they are to be
             turned, as other readers of public data sets do.
@@ -57,9 +76,8 @@ def open_stored(path: Path, planes: Planes) -> AbstractContextManager[Stored]:
     Raises:
         DataError: of a format that is not read.
     """
-    suffix = path.suffix.lower()
-    _check_suffix(path)
-    return stored_tiff(path, planes) if suffix in TIFF else stored_picture(path, planes)
+    _check_suffix(path, OPENERS)
+    return OPENERS[path.suffix.lower()](path, planes)
 
 
 def planes_along(path: Path, planes: Planes, axis: str) -> int:
@@ -155,9 +173,9 @@ def _read(
     return array
 
 
-def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in READABLE:
-        raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(READABLE)}.")
+def _check_suffix(path: Path, readable: Iterable[str] = READABLE) -> None:
+    if path.suffix.lower() not in readable:
+        raise DataError(f"{path}: can't read '{path.suffix}'. Readable are {', '.join(readable)}.")
 
 
 @contextmanager
@@ -173,6 +191,10 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory.") from error
+    except ImportError as error:
+        raise DataError(
+            f"{path}: reading it needs {error.name}: pip install -e '.[formats]'."
+        ) from error
     except Exception as error:  # decoders raise anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: can't be read: {error.strerror}.") from error

@@ -161,7 +161,50 @@ def image_of(stored: Stored, planes: Planes) -> Image:
         if axes[position] not in "YX" + color:
             array, axes = array.take(0, axis=position), axes[:position] + axes[position + 1 :]
     image = array.transpose([axes.index(axis) for axis in "YX" + color if axis in axes])
-    return np.ascontiguousarray(image if image.ndim < 3 else _without_alpha(stored, planes, image))
+    image = image if image.ndim < 3 else _without_alpha(stored, planes, image)
+    return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
+
+
+def chosen_image(
+    origin: str, images: Sequence[tuple[str, Sequence[int]]], scene: int | str | None
+) -> int:
+    """Return the number of the image that is meant in a file of several.
+
+    Args:
+        origin: the file, for messages.
+        images: name (which may be empty) and shape of each.
+        scene: number from 0, or name; None: there is only one.
+
+    Raises:
+        DataError: there is none, or none like that, or there are several and none is chosen.
+    """
+    if not images:
+        raise DataError(f"{origin}: holds no image. The file may be damaged or incomplete.")
+    names = [name for name, _ in images]
+    if scene is None and len(images) == 1:
+        return 0
+    if isinstance(scene, int) and scene < len(images):
+        return scene
+    if names.count(str(scene)) == 1:
+        return names.index(str(scene))
+    listed = [
+        f"{number} ({f'{name}, ' if name else ''}{' x '.join(map(str, shape))})"
+        for number, (name, shape) in enumerate(images)
+    ]
+    more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    wanted = "" if scene is None else f"data.scene is {scene}; "
+    raise DataError(
+        f"{origin}: {wanted}it holds {_counted(len(images))}: {', '.join(listed[:_LISTED])}{more}. "
+        "Choose one for all files, data.scene=0, or save each in a file of its own."
+    )
+
+
+_LISTED = 20
+"""So many images of a file are listed in a message."""
+
+
+def _counted(images: int) -> str:
+    return "one image" if images == 1 else f"{images} images"
 
 
 def channels_last(shape: Sequence[int]) -> bool:
@@ -212,7 +255,7 @@ def _undecided(stored: Stored, axes: str, undecided: Sequence[str]) -> str:
         )
     return (
         f"{stored.origin}: a stack of {pages} pages ({size}, axes {stored.axes}). Images are 2-D "
-        f"here; choose with {'; and '.join(known)}."
+        f"here. Choose: {'; and '.join(known)}."
     )
 
 
@@ -271,10 +314,15 @@ def _number(stored: Stored, one: int | str, count: int, names: Sequence[str]) ->
 
 def _without_alpha(stored: Stored, planes: Planes, image: Image) -> Image:
     """Leave out the opacity, which is no channel of the specimen; chosen by number, it stays."""
-    if stored.alpha is None or planes.use_channels is not None:
+    if planes.use_channels is not None:
         return image
-    alpha = image[..., stored.alpha]
+    alpha = image[..., -1 if stored.alpha is None else stored.alpha]
     top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+    if stored.alpha is None:
+        # Pillow writes the opacity of gray TIFFs without calling it so.
+        if image.shape[2] in (2, 4) and np.isin(alpha, (0, top)).all() and alpha.any():
+            remark("two_values", f"channel {image.shape[2] - 1}: 0 and {top}")
+        return image
     if (alpha < top).any():
         if stored.premultiplied:
             raise DataError(

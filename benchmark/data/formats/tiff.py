@@ -14,7 +14,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from benchmark.data.formats.ome import channel_names, of_this_file
 from benchmark.data.formats.orientation import ORIENTATION
-from benchmark.data.formats.planes import At, Planes, Stored, take
+from benchmark.data.formats.planes import At, Planes, Stored, chosen_image, take
 from benchmark.data.remarks import remark
 from benchmark.errors import DataError
 from benchmark.store.tiff import open_tiff, strict_tifffile
@@ -62,7 +62,8 @@ def stored_tiff(path: Path, planes: Planes, labels: bool = False) -> Iterator[St
     """
     options = how_to_open(path)
     with strict_tifffile(), open_tiff(path, **options) as tiff:
-        number = _chosen(tiff, planes, path)
+        images = [(series.name, series.shape) for series in tiff.series]
+        number = chosen_image(str(path), images, planes.scene)
         series = tiff.series[number]
         page = series.keyframe
         if not labels:
@@ -134,30 +135,6 @@ def _is_explained(tiff: tifffile.TiffFile) -> bool:
         ends += [tag.valueoffset + tag.valuebytecount for tag in page.tags]
         ends += map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
     return tiff.filehandle.size <= max(ends) + _SLACK
-
-
-def _chosen(tiff: tifffile.TiffFile, planes: Planes, path: Path) -> int:
-    """The number of the image that is meant."""
-    every = tiff.series
-    names = [series.name for series in every]
-    listed = ", ".join(
-        f"{number} ({name}, {' x '.join(map(str, series.shape))})"
-        if name
-        else f"{number} ({' x '.join(map(str, series.shape))})"
-        for number, (series, name) in enumerate(zip(every, names, strict=True))
-    )
-    if planes.scene is None:
-        if len(every) > 1:
-            raise DataError(
-                f"{path}: holds {len(every)} images: {listed}. Save each in a file of its own, or "
-                "choose one for all files: data.scene=0."
-            )
-        return 0
-    if isinstance(planes.scene, int) and planes.scene < len(every):
-        return planes.scene
-    if names.count(str(planes.scene)) == 1:
-        return names.index(str(planes.scene))
-    raise DataError(f"{path}: data.scene is {planes.scene}; its images are {listed}.")
 
 
 def _refuse_other_numbers(path: Path, page: tifffile.TiffPage) -> None:

@@ -86,6 +86,16 @@ def abbreviated(texts: Iterable[str], most: int = 5) -> str:
 
 
 def file_times(paths: Iterable[Path]) -> list[list[Any]]:
-    """Return path, size and modification time of each file; of a link to nothing, its own."""
-    stats = ((path, path.stat() if path.exists() else path.lstat()) for path in paths)
-    return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    """Return path, size and modification time of each file.
+
+    Of a folder they are those of all files in it, of a link to nothing its own.
+    """
+    return [[str(path.resolve()), *_size_and_time(path)] for path in paths]
+
+
+def _size_and_time(path: Path) -> list[int]:
+    if not path.exists():
+        return [path.lstat().st_size, path.lstat().st_mtime_ns]
+    inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else []
+    stats = [one.stat() for one in (path, *inside)]
+    return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.console import note
+from benchmark.data.formats.cellpose_seg import SUFFIX as SEG_SUFFIX
 from benchmark.data.formats.decoding import refuse_placeholder
-from benchmark.data.formats.images import READABLE, planes_along, read_image, read_labels
+from benchmark.data.formats.images import OPENERS, planes_along, read_image, read_labels
 from benchmark.data.formats.labels import (
     LABEL_SUFFIXES,
     LabelFile,
@@ -69,7 +70,10 @@ class FolderSource:
     """
 
     # Values at which data prepared before the parameter existed is still found.
-    as_before: ClassVar = {"labels_are": None, "background": 0}
+    as_before: ClassVar = {
+        **dict.fromkeys(("use_channels", "z", "t", "scene", "labels_are")),
+        "background": 0,
+    }
 
     images: str
     labels: str | None = None
@@ -95,11 +99,9 @@ class FolderSource:
 
     @property
     def circumstances(self) -> tuple[str, ...]:
-        """Options that shape nothing: those not given, and names that no choice refers to."""
-        chosen = self._planes.use_channels or ()
-        unused = [key for key in ("use_channels", "z", "t", "scene") if getattr(self, key) is None]
-        named = any(isinstance(one, str) for one in chosen)
-        return (*unused, *([] if named else ["channels"]))
+        """Names of channels shape nothing where none is chosen by its name."""
+        by_name = any(isinstance(one, str) for one in self._planes.use_channels or ())
+        return () if by_name else ("channels",)
 
     def items(self, split: str) -> list[Raw]:
         """Pair the files.
@@ -136,6 +138,8 @@ class FolderSource:
                 f"{len(pairs)} images and labels are paired {found.way}: {one.image.name} with "
                 f"{file.path.name}, ..."
             )
+        chosen = (self.use_channels, self.z, self.t, self.scene)
+        whole = all(choice is None for choice in chosen)
         raws = [
             Raw(
                 name=one.name,
@@ -144,7 +148,7 @@ class FolderSource:
                 files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
                 read=partial(read_files, one.image, one.labels, options),
                 labelled=one.labels is not None,
-                file=str(one.image.absolute()),
+                file=str(one.image.absolute()) if whole else "",
             )
             for one in found.pairs
         ]
@@ -166,12 +170,9 @@ class FolderSource:
         """Return the files of images and of labels."""
         everything = find_files(self.images, self.root, "data.images")
         if self.labels is None:
-            return of_kind(everything, READABLE, "data.images"), []
+            return _images(everything), []
         images, labels = apart(everything, find_files(self.labels, self.root, "data.labels"))
-        return (
-            of_kind(images, READABLE, "data.images"),
-            of_kind(labels, LABEL_SUFFIXES, "data.labels"),
-        )
+        return _images(images), of_kind(labels, LABEL_SUFFIXES, "data.labels")
 
     def _group(self, found: Pair) -> str:
         if self.group is None:
@@ -188,6 +189,11 @@ class FolderSource:
                 f"data.group='{self.group}' does not match the file name {found.place}."
             )
         return group
+
+
+def _images(files: Sequence[Path]) -> list[Path]:
+    """Return the files of images; Cellpose's `_seg.npy` is none."""
+    return of_kind(files, tuple(OPENERS), "data.images", but=SEG_SUFFIX)
 
 
 def _same(image: Path, labels: Path) -> bool:
@@ -318,10 +324,10 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for name, choice in choices
             for k in range(count)
         ]
-    volume, file = (str(image), "") if len(choices) > 1 else (raw.volume, raw.file)
+    volume = str(image) if len(choices) > 1 else raw.volume
     read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
-        replace(raw, name=name, volume=volume, file=file, read=partial(read, planes=choice))
+        replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
         for name, choice in choices
     ]
 

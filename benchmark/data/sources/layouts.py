@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.data.formats.images import READABLE
+from benchmark.data.formats.images import FOLDERS, OPENERS
 from benchmark.data.formats.labels import LABEL_SUFFIXES, LabelFile
 from benchmark.data.remarks import remark
 from benchmark.data.sources.base import abbreviated
@@ -119,8 +119,9 @@ def _split(pattern: str, root: str | None) -> tuple[Path, Path]:
     full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
     # Of pathlib again, `exists` raises where a name is too long or a folder closed.
     literal = next(p for p in (full, *full.parents) if os.path.lexists(p))
-    wild = full.relative_to(literal) if literal != full else Path("*" if full.is_dir() else "")
-    return literal, wild
+    if literal != full:
+        return literal, full.relative_to(literal)
+    return literal, Path("*" if full.is_dir() and not _is_image_folder(full) else "")
 
 
 def _glob(literal: Path, wild: Path) -> list[Path]:
@@ -130,7 +131,13 @@ def _glob(literal: Path, wild: Path) -> list[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() or (path.is_symlink() and not path.exists())
+    is_lost = path.is_symlink() and not path.exists()
+    return path.is_file() or is_lost or _is_image_folder(path)
+
+
+def _is_image_folder(path: Path) -> bool:
+    """Whether a folder is one image (Zarr)."""
+    return path.suffix.lower() in FOLDERS and path.is_dir()
 
 
 def _hint(pattern: str, root: str | None, folder: Path) -> str:
@@ -168,18 +175,25 @@ def _spelled(ending: str) -> str:
     return ending.replace(".tiff", ".tif").replace(".jpeg", ".jpg")
 
 
-def of_kind(files: Sequence[Path], suffixes: Sequence[str], word: str) -> list[Path]:
+def of_kind(
+    files: Sequence[Path], suffixes: Sequence[str], word: str, but: str | None = None
+) -> list[Path]:
     """Return the files of some kinds, and remark on the others.
 
     Args:
         files: any.
         suffixes: the endings of the kinds, in lower case.
         word: the key of the configuration, for messages.
+        but: an ending of names that are of another kind all the same.
 
     Raises:
         UsageError: none is.
     """
-    kept = [path for path in files if path.suffix.lower() in suffixes]
+    kept = [
+        path
+        for path in files
+        if path.suffix.lower() in suffixes and not (but and path.name.lower().endswith(but))
+    ]
     others = Counter(path.suffix or "no ending" for path in files if path not in set(kept))
     listed = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
     if not kept:
@@ -274,7 +288,7 @@ def apart(images: Sequence[Path], labels: Sequence[Path]) -> tuple[list[Path], l
 
 
 def _is_of_labels(path: Path) -> bool:
-    only_labels = set(LABEL_SUFFIXES) - set(READABLE)
+    only_labels = set(LABEL_SUFFIXES) - set(OPENERS)
     return path.suffix.lower() in only_labels or bool(_OF_LABELS.search(_bare(path)))
 
 

@@ -25,7 +25,8 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", "mixed", "edited", "control", "lost", "warnings", "run", "run_id",
+    "status", "labelled", "mixed", "edited", "control", "lost", "channels", "warnings", "run",
+    "run_id",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -48,7 +49,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         and its interval as well; <metric>_caution (why an interval shown may be too narrow, by
         `benchmark.stats.interval_caution`); status;
         labelled (`10 of 100`, empty where all images have labels);
-        mixed; edited; control; lost (why the study's own images can't be had); warnings (what is
+        mixed; edited; control; lost (why the study's own images can't be had); channels (`3 of 4`
+        where a model uses fewer than images have); warnings (what is
         odd about the data set's files, as sentences); run (12 characters)
         and run_id. Undefined numbers are NaN.
     """
@@ -61,7 +63,10 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     # pandas holds strings as UTF-8 and would stop at a lone surrogate.
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
     warnings = pd.Series([result.warnings for result in results], dtype=object)
-    frame = frame.assign(model=models, run=frame["run_id"].str[:12], warnings=warnings)
+    channels = pd.Series([result.channels for result in results], dtype=object)
+    frame = frame.assign(
+        model=models, run=frame["run_id"].str[:12], warnings=warnings, channels=channels
+    )
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
     return frame.sort_values(
@@ -114,6 +119,13 @@ def notes(frame: pd.DataFrame) -> list[str]:
         )
     for (data, reason), _ in frame[frame["lost"] != ""].groupby(["data", "lost"]):
         lines.append(f"* {data}: not the published study's own images, as {reason}.")
+    for model, data, channels in frame.loc[
+        frame["channels"] != "", ["model", "data", "channels"]
+    ].to_numpy():
+        lines.append(
+            f"{model} on {data}: only the first {channels} channels were used; "
+            "data.use_channels chooses others."
+        )
     warned = zip(frame["data"], frame["warnings"], strict=True)
     lines += dict.fromkeys(f"{data}: {warning}" for data, found in warned for warning in found)
     if frame["mixed"].any():
@@ -226,7 +238,7 @@ def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """
     sometimes = {"edited": frame["edited"].any(), "labelled": (frame["labelled"] != "").any()}
     unused = (name for name, used in sometimes.items() if not used)
-    hidden = ["run", "warnings", *_cautions(metric), *unused]
+    hidden = ["run", "channels", "warnings", *_cautions(metric), *unused]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
