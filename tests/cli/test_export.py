@@ -92,6 +92,18 @@ def test_cellpose_is_given_the_users_own_image(run, tmp_path):
         assert content["filename"] == str(run / "x" / f"{name}.tif")
 
 
+def test_cellpose_is_given_the_prepared_image_where_planes_are_chosen(tmp_path):
+    (tmp_path / "x").mkdir()
+    stack = np.random.default_rng(0).integers(0, 99, (2, 5, 32, 32), np.uint8)
+    tifffile.imwrite(tmp_path / "x" / "a b.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    words = ("model=otsu", "data.images=x", "data.z=max", "data.use_channels=[1]")
+    done = main(tmp_path, "action=segment", *words, "format=seg_npy", "output=masks")
+    assert done.returncode == 0, done.stderr
+    content = np.load(tmp_path / "masks" / "a b_seg.npy", allow_pickle=True).item()
+    expected = stack[:, 1].max(axis=0)
+    np.testing.assert_array_equal(tifffile.imread(content["filename"]), expected)
+
+
 def test_the_tables_name_every_object_of_every_image(run, tmp_path):
     export(run, "format=csv", f"output={tmp_path}")
     with (tmp_path / "objects.csv").open(encoding="utf-8") as file:

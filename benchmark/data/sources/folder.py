@@ -138,6 +138,8 @@ class FolderSource:
                 f"{len(pairs)} images and labels are paired {found.way}: {image.name} with "
                 f"{file.path.name}, ..."
             )
+        chosen = (self.use_channels, self.z, self.t, self.scene)
+        whole = all(choice is None for choice in chosen)
         raws = [
             Raw(
                 name=one.name,
@@ -146,7 +148,7 @@ class FolderSource:
                 files=", ".join(str(file) for file in (one.image, one.labels) if file is not None),
                 read=partial(read_files, one.image, one.labels, options),
                 labelled=one.labels is not None,
-                file=str(one.image.absolute()),
+                file=str(one.image.absolute()) if whole else "",
             )
             for one in found.pairs
         ]
@@ -322,10 +324,10 @@ def _samples(raw: Raw, image: Path, planes: Planes) -> list[Raw]:
             for name, choice in choices
             for k in range(count)
         ]
-    volume, file = (str(image), "") if len(choices) > 1 else (raw.volume, raw.file)
+    volume = str(image) if len(choices) > 1 else raw.volume
     read: Callable[..., tuple[Image, Labels | None]] = raw.read
     return [
-        replace(raw, name=name, volume=volume, file=file, read=partial(read, planes=choice))
+        replace(raw, name=name, volume=volume, read=partial(read, planes=choice))
         for name, choice in choices
     ]
 
