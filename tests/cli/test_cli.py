@@ -132,6 +132,10 @@ def test_help_lists_every_choice_with_a_line(benchmark: Run) -> None:
         (["model={a"], ("'model={a'",)),
         (["action=compare"], ("action=compare", "a=<run>")),
         (["action=report"], ("is scored", "action=evaluate")),
+        (
+            ["action=report", "protocol=clean"],
+            ("protocol 'clean'", "action=evaluate protocol=clean"),
+        ),
         (["action=evaluate"], ("model 'otsu'", "data 'nuclei_demo'")),
         (["-m", "model=otsu,foo"], ("model 'foo'",)),
         (["-m", "model=otsu,empty", "seed=x"], ("seed: ", "'x'")),
