@@ -79,7 +79,11 @@ def staging_path(folder: Path) -> Iterator[Path]:
                 if stale == stage or is_abandoned(stale):
                     _remove_staging(stale)
         stage.mkdir()
-        write_marker(stage)
+        try:
+            write_marker(stage)
+        except OSError:  # the disk is full
+            _remove_staging(stage)
+            raise
     try:
         yield stage / folder.name
     finally:
@@ -92,7 +96,10 @@ def _remove_staging(stage: Path) -> None:
             if child.name != MARKER:
                 shutil.rmtree(child, ignore_errors=True)
         shutil.rmtree(stage, ignore_errors=True)
-    else:  # of a process killed before it wrote the marker; anything in it is not ours
+    else:  # of a process that could not write all of the marker; anything else is not ours
+        with contextlib.suppress(OSError):
+            if _MARKER_TEXT.startswith((stage / MARKER).read_bytes()):
+                (stage / MARKER).unlink()
         with contextlib.suppress(OSError):
             stage.rmdir()
 

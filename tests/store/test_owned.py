@@ -1,5 +1,6 @@
 """Folders that belong to others too: a report is replaced whole, and nobody's file is removed."""
 
+import errno
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ import pytest
 from helpers.runs import tree
 
 from benchmark.errors import StoreError
+from benchmark.store import owned
 from benchmark.store.files import temporary_name
 from benchmark.store.owned import LIST, MARKER, replaced, staging_path, write_marker
 
@@ -253,3 +255,22 @@ def test_folders_beside_are_removed_only_where_name_and_marker_are_ours(tmp_path
     with staging_path(target):
         pass
     assert (tmp_path / of_nobody / "thesis.docx").exists()
+
+
+def test_a_disk_without_room_for_the_marker_keeps_no_folder(tmp_path, monkeypatch):
+    def half(folder):
+        (folder / owned.MARKER).write_bytes(owned._MARKER_TEXT[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(owned, "write_marker", half)
+    with pytest.raises(StoreError, match="No space"), owned.staging_path(tmp_path / "report"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_another_file_than_a_marker_is_kept(tmp_path):
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    (stage / owned.MARKER).write_bytes(b"theirs")
+    owned._remove_staging(stage)
+    assert (stage / owned.MARKER).read_bytes() == b"theirs"
