@@ -134,7 +134,7 @@ def journals(folder, kind):
     rows = []
     for path in sorted(folder.glob(f"**/{kind}/**/*.jsonl")):
         text = path.read_text()
-        assert text.endswith("\n"), f"{path} ends in a torn line"
+        assert not text or text.endswith("\n"), f"{path} ends in a torn line"
         rows += map(json.loads, text.splitlines())
     return rows
 
