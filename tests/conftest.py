@@ -39,6 +39,8 @@ OPTIONAL = {
     "xxhash": "models", "pooch": "models", "huggingface_hub": "models", "requests": "models",
     "torch_em": "datasets", "h5py": "datasets", "zarr": "datasets", "z5py": "datasets",
     "natsort": "datasets", "rasterio": "datasets", "shapely": "datasets", "submitit": "slurm",
+    "pycocotools": "datasets", "napari": "models", "nd2": "formats", "liffile": "formats",
+    "czifile": "formats",
     "elf": "test", "playwright": "test", "hypothesis": "test",
 }  # fmt: skip
 """Modules that tests import, and the extra that brings them; `pip install -e .` alone does not."""

@@ -264,7 +264,7 @@ def test_a_prompt_function_in_the_working_directory(tmp_path):
     assert done.returncode == 0, done.stderr
     [run] = (tmp_path / "results" / "runs").iterdir()
     assert "myprompts.middle" in (run / "run.json").read_text()
-    code = "import sys; from benchmark.__main__ import main; main(); print(sorted(sys.modules))"
+    code = "import sys; from benchmark.cli.main import main; main(); print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, "action=report", "source=runs", "results=results"],
         cwd=tmp_path, capture_output=True, text=True,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.messages import assert_names
 from helpers.weights import CONTENT, card
 from helpers.weights import own_cache as own_cache
 
@@ -45,8 +46,8 @@ def test_a_token_is_found_where_the_library_finds_it(
 def test_without_the_library_the_obstacle_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     chosen = CardWeights(gated(), None, False)
-    assert "needs 'huggingface_hub'. Get them with: hf download" in str(chosen.unavailable_reason())
-    assert "needs 'huggingface_hub'" in chosen.about().state
+    assert_names(str(chosen.unavailable_reason()), "huggingface_hub", "hf download owner/net")
+    assert "huggingface_hub" in chosen.about().state
 
 
 @pytest.mark.parametrize(

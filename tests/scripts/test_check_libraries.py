@@ -8,7 +8,7 @@ from conftest import OPTIONAL
 
 CHECKOUT = Path(__file__).parents[2]
 NOT_OF_THE_EXTRA = {"cellSAM"}  # in an environment of its own
-ALWAYS = {"resource", "statsmodels"}  # of Python on Linux; of a dependency
+ALWAYS = {"resource", "statsmodels", "roifile"}  # of Python on Linux; dependencies
 _spec = importlib.util.spec_from_file_location("check", CHECKOUT / ".ci" / "check_libraries.py")
 check = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(check)
