@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -263,3 +264,48 @@ def test_20_000_objects_take_seconds_and_less_than_a_gibibyte():
     assert int(rows) == 20_000
     assert float(seconds) < 60  # of the processor; every pair of objects would take hours
     assert float(mebibytes) < 1024
+
+
+# Of few widths: each two of them are compiled once more.
+KINDS = [(np.uint16, np.int32), (np.int32, ">i4"), (np.int64, np.uint16), (np.uint32, np.int32)]
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("seed", range(10))
+def test_pairs_of_two_kinds_of_integers_are_those_of_counting_pixel_by_pixel(kinds, seed):
+    rng = np.random.default_rng(seed)
+    scale = int(rng.choice([1, 1, 40]))  # dense ids, and ids far apart
+    side = rng.integers(1, 90, 2)
+    images = []
+    for kind in kinds:
+        highest = min(np.iinfo(kind).max, int(rng.choice([1, 5, 120, 3000])) * scale**3)
+        blocks = rng.integers(0, highest, side, dtype=np.int64, endpoint=True)
+        images.append(np.kron(blocks, np.ones((3, 5), int)).astype(kind)[:, 1:])
+    found = match(*images)
+    for image, objects in zip(images, (found.true, found.predicted), strict=True):
+        ids, areas = np.unique(image[image > 0], return_counts=True)
+        assert objects.ids.tolist() == ids.tolist() and objects.areas.tolist() == areas.tolist()
+    expected = Counter(
+        (int(t), int(p)) for t, p in zip(*(i.flat for i in images), strict=True) if t and p
+    )
+    pairs = zip(
+        found.true.ids[found.true_index].tolist(),
+        found.predicted.ids[found.predicted_index].tolist(),
+        found.intersection.tolist(),
+        strict=True,
+    )
+    assert {(t, p): pixels for t, p, pixels in pairs} == expected
+
+
+@pytest.mark.parametrize("kinds", [(np.int32, np.int32), (np.int64, np.uint16)])
+def test_no_copy_of_an_image_is_made(kinds):
+    blocks = np.arange(1, 26).reshape(5, 5)
+    true, predicted = (np.kron(blocks, np.ones((200, 200), int)).astype(kind) for kind in kinds)
+    match(true, predicted)  # compiled before
+    tracemalloc.start()
+    try:
+        match(true, predicted)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < min(true.nbytes, predicted.nbytes) / 4
