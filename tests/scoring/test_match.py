@@ -309,3 +309,14 @@ def test_no_copy_of_an_image_is_made(kinds):
     finally:
         tracemalloc.stop()
     assert peak < min(true.nbytes, predicted.nbytes) / 4
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 7, 8, 9, *range(4094, 4101), *range(8190, 8197)])
+def test_rows_of_every_length_are_counted_to_their_last_pixel(pixels):
+    """Pixels are looked at in blocks of 4096, and in words of 8."""
+    true = (np.arange(pixels, dtype=np.int32) // 3 + 1)[None]
+    predicted = (np.arange(pixels, dtype=np.int32)[::-1] // 7 + 1)[None]
+    found = match(true, predicted)
+    assert found.true.areas.tolist() == np.bincount(true[0])[1:].tolist()
+    assert found.predicted.areas.tolist() == np.bincount(predicted[0])[1:].tolist()
+    assert found.intersection.sum() == pixels
