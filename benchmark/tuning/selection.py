@@ -88,10 +88,11 @@ class Selection:
                         words(", ".join(signs)),
                     ]
                 )
+        is_val = str(self.job.settings.data["split"]) == "val"  # one's own images have no splits
+        images = counted(len(self.scores.groups), "val image" if is_val else "image")
         return Table(
             "tuning",
-            f"{self.job.model_name}, tuned on {counted(len(self.scores.groups), 'val image')} of "
-            f"{self.job.data.name}",
+            f"{self.job.model_name}, tuned on {images} of {self.job.data.name}",
             [
                 Column("parameter"),
                 Column("value", right=True),

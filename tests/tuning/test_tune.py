@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
+import tifffile
 import yaml
 from helpers.command_line import call, main, main_process
 from helpers.runs import journals
 
 from benchmark.choices import CONFIGS, choices
+from benchmark.data.sources.synthetic import draw
 from benchmark.tuning.grid import make_grid
 
 OWN = '''
@@ -146,6 +149,18 @@ def test_images_that_fail_are_counted_and_tried_again(mine):
     assert main(mine, *TUNE).returncode == 0
 
 
+def test_of_ones_own_images_those_that_are_given_choose(mine):
+    image, labels = draw("fluorescent_nuclei", 0, seed=0, size=64)[:2]
+    for name, array in (("a", image), ("b", labels.astype(np.uint16))):
+        (mine / name).mkdir()
+        tifffile.imwrite(mine / name / "one.tif", array)
+    tifffile.imwrite(mine / "a" / "without_labels.tif", image)
+    own = (f"data.images={mine}/a/*.tif", f"data.labels={mine}/b/*.tif")
+    done = main(mine, *TUNE[:4], *own, GRID)
+    assert done.returncode == 0 and "tuned on 1 image of folder" in done.stdout, done.stderr
+    assert "1 of 2 images have no labels" in done.stderr and len(traced(mine)) == 5
+
+
 REFUSED = {
     "tune.grid={size:[1]}": "names 'size'; it can name: level, smallest",
     "tune.grid={level:[]}": "it must be a list of values",
@@ -158,6 +173,7 @@ REFUSED = {
     "tune.metric=zz": "there is no metric 'zz'",
     "tune.rule=zz": "zz",
     "data.split=test": "images that are tested never choose",
+    "data.split=all": "images that are tested never choose",
     "shard=1/2": "has no shards",
 }
 
