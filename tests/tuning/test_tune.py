@@ -137,6 +137,17 @@ def test_an_edited_adapter_or_grid_is_another_search(mine):
     assert len(list(mine.glob("results/tuning/*"))) == 3
 
 
+def test_a_grid_of_ones_own_is_a_file_that_names_the_class(mine):
+    (mine / "own" / "grid").mkdir()
+    (mine / "own" / "grid" / "few.yaml").write_text("stranger.Mine: {level: [1.0, 1.5]}\n")
+    done = main(mine, *TUNE[:-1], "tune.grid=few", "tune.limit=1")
+    assert done.returncode == 0, done.stderr
+    assert [level for _, level, _ in traced(mine)] == ["30.0", "1.0", "1.5"]
+    (mine / "own" / "grid" / "few.yaml").write_text("stranger.Mine: {level: 1.0}\n")
+    done = main(mine, *TUNE[:-1], "tune.grid=few")
+    assert done.returncode == 2 and "it must be a list of values" in done.stderr
+
+
 def test_images_that_fail_are_counted_and_tried_again(mine):
     failing = OWN.replace("return labels", "return labels / (len(traced()) > 3)").replace(
         "KILLED_AT", "-1"
