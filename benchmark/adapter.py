@@ -108,7 +108,7 @@ class AdapterInfo:
                     f"{adapter.__name__}.{entry.name} is {value!r}; it must be {wanted}."
                 )
             said[entry.name] = tuple(value) if isinstance(default, tuple) else value
-        parameters = _parameters(adapter)
+        parameters = defaults(adapter)
         as_before = {name: parameters[name] for name in said["added"] if name in parameters}
         info = cls(**said, parameters=tuple(parameters), as_before=as_before)
         for device in info.devices:
@@ -205,8 +205,8 @@ def _unlike(value: Any, default: Any, or_text: bool) -> str | None:
     return None if type(value) in kinds else " or ".join(_SCALARS[kind] for kind in kinds)
 
 
-def _parameters(adapter: type) -> dict[str, Any]:
-    """The constructor's parameters and their defaults."""
+def defaults(adapter: type) -> dict[str, Any]:
+    """The parameters of an adapter's constructor, and their defaults."""
     try:
         accepted = inspect.signature(adapter).parameters
     except (ValueError, TypeError):  # not to be had of every foreign class

@@ -203,7 +203,7 @@ class Job:
         if missing:
             raise SkippedError(f"library missing: {missing}")
         choice = self.weights_choice
-        if choice is not None and not any(self.runs.glob(f"{self._label}-*")):
+        if choice is not None and not any(self.runs.glob(f"{self.label}-*")):
             unavailable_reason = choice.unavailable_reason()
             if unavailable_reason:
                 raise SkippedError(f"weights unavailable: {unavailable_reason}")
@@ -323,10 +323,11 @@ class Job:
                 stored = described["identity"]
                 if comparable(stored, besides) == comparable(self.identity, besides):
                     return store
-        return RunStore.locate(self.runs, run_id(self.identity), self._label)
+        return RunStore.locate(self.runs, run_id(self.identity), self.label)
 
     @property
-    def _label(self) -> str:
+    def label(self) -> str:
+        """The start of the names of its folders."""
         return safe_name(f"{self.settings.model['name']}-{self.settings.data['name']}")
 
     @property

@@ -237,7 +237,7 @@ class Runner:
         try:
             sample = reading.result()
             assert segmenter is not None  # a sample that was prepared has loaded the model
-            _seed_everything(self._seed, entry.id)
+            seed_everything(self._seed, entry.id)
             if isinstance(segmenter, Attending):
                 segmenter.attend(sample)
             with Measurement() as measure:
@@ -248,7 +248,7 @@ class Runner:
         except BenchmarkError as error:
             reason, trace = text_of(error), None
         except (Exception, SystemExit) as error:  # a model may raise anything
-            reason = plain_text(f"model '{self._model}' raised {_describe(error)}")
+            reason = plain_text(f"model '{self._model}' raised {describe_error(error)}")
             trace = plain_text(_traceback(error))
         else:
             record = Record(
@@ -373,7 +373,7 @@ def _too_many(failed: Mapping[str, str], how: str) -> str:
     )
 
 
-def _describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return type and message of an exception, and the last line of the model's own code."""
     described = f"{type(error).__name__}: {text_of(error)}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -403,7 +403,7 @@ def _traceback(error: BaseException) -> str:
         return "".join(traceback.format_tb(error.__traceback__))
 
 
-def _seed_everything(seed: int, sample: str) -> None:
+def seed_everything(seed: int, sample: str) -> None:
     """Give each sample its own random stream, so that resuming changes nothing."""
     digest = hashlib.sha256(f"{seed}:{sample}".encode()).digest()
     number = int.from_bytes(digest[:4], "little")

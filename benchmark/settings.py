@@ -31,6 +31,7 @@ class Action(Enum):
     check = "verify prepared data, weights and all stored runs; check=full scores them again"
     export = "stored predictions as files of other programs: format=... output=<folder>"
     segment = "run and export in one: format=... output=<folder>"
+    tune = "choose parameters on validation images: tune.grid=..., tune.metric=..."
 
 
 class Overwrite(Enum):
@@ -60,6 +61,13 @@ class Check(Enum):
     """What `action=check` does besides; `full` scores the stored predictions again, in memory."""
 
     full = "full"
+
+
+class Rule(Enum):
+    """How `action=tune` chooses; `safe` keeps the default unless the gain of the best is real."""
+
+    safe = "safe"
+    best = "best"
 
 
 class Source(Enum):
@@ -160,6 +168,20 @@ class ComparisonSettings:
 
 
 @dataclass
+class TuneSettings:
+    """Of `action=tune`.
+
+    `grid`: a YAML in `configs/grid/`, or parameters and values; `limit`: images that choose;
+    `metric`: what the choice is by; `rule`: how it is made.
+    """
+
+    grid: Any = "default"
+    limit: int | None = None
+    metric: str = "msa"
+    rule: Rule = Rule.safe
+
+
+@dataclass
 class GallerySettings:
     """`private`: show images of data sets that may not be redistributed; it stamps the report."""
 
@@ -200,6 +222,7 @@ class Settings:
     truth: str | None = None  # of data sets of the same images, the one whose labels count
     metric: str = "msa"  # that reports rank and draw by
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
+    tune: TuneSettings = field(default_factory=TuneSettings)
     a: str | None = None
     b: str | None = None
     results: str = MISSING

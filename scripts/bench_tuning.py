@@ -23,7 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+import yaml  # type: ignore[import-untyped]
 
+from benchmark.choices import CONFIGS
 from benchmark.data.formats.images import read_image
 from benchmark.store.provenance import processor_name
 from benchmark.types import Image
@@ -31,7 +33,6 @@ from models.apg import APG
 from models.musam import AIS, AMG
 
 _SIDE = 256  # pixels
-_MIDDLE = (0.3, 0.4, 0.5, 0.6, 0.7)
 _SETS = {"u20s": "u20s/images/*.tif", "dsb": "dsb/test/images/*.tif"}
 
 
@@ -50,36 +51,13 @@ class Case(NamedTuple):
         ]
 
 
+_GRIDS: dict[str, dict[str, Any]] = yaml.safe_load(
+    (CONFIGS / "grid" / "study.yaml").read_text(encoding="utf-8")
+)
 CASES = {
-    "apg": Case(
-        APG,
-        {},
-        {
-            "center_distance_threshold": _MIDDLE,
-            "boundary_distance_threshold": _MIDDLE,
-            "min_size": (50, 100, 200),
-            "nms_threshold": (0.5, 0.6, 0.7, 0.8, 0.9),
-            "intersection_over_min": (True, False),
-        },
-    ),
-    "ais": Case(
-        AIS,
-        {},
-        {
-            "center_distance_threshold": _MIDDLE,
-            "boundary_distance_threshold": _MIDDLE,
-            "distance_smoothing": (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2),
-            "min_size": (50, 100, 200),
-        },
-    ),
-    "amg": Case(
-        AMG,
-        {"points_per_side": 16},
-        {
-            "pred_iou_thresh": tuple(round(0.6 + 0.025 * step, 3) for step in range(14)),
-            "stability_score_thresh": tuple(round(0.6 + 0.025 * step, 3) for step in range(15)),
-        },
-    ),
+    "apg": Case(APG, {}, _GRIDS["models.apg.APG"]),
+    "ais": Case(AIS, {}, _GRIDS["models.musam.AIS"]),
+    "amg": Case(AMG, {"points_per_side": 16}, _GRIDS["models.musam.AMG"]),
 }
 
 

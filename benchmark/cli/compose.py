@@ -78,6 +78,26 @@ def check_options(config: Any) -> None:
     if config.check is not None and config.action is not Action.check:
         raise UsageError(f"check={config.check.name} belongs to action=check.")
     find_metric(config.metric)
+    find_metric(config.tune.metric)
+
+
+def _choose_split(config: Any, overrides: Sequence[str]) -> None:
+    """Let validation images choose parameters; of one's own images, those that are given.
+
+    Raises:
+        UsageError: another split is asked for.
+    """
+    own_images = "images" in config.data
+    asked = any(override.lstrip("+").startswith("data.split=") for override in overrides)
+    if own_images:
+        return
+    if not asked:
+        config.data.split = "val"
+    elif config.data.split != "val":
+        raise UsageError(
+            f"data.split={config.data.split}: images that are tested never choose parameters. "
+            "action=tune uses data.split=val; omit the override."
+        )
 
 
 def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Job:
@@ -85,6 +105,8 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
     check_options(config)
+    if config.action is Action.tune:
+        _choose_split(config, overrides)
     expand_places(config)
     refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
     for part, needed in _NEEDED.items():
@@ -190,6 +212,8 @@ def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
             "report=true belongs to a sweep (-m); a run draws its own report, and action=report "
             "that of all runs."
         )
+    if config.action is not Action.tune and any(key.startswith("tune.") for key in keys):
+        raise UsageError("tune.grid, tune.limit, tune.metric and tune.rule belong to action=tune.")
     if config.action in EXPORTS:
         return
     if "output" in keys and config.output is not None:

@@ -63,6 +63,11 @@ options (flags may stand anywhere)
   metric=pq                rank and draw by another metric; action=list names them
   protocol=clean           score under another protocol; action=report, status: of it alone
   check=full               action=check: also score the stored predictions again
+  tune.grid={sigma:[1,2]}  action=tune: parameters and values, or a file in configs/grid/
+                           (default | study); tune.limit=25: images that choose
+  tune.metric=msa          action=tune: what the choice is by
+  tune.rule=safe           action=tune: keep the default unless the gain is real (default)
+                           | best
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run

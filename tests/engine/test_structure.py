@@ -14,7 +14,7 @@ FLOORS = (
     {"actions"},
     {"sweeps"},
     {"paper"},
-    {"report", "export"},
+    {"report", "export", "tuning"},
     {"rescore", "run", "job", "verify"},
     {"adapter", "scoring"},
     {"data"},

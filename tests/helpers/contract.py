@@ -19,7 +19,7 @@ from benchmark.adapter import PredictionInfo, varied
 from benchmark.data.sources.synthetic import draw
 from benchmark.errors import BenchmarkError, ModelError, SkippedError
 from benchmark.job import Job
-from benchmark.run import _seed_everything
+from benchmark.run import seed_everything
 from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, check_labels
 
 
@@ -153,7 +153,7 @@ def _predicting(job: Job) -> Iterator[str]:
 
 def _predict(model: Segmenter, sample: Sample) -> Labels:
     """What it returns, as the engine asks for it; an array that it may use again is copied."""
-    _seed_everything(0, sample.id)
+    seed_everything(0, sample.id)
     if isinstance(model, Attending):
         model.attend(sample)
     labels = model.predict(sample.image)
@@ -189,7 +189,7 @@ def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str
     settings = [{}, own, *({name: value} for name, value in own.items()), {}]
     for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
         image = sample.image.copy()
-        _seed_everything(0, sample.id)
+        seed_everything(0, sample.id)
         found = [labels.copy() for labels in model.predict_each(image, settings)]
         if len(found) != len(settings):
             yield f"predict_each gave {len(found)} label images for {len(settings)} settings"
