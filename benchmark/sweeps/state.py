@@ -142,9 +142,9 @@ class StoredRuns:
             return [whole]
         records, described = store.records(), store.describe() or {}
         found = []
-        for under, key in scores_by_protocol(bases, protocol):
+        for scored_under, key in scores_by_protocol(bases, protocol):
             names = store.data_names(key, bases[key], described)
-            found.append((str(names["data"]), under.name, key, names.get("unlabelled", 0)))
+            found.append((str(names["data"]), scored_under.name, key, names.get("unlabelled", 0)))
         truths = Counter((data, under) for data, under, *_ in found)
         rows = []
         for data, under, key, unlabelled in found:
