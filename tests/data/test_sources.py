@@ -227,6 +227,10 @@ def test_a_pattern_that_matches_nothing_has_a_hint_that_works(tmp_path, monkeypa
         find_files(pattern.format(tmp_path), str(tmp_path), "data.images")
     said = str(error.value).partition(f"data.root={tmp_path}).")[2].strip()
     assert hint.format(tmp_path) in said if hint else said == ""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        find_files(pattern.format(tmp_path), None, "data.images")
+    assert str(error.value).endswith(said), "also from the working directory"
     if "try '" in said:
         tried = said.partition("try '")[2].partition("'")[0]
         assert [path.name for path in find_files(tried, str(tmp_path), "w")] == ["a.tif"]

@@ -158,7 +158,7 @@ def _hint(pattern: str, root: str | None) -> str:
         close = difflib.get_close_matches(missing, there)
         nearly = f" Nearly: {abbreviated(close)}." if close else ""
         braces = " Braces have no meaning in patterns." if "{" in missing else ""
-        return f" There is no '{missing}' in {literal}.{nearly}{braces}"
+        return f" There is no '{missing}' in {literal.absolute()}.{nearly}{braces}"
     if _glob(literal, Path("*", *wild.parts)):
         given = Path(pattern).parts
         folder = given if literal == _full(pattern, root) else given[: -len(wild.parts)]
