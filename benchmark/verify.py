@@ -102,10 +102,11 @@ def verify(
         scores = store.scores(key, records)
         scored |= scores.keys()
         found.scores += len(scores)
-        found.faults += _scores(store, key, basis, records, scores)
+        truth = _first(candidates, "labels_digest", basis["labels"])
+        lacking = _lacking(done, scores, truth, store.data_names(key, basis, described))
+        found.faults += _scores(store, key, basis, records, scores, lacking)
         if basis["metrics"] != metrics_version():
             continue  # no report shows them
-        truth = _first(candidates, "labels_digest", basis["labels"])
         if truth is None:
             found.unchecked.append(f"its scores under {_about(basis)}")
             continue
@@ -113,7 +114,7 @@ def verify(
         if full:
             found.faults += _rescored(store, key, basis, done, truth, workers)
             found.rescored += len(scores)
-    if lacking := done.keys() - scored:
+    if lacking := _lacking(done, scored, None, described):
         found.faults.append(f"{_some(lacking, 'prediction')} without a score. {EVALUATE}")
     return found
 
@@ -193,6 +194,23 @@ def _samples(described: Row, records: Mapping[str, Record], data: PreparedData) 
         yield f"{_some(strange, 'record')} of no sample in {data.folder}."
 
 
+def _lacking(
+    done: Collection[str], scored: Collection[str], truth: PreparedData | None, names: Row
+) -> set[str]:
+    """The predictions that lack a score; one on an image without labels lacks none.
+
+    Args:
+        done: the samples that are predicted.
+        scored: those that have a score.
+        truth: the labels; without them, samples count as unlabelled up to the number in `names`.
+        names: what the run says of the data set with these labels.
+    """
+    lacking = set(done) - set(scored)
+    if truth is not None:
+        return lacking - {entry.id for entry in truth.unlabelled}
+    return lacking if len(lacking) > names.get("unlabelled", 0) else set()
+
+
 def _lost_basis(store: RunStore, key: str, error: StoreError) -> str:
     folder = store.path / "scores" / key
     if not folder.is_dir():
@@ -208,6 +226,7 @@ def _scores(
     basis: Row,
     records: Mapping[str, Record],
     scores: Mapping[str, Row],
+    lacking: Collection[str],
 ) -> Iterator[str]:
     """The scores under a key: all of them, with their objects, and without a contradiction."""
     folder = store.path / "scores" / key
@@ -216,14 +235,13 @@ def _scores(
         yield f"{folder / 'basis.json'} is not the basis that the folder is named after. {_REPEAT}"
     if basis["metrics"] != metrics_version():
         return
-    done = {sample for sample, record in records.items() if record.status == "done"}
     begun = scores or not Journal(folder).writers()  # else of predictions that were replaced
-    if begun and (lacking := done - scores.keys()):
+    if begun and lacking:
         yield f"{folder}: {_some(lacking, 'prediction')} without a score. {EVALUATE}"
     objects = store.objects(key, records)
-    if lacking := scores.keys() - objects.keys():
+    if bare := scores.keys() - objects.keys():
         where = store.path / "objects" / key
-        yield f"{where}: {_some(lacking, 'score')} without objects. {EVALUATE}"
+        yield f"{where}: {_some(bare, 'score')} without objects. {EVALUATE}"
     both_empty = basis["protocol"].get("both_empty")
     odd = {s: _contradiction(row, objects.get(s), both_empty) for s, row in scores.items()}
     if found := {sample: name for sample, name in odd.items() if name is not None}:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
 
-from benchmark.choices import choices, nearest
+from benchmark.choices import GROUPS, choices, file_of, nearest
 from benchmark.errors import BenchmarkError
 from benchmark.settings import TOP_LEVEL
 
@@ -45,7 +45,7 @@ def explain(error: Exception, folders: Sequence[Path]) -> str:
         )
     unknown = re.search(r"Key '([^']+)' (?:is )?not in|Could not override '([^']+)'", text)
     if unknown:
-        return _of_group(text, folders) or _unknown_key(error, cause, unknown[1] or "?")
+        return _of_group(text, folders) or _unknown_key(error, cause, unknown[1] or "?", folders)
     key = getattr(cause, "full_key", None)
     message = _first_line(cause).rstrip(".")
     return f"{key}: {message}." + _nearest_in(message) if key else f"{message}."
@@ -69,25 +69,45 @@ def _of_group(message: str, folders: Sequence[Path]) -> str | None:
     return f"'{found[2]}' is selected with a leading +: {found[1]}."
 
 
-def _unknown_key(error: Exception, cause: BaseException, named: str) -> str:
+def _unknown_key(
+    error: Exception, cause: BaseException, named: str, folders: Sequence[Path]
+) -> str:
     override = re.search(r"Could not override '([^']+)'", str(error))
     key = override[1] if override else str(getattr(cause, "full_key", "") or named)
     parent = getattr(cause, "parent_node", None)
-    return no_such_key(key, None if parent is None else sorted(map(str, parent)))
+    return no_such_key(key, None if parent is None else sorted(map(str, parent)), folders)
 
 
-def no_such_key(key: str, siblings: Sequence[str] | None = None) -> str:
+def no_such_key(
+    key: str, siblings: Sequence[str] | None = None, folders: Sequence[Path] = ()
+) -> str:
     """The message for a key that does not exist.
 
     Args:
         key: the unknown key.
         siblings: the valid keys of its group, for a key with a dot.
+        folders: the configuration folders in use, where another choice of the group may have it.
     """
     head, _, tail = key.rpartition(".")
     known = siblings if siblings is not None and head else TOP_LEVEL
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
+    near += _who_has(tail, head, folders)
     return f"there is no key '{key}'.{near} The keys{of} are: {', '.join(known)}."
+
+
+def _who_has(key: str, group: str, folders: Sequence[Path]) -> str:
+    """Which other choices of a group have a key: `data.labels` is one of data=folder alone."""
+    own = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
+    having = [
+        f"{group}={name}"
+        for name in (choices(group, folders) if group in GROUPS else ())
+        if own.search(file_of(group, name, folders).read_text("utf-8", errors="replace"))
+    ]
+    if not having:
+        return ""
+    more = f" and {len(having) - 3} more" if len(having) > 3 else ""
+    return f" {', '.join(having[:3])}{more} {'have' if len(having) > 1 else 'has'} it."
 
 
 def _nearest_in(message: str) -> str:

@@ -90,8 +90,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "alpha": Kind(
             "a channel that the file calls opacity (alpha) is not used",
-            "If it is a channel of the specimen, choose all channels by their numbers: "
-            "data.use_channels=[0,1,2,3].",
+            "If it is a channel of the specimen, choose all channels by their numbers.",
         ),
         "two_values": Kind(
             "the last channel has two values only, 0 and the highest, as opacity (alpha) has",

@@ -221,7 +221,7 @@ def load_result(
     basis = store.score_bases().get(key, {})
     labels = str(basis.get("labels") or "")
     present = described.get("labels") in (None, labels) or not labels
-    names = data_names(store, key, basis, described)
+    names = store.data_names(key, basis, described)
     card = names.get("data_card") or {}
     config = described.get("config") or described["model"].partition(" (")[0]
     scored = store.scores(key, records)
@@ -287,21 +287,6 @@ def _family(described: Mapping[str, Any]) -> tuple[str, str]:
         digests = weights.get("digests") or {}
         return f"weights {json_digest(sorted(map(str, digests.values())))}", weights["name"]
     return f"adapter {target}", target.rpartition(".")[2]
-
-
-def data_names(
-    store: RunStore, key: str, basis: Mapping[str, Any], described: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """What the data set is called that scores are of: in run.json, or beside older scores.
-
-    Args:
-        store: the run.
-        key: of the scores.
-        basis: theirs.
-        described: the content of run.json.
-    """
-    own = described.get("labels") == str(basis.get("labels") or "")
-    return described if own else store.names(key) or described
 
 
 def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]:

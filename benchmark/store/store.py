@@ -278,6 +278,19 @@ class RunStore:
             return read_stored(path, Names) if path.exists() else None
         return None
 
+    def data_names(
+        self, key: str, basis: Mapping[str, Any], described: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return what the data set is called that scores are of, and how many lack labels.
+
+        Args:
+            key: of the scores.
+            basis: theirs.
+            described: the content of run.json, which has it unless other labels came since.
+        """
+        own = described.get("labels") == str(basis.get("labels") or "")
+        return described if own else self.names(key) or described
+
     def _keep_names(self, description: Mapping[str, Any]) -> None:
         """Keep what run.json calls the data set beside its scores, before other labels replace it.
 

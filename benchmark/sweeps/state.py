@@ -13,7 +13,7 @@ from benchmark.adapter import NO_PARAMETERS
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError, SkippedError, StoreError
 from benchmark.job import Job
-from benchmark.report.results import data_names, scores_by_protocol
+from benchmark.report.results import scores_by_protocol
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import comparable
@@ -42,6 +42,7 @@ class RunState:
         edited: whether the adapter's code was edited between its predictions or after them.
         protocol: that the predictions are scored under; empty where none is.
         scored: number of the predictions that are scored under it; None where that is not asked.
+        unlabelled: number of the samples without labels, and so without a score.
         repeated: whether another row is of the same run, and counts what remains of it.
     """
 
@@ -58,6 +59,7 @@ class RunState:
     edited: bool = False
     protocol: str = ""
     scored: int | None = None
+    unlabelled: int = 0
     repeated: bool = False
 
     @property
@@ -75,9 +77,10 @@ class RunState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every requested sample is done, and scored."""
-        least = self.done if self.scored is None else min(self.done, self.scored)
-        return self.samples is not None and least >= self.samples
+        """Whether every requested sample is done, and scored where it has labels."""
+        if self.samples is None or self.done < self.samples:
+            return False
+        return self.scored is None or self.scored >= self.samples - self.unlabelled
 
     @property
     def remaining(self) -> int:
@@ -138,17 +141,19 @@ class StoredRuns:
         except StoreError:  # a report names the file
             return [whole]
         records, described = store.records(), store.describe() or {}
-        found = [
-            (str(data_names(store, key, bases[key], described)["data"]), under.name, key)
-            for under, key in scores_by_protocol(bases, protocol)
-        ]
-        truths = Counter((data, under) for data, under, _ in found)
+        found = []
+        for scored_under, key in scores_by_protocol(bases, protocol):
+            names = store.data_names(key, bases[key], described)
+            found.append((str(names["data"]), scored_under.name, key, names.get("unlabelled", 0)))
+        truths = Counter((data, under) for data, under, *_ in found)
         rows = []
-        for data, under, key in found:
+        for data, under, key, unlabelled in found:
             if truths[data, under] > 1:  # labels that were replaced under one name
                 data = f"{data}, labels {str(bases[key]['labels'])[:6]}"
             scored = len(store.scores(key, records))
-            rows.append(replace(whole, data=data, protocol=under, scored=scored))
+            rows.append(
+                replace(whole, data=data, protocol=under, scored=scored, unlabelled=unlabelled)
+            )
         rows.sort(key=lambda row: (row.data, row.protocol))
         return [replace(row, repeated=place > 0) for place, row in enumerate(rows)] or [whole]
 

@@ -121,3 +121,30 @@ def test_the_version_is_that_of_the_benchmark(
 ) -> None:
     assert run(monkeypatch, *arguments) == 0
     assert capfd.readouterr().out == f"cell-segmentation-benchmark {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "overrides, said",
+    [
+        (["model=otsu", "data.labels=x"], "data=folder has it."),
+        (["model=otsu", "data=u20s", "data.z=max"], "data=folder has it."),
+        (["model=apg", "data=synthetic", "model.predictions=x"], "model=precomputed has it."),
+        (["model=otsu", "protocol=paper", "data.nowhere=x"], None),
+        (
+            ["model=empty", "--config-dir", "own", "model.sigma=1"],
+            "model=mine, model=otsu have it.",
+        ),
+    ],
+)
+def test_a_key_of_another_choice_is_said_to_be_its(
+    overrides: list[str],
+    said: str | None,
+    own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(own.parent)
+    assert run(monkeypatch, *overrides) == 2
+    error = capsys.readouterr().err
+    assert "there is no key" in error
+    assert said in error if said else " it. " not in error

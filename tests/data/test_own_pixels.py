@@ -1,6 +1,7 @@
 """What a file of one's own says of its pixels is obeyed, or the file is refused by name."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from benchmark.data.formats.images import read_image, read_labels
-from benchmark.data.remarks import collected
+from benchmark.data.formats.planes import Planes
+from benchmark.data.remarks import collected, sentence
 
 
 def kinds(path, read=read_image):
@@ -145,6 +147,11 @@ def test_opacity_is_left_out_and_remarked_on(tmp_path, channels, dtype):
     for path in paths:
         np.testing.assert_array_equal(read_image(path), colours)
         assert kinds(path) == ["alpha"]
+        with collected() as remarks:
+            read_image(path)
+        (chosen,) = re.findall(r"use_channels=\[(.*?)\]", sentence(*remarks))
+        numbers = [int(number) for number in chosen.split(",")]
+        np.testing.assert_array_equal(read_image(path, planes=Planes.checked(numbers)), array)
     array[..., -1] = np.iinfo(dtype).max
     assert kinds(tiff(tmp_path / "c.tif", array, **options)) == []  # nothing is lost
 

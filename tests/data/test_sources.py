@@ -199,6 +199,43 @@ def test_a_pattern_that_names_nothing_says_where_it_looked(tmp_path, pattern):
         find_files("no*such", None, "data.images")
 
 
+@pytest.mark.parametrize(
+    "pattern, hint",
+    [
+        ("cells/no", "There is no 'no' in {}/cells."),
+        ("sells/*.png", "There is no 'sells' in {}. Nearly: cells."),
+        ("~/no", "There is no 'no' in {}."),
+        ("cells/*.TIFF", "Nearly: a [x].tif"),
+        ("cells/* [x].tif", "write '?' in place of each bracket"),
+        ("cells/{{a,b}}*", "Braces have no meaning in patterns."),
+        ("deep", "try 'deep/*/*'."),
+        ("deep/*.tif", "try 'deep/*/*.tif'."),
+        ("{}/deep/*.tif", "try '{}/deep/*/*.tif'."),
+        ("./deep/../deep/*", "try 'deep/../deep/*/*'."),
+        ("deep/*.png", None),
+        ("cells/b*.png", None),
+        ("cells/[b].png", None),
+    ],
+)
+def test_a_pattern_that_matches_nothing_has_a_hint_that_works(tmp_path, monkeypatch, pattern, hint):
+    for folder in ("cells", "deep/below", "empty"):
+        (tmp_path / folder).mkdir(parents=True)
+    write(tmp_path / "cells" / "a [x].tif")
+    write(tmp_path / "deep" / "below" / "a.tif")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UsageError) as error:
+        find_files(pattern.format(tmp_path), str(tmp_path), "data.images")
+    said = str(error.value).partition(f"data.root={tmp_path}).")[2].strip()
+    assert hint.format(tmp_path) in said if hint else said == ""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        find_files(pattern.format(tmp_path), None, "data.images")
+    assert str(error.value).endswith(said), "also from the working directory"
+    if "try '" in said:
+        tried = said.partition("try '")[2].partition("'")[0]
+        assert [path.name for path in find_files(tried, str(tmp_path), "w")] == ["a.tif"]
+
+
 # Fingerprints
 
 

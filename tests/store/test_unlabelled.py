@@ -15,6 +15,7 @@ from benchmark.report.tables import run_summary
 from benchmark.scoring.protocol import Protocol
 from benchmark.store.skipped import read_skipped
 from benchmark.sweeps.state import StoredRuns
+from benchmark.verify import verify
 
 PAPER = Protocol(**PROTOCOLS["paper"])
 
@@ -197,3 +198,35 @@ def test_images_of_a_recipe_do_not_depend_on_which_labels_there_are(images, reci
     assert [len(job.data.unlabelled) for job in jobs] == [
         len(jobs[0].data.entries), len(jobs[0].data.entries) // 2, 0,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("labelled", [0, 1, 3, 4])
+@pytest.mark.parametrize("data_here", [True, False])
+def test_a_prediction_lacks_a_score_only_where_its_image_has_labels(images, labelled, data_here):
+    annotate(images, *SAMPLES[:labelled])
+    job = job_on(images, "labels" if labelled else None)
+    assert do(job).complete
+    if not data_here:
+        shutil.move(images / "datasets", images / "elsewhere")
+    assert verify(job.store).faults == []
+    for row in StoredRuns(job.runs, 300).rows_of(job.store, PAPER):
+        assert row.state == "done"
+    if not labelled:
+        return
+    folder = job.store.path / "scores" / job.score_key
+    for path in folder.glob("*.jsonl"):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert "without a score" in str(verify(job.store).faults)
+    (row,) = StoredRuns(job.runs, 300).rows_of(job.store, PAPER)
+    assert row.state == "partial"
+
+
+def test_labels_added_later_leave_the_scores_with_fewer_labels_whole(images):
+    for name in SAMPLES[:3]:
+        annotate(images, name)
+        job = job_on(images)
+        assert do(job).complete
+    assert len(job.store.score_bases()) == 3
+    assert verify(job.store, full=True).faults == []
+    states = [row.state for row in StoredRuns(job.runs, 300).rows_of(job.store, PAPER)]
+    assert states == ["done"] * 3

@@ -329,7 +329,8 @@ def _without_alpha(stored: Stored, planes: Planes, image: Image) -> Image:
                 f"{stored.origin}: its colours are multiplied by their opacity (associated alpha). "
                 "Save it without transparency."
             )
-        remark("alpha", f"channel {stored.alpha} of {image.shape[2]}")
+        every = ",".join(map(str, range(image.shape[2])))
+        remark("alpha", f"channel {stored.alpha}; data.use_channels=[{every}] reads all")
     kept = np.delete(image, stored.alpha, axis=2)
     return kept[..., 0] if kept.shape[2] == 1 else kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import glob
 import os
@@ -79,8 +80,7 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     if not files:
         where = f"data.root={root}" if root else f"the working directory, {Path.cwd()}"
         raise UsageError(
-            f"{word}='{pattern}' matches no file (relative to {where})."
-            f"{_hint(pattern, root, literal)}"
+            f"{word}='{pattern}' matches no file (relative to {where}).{_hint(pattern, root)}"
         )
     return files
 
@@ -113,10 +113,14 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return found and _matches(parts[1:], pattern[1:])
 
 
+def _full(pattern: str, root: str | None) -> Path:
+    # os.path's own, as pathlib's raises where `~` begins no home.
+    return Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
+
+
 def _split(pattern: str, root: str | None) -> tuple[Path, Path]:
     """Return the part of a pattern that exists, and the rest."""
-    # os.path's own, as pathlib's raises where `~` begins no home.
-    full = Path(os.path.expanduser(root or "."), os.path.expanduser(pattern))  # noqa: PTH111
+    full = _full(pattern, root)
     # Of pathlib again, `exists` raises where a name is too long or a folder closed.
     literal = next(p for p in (full, *full.parents) if os.path.lexists(p))
     if literal != full:
@@ -140,13 +144,32 @@ def _is_image_folder(path: Path) -> bool:
     return path.suffix.lower() in FOLDERS and path.is_dir()
 
 
-def _hint(pattern: str, root: str | None, folder: Path) -> str:
-    """What the pattern may have meant."""
+def _hint(pattern: str, root: str | None) -> str:
+    """What a pattern that matches no file may have meant."""
     near = near_misses(pattern, root, ())
     if near:
         return f" Nearly: {abbreviated(path.name for path in near)}."
-    if folder.is_dir() and any(path.is_file() for path in folder.glob("*/*")):
-        return f" There are files in folders below: try '{pattern}/*/*'."
+    literal, wild = _split(pattern, root)
+    if not wild.parts:
+        return ""
+    missing = wild.parts[0]
+    if not glob.has_magic(missing):
+        there = [path.name for path in literal.glob("*")] if literal.is_dir() else []
+        close = difflib.get_close_matches(missing, there)
+        nearly = f" Nearly: {abbreviated(close)}." if close else ""
+        braces = " Braces have no meaning in patterns." if "{" in missing else ""
+        return f" There is no '{missing}' in {literal.absolute()}.{nearly}{braces}"
+    if _glob(literal, Path("*", *wild.parts)):
+        given = Path(pattern).parts
+        folder = given if literal == _full(pattern, root) else given[: -len(wild.parts)]
+        below = Path(*folder, "*", *wild.parts)
+        return f" There are files in folders below: try '{below}'."
+    if "[" in pattern and _glob(literal, Path(re.sub(r"[\[\]]", "?", str(wild)))):
+        return (
+            " Brackets stand for one of the characters in them; write '?' in place of each bracket."
+        )
+    if "{" in pattern:
+        return " Braces have no meaning in patterns."
     return ""
 
 
