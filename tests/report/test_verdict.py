@@ -66,7 +66,7 @@ def test_a_method_beats_another_in_whichever_order_they_are_compared():
         (one,) = found.against
         assert (found.best, one.outcome) == (names[0], BETTER)
         assert one.difference == pytest.approx(SHIFT.mean())
-        assert one.low < one.difference < one.high and one.more is None
+        assert 0 < one.low < one.difference < one.high and one.more is None
         assert found.headline == f"{names[0]} is best: it beats {names[1]}."
 
 
