@@ -103,3 +103,8 @@ def _check_comparison(settings: Settings, report: Report) -> None:
     named["comparison.pairs"] = [name for pair in pairs for name in pair]
     check_names(report.cells, named)
     check_pairs(report.cells, pairs)
+    if pairs and report.cells["data"].nunique() < 2:
+        note(
+            "comparison.pairs counts wins over data sets, and there is one alone; runs_verdict and "
+            "runs_tests_pairs compare the methods on it"
+        )

@@ -71,6 +71,7 @@ def beside(report: Report, *, with_demo: bool = False) -> Report:
         cells=check_frame(pd.concat([report.cells, published.cells], ignore_index=True)),
         results=report.results,
         tables=[*report.tables, *agreement, *published.tables],
+        verdicts=report.verdicts,
         with_demo=with_demo,
     )
 

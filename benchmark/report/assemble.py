@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.agreement import Agreement, agreements
+from benchmark.report.comparison import every_pair
 from benchmark.report.eligible import by_protocol, select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.options import ReportOptions
@@ -19,6 +20,7 @@ from benchmark.report.tables.comparisons import comparison_tables
 from benchmark.report.tables.over_data_sets import tables_of, under
 from benchmark.report.tables.per_run import run_tables
 from benchmark.report.tables.table import Table
+from benchmark.report.verdict import Verdict, verdict_table, verdicts
 from benchmark.store.skipped import SkippedModel
 
 SUMMARY = "table"
@@ -34,6 +36,7 @@ class Report:
         tables: in the order in which a reader wants them.
         agreements: the runs on data sets that have images without labels, compared.
         options: what was asked for.
+        verdicts: which method is best, of each protocol and data set of the runs.
         with_demo: whether demonstration weights are set beside published numbers.
         study: what the site says of published numbers; None where there are none.
     """
@@ -43,6 +46,7 @@ class Report:
     tables: Sequence[Table]
     options: ReportOptions
     agreements: Sequence[Agreement] = ()
+    verdicts: Sequence[Verdict] = ()
     with_demo: bool = False
     study: Any = None
 
@@ -79,8 +83,9 @@ def assemble(
     summary = run_summary.table(run_summary.summary(results), options.metric)
     left = [f"Left out: {name}, as {reason}." for name, reason in (left_out or {}).items()]
     of_results = runs.head(len(results))  # those of skipped methods come after
+    comparisons, found = _comparisons(results, runs, options)
     of_rows = {
-        **_comparisons(results, runs, options),
+        **comparisons,
         **{table.name: table for table in run_tables(results, of_results)},
     }
     compared = agreements(results)
@@ -90,26 +95,28 @@ def assemble(
         *(replace(table, name=f"runs_{name}") for name, table in of_rows.items() if table),
         *agreement_tables(compared),
     ]
-    return Report(runs, results, tables, options, compared)
+    return Report(runs, results, tables, options, compared, found)
 
 
 def _comparisons(
     results: Sequence[RunResult], runs: pd.DataFrame, options: ReportOptions
-) -> dict[str, Table | None]:
+) -> tuple[dict[str, Table | None], list[Verdict]]:
     """The tests of differences, of each protocol by itself: a family of them is of one."""
     every = by_protocol(runs)
+    found: list[Verdict] = []
     made: dict[str, Table | None] = {}
     for protocol, rows in every.items():
         chosen = select_eligible(rows)
         of_protocol = [result for result in results if result.key in set(rows["result"])]
-        found: dict[str, Table | None] = {
-            table.name: table
-            for table in comparison_tables(
-                of_protocol, chosen, options.reference, options.further_test
-            )
-        }
-        made |= under(protocol, found) if len(every) > 1 else found
-    return made
+        pairs = every_pair(of_protocol, options.further_test)
+        answers = verdicts(pairs, options.metric)
+        compared = comparison_tables(
+            of_protocol, chosen, pairs, options.reference, options.further_test
+        )
+        tables = {"verdict": verdict_table(answers), **{table.name: table for table in compared}}
+        made |= under(protocol, tables) if len(every) > 1 else tables
+        found += answers
+    return made, found
 
 
 def source_tables(cells: pd.DataFrame, prefix: str, options: ReportOptions) -> list[Table]:

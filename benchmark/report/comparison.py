@@ -82,9 +82,9 @@ class FurtherTest:
 COLUMNS = [
     "family", "data", "data_label", "modality", "split", "protocol", "a", "b", "run_a", "run_b",
     "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
-    "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better", "b_better",
-    "weights_disagree", "interval_and_test_disagree", "caution", "excluded", "status_a", "status_b",
-    "mixed", "edited", "further_better", "further_p",
+    "group_deviation", "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better",
+    "b_better", "weights_disagree", "interval_and_test_disagree", "caution", "excluded", "status_a",
+    "status_b", "mixed", "edited", "further_better", "further_p",
 ]  # fmt: skip
 
 
@@ -192,6 +192,14 @@ def within(
         for runs in sets
         if len(runs) > 1
     ]
+
+
+def every_pair(
+    results: Sequence[RunResult], further: FurtherTest | None = None
+) -> list[ComparisonFamily]:
+    """All pairs of methods on each data set, as `within`."""
+    data_sets = sorted({result.data for result in results})
+    return [family for data in data_sets for family in within(results, data, further)]
 
 
 def _failures(run: RunResult) -> Mapping[str, str]:
@@ -332,16 +340,22 @@ def _notes(family: ComparisonFamily) -> list[str]:
     return lines
 
 
-def cautions(families: Iterable[ComparisonFamily]) -> Iterator[str]:
+def cautions(families: Iterable[ComparisonFamily], method: str = "") -> Iterator[str]:
     """Sentences on comparisons whose numbers mislead if they are read alone.
 
     Which can't be significant whatever their data, where interval and test disagree, and which
     interval may be too narrow.
+
+    Args:
+        families: comparisons.
+        method: only comparisons of this one are named; empty: all.
     """
     frames = [_with_least_p(family.frame) for family in families if len(family.frame)]
     if not frames:
         return
     rows = pd.concat(frames, ignore_index=True)
+    if method:
+        rows = rows[(rows["a"] == method) | (rows["b"] == method)]
     pairs = rows["a"] + " - " + rows["b"] + " on " + rows["data"]
     hopeless = rows["least_p"] > ALPHA
     if hopeless.any():

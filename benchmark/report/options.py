@@ -34,7 +34,7 @@ class ReportOptions:
         variants: key of a method -> key of the method that it is a variant of, beside which it is
             not ranked.
         tables: further tables over data sets; see `benchmark.report.tables.over_data_sets.TABLES`.
-        figures: further figures; see `benchmark.report.figures.draw.FIGURES_OF_SOURCE`.
+        figures: further figures; see `benchmark.report.figures.draw.FIGURES_OVER_DATA_SETS`.
         further_test: a test of two methods that is shown beside ours.
     """
 

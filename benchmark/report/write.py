@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
+from rich.text import Text
 
 from benchmark.console import Steps, note, out
 from benchmark.errors import BenchmarkError
@@ -17,6 +18,7 @@ from benchmark.report.eligible import by_protocol
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
 from benchmark.report.tables.agreement import predicted_objects
+from benchmark.report.verdict import on_console
 from benchmark.scoring.metrics import Metric
 from benchmark.settings import Settings
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -43,9 +45,15 @@ def show(results: Sequence[RunResult]) -> None:
 
 
 def show_report(report: Report) -> None:
-    """Print the main tables."""
+    """Print the main tables, and which method is best."""
     for table in report.main:
         out.print(formats.console(table))
+        out.print()
+    lines = on_console(report.verdicts)
+    if lines:
+        out.print(Text("Which method is best", "bold"))
+        for line in lines:
+            out.print(Text(line))
         out.print()
 
 
@@ -94,6 +102,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                 further=report.options.figures,
                 demo=report.with_demo,
                 agreements=() if number else report.agreements,  # under no protocol: once
+                verdicts=[v for v in report.verdicts if not several or v.protocol == protocol],
             )
         if html:
             from benchmark.report.site import build_site
@@ -105,6 +114,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                 private=private,
                 study=report.study,
                 agreements=report.agreements,
+                verdicts=report.verdicts,
             )
     return folder
 

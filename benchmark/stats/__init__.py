@@ -22,6 +22,7 @@ from benchmark.stats.interval import (
 )
 from benchmark.stats.pairing import Exclusion, pair
 from benchmark.stats.permutation import FEWEST_FOR_P, sign_flip_p, smallest_p
+from benchmark.stats.power import POWER, fewest_groups, groups_needed
 from benchmark.stats.ranks import (
     NOT_INDEPENDENT,
     FriedmanResult,
@@ -36,6 +37,7 @@ __all__ = [
     "FEWEST_FOR_P",
     "FEWEST_GROUPS",
     "NOT_INDEPENDENT",
+    "POWER",
     "WEIGHTS",
     "Comparison",
     "Exclusion",
@@ -44,7 +46,9 @@ __all__ = [
     "compare",
     "compare_pairs",
     "critical_difference",
+    "fewest_groups",
     "friedman",
+    "groups_needed",
     "holm",
     "interval_caution",
     "pair",

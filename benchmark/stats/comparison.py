@@ -53,6 +53,7 @@ class Comparison:
         b_better: likewise.
         exclusions: samples that are left out for both.
         caution: why the interval may be too narrow, a key of `CAUTIONS`; else empty.
+        group_deviation: standard deviation of the groups' mean differences; NaN of fewer than two.
     """
 
     metric: str
@@ -71,6 +72,7 @@ class Comparison:
     b_better: int
     exclusions: tuple[Exclusion, ...]
     caution: str = ""
+    group_deviation: float = math.nan
 
     @property
     def equal(self) -> int:
@@ -140,6 +142,7 @@ def compare_pairs(
         b_better=int((sign * pairs["difference"] < 0).sum()),
         exclusions=exclusions,
         caution=interval_caution(differences, groups, interval[0]) if interval else "",
+        group_deviation=float(by_group.std(ddof=1)) if len(by_group) > 1 else math.nan,
     )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from helpers.runs import do, make_job
+from helpers.runs import do, drawn, make_job
 
 from benchmark.actions import report
 from benchmark.errors import UsageError
@@ -24,11 +24,20 @@ def table(root, name):
 
 
 def test_a_reference_and_pairs_of_ones_own(root, job):
+    do(make_job(root, data=drawn(seed=1) | {"name": "second"}))
     job.settings.comparison = ComparisonSettings("traced", [["traced", "other"]])
     assert report.perform(job) == 0
     rows = table(root, "runs_duels")
     assert list(rows["a"]) == ["traced"] and list(rows["b"]) == ["other"]
     assert set(table(root, "runs_tests_reference")["a"]) == {"traced"}
+
+
+def test_pairs_on_one_data_set_alone_are_a_note_and_no_table(root, job, capsys):
+    job.settings.comparison = ComparisonSettings("traced", [["traced", "other"]])
+    assert report.perform(job) == 0
+    assert "comparison.pairs counts wins over data sets" in capsys.readouterr().err
+    tables = root / "results" / "reports" / "paper" / "tables"
+    assert not (tables / "runs_duels.csv").exists() and (tables / "runs_verdict.md").exists()
 
 
 def test_without_them_the_reference_is_the_first_by_name(root, job):

@@ -13,7 +13,10 @@ from benchmark.errors import StoreError
 from benchmark.paper.report import beside
 from benchmark.report import figures, pictures
 from benchmark.report.assemble import assemble
+from benchmark.report.eligible import select_eligible
+from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import gather
+from benchmark.report.tables.over_data_sets import average_table
 from benchmark.report.write import write_report, write_study
 from benchmark.scoring.protocol import Protocol
 from benchmark.settings import Source
@@ -79,17 +82,21 @@ def tables_of(root):
     return {table.name: table for table in report.tables}, results, left_out
 
 
+def averaged(results):
+    return average_table(select_eligible(frame_of_runs(results)), "mean")
+
+
 def test_a_whole_run_is_averaged_and_a_deleted_record_makes_it_partial(root):
     job = make_job(root)
     do(job)
-    tables, _, _ = tables_of(root)
-    assert tables["runs_means"].rows[0][0].text == "traced"
+    _, results, _ = tables_of(root)
+    assert averaged(results).rows[0][0].text == "traced"
     (journal,) = (job.store.path / "records").glob("*.jsonl")
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[1:]))
     tables, (result,), _ = tables_of(root)
     assert result.status == f"partial (3 of {len(SAMPLES)})"
-    assert "runs_means" not in tables
+    assert averaged([result]) is None
     (line,) = tables["runs_per_data_set"].rows
     assert line[2].marks == ("3 of 4",) and line[2].place == 0
 
@@ -227,8 +234,8 @@ def test_mixed_runs_are_marked_wherever_they_are_counted(root):
     do(make_job(root), {"threads": 2})
     tables, (result,), _ = tables_of(root)
     assert result.mixed and result.status == "complete"
-    for name in ("runs_per_data_set", "runs_means"):
-        assert [cell for line in tables[name].rows for cell in line if "mixed" in cell.marks], name
+    for table in (tables["runs_per_data_set"], averaged([result])):
+        assert [cell for line in table.rows for cell in line if "mixed" in cell.marks], table.name
 
 
 def test_a_sample_that_is_stored_twice_counts_once(root):

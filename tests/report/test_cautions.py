@@ -5,7 +5,13 @@ import pytest
 from helpers.reports import fake, read_csv, run
 
 from benchmark.actions.compare import _findings
-from benchmark.report.comparison import against_reference, cautions, compare_runs, within
+from benchmark.report.comparison import (
+    against_reference,
+    cautions,
+    compare_runs,
+    every_pair,
+    within,
+)
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.tables import run_summary
@@ -123,7 +129,7 @@ def test_comparisons_are_named_of_which_most_groups_are_equal():
     b = fake("b", msa=(*SPREAD[:6], 0.1, 0.9))
     _, _, narrow = said(within([a, b], "dsb"))
     assert narrow.startswith("The interval may be too narrow for a - b on dsb: more than half")
-    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
+    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])), every_pair([a, b]))
     assert tables and all(narrow in table.notes for table in tables)
     told = _findings(compare_runs(a, b)[1])
     assert any(line.startswith("The interval may be too narrow: more than half") for line in told)

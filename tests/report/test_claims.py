@@ -13,7 +13,7 @@ from benchmark.paper.report import FURTHER_TEST
 from benchmark.paper.significance import study_test
 from benchmark.report import comparison
 from benchmark.report.assemble import assemble
-from benchmark.report.comparison import against_reference, within
+from benchmark.report.comparison import against_reference, every_pair, within
 from benchmark.report.eligible import select_eligible
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.tables.comparisons import comparison_tables, reference
@@ -110,7 +110,7 @@ def test_without_apg_the_reference_is_not_the_best_but_the_first_by_name():
 
 def test_numbers_of_a_comparison_can_be_computed_with_and_both_states_are_told():
     a, b = fake("p", seed=1, expected=9), fake("q", seed=2, expected=10)
-    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
+    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])), every_pair([a, b]))
     (table,) = [t for t in tables if t.name == "tests_pairs"]
     (line,) = pd.read_csv(io.StringIO(csv(table))).to_dict("records")
     (row,) = within([a, b], "dsb")[0].frame.to_dict("records")
@@ -141,7 +141,7 @@ def test_marks_of_runs_stay_with_the_comparison():
     assert list(found.exclusions["sample"]) == ["s5", "s6", "s7"]
     told = " ".join(found.notes)
     assert row["edited"] and "edited:" in told
-    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])))
+    tables = comparison_tables([a, b], select_eligible(frame_of_runs([a, b])), every_pair([a, b]))
     marks_shown = {mark for t in tables for line in t.rows for cell in line for mark in cell.marks}
     assert {"mixed", "edited"} <= marks_shown
     assert "partial:" in told and "mixed:" in told and "3 in all" in told

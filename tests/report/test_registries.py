@@ -24,10 +24,11 @@ def test_a_table_and_a_figure_by_one_line_each(tmp_path, monkeypatch):
     monkeypatch.setitem(over_data_sets.TABLES, "highest", highest)
     monkeypatch.setattr(draw, "FIGURES", {"points": points, "nothing": lambda given: None})
     monkeypatch.setattr(draw, "FIGURES_OF_SOURCE", {"points_each": points})
+    monkeypatch.setattr(draw, "FIGURES_OVER_DATA_SETS", {"points_over": points})
     report = published_report(ReportOptions())
     folder = write_study(report, tmp_path / "report", html=False, private=False)
     largest = report.cells["score"].max()
     written = (folder / "tables" / "published_highest.csv").read_text(encoding="utf-8")
     assert float(written.splitlines()[1]) == largest
     drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {"points", "points_each"}, "and a drawing that returns None leaves no file"
+    assert drawn == {"points", "points_each", "points_over"}, "None leaves no file"

@@ -17,6 +17,7 @@ from benchmark.report.figures import (
     agreement,
     averages,
     critical_difference,
+    differences,
     head_to_head,
     panels,
     pareto,
@@ -27,6 +28,7 @@ from benchmark.report.figures.methods import comparable, entries, main, order, w
 from benchmark.report.figures.style import NothingToDrawError, Styles, bar_styles, line_styles, save
 from benchmark.report.frame import COMPLETE
 from benchmark.report.results import RunResult
+from benchmark.report.verdict import Verdict
 from benchmark.scoring.metrics import MSA, Metric
 from benchmark.store.files import disk_errors
 from benchmark.store.names import safe_name
@@ -48,6 +50,7 @@ class FigureInput:
         lines: label -> how its lines look.
         metric: whose scores they are.
         demo: whether runs of demonstration weights are set beside published numbers.
+        verdicts: which method is best on each data set of the runs.
     """
 
     frame: pd.DataFrame
@@ -56,6 +59,7 @@ class FigureInput:
     lines: Styles
     metric: Metric = MSA
     demo: bool = False
+    verdicts: Sequence[Verdict] = ()
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -77,6 +81,7 @@ def draw_all(
     further: Mapping[str, Callable[[FigureInput], Figure | None]] = MappingProxyType({}),
     demo: bool = False,
     agreements: Sequence[Agreement] = (),
+    verdicts: Sequence[Verdict] = (),
 ) -> list[Path]:
     """Draw every figure that the results allow; say of the others why they are left out.
 
@@ -85,9 +90,10 @@ def draw_all(
         results: the runs among them, for curves and pictures.
         folder: where the figures go; made if it is not there. PNG, SVG and PDF of each.
         metric: whose scores they are.
-        further: more figures that compare methods, as in `FIGURES_OF_SOURCE`.
+        further: more figures over data sets, as in `FIGURES_OVER_DATA_SETS`.
         demo: whether runs of demonstration weights are set beside published numbers.
         agreements: of the data sets that have images without labels; a figure of each.
+        verdicts: which method is best on each data set of the runs.
 
     Returns:
         The paths written.
@@ -95,7 +101,7 @@ def draw_all(
     Raises:
         StoreError: they can't be written.
     """
-    drawings = _drawings(cells, results, metric, further, demo)
+    drawings = _drawings(cells, results, metric, further, demo, verdicts)
     drawings |= {
         f"agreement_{stem}": partial(agreement.draw, one)
         for one, stem in zip(agreements, stems_of(agreements), strict=True)
@@ -122,17 +128,21 @@ def _drawings(
     metric: Metric,
     further: Mapping[str, Callable[[FigureInput], Figure | None]],
     demo: bool,
+    verdicts: Sequence[Verdict],
 ) -> dict[str, Callable[[], Figure | None]]:
     """File name without suffix -> what draws it."""
     frame = entries(cells)
     labels = order(frame, metric)
-    every = FigureInput(frame, results, bar_styles(labels), line_styles(labels), metric, demo)
+    styles = bar_styles(labels), line_styles(labels)
+    every = FigureInput(frame, results, *styles, metric, demo, verdicts)
     drawings = _bound(FIGURES, every)
     several = frame["source"].nunique() > 1
     for source, rows in frame.groupby("source"):
         # What was published and what ran here is never ranked or averaged together.
         end = f"_{source}" if several else ""
-        of_source = {**FIGURES_OF_SOURCE, **further}
+        of_source = {**FIGURES_OF_SOURCE}
+        if rows["data"].nunique() > 1:
+            of_source |= {**FIGURES_OVER_DATA_SETS, **further}
         drawings |= _bound(of_source, replace(every, frame=rows), end)
     runs = every.runs
     by_key = {result.key: result for result in results}
@@ -177,6 +187,7 @@ def _accuracy_and_time(given: FigureInput) -> Figure | None:
 
 FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
     "{metric}_per_data_set": _per_data_set,
+    "differences": lambda given: differences.draw(given.verdicts) if given.verdicts else None,
     "thresholds": _thresholds,
 }
 """The registry of figures of a whole report: file name -> what draws it; None leaves it out.
@@ -185,9 +196,13 @@ FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
 """
 
 FIGURES_OF_SOURCE: dict[str, Callable[[FigureInput], Figure | None]] = {
-    "averages": lambda given: averages.draw(*given.methods, given.styles, given.metric),
-    "wins": lambda given: head_to_head.draw(*given.methods, given.metric),
-    "critical_difference": lambda given: critical_difference.draw(*given.methods, given.metric),
     "accuracy_and_time": _accuracy_and_time,
 }
 """The registry of figures that compare methods: drawn for each source of numbers by itself."""
+
+FIGURES_OVER_DATA_SETS: dict[str, Callable[[FigureInput], Figure | None]] = {
+    "averages": lambda given: averages.draw(*given.methods, given.styles, given.metric),
+    "wins": lambda given: head_to_head.draw(*given.methods, given.metric),
+    "critical_difference": lambda given: critical_difference.draw(*given.methods, given.metric),
+}
+"""The registry of those that are over several data sets: of one alone they would repeat it."""

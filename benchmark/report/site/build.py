@@ -14,6 +14,8 @@ from benchmark.choices import CHECKOUT
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.agreement import Agreement
+from benchmark.report.figures.differences import draw as draw_differences
+from benchmark.report.figures.style import save
 from benchmark.report.frame import MODALITIES
 from benchmark.report.pictures import SITE_SAMPLES
 from benchmark.report.results import RunResult, metric_of
@@ -31,6 +33,7 @@ from benchmark.report.site.data import (
 )
 from benchmark.report.site.gallery import Gallery, build_gallery
 from benchmark.report.tables.agreement import agreement_tables
+from benchmark.report.verdict import Verdict
 from benchmark.scoring.metrics import GLOSSARY, Metric
 from benchmark.store.files import disk_errors, write_synced
 from benchmark.store.names import safe_names
@@ -48,6 +51,7 @@ def write_site(
     private: bool,
     study: Any = None,
     agreements: Sequence[Agreement] = (),
+    verdicts: Sequence[Verdict] = (),
 ) -> Path:
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
@@ -58,6 +62,7 @@ def write_site(
         private: show images whatever their data set's card says, and stamp every page.
         study: the card of the published numbers among the rows; with it they have a page.
         agreements: of the data sets that have images without labels.
+        verdicts: which method is best on each data set of the runs.
 
     Returns:
         The path of `index.html`.
@@ -66,7 +71,15 @@ def write_site(
         StoreError: it can't be written, or would replace files that are not of a site.
     """
     with replaced(folder, _SITE) as place:
-        build_site(frame, results, place, private=private, study=study, agreements=agreements)
+        build_site(
+            frame,
+            results,
+            place,
+            private=private,
+            study=study,
+            agreements=agreements,
+            verdicts=verdicts,
+        )
     return folder / "index.html"
 
 
@@ -78,6 +91,7 @@ def build_site(
     private: bool,
     study: Any = None,
     agreements: Sequence[Agreement] = (),
+    verdicts: Sequence[Verdict] = (),
 ) -> None:
     """Write the web pages, as `write_site`, into a folder that is empty or not there."""
     names = sorted(set(frame["data"]) | {escape.plain(result.data) for result in results})
@@ -94,10 +108,11 @@ def build_site(
         site.write_assets()
         for name in names:
             compared = [one for one in agreements if escape.plain(one.data) == name]
-            site.write_data(name, by_data[name], compared, steps)
+            answers = [verdict for verdict in verdicts if verdict.data == name]
+            site.write_data(name, by_data[name], compared, answers, steps)
             steps.advance(name)
         site.write_runs(results)
-        site.write_index()
+        site.write_index(verdicts)
         if study is not None:
             site.write_published(study)
 
@@ -165,6 +180,7 @@ class _Site:
         name: str,
         results: Sequence[RunResult],
         compared: Sequence[Agreement],
+        answers: Sequence[Verdict],
         steps: Steps,
     ) -> None:
         """Write the page of a data set, its scores per image and its pictures."""
@@ -200,9 +216,28 @@ class _Site:
             ],
             card=without_folders(data_card(results)),
             gallery=without_folders(plain(vars(gallery))),
+            answers=self._draw_answers(stem, answers),
             agreement=[site_table(table) for table in agreement_tables(compared)],
             around=self._around(name),
         )
+
+    def _draw_answers(self, stem: str, answers: Sequence[Verdict]) -> list[dict[str, Any]]:
+        """Draw the differences of each verdict on a data set; what its page says of them."""
+        shown = []
+        for number, verdict in enumerate(answers):
+            place = self._folder / "figures" / stem
+            place.mkdir(parents=True, exist_ok=True)
+            [path] = save(draw_differences([verdict]), place / str(number), ["svg"])
+            shown.append(
+                {
+                    "title": verdict.title,
+                    "protocol": verdict.protocol,
+                    "headline": verdict.headline,
+                    "sentences": verdict.sentences[1:],
+                    "figure": path.relative_to(self._folder).as_posix(),
+                }
+            )
+        return shown
 
     def _around(self, name: str) -> list[dict[str, str] | None]:
         """Find the data sets before and after, in the leaderboard's order."""
@@ -237,7 +272,7 @@ class _Site:
             "data": len({row["data"] for row in scored}),
         }
 
-    def write_index(self) -> None:
+    def write_index(self, verdicts: Sequence[Verdict]) -> None:
         """Write the leaderboard."""
         pages = {name: f"data/{stem}.html" for name, stem in self._stems.items()}
         options = {
@@ -248,6 +283,8 @@ class _Site:
             "index.html", "index.html.j2", rows=self._rows, pages=pages, options=options,
             lost=sorted({(r["data_label"], r["lost"]) for r in self._rows if r["lost"]}),
             skipped=[row for row in self._rows if row["reason"]], counted=self._counted(),
+            answers=[(pages[v.data], v) for v in verdicts],
+            protocols=len({v.protocol for v in verdicts}),
         )  # fmt: skip
 
     def write_published(self, study: Any) -> None:

@@ -13,7 +13,6 @@ from benchmark.report.comparison import (
     FurtherTest,
     against_reference,
     cautions,
-    within,
 )
 from benchmark.report.eligible import Eligible, methods_named
 from benchmark.report.results import RunResult
@@ -25,6 +24,7 @@ from benchmark.stats import FEWEST_FOR_P, FEWEST_GROUPS
 def comparison_tables(
     results: Sequence[RunResult],
     chosen: Eligible,
+    pairs: Sequence[ComparisonFamily],
     preferred: str = "",
     further: FurtherTest | None = None,
 ) -> list[Table]:
@@ -33,14 +33,14 @@ def comparison_tables(
     Args:
         results: scored runs.
         chosen: their rows that may be averaged, for the choice of the reference.
+        pairs: all pairs of them, `benchmark.report.comparison.every_pair`.
         preferred: the method to compare with, by name or key, if it is among them.
         further: a test to be shown beside ours.
     """
     if len({result.method for result in results if not result.control}) < 2:
         return []
     method = reference(chosen, preferred)
-    data_sets = sorted({result.data for result in results})
-    pairs = [family for data in data_sets for family in within(results, data, further)]
+    made: list[tuple[str, Sequence[ComparisonFamily]]]
     made = [] if method is None else [("reference", [against_reference(results, method, further)])]
     made += [("pairs", pairs)]
     tables = [_table(name, found) for name, found in made if any(len(f.frame) for f in found)]

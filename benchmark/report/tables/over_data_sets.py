@@ -64,6 +64,7 @@ def tables_of(
     """Make every table in `LISTS` and `TABLES` that the rows of one source allow.
 
     Those in `TABLES` are made for each protocol; where there are several, it is in their names.
+    Of one data set alone there are none: a mean, a rank or a win would repeat its numbers.
 
     Args:
         cells: of one source.
@@ -80,6 +81,8 @@ def tables_of(
     made = {name: make(given(cells)) for name, make in LISTS.items()}
     every = by_protocol(cells)
     for protocol, rows in every.items():
+        if rows["data"].nunique() < 2:
+            continue
         of_protocol = given(rows)
         of_rows = {name: make(of_protocol) for name, make in {**TABLES, **further}.items()}
         made |= under(protocol, of_rows) if len(every) > 1 else of_rows
