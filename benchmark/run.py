@@ -75,10 +75,8 @@ class Outcome:
         if self.stopped or not self.failed:
             return self.stopped
         how = f"{len(self.failed)} of {self.requested} samples failed"
-        reasons = grouped(self.failed)
-        if len(reasons) > 1:
-            return "\n  ".join([f"{how}:", *reasons])
-        return f"{how}, e.g. {reasons[0]}"
+        # A sweep's summary has the first line.
+        return f"{how}, e.g. " + "\n  ".join(grouped(self.failed))
 
 
 class Runner:
@@ -377,11 +375,10 @@ def _batches(
 
 
 def _too_many(failed: Mapping[str, str], how: str) -> str:
-    reasons = grouped(failed)
-    between = "\n  " if len(reasons) > 1 else " "
+    reasons = "\n  ".join(grouped(failed))
     return (
         f"{len(failed)} sample{'s' * (len(failed) > 1)} {how}, more than errors.max_failures "
-        f"allows:{between}{between.join(reasons)}\nTry failed samples again with "
+        f"allows: {reasons}\nTry failed samples again with "
         f"overwrite=errors, or go on without them with errors.max_failures={len(failed)}."
     )
 
