@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -34,6 +35,11 @@ err = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, 
 def say(text: str) -> None:
     """A line of result."""
     out.print(Text(printable(text)), soft_wrap=True)
+
+
+def say_json(content: Any) -> None:
+    """A result for programs, as JSON in ASCII."""
+    out.print(Text(json.dumps(content, indent=1)), soft_wrap=True)
 
 
 def note(text: str) -> None:

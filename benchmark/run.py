@@ -30,6 +30,7 @@ from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError
+from benchmark.failures import grouped, without_sample
 from benchmark.profiling import Measurement
 from benchmark.rescore import Scored, score_stored, stored_predictions
 from benchmark.scoring.protocol import Protocol
@@ -73,8 +74,9 @@ class Outcome:
         """What went wrong, for people; None if nothing did."""
         if self.stopped or not self.failed:
             return self.stopped
-        sample, reason = next(iter(self.failed.items()))
-        return f"{len(self.failed)} of {self.requested} samples failed, e.g. '{sample}': {reason}"
+        how = f"{len(self.failed)} of {self.requested} samples failed"
+        # A sweep's summary has the first line.
+        return f"{how}, e.g. " + "\n  ".join(grouped(self.failed))
 
 
 class Runner:
@@ -313,6 +315,7 @@ class _Progress:
     ) -> None:
         self._steps, self._allowed, self._show_scores = steps, allowed_failures, show_scores
         self._failed, self._msa = failed, msa
+        self._shown: set[str] = set()
         defined = [value for value in msa.values() if value is not None]
         self._count, self._sum = len(defined), sum(defined)
 
@@ -330,12 +333,19 @@ class _Progress:
         for entry, msa, error in stored:
             if error is not None:
                 self._failed[entry.id] = error
-                note(f"sample '{entry.id}' failed: {error}")
+                self._show_failure(entry.id, error)
             else:
                 self._msa[entry.id] = msa
                 if msa is not None:
                     self._count, self._sum = self._count + 1, self._sum + msa
             self._steps.advance(self._detail(entry) if self._show_scores else entry.id)
+
+    def _show_failure(self, sample: str, error: str) -> None:
+        """Print a reason once; the outcome has how many samples failed with it."""
+        sentence = without_sample(sample, error)
+        if sentence not in self._shown:
+            self._shown.add(sentence)
+            note(f"sample '{sample}' failed: {error}")
 
     def _detail(self, entry: Entry) -> str:
         """Return the mean so far; summed up, as the list may be long."""
@@ -365,11 +375,11 @@ def _batches(
 
 
 def _too_many(failed: Mapping[str, str], how: str) -> str:
-    sample, reason = next(iter(failed.items()))
+    reasons = "\n  ".join(grouped(failed))
     return (
         f"{len(failed)} sample{'s' * (len(failed) > 1)} {how}, more than errors.max_failures "
-        f"allows: '{sample}': {reason}\nTry failed samples again with overwrite=errors, or go on "
-        f"without them with errors.max_failures={len(failed)}."
+        f"allows: {reasons}\nTry failed samples again with "
+        f"overwrite=errors, or go on without them with errors.max_failures={len(failed)}."
     )
 
 

@@ -25,7 +25,7 @@ class Action(Enum):
     run = "segment, score and store what is missing; print the table (default)"
     evaluate = "rescore the stored predictions, without a model; reference=elf checks them"
     report = "tables, figures and pages: of all stored runs, of the study's numbers, or of both"
-    compare = "compare two runs sample by sample: a=<run> b=<run>"
+    compare = "compare two runs sample by sample: a=<method> b=<method>"
     list = "models, data sets and protocols, and what is missing to run them"
     status = "which runs are complete, partial, failed or running; what remains"
     check = "verify prepared data, weights and all stored runs; check=full scores them again"
@@ -212,7 +212,7 @@ class Settings:
     reference: Reference | None = None
     check: Check | None = None  # of action=check
     source: Source = Source.runs
-    format: str | None = None  # of a report (html), or of exported predictions
+    format: str | None = None  # of a report, a list, the status, or exported predictions
     output: str | None = None  # the folder of exported predictions
     report: bool = False  # after a sweep, the report of all runs that are stored
     gallery: GallerySettings = field(default_factory=GallerySettings)

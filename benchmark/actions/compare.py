@@ -24,6 +24,7 @@ from benchmark.report.text import counted, interval, p_equation
 from benchmark.report.write import writing_reports
 from benchmark.stats import CAUTIONS, DISAGREE, WEIGHTS, Comparison
 from benchmark.store.files import path_of_id
+from benchmark.store.identity import written
 from benchmark.store.store import SHORT
 
 _SHOWN = 20  # rows on the console; the CSV has them all
@@ -42,7 +43,8 @@ def perform(job: Job) -> int:
     for result in results if truth is not None else ():
         unscored[result.path.name] = f"it is not scored with the labels of {truth}"
     results = [r for r in results if r.present and truth in (None, r.data)]
-    a, b = (_find(results, unscored, w, getattr(job.settings, w)) for w in ("a", "b"))
+    data = job.settings.data.get("name")
+    a, b = (_find(results, unscored, w, getattr(job.settings, w), data) for w in ("a", "b"))
     reason = incomparable(a, b)
     if reason is not None:
         raise UsageError(f"{a.path.name} and {b.path.name} can't be compared: {reason}.")
@@ -66,15 +68,33 @@ def perform(job: Job) -> int:
 
 
 def _find(
-    results: list[RunResult], unscored: dict[str, str], word: str, wanted: str | None
+    results: list[RunResult],
+    unscored: dict[str, str],
+    word: str,
+    wanted: str | None,
+    data: str | None,
 ) -> RunResult:
+    """The result that a run's folder, the beginning of its id, or its method's name stands for.
+
+    Args:
+        results: all of them.
+        unscored: runs without a result: folder -> reason.
+        word: `a` or `b`.
+        wanted: what was given for it.
+        data: the name of a data set, which a method's name is of; None: any.
+    """
     names = list(dict.fromkeys(result.path.name for result in results))
     if wanted is None:
         raise UsageError(
-            f"action=compare needs {word}=<run>: the folder name of a run or the beginning of its "
-            f"id. Runs: {', '.join(names) or 'none'}."
+            f"action=compare needs {word}=<run>: the name of a method, the folder name of a run, "
+            f"or the beginning of its id. Runs: {', '.join(names) or 'none'}."
         )
     found = [r for r in results if r.path.name == wanted or r.run_id.startswith(wanted)]
+    if not found:
+        of_data = [r for r in results if data in (None, r.data)]
+        # A model's name is also that of its variants, unless one is called just so.
+        found = [r for r in of_data if wanted in (r.method, r.model)]
+        found = found or [r for r in of_data if _is_of_yaml(r, wanted)]
     if len(found) == 1:
         return found[0]
     if len({result.run_id for result in found}) == 1:
@@ -85,9 +105,24 @@ def _find(
     for name, reason in unscored.items():
         if not found and (name == wanted or name.rpartition("-")[2] == wanted[:SHORT]):
             raise UsageError(f"{word}='{wanted}' can't be compared: {reason}.")
-    how = "more than one run" if found else "no run"
-    raise UsageError(
-        f"{word}='{wanted}' names {how}.{nearest(wanted, names)} Runs: {', '.join(names)}."
+    if found:
+        each = (f"{r.path.name} ({r.method} on {r.data})" for r in found)
+        narrowed = " or data=<data set>" if len({r.data for r in found}) > 1 else ""
+        raise UsageError(
+            f"{word}='{wanted}' names more than one run; choose with {word}=<run>{narrowed}: "
+            f"{', '.join(dict.fromkeys(each))}."
+        )
+    of = "" if data is None else f" on data '{data}'"
+    near = nearest(wanted, [*dict.fromkeys(r.method for r in results), *names])
+    raise UsageError(f"{word}='{wanted}' names no run{of}.{near} Runs: {', '.join(names)}.")
+
+
+def _is_of_yaml(result: RunResult, name: str) -> bool:
+    """Whether a run is of a model's YAML, or of one that differs from it in its weights."""
+    yaml = written("model", name)
+    weights = str(yaml.get("weights", ""))
+    return result.config == name or (
+        result.config in yaml.get("defaults", ()) and weights in (result.weights, result.mark)
     )
 
 

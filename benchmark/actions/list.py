@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from rich.table import Table
 from rich.text import Text
 
+from benchmark.actions.formats import JSON
 from benchmark.adapter import (
     AdapterInfo,
     choose_weights,
@@ -19,9 +19,10 @@ from benchmark.adapter import (
     missing_libraries,
 )
 from benchmark.choices import choices, config_folders, file_of
-from benchmark.console import complain, note, out, printable
+from benchmark.console import complain, note, out, printable, say_json
 from benchmark.data.sources.torch_em import cache
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
+from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.job import Job
 from benchmark.own_yaml import read_yaml
 from benchmark.settings import MISSING, Settings
@@ -30,55 +31,139 @@ from benchmark.types import WeightsAbout
 
 
 def perform(job: Job) -> int:
-    """Print a table of models, and one of data sets and protocols; nothing is run.
+    """Print what can be chosen, a line each, or as JSON; nothing is run.
 
     The classes of others are not imported.
     """
-    models = _table("model", "what it is", "library", "weights", "licence", "device")
-    wanting: list[str] = []
     broken: list[str] = []
-    for name, description, content in _entries("model", broken):
-        target = str(content.get("_target_", ""))
-        if target and not is_ours(target):
-            wanting.append(f"{name}: not known, as action=list does not import {target}")
-            _row(models, name, description, "not imported")
-            continue
-        try:
-            adapter = find_class(target)
-            info = AdapterInfo.of(adapter)
-            weights = _weights(adapter, content, job.settings)
-        except BenchmarkError as error:
-            wanting.append(f"{name}: {error}")
-            _row(models, name, description, "can't be found")
-            continue
-        missing = missing_libraries(adapter)
-        library = "missing" if missing else _installed(info)
-        states = [f"{w.name}: {w.mark if w.state == 'here' else 'not here'}" for w in weights]
-        licences = [f"{w.licence}" for w in weights]
-        devices = ", ".join(info.devices)
-        _row(models, name, description, library, "\n".join(states), "\n".join(licences), devices)
-        needed = _to_give(content, "model")
-        needed += [f"library: {missing}"] if missing else []
-        needed += [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"]
-        wanting += [f"{name}: {what}" for what in needed]
-    out.print(models)
-    data = _table("data", "what it is", "modality", "licence", "missing to run it")
-    for name, description, content in _entries("data", broken):
-        about = (str(content.get(key, "unknown")) for key in ("modality", "licence"))
-        missing = "; ".join(_to_give(content, "data")) or _to_fetch(name, content)
-        _row(data, name, description, *about, missing)
-    protocols = _table("protocol", "what it is")
-    for name, description, _ in _entries("protocol", broken):
-        _row(protocols, name, description)
-    out.print(data)
-    out.print(protocols)
+    models = [_model(*entry, job.settings) for entry in _entries("model", broken)]
+    data = [
+        {
+            "data": name,
+            "description": description,
+            "modality": str(content.get("modality", "unknown")),
+            "licence": str(content.get("licence", "unknown")),
+            "missing": "; ".join(_to_give(content, "data")) or _to_fetch(name, content),
+        }
+        for name, description, content in _entries("data", broken)
+    ]
+    protocols = [
+        {"protocol": name, "description": description}
+        for name, description, _ in _entries("protocol", broken)
+    ]
+    if job.settings.format == JSON:
+        say_json({"models": models, "data": data, "protocols": protocols})
+    else:
+        _show(models, data, protocols)
+    for fault in broken:
+        complain(fault)
+    return USAGE if broken else DONE
+
+
+def _model(
+    name: str, description: str, content: Mapping[str, Any], settings: Settings
+) -> dict[str, Any]:
+    """What there is to say of a model; `missing`: kind -> what to do for each."""
+    said: dict[str, Any] = {
+        "model": name,
+        "description": description,
+        "library": "",
+        "weights": [],
+        "devices": [],
+        "missing": {},
+    }
+    target = str(content.get("_target_", ""))
+    if target and not is_ours(target):
+        reason = f"not known, as action=list does not import {target}"
+        return said | {"library": "not imported", "missing": {"import": [reason]}}
+    try:
+        adapter = find_class(target)
+        info = AdapterInfo.of(adapter)
+        weights = _weights(adapter, content, settings)
+    except BenchmarkError as error:
+        return said | {"library": "can't be found", "missing": {"class": [str(error)]}}
+    missing = missing_libraries(adapter)
+    needed = {
+        "parameters": _to_give(content, "model"),
+        "library": [f"library: {missing}"] if missing else [],
+        "weights": [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"],
+    }
+    return said | {
+        "library": "missing" if missing else _installed(info),
+        "weights": [
+            {
+                "name": w.name,
+                "state": w.mark if w.state == "here" else "not here",
+                "licence": str(w.licence),
+            }
+            for w in weights
+        ],
+        "devices": list(info.devices),
+        "missing": {what: lines for what, lines in needed.items() if lines},
+    }
+
+
+def _show(
+    models: Sequence[Mapping[str, Any]],
+    data: Sequence[Mapping[str, str]],
+    protocols: Sequence[Mapping[str, str]],
+) -> None:
+    """Print the tables, and what to do to run the models that lack something."""
+    about = FittedColumn("what it is", shorten=True)
+    rows = [
+        (
+            model["model"],
+            model["description"],
+            ", ".join(model["missing"]) or "nothing",
+            _states(model["weights"]),
+            model["library"],
+            ", ".join(dict.fromkeys(w["licence"] for w in model["weights"])),
+            ", ".join(model["devices"]),
+        )
+        for model in models
+    ]
+    heads = [
+        FittedColumn("model"),
+        about,
+        FittedColumn("missing"),
+        FittedColumn("weights", drop=3, shorten=True),
+        FittedColumn("library", drop=2, shorten=True),
+        FittedColumn("licence", drop=1, shorten=True),
+        FittedColumn("device", drop=4),
+    ]
+    _print(heads, rows)
+    heads = [
+        FittedColumn("data"),
+        about,
+        FittedColumn("modality", drop=1),
+        FittedColumn("licence", drop=2, shorten=True),
+        FittedColumn("missing"),
+    ]
+    _print(heads, [tuple(each.values()) for each in data])
+    _print([FittedColumn("protocol"), about], [tuple(each.values()) for each in protocols])
+    wanting = [
+        f"{model['model']}: {line}"
+        for model in models
+        for lines in model["missing"].values()
+        for line in lines
+    ]
     if wanting:
         note("to run a model:")
         for line in wanting:
             note(f"  {line}")
-    for fault in broken:
-        complain(fault)
-    return USAGE if broken else DONE
+
+
+def _states(weights: Sequence[Mapping[str, str]]) -> str:
+    """`a, b: not here; c: verified`."""
+    states: dict[str, list[str]] = {}
+    for one in weights:
+        states.setdefault(one["state"], []).append(one["name"])
+    return "; ".join(f"{', '.join(names)}: {state}" for state, names in states.items())
+
+
+def _print(columns: Sequence[FittedColumn], rows: Sequence[Sequence[str]]) -> None:
+    printed = [[Text(printable(" ".join(cell.split()))) for cell in row] for row in rows]
+    out.print(FittedTable(columns, printed))
 
 
 def _entries(group: str, broken: list[str]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
@@ -140,15 +225,4 @@ def _to_fetch(name: str, content: Mapping[str, Any]) -> str:
     access = str(content.get("access", "download"))
     if folder.is_dir():
         return "nothing"
-    return "nothing (downloaded at the first run)" if access == "download" else f"files: {access}"
-
-
-def _table(*columns: str) -> Table:
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(printable(cell)) for cell in cells))
+    return "download" if access == "download" else f"files: {access}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.console import note, say
+from benchmark.actions.formats import HTML, JSON
+from benchmark.console import note, say, say_json
 from benchmark.errors import DONE, UsageError
+from benchmark.failures import grouped
 from benchmark.job import Job
 from benchmark.paper.report import beside, published_report, study_options
 from benchmark.report.assemble import Report, assemble
 from benchmark.report.options import ReportOptions, check_names, check_pairs, check_truth, titled
 from benchmark.report.results import RunResult, gather
-from benchmark.report.write import show_report, write_study, writing_reports
+from benchmark.report.tables.formats import json_object
+from benchmark.report.write import exact_tables, show_report, write_study, writing_reports
 from benchmark.scoring.metrics import MSA, Metric
 from benchmark.scoring.protocol import words_of
 from benchmark.settings import Settings, Source
@@ -35,8 +38,8 @@ def perform(job: Job) -> int:
     if settings.source is not Source.published:
         results, left_out = gather(job.runs, reported, job.metric)
         skipped = read_skipped(job.runs)
-        for name, reason in left_out.items():
-            note(f"left out: {name}, as {reason}")
+        for line in grouped(left_out, "run"):
+            note(f"left out: {line}")
     if settings.source is not Source.runs and job.metric is not MSA:
         raise UsageError(
             f"the study reports {MSA.title} alone; metric={job.metric.name} needs source=runs."
@@ -56,7 +59,10 @@ def perform(job: Job) -> int:
     else:
         report = published_report(options)
     _check_comparison(settings, report)
-    show_report(report)
+    if settings.format == JSON:
+        say_json([json_object(table) for table in exact_tables(report)])
+    else:
+        show_report(report)
     protocols = sorted({result.protocol for result in results}) or [job.protocol.name]
     name = {
         Source.runs: protocols[0] if len(protocols) == 1 else "all-protocols",
@@ -66,9 +72,9 @@ def perform(job: Job) -> int:
     name += "" if job.metric is MSA else f"-{job.metric.name}"
     folder = Path(settings.results) / "reports" / safe_name(name)
     with writing_reports(settings):
-        html, private = settings.format is not None, settings.gallery.private
+        html, private = settings.format == HTML, settings.gallery.private
         write_study(report, folder, html=html, private=private)
-    say(f"written to {folder}")
+    (note if settings.format == JSON else say)(f"written to {folder}")
     return DONE
 
 

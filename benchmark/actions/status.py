@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from benchmark.console import note, out, printable, say
+from benchmark.actions.formats import JSON
+from benchmark.console import note, out, printable, say, say_json
 from benchmark.errors import DONE, StoreError
+from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.job import Job
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
@@ -20,8 +22,9 @@ def perform(job: Job) -> int:
     study = StoredRuns(job.runs, job.settings.lease.timeout)
     if not study.stores:
         note(f"no runs in {job.runs}")
-        return DONE
-    return show(readable(study, job.reported))
+        if job.settings.format != JSON:
+            return DONE
+    return show(readable(study, job.reported), job.settings.format)
 
 
 def readable(study: StoredRuns, protocol: Protocol | Protocols) -> list[RunState]:
@@ -38,18 +41,38 @@ def readable(study: StoredRuns, protocol: Protocol | Protocols) -> list[RunState
     return states
 
 
-def show(states: Sequence[RunState]) -> int:
-    """Print the table, the sums, and the reasons of what was skipped; its exit status."""
-    columns = ("run", "model", "data", "protocol", "samples", "done", "scored", "failed", "state")
-    table = Table(*columns)
+def show(states: Sequence[RunState], form: str | None = None) -> int:
+    """Print the table, the sums, and the reasons of what was skipped; its exit status.
+
+    Args:
+        states: of the runs.
+        form: `json` prints the states alone, as a list of objects.
+    """
+    if form == JSON:
+        say_json([_object(state) for state in states])
+        return DONE
+    columns = [
+        FittedColumn("run", drop=3),
+        FittedColumn("model"),
+        FittedColumn("data"),
+        FittedColumn("protocol", drop=1),
+        FittedColumn("samples"),
+        FittedColumn("done"),
+        FittedColumn("scored", drop=2),
+        FittedColumn("failed"),
+        FittedColumn("state"),
+        FittedColumn("s/image", drop=4),
+    ]
+    rows = []
     for state in states:
         name = state.store.path.name if state.store else ""
         samples = "?" if state.samples is None else state.samples
         scored = "" if state.scored is None else state.scored
+        seconds = "" if state.rate is None else f"{state.rate:.3g}"
         names = (name, state.model, state.data, state.protocol)
-        cells = (*names, samples, state.done, scored, state.failed, _told(state))
-        table.add_row(*(Text(printable(str(cell))) for cell in cells))
-    out.print(table)
+        cells = (*names, samples, state.done, scored, state.failed, _told(state), seconds)
+        rows.append([Text(printable(str(cell))) for cell in cells])
+    out.print(FittedTable(columns, rows))
     counts = Counter(state.state for state in states)
     words = ("done", "running", "partial", "failed", "skipped", "to do")
     say(", ".join(f"{counts[word]} {word}" for word in words if counts[word]))
@@ -63,6 +86,26 @@ def show(states: Sequence[RunState]) -> int:
         which = ", ".join(sorted({s.model for s in states if s.unavailable == reason}))
         note(f"skipped: {many} of {which}: {reason}")
     return DONE
+
+
+def _object(state: RunState) -> dict[str, Any]:
+    """What a program reads of a state; None where something is not known."""
+    return {
+        "run": state.store.path.name if state.store else None,
+        "model": state.model,
+        "data": state.data,
+        "protocol": state.protocol or None,
+        "samples": state.samples,
+        "done": state.done,
+        "scored": state.scored,
+        "failed": state.failed,
+        "seconds_per_image": state.rate,
+        "device": state.device or None,
+        "state": state.state,
+        "edited": state.edited,
+        "unavailable": state.unavailable,
+        "held_by": [holder.who for holder in state.holders],
+    }
 
 
 def _told(state: RunState) -> str:

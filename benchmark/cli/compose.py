@@ -40,10 +40,18 @@ def make_job(config: DictConfig, overrides: Sequence[str]) -> Job:
     """
     chosen = _without_hydra(config)
     if config.action in ABOUT_ALL_RUNS:
-        config.model, config.data = {}, {}
+        config.model = {}
+        if config.action is not Action.compare:  # which may be of one data set
+            config.data = {}
     elif OUTCOME not in os.environ:  # a job of a sweep gets the overrides of the sweep
         _refuse_sweep_overrides(config, overrides)
     return _job(config, overrides, chosen)
+
+
+def _data_name(config: Any, overrides: Sequence[str]) -> dict[str, str]:
+    """The name of the data set, where the command line chooses one."""
+    named = any(override.lstrip("+").startswith(("data=", "data.name=")) for override in overrides)
+    return {"name": str(config.data.name)} if named else {}
 
 
 def _without_hydra(config: DictConfig) -> Mapping[str, str]:
@@ -107,11 +115,14 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     check_options(config)
     if config.action is Action.tune:
         _choose_split(config, overrides)
+    if config.action is Action.compare:
+        config.model, config.data = {}, _data_name(config, overrides)
     expand_places(config)
     refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
     for part, needed in _NEEDED.items():
         # An action about all runs goes without model and data; the state of a sweep does not.
-        if config.action not in ABOUT_ALL_RUNS or part == "protocol" or config[part] != {}:
+        without = config.action is Action.compare or config[part] == {}
+        if config.action not in ABOUT_ALL_RUNS or part == "protocol" or not without:
             _check_keys(needed, config[part], part, chosen)
     if config.action not in ABOUT_ALL_RUNS:
         _ask_for_missing(config)
@@ -121,7 +132,8 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     check_loader(settings.data)
-    check_format(settings.action, settings.format)
+    of_user = any(override.lstrip("+").startswith("format=") for override in overrides)
+    check_format(settings.action, settings.format, chosen=of_user)
     starts = ("protocol=", "protocol.")
     narrowed = any(override.lstrip("+").startswith(starts) for override in overrides)
     return Job(settings, variant, build, narrowed)
@@ -220,8 +232,8 @@ def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
         raise UsageError("output= belongs to action=export and action=segment.")
     if "format" in keys and config.format is not None:
         raise UsageError(
-            f"format={config.format} belongs to action=report, export or segment, or to a sweep "
-            "with report=true (-m)."
+            f"format={config.format} belongs to action=report, list, status, export or segment, or "
+            "to a sweep with report=true (-m)."
         )
 
 

@@ -52,6 +52,7 @@ options (flags may stand anywhere)
   results=<folder>         folder of runs and reports
   source=both              action=report: runs (default) | published: the study's numbers | both
   format=html              action=report: also a site, which opens without a server
+  format=json              action=list, status, report: JSON instead of tables
   format=labels            action=export, segment: labels (default) | geojson | roi | seg_npy | csv
                            | napari (prints commands)
   output=<folder>          action=export, segment: where the files go

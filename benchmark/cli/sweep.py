@@ -112,7 +112,7 @@ def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Com
             f"not imported: {', '.join(foreign)}; action=status runs no code from outside this "
             "repository, and finds those runs by their names"
         )
-    return status.show([runs.of_job(job) for job in jobs])
+    return status.show([runs.of_job(job) for job in jobs], jobs[0].settings.format)
 
 
 def _reports(sweep_jobs: Sequence[SweepJob]) -> Iterator[int]:

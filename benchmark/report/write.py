@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from benchmark.report.eligible import by_protocol
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats, run_summary
 from benchmark.report.tables.agreement import predicted_objects
+from benchmark.report.tables.table import Table
 from benchmark.report.verdict import on_console
 from benchmark.scoring.metrics import Metric
 from benchmark.settings import Settings
@@ -55,6 +57,15 @@ def show_report(report: Report) -> None:
         for line in lines:
             out.print(Text(line))
         out.print()
+
+
+def exact_tables(report: Report) -> list[Table]:
+    """All tables, for programs: the summary of runs with every column, as in its CSV."""
+    exact = run_summary.exact(run_summary.summary(report.results), report.options.metric)
+    return [
+        replace(exact, notes=table.notes) if table.name == SUMMARY else table
+        for table in report.tables
+    ]
 
 
 def writing_reports(settings: Settings) -> AbstractContextManager[None]:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.command_line import main
+from helpers.messages import assert_names
 from helpers.reports import fake
-from helpers.runs import do, drawn, environment, make_job, tree
+from helpers.runs import build, do, drawn, environment, make_job, tree
 from PIL import Image
 
 from benchmark.actions import compare
 from benchmark.errors import UsageError
+from benchmark.job import Job
 from benchmark.report import pictures
 from benchmark.report.figures.scatter import scatter
 from benchmark.report.results import load_results
@@ -161,6 +163,57 @@ def test_what_can_not_be_compared_is_refused_with_the_reason(runs, capsys):
             perform(root, first, second, capsys)
     with pytest.raises(UsageError, match="scored under another protocol"):
         perform(root, a, b, capsys, protocol="clean")
+
+
+def test_runs_are_found_by_the_names_of_their_methods(runs, capsys):
+    root, (a, b) = runs
+    variant = Job(make_job(root, data=DATA, level=1.5).settings, ("level=1.5",), build)
+    do(variant)
+
+    def found(a, b, **changes):
+        folder = perform(root, a, b, capsys, **changes)[2]
+        return folder.name if folder else None
+
+    only = variant.store.path.name
+    assert found("traced (level=1.5)", a) == f"{only[-12:]}-{a[-12:]}"
+    # Two runs of other parameters have one name here; the variant is not meant by it.
+    with pytest.raises(UsageError) as refused:
+        perform(root, "traced", b, capsys)
+    said = str(refused.value)
+    assert_names(said, "a='traced'", a, b)
+    assert only not in said and "\n" not in said and "data=" not in said
+
+
+def test_of_a_method_on_several_data_sets_the_chosen_one_is_compared(runs):
+    root, _ = runs
+    few = ("data.source.size=64", "data.source.styles=[rod_bacteria]")
+    for data in ("synthetic_few", "nuclei_demo"):
+        for model in ("oracle", "empty"):
+            words = few if data == "synthetic_few" else ()
+            assert main(root, f"model={model}", f"data={data}", *words).returncode == 0
+    by_name = ("action=compare", "a=oracle", "b=empty")
+    done = main(root, *by_name)
+    assert done.returncode == 2
+    assert_names(done.stderr, "data=<", "oracle on synthetic_few", "oracle on nuclei_demo")
+    done = main(root, *by_name, "data=nuclei_demo")
+    assert done.returncode == 0 and "on nuclei_demo: a = oracle, b = empty" in done.stdout
+    done = main(root, *by_name, "data=dsb")
+    assert done.returncode == 2
+    assert_names(done.stderr, "'oracle'", "dsb")
+
+
+@pytest.mark.parametrize(
+    ("config", "mark", "yaml", "expected"),
+    [
+        ("musam_ais", "demo", "demo_ais", True),
+        ("musam_ais", "verified", "demo_ais", False),
+        ("apg", "demo", "demo_ais", False),
+        ("apg", "verified", "apg", True),
+        ("apg", "", "../apg", False),
+    ],
+)
+def test_a_model_is_also_found_by_its_yaml(config, mark, yaml, expected):
+    assert compare._is_of_yaml(fake("x", config=config, mark=mark), yaml) == expected
 
 
 def test_the_studys_test_is_shown_under_its_protocol_alone(runs, capsys):

@@ -71,8 +71,8 @@ def test_the_list_says_what_each_method_needs(tmp_path):
     for name in METHODS:
         assert re.search(rf"│ {name} +│", done.stdout), name
     for fact in (
-        "vit_b_lm: not here", "vit_b_histopathology: not here", "CC-BY-4.0", "SAM License",
-        "cuda, mps, cpu", "non-commercial", "oracle", "nuclei_demo", "paper",
+        "vit_b_lm, vit_b_histopathology: not here", "CC-BY-4.0", "SAM License",
+        "cuda, mps, cpu", "oracle", "nuclei_demo", "paper",
     ):  # fmt: skip
         assert fact in done.stdout, fact
     assert "apg: weights vit_b_lm: downloaded at the first run (413 MB)" in done.stderr

@@ -21,10 +21,13 @@ FLOORS = (
     {"store"},
     {"stats", "workers", "profiling", "background", "compiled"},
     {"own_yaml"},
-    {"choices", "console", "garbage_collection", "import_path", "parent", "settings", "threads"},
+    {
+        "choices", "console", "failures", "fitted_table", "garbage_collection", "import_path",
+        "parent", "settings", "threads",
+    },
     {"types"},
     {"errors"},
-)
+)  # fmt: skip
 MODELS_MAY_IMPORT = {
     "types", "errors", "settings", "background", "console", "garbage_collection", "profiling",
     "store", "data.formats.images", "data.formats.labels", "data.remarks", "data.sources.folder",

@@ -173,7 +173,7 @@ def test_status_has_a_row_for_each_and_counts_what_remains_once(scored, capsys):
         (model, f"annot_{truth}", protocol)
         for model in ("traced", "other") for truth in "ab" for protocol in ("paper", "clean")
     }  # fmt: skip
-    assert {tuple(row[4:]) for row in rows} == {("4", "4", "4", "0", "done")}
+    assert {tuple(row[4:9]) for row in rows} == {("4", "4", "4", "0", "done")}
     assert status.perform(job_on(scored, "a", "paper")) == 0
     narrowed = capsys.readouterr().out
     assert narrowed.count("│ paper ") == 4 and "clean" not in narrowed
@@ -188,7 +188,7 @@ def test_status_of_a_protocol_that_scores_only_some_is_partial(root, scored, cap
     status.perform(unnarrowed(job))
     rows = [re.split(r" *│ *", line)[1:-1] for line in capsys.readouterr().out.splitlines()
             if re.search("traced +│ annot_a", line)]  # fmt: skip
-    assert [row[3:] for row in rows if row[3] == "clean"] == [
+    assert [row[3:9] for row in rows if row[3] == "clean"] == [
         ["clean", "4", "4", "3", "0", "partial"]
     ]
     assert [row[8] for row in rows if row[3] == "paper"] == ["done"]

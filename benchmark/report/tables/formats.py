@@ -1,4 +1,4 @@
-"""Four ways to write a table down."""
+"""Five ways to write a table down."""
 
 from __future__ import annotations
 
@@ -10,40 +10,38 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.console import Group
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.report import escape
 from benchmark.report.tables.table import MARKS, Cell, Table, all_notes
 
 
 def console(table: Table) -> Group:
     """For the terminal; `Text` objects, so that no name is read as markup."""
-    shown = RichTable(
-        title=Text(escape.plain(table.title), "bold") if table.title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=0,  # 80 columns are few; the box leaves one between cells
-    )
-    for column in table.columns:
-        shown.add_column(
-            Text(escape.plain(column.header)),
-            justify="right" if column.right else "left",
-            overflow="fold",
-            width=column.width,
-        )
     styles = ("", "bold", "underline")
-    for row in table.rows:
-        shown.add_row(
-            *(
-                # A style of the whole cell would underline the blanks before it too.
+    says = any(column.drop for column in table.columns)
+    shown = FittedTable(
+        [
+            # Where a table does not say which columns matter least, those to the right.
+            FittedColumn(escape.plain(column.header), column.right, column.drop if says else i)
+            for i, column in enumerate(table.columns)
+        ],
+        [
+            # A style of the whole cell would underline the blanks before it too.
+            [
                 Text.assemble(
                     (escape.plain(cell.text), styles[cell.place]), _signs(cell, escape.plain)
                 )
                 for cell in row
-            )
-        )
+            ]
+            for row in table.rows
+        ],
+        title=Text(escape.plain(table.title), "bold") if table.title else None,
+        box=box.SIMPLE_HEAD,
+        edge=False,  # 80 columns are few; the box leaves one between cells
+        rest=f"{table.name}.csv",
+    )
     # A caption would be as narrow as the table.
     return Group(shown, *(Text(escape.plain(line)) for line in all_notes(table)))
 
@@ -115,6 +113,32 @@ def csv(table: Table) -> str:
 
     A column in which something is marked is followed by one that says so in words.
     """
+    lines = _lines(table, _value)
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerows([_field(value) if isinstance(value, str) else value for value in line]
+                     for line in lines)  # fmt: skip
+    return out.getvalue()
+
+
+def json_object(table: Table) -> dict[str, Any]:
+    """For programs: name, title, columns and rows as in the CSV, and notes.
+
+    A number that is not defined is None.
+    """
+
+    def value(cell: Cell) -> Any:
+        if _is_nothing(cell.value):
+            return None
+        return cell.value.item() if hasattr(cell.value, "item") else cell.value
+
+    columns, *rows = _lines(table, value)
+    named = {"name": table.name, "title": table.title, "columns": columns}
+    return named | {"rows": rows, "notes": all_notes(table)}
+
+
+def _lines(table: Table, value: Callable[[Cell], Any]) -> list[list[Any]]:
+    """The headings and the rows; what is marked is followed by a column of its marks."""
     marked = [any(row[i].marks for row in table.rows) for i in range(len(table.columns))]
 
     def line(row: Sequence[tuple[Any, str]]) -> list[Any]:
@@ -124,12 +148,10 @@ def csv(table: Table) -> str:
             for cell in ((value, marks) if has else (value,))
         ]
 
-    out = io.StringIO()
-    writer = csv_module.writer(out, lineterminator="\n")
-    writer.writerow(line([(_field(c.header), _field(f"{c.header}: mark")) for c in table.columns]))
-    for row in table.rows:
-        writer.writerow(line([(_value(cell), _field("; ".join(cell.marks))) for cell in row]))
-    return out.getvalue()
+    return [
+        line([(c.header, f"{c.header}: mark") for c in table.columns]),
+        *(line([(value(cell), "; ".join(cell.marks)) for cell in row]) for row in table.rows),
+    ]
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {"csv": csv, "md": markdown, "tex": latex}
@@ -138,12 +160,11 @@ FORMATS: dict[str, Callable[[Table], str]] = {"csv": csv, "md": markdown, "tex":
 
 def _value(cell: Cell) -> Any:
     """What the CSV holds: the number, or the words that are shown in its place."""
-    value = cell.text if cell.value is None or _is_nothing(cell.value) else cell.value
-    return _field(value) if isinstance(value, str) else value
+    return cell.text if _is_nothing(cell.value) else cell.value
 
 
 def _is_nothing(value: Any) -> bool:
-    return not isinstance(value, str) and bool(pd.isna(value))
+    return value is None or (not isinstance(value, str) and bool(pd.isna(value)))
 
 
 _field = escape.csv_cell

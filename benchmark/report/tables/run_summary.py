@@ -185,37 +185,48 @@ def _words(header: str, text: Callable[[Row], str], **how: Any) -> _Shown:
     return _Shown(Column(header, **how), lambda row: words(text(row)))
 
 
-def _number(header: str, metric: str) -> _Shown:
-    width = 5 if len(header) <= 5 else None
-    return _Shown(Column(header, right=True, width=width), lambda row: number(row[metric]))
+def _number(header: str, metric: str, **how: Any) -> _Shown:
+    return _Shown(Column(header, right=True, **how), lambda row: number(row[metric]))
 
 
 def _columns(metric: Metric) -> list[_Shown]:
     """The columns for people: the metric and SA50, each with its interval."""
     measured = [
         column
-        for name in dict.fromkeys((metric.name, "sa50"))
+        for name, drop, drop_interval in ((metric.name, 0, 2), ("sa50", 4, 6))
+        if name != metric.name or not drop
         for column in (
-            _number(METRICS[name].title, name),
-            _words("95 % interval", _interval(name)),
+            _number(METRICS[name].title, name, drop=drop),
+            _words("95 % interval", _interval(name), drop=drop_interval),
         )
     ]
     return [
         _words("model", lambda row: row["model"]),
-        _words("weights", lambda row: row["weights"]),
+        _words("weights", lambda row: row["weights"], drop=8),
         _words("data", lambda row: row["shown_data"]),
-        _words("images", lambda row: str(row["images"]), right=True, width=6),
-        _words("groups", lambda row: str(row["groups"]), right=True, width=6),
+        _words("images", lambda row: str(row["images"]), right=True, drop=5),
+        _words("groups", lambda row: str(row["groups"]), right=True, drop=7),
         *measured,
+        _number(_SECONDS, "seconds", drop=3),
         _words("status", _status),
-        _words("run", lambda row: row["run"], width=12),
+        _words("run", lambda row: row["run"], drop=1),
     ]
 
 
-def table(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
-    """The columns for people; those that say something: weights where a model has any."""
+_SECONDS = "s/image"
+
+
+def table(frame: pd.DataFrame, metric: Metric = MSA, *, timed: bool = True) -> Table:
+    """The columns for people; those that say something: weights where a model has any.
+
+    Args:
+        frame: as from `summary`.
+        metric: that it is ranked by.
+        timed: with the time per image, which depends on the machine.
+    """
     weighted = bool(frame["weights"].str.len().any())
-    shown = [c for c in _columns(metric) if weighted or c.heading.header != "weights"]
+    hidden = {"weights": not weighted, _SECONDS: not timed}
+    shown = [c for c in _columns(metric) if not hidden.get(c.heading.header)]
     rows = [
         {str(key): value for key, value in row.items()}
         for row in frame.assign(shown_data=data_names(frame)).to_dict("records")
@@ -239,15 +250,15 @@ def console(frame: pd.DataFrame, metric: Metric = MSA) -> Group:
 
 def markdown(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     """In GitHub-flavoured Markdown, with its notes."""
-    return formats.markdown(table(frame, metric))
+    return formats.markdown(table(frame, metric, timed=False))
 
 
 def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
     r"""A `tabular` with its notes, to be \input into a table; needs \usepackage{booktabs}."""
-    return formats.latex(table(frame, metric))
+    return formats.latex(table(frame, metric, timed=False))
 
 
-def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
+def exact(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     """Every column at full precision, with the run id in full; some only if they say something."""
     used = {mark: frame[mark].any() for mark in ("edited", "gone", "uncounted")}
     used["labelled"] = (frame["labelled"] != "").any()
@@ -258,4 +269,9 @@ def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
         for row in written.itertuples(index=False)
     ]
-    return formats.csv(Table("table", "", [Column(str(name)) for name in written], rows))
+    return Table("table", "", [Column(str(name)) for name in written], rows)
+
+
+def csv(frame: pd.DataFrame, metric: Metric = MSA) -> str:
+    """The exact table."""
+    return formats.csv(exact(frame, metric))

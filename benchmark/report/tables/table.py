@@ -68,12 +68,13 @@ class Column:
     Attributes:
         header: its text.
         right: aligned to the right, as numbers are.
-        width: letters in a terminal, where names give way; None: as wide as needed.
+        drop: a terminal that is too narrow leaves out the column of the highest number first;
+            0: never. Where all are 0, the last columns.
     """
 
     header: str
     right: bool = False
-    width: int | None = None
+    drop: int = 0
 
 
 @dataclass(frozen=True)
