@@ -72,6 +72,7 @@ def beside(report: Report, *, with_demo: bool = False) -> Report:
         results=report.results,
         tables=[*report.tables, *agreement, *published.tables],
         verdicts=report.verdicts,
+        agreements=report.agreements,
         with_demo=with_demo,
     )
 
