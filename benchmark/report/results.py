@@ -285,7 +285,8 @@ def _family(described: Mapping[str, Any]) -> tuple[str, str]:
     if weights:
         # By the files: weights of one's own may be a copy of published ones.
         digests = weights.get("digests") or {}
-        return f"weights {json_digest(sorted(map(str, digests.values())))}", weights["name"]
+        called = weights.get("name") or "weights without a name"
+        return f"weights {json_digest(sorted(map(str, digests.values())))}", called
     return f"adapter {target}", target.rpartition(".")[2]
 
 

@@ -50,6 +50,7 @@ class Weights(TypedDict, total=False):
     name: str
     label: str
     mark: Literal["verified", "user", "demo", "untrained"]
+    digests: dict[str, Any] | None
 
 
 class Names(TypedDict):
