@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 NAMED = 3
@@ -30,5 +31,5 @@ def grouped(failed: Mapping[str, str], thing: str = "sample") -> list[str]:
 
 
 def without_sample(sample: str, reason: str) -> str:
-    """Return a reason without the id of its sample."""
-    return reason.replace(sample, "...")
+    """Return a reason without the id of its sample, but not without parts of other words."""
+    return re.sub(rf"(?<!\w){re.escape(sample)}(?!\w)", "...", reason)

@@ -18,6 +18,7 @@ from benchmark.report.comparison import (
     incomparable,
 )
 from benchmark.report.head_to_head import write_comparison
+from benchmark.report.marks import in_words, marks_of_run
 from benchmark.report.options import check_truth
 from benchmark.report.results import RunResult, gather
 from benchmark.report.text import counted, interval, p_equation
@@ -148,9 +149,7 @@ def _caveats(a: RunResult, b: RunResult) -> list[str]:
     lines = []
     for name, run in (("a", a), ("b", b)):
         marks = [] if run.status == "complete" else [run.status]
-        marks += ["mixed: made in attempts that differ in code or environment"] if run.mixed else []
-        marks += ["edited: its adapter's code was edited, meanwhile or since"] if run.edited else []
-        marks += [f"predictions gone: of {run.gone} scored samples"] if run.gone else []
+        marks += [f"{mark.words}: {mark.meaning}" for mark in in_words(marks_of_run(run))]
         marks += ["a control, its score is known beforehand"] if run.control else []
         marks += [f"weights: {run.weights} ({run.mark})"] if run.weights else []
         if marks:

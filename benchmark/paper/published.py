@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmark.paper.card import PUBLISHED, Configuration, StudyCard, study_card
 from benchmark.report.frame import COMPLETE, NOT_REPORTED, frame_of_rows
+from benchmark.report.marks import UNMARKED
 
 
 def published_frame(folder: Path = PUBLISHED) -> pd.DataFrame:
@@ -55,10 +56,7 @@ def _cell(
         "split": card.split,
         "weights": made.weights_for(modality),
         "mark": "",
-        "mixed": False,
-        "edited": False,
-        "gone": False,
-        "uncounted": False,
+        **UNMARKED,
         "control": False,
         "lost": "",
         "run": "",

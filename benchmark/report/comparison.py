@@ -14,6 +14,7 @@ import pandas as pd
 from benchmark.console import Steps
 from benchmark.errors import StoreError
 from benchmark.report import escape
+from benchmark.report.marks import RUN_MARKS, in_words
 from benchmark.report.results import RunResult
 from benchmark.report.text import counted, p_value, some
 from benchmark.stats import (
@@ -84,7 +85,7 @@ COLUMNS = [
     "samples", "groups", "mean_a", "mean_b", "difference", "low", "high", "group_difference",
     "group_deviation", "p", "p_holm", "p_wilcoxon", "rank_biserial", "standardised", "a_better",
     "b_better", "weights_disagree", "interval_and_test_disagree", "caution", "excluded", "status_a",
-    "status_b", "mixed", "edited", "further_better", "further_p",
+    "status_b", *RUN_MARKS, "further_better", "further_p",
 ]  # fmt: skip
 
 
@@ -296,8 +297,7 @@ def _row(
         "excluded": len(found.exclusions),
         "status_a": a.status,
         "status_b": b.status,
-        "mixed": a.mixed or b.mixed,
-        "edited": a.edited or b.edited,
+        **{name: bool(getattr(a, name) or getattr(b, name)) for name in RUN_MARKS},
         "further_better": "",
         "further_p": np.nan,
     }
@@ -314,8 +314,8 @@ def _notes(family: ComparisonFamily) -> list[str]:
     frame = family.frame
     tested = int(frame["p"].notna().sum())
     lines = [
-        f"Family: {family.family}; p corrected by Holm for {counted(tested, 'test')}. Differences "
-        "are a - b, over the samples that both have.",
+        f"Family: {family.family}; p corrected by Holm for {counted(tested, 'test')}. A "
+        "difference is a - b, over the samples of both methods.",
         WEIGHTS,
         f"p: two-sided sign-flip permutation; none with fewer than {FEWEST_FOR_P} groups, and no "
         f"interval with fewer than {FEWEST_GROUPS}.",
@@ -331,10 +331,8 @@ def _notes(family: ComparisonFamily) -> list[str]:
         lines.append("partial: over the samples done so far by both.")
     if frame["weights_disagree"].any():
         lines.append("Where the two means differ in sign, larger groups favour the other method.")
-    if frame["mixed"].any():
-        lines.append("mixed: a run was made in attempts that differ in code or environment.")
-    if frame["edited"].any():
-        lines.append("edited: the code of a run's adapter was edited, meanwhile or since.")
+    used = in_words({name: frame[name].any() for name in RUN_MARKS})
+    lines += [f"{mark.words}: {mark.meaning} (a or b)." for mark in used]
     if family.further is not None and frame["further_p"].notna().any():
         lines.append(f"{family.further.title}: {family.further.note}")
     return lines

@@ -15,6 +15,7 @@ import pandas as pd
 
 from benchmark.errors import StoreError
 from benchmark.report import escape
+from benchmark.report.marks import RUN_MARKS, UNMARKED, marks_of_run
 from benchmark.report.results import RunResult
 from benchmark.store.skipped import SkippedModel
 
@@ -36,8 +37,8 @@ DTYPES = {
     "data_label": "object", "modality": "object", "score": "float64", "score_low": "float64",
     "score_high": "float64", "images": "Int64", "groups": "Int64", "status": "object",
     "reason": "object", "in_domain": "boolean", "protocol": "object", "split": "object",
-    "weights": "object", "mark": "object", "mixed": "bool", "edited": "bool", "gone": "bool",
-    "control": "bool", "uncounted": "bool", "lost": "object", "seconds": "float64",
+    "weights": "object", "mark": "object", **dict.fromkeys(RUN_MARKS, "bool"),
+    "control": "bool", "lost": "object", "seconds": "float64",
     "memory": "float64", "run": "object", "run_id": "object", "images_id": "object",
     "truth": "object", "set_aside": "object", "result": "object", "variant_of": "object",
     "ranked": "bool", "labelled": "object",
@@ -56,10 +57,8 @@ DTYPES = {
 - `in_domain`: whether the weights were trained on data of this set: the authors' flag, or by
   the weights' card; NA where nobody knows;
 - `protocol`, `split`; `weights` as a table shows them and their `mark`: `verified`, `user`,
-  `demo` or empty; `mixed`: made in differing environments; `edited`: its adapter's code was
-  edited, meanwhile or since; `gone`: stored predictions behind its scores are missing; `control`:
-  known beforehand; `uncounted`: nobody knows how many images there should be; `lost`: why the
-  study's own images can't be had;
+  `demo` or empty; the marks of runs (`benchmark.report.marks`), such as `mixed`; `control`: known
+  beforehand; `lost`: why the study's own images can't be had;
 - `seconds` (median per image, warm-up aside) and `memory` (peak of the host, bytes);
 - `run` (folder), `run_id`, `images_id` (the beginning of the images' digest), `truth` (of the
   labels'), `result` (the key of its `RunResult`);
@@ -194,10 +193,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "reason": "",
         "in_domain": pd.NA if result.in_domain is None else result.in_domain,
         "mark": result.mark,
-        "mixed": result.mixed,
-        "edited": result.edited,
-        "gone": result.gone > 0,
-        "uncounted": result.uncounted,
+        **marks_of_run(result),
         "control": result.control,
         "seconds": numbers["seconds"],
         "memory": numbers["memory"],
@@ -241,10 +237,7 @@ def _row_of_skipped(skip: SkippedModel) -> dict[str, Any]:
         "status": SKIPPED,
         "reason": escape.plain(skip.reason) or "no reason was given",
         "protocol": escape.plain(skip.protocol),
-        "mixed": False,
-        "edited": False,
-        "gone": False,
-        "uncounted": False,
+        **UNMARKED,
         "control": False,
         "ranked": True,
     }

@@ -258,7 +258,7 @@ def test_the_mark_is_in_every_table_and_on_the_site_and_makes_no_run_mixed(root)
     assert sum("complete, edited" in page for page in pages) == 1
     plain, edited = (result.path.name for result in found)
     compared = main(root, "action=compare", f"a={plain}", f"b={edited}", **environment())
-    assert "edited: its adapter's code was edited" in compared.stdout + compared.stderr
+    assert "edited: the code of its adapter was edited" in compared.stdout + compared.stderr
 
 
 @pytest.mark.slow

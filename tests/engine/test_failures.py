@@ -29,3 +29,8 @@ def test_a_run_prints_a_repeated_reason_once_and_counts_it(root, monkeypatch, ca
     assert f"'{SAMPLES[1]}': " in lines[1] and len(lines) == 2
     again = do(make_job(root, max_failures=3))
     assert again.stopped.count("raised RuntimeError") == 1 and "3 samples: " in again.stopped
+
+
+def test_a_short_id_is_not_looked_for_inside_other_words():
+    failed = {"a": "'a' can't be cast", "b": "'b' can't be cast", "ab": "'ab' can't be cast"}
+    assert grouped(failed) == ["3 samples: 'a', 'b', 'ab': 'a' can't be cast"]

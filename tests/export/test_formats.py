@@ -150,7 +150,7 @@ def tables(*given):
 def test_objects_are_measured_from_the_corner_of_the_first_pixel():
     image = np.arange(30).reshape(5, 6)
     files = tables(predicted(CELLS, image=image))
-    assert files.keys() == {PREDICTED}, "without a truth there is no table of true objects"
+    assert files.keys() == {PREDICTED}, "a table of true objects needs a truth"
     first = rows(files, PREDICTED)[0]
     assert first == {
         "image": "cell 1", "id": "1", "area": "4", "centroid_x": "1", "centroid_y": "1",

@@ -56,7 +56,14 @@ def test_skipped_partial_mixed_and_edited_bars_are_marked():
     assert bars_of(axes) == [0.4, 0.3, 0.2, 0.1, 0.05]
     hatched = [style.PARTIAL in bar.get_hatch() for bar in axes.patches]
     assert hatched == [False, True, False, False, False]
-    marked = {"skipped", "0.400 mixed", "0.100 edited", "0.050 gone", "partial", "95 % interval"}
+    marked = {
+        "skipped",
+        "0.400 mixed",
+        "0.100 edited",
+        "0.050 predictions gone",
+        "partial",
+        "95 % interval",
+    }
     assert marked <= set(texts_of(figure))
     assert [list(line.get_xdata()) for line in axes.lines] == [[0.1, 0.35]]
 

@@ -17,9 +17,10 @@ from rich.console import Console
 from benchmark.paper.report import beside, study_options
 from benchmark.report.assemble import assemble
 from benchmark.report.frame import frame_of_rows
+from benchmark.report.marks import MARKS
 from benchmark.report.tables import formats, per_run
 from benchmark.report.tables.over_data_sets import tables_of
-from benchmark.report.tables.table import MARKS, Cell, Column, Table, number, placed, words
+from benchmark.report.tables.table import Cell, Column, Table, number, placed, words
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
 

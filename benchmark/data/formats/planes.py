@@ -313,7 +313,7 @@ def _number(stored: Stored, one: int | str, count: int, names: Sequence[str]) ->
 
 
 def _without_alpha(stored: Stored, planes: Planes, image: Image) -> Image:
-    """Leave out the opacity, which is no channel of the specimen; chosen by number, it stays."""
+    """Leave out the opacity channel, unless it was chosen by its number."""
     if planes.use_channels is not None:
         return image
     alpha = image[..., -1 if stored.alpha is None else stored.alpha]

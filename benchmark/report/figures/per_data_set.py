@@ -27,6 +27,7 @@ from benchmark.report.figures.style import (
     written,
 )
 from benchmark.report.frame import NOT_REPORTED, SKIPPED
+from benchmark.report.marks import in_words
 from benchmark.report.tables.run_summary import data_names
 from benchmark.scoring.metrics import MSA, Metric
 
@@ -199,7 +200,7 @@ def _bar(
         )  # fmt: skip
     label = "n/a" if pd.isna(row["score"]) else f"{row['score']:.3f}"
     label += f" {IN_DOMAIN}" * (row["in_domain"] is True)
-    label += "".join(f" {mark}" for mark in ("mixed", "edited", "gone") if row[mark])
+    label += "".join(f" {mark.words}" for mark in in_words(row))
     right = np.nanmax([end, row["score_high"]])
     axes.text(right + 0.012 * width, middle, label, fontsize=SMALL, va="center")
 

@@ -16,6 +16,7 @@ import pandas as pd
 from benchmark.errors import BenchmarkError
 from benchmark.report import escape, text
 from benchmark.report.frame import MODALITIES, NOT_REPORTED, SKIPPED
+from benchmark.report.marks import MARKS, RUN_MARKS, marks_of_run
 from benchmark.report.results import RunResult
 from benchmark.report.tables.table import Table, all_notes
 from benchmark.scoring.metrics import METRICS, MSA, Metric
@@ -101,15 +102,21 @@ def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
         "seconds": None if pd.isna(row["seconds"]) else float(row["seconds"]),
         "memory": None if pd.isna(row["memory"]) else float(row["memory"]) / 2**20,
         "in_domain": {None: "unknown", True: "in", False: "out"}[known],
-        "mixed": bool(row["mixed"]),
-        "edited": bool(row["edited"]),
-        "gone": bool(row["gone"]),
-        "uncounted": bool(row["uncounted"]),
+        "marks": _marks(row),
         "control": bool(row["control"]),
         "partial": str(row["status"]).startswith("partial"),
         "complete": row["status"] == "complete",
         "page": pages.get(row["result"], "published.html" if row["source"] == "published" else ""),
     }
+
+
+def _marks(row: Mapping[Any, Any]) -> list[dict[str, str]]:
+    """The marks of a run, for a page."""
+    return [
+        {"name": name, "words": MARKS[name].words, "meaning": MARKS[name].meaning}
+        for name in RUN_MARKS
+        if row[name]
+    ]
 
 
 def _shown(status: str, number: float | None) -> str:
@@ -220,10 +227,7 @@ def run_facts(result: RunResult) -> dict[str, Any]:
         "split": result.split,
         "protocol": result.protocol,
         "status": result.status,
-        "mixed": result.mixed,
-        "edited": result.edited,
-        "gone": result.gone,
-        "uncounted": result.uncounted,
+        "marks": _marks(marks_of_run(result)),
         "control": result.control,
         "lost": result.lost,
         "mark": result.mark,

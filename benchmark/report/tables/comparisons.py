@@ -15,6 +15,7 @@ from benchmark.report.comparison import (
     cautions,
 )
 from benchmark.report.eligible import Eligible, methods_named
+from benchmark.report.marks import in_words
 from benchmark.report.results import RunResult
 from benchmark.report.tables.table import Cell, Column, Table, number, p_value, words
 from benchmark.report.text import missing
@@ -96,7 +97,7 @@ def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
     return Table(f"tests_{name}", titles[name], columns, rows, said)
 
 
-_HOLM = "p corrected by Holm within each; differences are a - b, over the samples that both have"
+_HOLM = "p corrected by Holm within each; a difference is a - b, over the samples of both methods"
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
@@ -105,7 +106,7 @@ def _row(row: dict[str, Any]) -> list[Cell]:
         for key in ("status_a", "status_b")
         if row[key] != "complete"
     ]
-    marked = (*partial, *(mark for mark in ("mixed", "edited") if row[mark]))
+    marked = (*partial, *(mark.words for mark in in_words(row)))
     return [
         words(row["data_label"]),
         words(row["a"]),

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.report import escape
-from benchmark.report.tables.table import MARKS, Cell, Table, all_notes
+from benchmark.report.marks import MARKS
+from benchmark.report.tables.table import Cell, Table, all_notes
 
 
 def console(table: Table) -> Group:

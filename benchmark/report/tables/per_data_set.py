@@ -9,13 +9,14 @@ import pandas as pd
 
 from benchmark.report.eligible import in_order, told_apart
 from benchmark.report.frame import COMPLETE, MODALITIES, NOT_REPORTED, SAME_IMAGES, SKIPPED
+from benchmark.report.marks import RUN_MARKS
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.scoring.metrics import GLOSSARY, MSA, Metric
 
 
 def marks(cell: dict[Any, Any]) -> tuple[str, ...]:
     """What a number of one cell is marked with."""
-    found = [name for name in ("mixed", "edited", "gone", "uncounted", "lost") if cell[name]]
+    found = [name for name in (*RUN_MARKS, "lost") if cell[name]]
     if cell["mark"] in ("user", "demo"):
         found.append(cell["mark"])
     if cell["in_domain"] is not pd.NA and cell["in_domain"]:

@@ -12,9 +12,10 @@ from rich.console import Group
 from benchmark.report import escape
 from benchmark.report.eligible import starred, told_apart
 from benchmark.report.frame import SAME_IMAGES, frame_of_runs
+from benchmark.report.marks import RUN_MARKS, in_words
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.tables import formats
-from benchmark.report.tables.table import MARKS, MISSING, Cell, Column, Table, number, placed, words
+from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, placed, words
 from benchmark.report.text import interval, some
 from benchmark.scoring.metrics import GLOSSARY, METRICS, MSA, Metric
 from benchmark.stats import CAUTIONS
@@ -25,17 +26,8 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", "mixed", "edited", "gone", "uncounted", "control", "lost", "warnings",
-    "channels", "run", "run_id",
+    "status", "labelled", *RUN_MARKS, "control", "lost", "warnings", "channels", "run", "run_id",
 ]  # fmt: skip
-
-_STATUS_MARKS = {
-    "mixed": "mixed",
-    "edited": "edited",
-    "gone": "predictions gone",
-    "uncounted": "count unknown",
-}
-"""What the status says besides, by the column."""
 
 Row = dict[str, Any]
 
@@ -137,18 +129,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
             f"{model} on {data}: only the first {channels} channels were used; "
             "data.use_channels chooses others."
         )
-    if frame["mixed"].any():
-        lines.append("mixed: made in attempts that differ in code or environment.")
-    if frame["edited"].any():
-        lines.append("edited: the code of its adapter was edited, meanwhile or since.")
-    if frame["gone"].any():
-        lines.append(
-            "predictions gone: scores whose stored predictions are missing, and which can't be "
-            "made again; overwrite=errors predicts them again."
-        )
-    if frame["uncounted"].any():
-        lines.append(f"count unknown: {MARKS['uncounted'].meaning}.")
-    return lines
+    used = in_words({name: frame[name].any() for name in RUN_MARKS})
+    return [*lines, *(f"{mark.words}: {mark.meaning}." for mark in used)]
 
 
 def _narrow(frame: pd.DataFrame) -> Iterator[str]:
@@ -171,8 +153,7 @@ def _interval(metric: str) -> Callable[[Row], str]:
 
 def _status(row: Row) -> str:
     labelled = [f"{row['labelled']} labelled"] if row["labelled"] else []
-    marks = [text for mark, text in _STATUS_MARKS.items() if row[mark]]
-    return ", ".join([row["status"], *labelled, *marks])
+    return ", ".join([row["status"], *labelled, *(mark.words for mark in in_words(row))])
 
 
 @dataclass(frozen=True)
@@ -260,7 +241,7 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 
 def exact(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     """Every column at full precision, with the run id in full; some only if they say something."""
-    used = {mark: frame[mark].any() for mark in ("edited", "gone", "uncounted")}
+    used = {mark: frame[mark].any() for mark in RUN_MARKS if mark != "mixed"}
     used["labelled"] = (frame["labelled"] != "").any()
     silent = [name for name, is_used in used.items() if not is_used]
     hidden = ["run", "warnings", "channels", *_cautions(metric), *silent]

@@ -4,44 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from benchmark.report import text
+from benchmark.report.marks import MARKS
 from benchmark.report.text import MISSING as MISSING
-
-
-class Mark(NamedTuple):
-    """A sign behind a number.
-
-    Attributes:
-        sign: in plain text.
-        latex: the same in LaTeX.
-        meaning: a sentence for the notes.
-    """
-
-    sign: str
-    latex: str
-    meaning: str
-
-
-MARKS = {
-    "in-domain": Mark("†", r"\dag", "trained on data of this set"),
-    "mixed": Mark("‡", r"\ddag", "made in attempts that differ in code or environment"),
-    "edited": Mark("?", "?", "the code of its adapter was edited, meanwhile or since"),
-    "gone": Mark("#", r"\#", "stored predictions behind its scores are missing"),
-    "uncounted": Mark(
-        "°",
-        r"\textdegree",
-        "nobody knows how many images the study's preparation keeps, so a part may look complete",
-    ),
-    "user": Mark("¶", r"\P", "weights of one's own, by no card"),
-    "demo": Mark("§", r"\S", "small demonstration weights, which stand for no published model"),
-    "lost": Mark("*", "*", "not the published study's own images, which can't be had any more"),
-    "differs": Mark("!", "!", "protocol, weights or number of images differ from the study's"),
-}
-"""By name; a mark of any other name is shown as it is, in brackets behind the number."""
 
 
 @dataclass(frozen=True)
