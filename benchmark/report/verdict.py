@@ -43,11 +43,12 @@ class Against:
         p: corrected by Holm for all pairs; NaN where there is no test.
         samples: that both have.
         groups: of these.
-        outcome: `BETTER` (the test finds a difference), `UNCLEAR` (it finds none), `SAME` (equal on
-            every sample) or `FEW` (too few groups for a test).
+        outcome: `BETTER` (the test finds a difference, and the interval confirms it), `UNCLEAR`
+            (not so), `SAME` (equal on every sample) or `FEW` (too few groups for a test).
         more: how many more groups would roughly settle it; None where none is known or needed.
         sign: of the metric.
         weights_disagree: whether larger groups favour one method and most groups the other.
+        interval_disagrees: whether the test finds a difference, and the interval holds none.
     """
 
     best: str
@@ -62,6 +63,7 @@ class Against:
     more: int | None
     sign: int = 1
     weights_disagree: bool = False
+    interval_disagrees: bool = False
 
     @property
     def evidence(self) -> str:
@@ -95,6 +97,8 @@ class Against:
     def _settled(self) -> str:
         if self.weights_disagree:
             return "larger groups favour one of them and most groups the other"
+        if self.interval_disagrees:
+            return "the interval and the test disagree"
         if self.more is None:
             return "no number of further images can be named that would settle it"
         if self.more > _MOST:
@@ -142,6 +146,7 @@ class Verdict:
         against: it against every other method, the nearest first.
         notes: what has to be known besides, in sentences.
         metric: whose scores they are.
+        is_partial: whether a run that is compared is.
     """
 
     data: str
@@ -151,6 +156,7 @@ class Verdict:
     against: tuple[Against, ...]
     notes: tuple[str, ...] = ()
     metric: Metric = MSA
+    is_partial: bool = False
 
     @property
     def headline(self) -> str:
@@ -162,7 +168,8 @@ class Verdict:
         beaten, equal = of[BETTER], [*of[SAME], *of[UNCLEAR]]
         if not of[FEW] and not equal:
             others = beaten[0] if len(beaten) == 1 else f"all {len(beaten)} other methods"
-            return f"{self.best} is best: it beats {others}."
+            so_far = " on the images done so far" if self.is_partial else ""
+            return f"{self.best} is best{so_far}: it beats {others}."
         if not beaten and not equal:
             groups = max(one.groups for one in self.against)
             thing = "image" if all(one.alone for one in self.against) else "group"
@@ -205,12 +212,20 @@ def _verdict(family: ComparisonFamily, metric: Metric) -> Verdict:
     split = "" if first["split"] in ("", "test") else f", {first['split']}"
     notes = [ROUGH] if any(one.outcome == UNCLEAR and one.more for one in against) else []
     about_best = family.frame[(family.frame["a"] == best) | (family.frame["b"] == best)]
-    if not {*about_best["status_a"], *about_best["status_b"]} <= {"complete"}:
+    is_partial = not {*about_best["status_a"], *about_best["status_b"]} <= {"complete"}
+    if is_partial:
         notes.append("Some runs are partial: only samples that both methods have are compared.")
     notes += cautions([family], best)
     title = f"{first['data_label']}{split}"
     return Verdict(
-        first["data"], title, first["protocol"], best, tuple(against), tuple(notes), metric
+        first["data"],
+        title,
+        first["protocol"],
+        best,
+        tuple(against),
+        tuple(notes),
+        metric,
+        is_partial,
     )
 
 
@@ -244,7 +259,7 @@ def _last(value: float) -> float:
 
 def _against(row: dict[str, Any], level: float, sign: int) -> Against:
     outcome = _outcome(row, sign)
-    needed = _needed(row, outcome, level)
+    needed = _needed(row, outcome, level, sign)
     # Fewer than there are: the approximation fails, and no number is better than a wrong one.
     more = needed - row["groups"] if needed is not None and needed > row["groups"] else None
     return Against(
@@ -260,14 +275,15 @@ def _against(row: dict[str, Any], level: float, sign: int) -> Against:
         more=more,
         sign=sign,
         weights_disagree=bool(row["weights_disagree"]),
+        interval_disagrees=_is_found(row, sign) and bool(row["interval_and_test_disagree"]),
     )
 
 
-def _needed(row: dict[str, Any], outcome: str, level: float) -> int | None:
+def _needed(row: dict[str, Any], outcome: str, level: float, sign: int) -> int | None:
     """How many groups a test would roughly take; None where no number can be named."""
     if outcome == FEW:
         return fewest_groups(level)
-    if outcome == UNCLEAR and not row["weights_disagree"]:
+    if outcome == UNCLEAR and not (row["weights_disagree"] or _is_found(row, sign)):
         return groups_needed(row["group_difference"], row["group_deviation"], level)
     return None
 
@@ -277,9 +293,18 @@ def _outcome(row: dict[str, Any], sign: int) -> str:
         return FEW
     if not row["a_better"] and not row["b_better"]:
         return SAME
-    # The test is about groups: it must favour the method that is ahead over images.
+    # An interval that holds 0 does not confirm what the test found.
+    confirmed = _is_found(row, sign) and not row["interval_and_test_disagree"]
+    return BETTER if confirmed else UNCLEAR
+
+
+def _is_found(row: dict[str, Any], sign: int) -> bool:
+    """Whether the test finds that the method that is ahead over images is better.
+
+    The test is about groups, and must favour the same method.
+    """
     favours = sign * row["difference"] > 0 and sign * row["group_difference"] > 0
-    return BETTER if row["p_holm"] <= ALPHA and favours else UNCLEAR
+    return bool(row["p_holm"] <= ALPHA and favours)
 
 
 def verdict_table(found: Sequence[Verdict]) -> Table | None:

@@ -259,3 +259,19 @@ def test_the_site_answers_on_the_first_page_and_on_that_of_the_data_set(tmp_path
     assert "Which method is best" not in write_site(
         frame_of_runs(runs[:1]), runs[:1], tmp_path / "one", private=True
     ).read_text(encoding="utf-8")
+
+
+def test_an_interval_that_holds_0_confirms_no_winner():
+    """One image of the other method's is far better; all others are a little worse."""
+    by = np.array([-0.06, 0.05, 0.07, 0.01, 0.03, 0.06, 0.04, 0.02, 0.05, 0.09])
+    found = verdict(fake("a", msa=0.5 + by), fake("b", msa=np.full(10, 0.5), seed=1))
+    (one,) = found.against
+    assert one.p <= ALPHA and one.low < 0 < one.high
+    assert one.outcome == UNCLEAR and one.more is None
+    assert "disagree" in one.sentence and "No single best" in found.headline
+
+
+def test_a_partial_run_is_best_only_so_far():
+    runs = [fake("a", msa=BASE + SHIFT, expected=40), fake("b", msa=BASE, seed=1)]
+    assert "so far" in verdict(*runs).headline
+    assert "so far" not in verdict(fake("a", msa=BASE + SHIFT), runs[1]).headline

@@ -49,8 +49,8 @@ def draw(found: Sequence[Verdict]) -> Figure:
         _draw(axes, panel, height, limits)
         axes.set_xlabel(f"difference in {found[0].metric.title} (over images)", fontsize=NORMAL)
     handles = [
-        _mark(True, label="told apart (p by Holm at most 0.05)"),
-        _mark(False, label="not told apart, or not tested"),
+        _mark(True, label="better (p by Holm at most 0.05, and no 0 in the interval)"),
+        _mark(False, label="unclear, or not tested"),
     ]
     legend(figure, handles, 36)
     lower = "" if found[0].metric.higher_is_better else "Lower scores are better. "
