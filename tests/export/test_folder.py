@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import sys
 
 import pytest
+from helpers.kills import ends_before
 from helpers.runs import tree
 
 from benchmark.errors import StoreError, UsageError
@@ -145,33 +145,13 @@ def test_a_folder_that_is_a_link_is_written_through(tmp_path):
     assert (tmp_path / "link").is_symlink() and exported(tmp_path / "disk") == OLD
 
 
-def killed(folder, moment):
-    """Export in a process that ends before its so-manieth change of the disk."""
-    child = os.fork()
-    if child == 0:
-        left = moment
-
-        def count(event, arguments):
-            nonlocal left
-            writes = event == "open" and arguments[1] not in (None, "r", "rb")
-            if event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir") or writes:
-                left -= 1
-                if left < 0:
-                    os._exit(9)
-
-        sys.addaudithook(count)
-        write(folder, NEW)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 def test_killed_at_any_moment_the_same_command_completes(tmp_path):
     for moment in range(200):
         folder = tmp_path / str(moment)
         write(folder, OLD)
         fill(folder, {"notes.txt": b"mine"})
-        done = not killed(folder, moment)
+        done = not ends_before(moment, write, folder, NEW)
         found = {name: content for name, content in exported(folder).items() if "/" not in name}
         for name, content in OLD.items():
             assert found[name] in (content, NEW[name])

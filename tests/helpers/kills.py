@@ -1,6 +1,8 @@
 """Runs in processes of their own that are killed or waited for, and what they did."""
 
+import os
 import subprocess
+import sys
 from collections import defaultdict
 
 from helpers.runs import command, environment
@@ -9,6 +11,33 @@ from benchmark.run import UNSTORED
 from benchmark.store.store import RunStore
 
 SECONDS = "0.25"  # per prediction, so that kills fall into every phase
+
+
+_CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+
+
+def ends_before(moment, write, *arguments):
+    """Write in a forked process that ends before its so-manieth change of the disk.
+
+    Returns:
+        Whether it ended before it was done.
+    """
+    child = os.fork()
+    if child == 0:
+        left = moment
+
+        def count(event, arguments):
+            nonlocal left
+            writes = event == "open" and arguments[1] not in (None, "r", "rb")
+            if event in _CHANGES or writes:
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+
+        sys.addaudithook(count)
+        write(*arguments)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 def the_run(root):

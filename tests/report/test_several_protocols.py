@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
-import tifffile
+from helpers.annotations import annotate_twice
 from helpers.runs import PROTOCOLS, do, make_job, run
 
 from benchmark.actions import evaluate, report, status
@@ -42,14 +42,7 @@ def unnarrowed(job):
 def scored(tmp_path_factory):
     """Two methods on images with two truths, under two protocols."""
     root = tmp_path_factory.mktemp("scored")
-    data = make_job(root).data
-    shutil.copytree(data.folder / "images", root / "mine" / "images")
-    for name in ("a", "b"):
-        shutil.copytree(data.folder / "labels", root / "mine" / name)
-    for path in (root / "mine" / "b").iterdir():
-        pixels = tifffile.imread(path)
-        pixels[pixels == pixels.max()] = 0
-        tifffile.imwrite(path, pixels)
+    annotate_twice(root)
     for truth in "ab":
         for protocol in ("paper", "clean"):
             for method in ({"level": 1.0}, {"level": 1.3, "name": "other"}):

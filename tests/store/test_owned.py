@@ -3,9 +3,9 @@
 import errno
 import json
 import os
-import sys
 
 import pytest
+from helpers.kills import ends_before
 from helpers.runs import tree
 
 from benchmark.errors import StoreError
@@ -67,33 +67,6 @@ def test_a_report_that_fails_leaves_the_one_before(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["paper"]
 
 
-CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
-
-
-def killed(folder, files, moment):
-    """Write a report in a process that ends before its so-manieth change of the disk.
-
-    Returns:
-        Whether it was killed before it was done.
-    """
-    child = os.fork()
-    if child == 0:
-        left = moment
-
-        def count(event, arguments):
-            nonlocal left
-            writes = event == "open" and arguments[1] not in (None, "r", "rb")
-            if event in CHANGES or writes:
-                left -= 1
-                if left < 0:
-                    os._exit(9)
-
-        sys.addaudithook(count)
-        write(folder, files)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("earlier", [True, False], ids=["with an earlier report", "the first"])
 def test_killed_at_any_moment_no_file_is_lost_and_the_next_report_cleans_up(tmp_path, earlier):
@@ -103,7 +76,7 @@ def test_killed_at_any_moment_no_file_is_lost_and_the_next_report_cleans_up(tmp_
         if earlier:
             write(folder, OLD)
             fill(folder, THEIRS)
-        done = not killed(folder, NEW, moment)
+        done = not ends_before(moment, write, folder, NEW)
         found = report(folder)
         if earlier:
             theirs = {name: found.pop(name, None) for name in THEIRS}

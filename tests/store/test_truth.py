@@ -1,10 +1,9 @@
 """One run and several truths: numbers stand under the name of the truth that they belong to."""
 
 import json
-import shutil
 
 import pytest
-import tifffile
+from helpers.annotations import annotate_twice
 from helpers.runs import PROTOCOLS, SAMPLES, do, make_job
 
 from benchmark.actions import compare, evaluate
@@ -22,14 +21,7 @@ PAPER = Protocol(**PROTOCOLS["paper"])
 @pytest.fixture
 def annotated(root):
     """The drawn images with two annotations: `b` has an object less in every image."""
-    data = make_job(root).data
-    shutil.copytree(data.folder / "images", root / "mine" / "images")
-    for name in ("a", "b"):
-        shutil.copytree(data.folder / "labels", root / "mine" / name)
-    for path in (root / "mine" / "b").iterdir():
-        pixels = tifffile.imread(path)
-        pixels[pixels == pixels.max()] = 0
-        tifffile.imwrite(path, pixels)
+    annotate_twice(root)
     return root
 
 
