@@ -17,7 +17,14 @@ from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
-from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
+from benchmark.scoring.metrics import (
+    METRICS,
+    MSA,
+    Metric,
+    metrics_version,
+    pooled_accuracies,
+    required,
+)
 from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol, Protocols
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.digest import json_digest
@@ -297,13 +304,13 @@ def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]
         StoreError: they are not those that scores of this version have.
     """
     numbers: dict[str, float | None] = row["metrics"]
-    lacking = METRICS.keys() - numbers.keys()
+    lacking = set(required()) - numbers.keys()
     if lacking or len(row["true_positives"]) != len(THRESHOLD_GRIDS["exact"]):
         raise StoreError(
             f"{store.path}: the score of sample '{row['sample']}' is damaged. Score the stored "
             "predictions again with action=evaluate."
         )
-    return numbers
+    return dict.fromkeys(METRICS) | numbers
 
 
 def _used_channels(records: Iterable[Record]) -> str:

@@ -156,6 +156,7 @@ def _draw(
         axes.text(low, y + 0.8 * _HEADING, name, fontsize=NORMAL, fontweight="bold", va="baseline")
         y += _HEADING
         ordered = rows.sort_values("label", key=lambda names: names.map(places))
+        _ceilings(axes, ordered, styles, (y, y + _BAR * len(ordered)), limits)
         for row in ordered.to_dict("records"):
             _bar(axes, y + _BAR / 2, row, styles[row["label"]], limits)
             labels[y + _BAR / 2] = row["label"]
@@ -166,6 +167,23 @@ def _draw(
     plain_axes(axes, "x")
     axes.spines["bottom"].set_bounds(low, high)  # no score lies beyond; labels do
     return labels
+
+
+def _ceilings(
+    axes: Axes,
+    rows: pd.DataFrame,
+    styles: Styles,
+    between: tuple[float, float],
+    limits: tuple[float, float],
+) -> None:
+    """A line across the bars of a data set at the score of each control that is within the axis."""
+    low, high = limits
+    within = rows["control"] & (rows["score"] > low) & (rows["score"] < high)
+    for row in rows[within].to_dict("records"):
+        axes.plot(
+            [row["score"]] * 2, between,
+            color=styles[row["label"]]["facecolor"], linestyle=(0, (4, 2)), linewidth=1.2, zorder=3,
+        )  # fmt: skip
 
 
 def _bar(
@@ -222,6 +240,10 @@ def _handles(
     ]
     if entries["score_low"].notna().any():
         handles.append(Line2D([], [], color="black", label="95 % interval"))
+    if entries["control"].any():
+        handles.append(
+            Line2D([], [], color="black", linestyle=(0, (4, 2)), label="a control's score")
+        )
     without = entries["status"].isin([NOT_REPORTED, SKIPPED, "complete"])
     if not without.all():
         handles.append(Patch(facecolor="white", edgecolor="black", hatch=PARTIAL, label="partial"))
