@@ -68,6 +68,11 @@ class Prompts:
         """One point in each object, N x 2."""
         return cls(points[:, None], np.ones((len(points), 1)))
 
+    @classmethod
+    def joined(cls, prompts: Sequence[Prompt]) -> Prompts:
+        """Single prompts of one kind; of none there are no points."""
+        return cls(**stack(prompts)) if prompts else cls.of_points(np.zeros((0, 2)))
+
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What there is, by the names of `KINDS`."""
