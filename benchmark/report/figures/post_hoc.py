@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.report import pictures
 from benchmark.report.figures.stages import STYLES
-from benchmark.report.figures.style import NORMAL, legend, wrapped
+from benchmark.report.figures.style import NORMAL, wrapped, written
 from benchmark.scoring.stages import OUTCOMES, evidence, outcomes
 from benchmark.types import CutMask, Image, Labels, Sample, SegmentationStages
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SIDE, _TITLE = 2.8, 0.3  # inches
 _DPI = 150  # at which a panel shows each pixel of an image as large as this
 _COLUMNS = 4
+_TITLE_LETTERS = 160
 Picture = NDArray[np.uint8]
 
 
@@ -69,19 +70,19 @@ def draw(
         axes.set_title(wrapped(name, 40), fontsize=NORMAL)
         if name.endswith(" prompts"):
             _prompts(axes, stages)
-    there = [outcome for outcome in OUTCOMES if (fates == outcome).any()]
-    legend(
-        figure,
-        [
-            Patch(
-                facecolor=STYLES[outcome]["facecolor"], edgecolor="black",
-                label=f"{outcome}: {int((fates == outcome).sum())}",
-            )
-            for outcome in there
-        ],
-        max(map(len, OUTCOMES)),
-    )  # fmt: skip
-    figure.suptitle(wrapped(title, 110), fontsize=NORMAL, x=0.01, ha="left")
+    handles = [
+        Patch(
+            facecolor=STYLES[outcome]["facecolor"],
+            edgecolor="black",
+            label=f"{outcome}: {count}",
+        )
+        for outcome in OUTCOMES
+        if (count := int((fates == outcome).sum()))
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(OUTCOMES), fontsize=8, frameon=False
+    )
+    figure.suptitle(written(title, _TITLE_LETTERS), fontsize=NORMAL, x=0.01, ha="left")
     return figure
 
 

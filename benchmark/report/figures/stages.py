@@ -86,7 +86,7 @@ def draw(accounts: pd.DataFrame, labels: Sequence[str], groups: Sequence[str]) -
                         color="white" if style["facecolor"] in _DARK else "black",
                     )  # fmt: skip
                     if style["hatch"]:
-                        text.set_bbox({"facecolor": style["facecolor"], "pad": 0.8, "lw": 0})
+                        text.set_bbox({"facecolor": style["facecolor"], "pad": 1.5, "lw": 0})
                 left += share
             axes.text(1.01, middle, f"of {row['objects']:.0f}", fontsize=SMALL, va="center")
             ticks[middle] = written(str(row["label"]), 34)

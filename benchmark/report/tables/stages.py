@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmark.console import note
@@ -62,19 +61,11 @@ def stage_table(
         if result.key not in found.index:
             continue
         row: dict[Any, Any] = found.loc[result.key].to_dict()
-        shares = [
-            cell
-            for outcome in OUTCOMES
-            for cell in (
-                number(row[outcome], ".0f"),
-                number(row[outcome] / row["objects"] if row["objects"] else np.nan, ".1%"),
-            )
-        ]
-        rows.append([*head, *(number(row[name], ".0f") for name in found.columns[:4]), *shares])
+        counts = [number(row[name], ".0f") for name in found.columns[:4]]
+        rows.append([*head, *counts, *(_share(row, outcome) for outcome in OUTCOMES)])
     headings = [
         *columns,
-        *(Column(name, right=True) for name in found.columns[:4]),
-        *(Column(text, right=True) for name in OUTCOMES for text in (name, f"{name} share")),
+        *(Column(str(name), right=True) for name in (*found.columns[:4], *OUTCOMES)),
     ]
     notes = [
         "True objects by the stage that lost them, at an IoU of at least 0.5; the columns add up "
@@ -85,3 +76,8 @@ def stage_table(
         "had it, and the label image has not. By action=account."
     ]
     return Table("stages", "Stage account", headings, rows, notes)
+
+
+def _share(row: Mapping[Any, Any], outcome: str) -> Cell:
+    count, objects = int(row[outcome]), row["objects"]
+    return Cell(f"{count} ({count / objects:.0%})" if objects else str(count), count)
