@@ -39,6 +39,7 @@ _BAR, _GAP, _HEADING = 0.17, 0.12, 0.24  # inches; a heading holds the name of a
 _BARS_PER_PANEL = 80
 _PANEL_WIDTH = 5.2
 _TINY = 5.5  # points
+_DASHES = (0, (4, 2))
 
 
 def bars(frame: pd.DataFrame, path_stem: Path, metric: Metric = MSA) -> list[Path]:
@@ -156,7 +157,7 @@ def _draw(
         axes.text(low, y + 0.8 * _HEADING, name, fontsize=NORMAL, fontweight="bold", va="baseline")
         y += _HEADING
         ordered = rows.sort_values("label", key=lambda names: names.map(places))
-        _ceilings(axes, ordered, styles, (y, y + _BAR * len(ordered)), limits)
+        _ceilings(axes, ordered, (y, y + _BAR * len(ordered)), limits)
         for row in ordered.to_dict("records"):
             _bar(axes, y + _BAR / 2, row, styles[row["label"]], limits)
             labels[y + _BAR / 2] = row["label"]
@@ -170,20 +171,13 @@ def _draw(
 
 
 def _ceilings(
-    axes: Axes,
-    rows: pd.DataFrame,
-    styles: Styles,
-    between: tuple[float, float],
-    limits: tuple[float, float],
+    axes: Axes, rows: pd.DataFrame, between: tuple[float, float], limits: tuple[float, float]
 ) -> None:
     """A line across the bars of a data set at the score of each control that is within the axis."""
     low, high = limits
-    within = rows["control"] & (rows["score"] > low) & (rows["score"] < high)
-    for row in rows[within].to_dict("records"):
-        axes.plot(
-            [row["score"]] * 2, between,
-            color=styles[row["label"]]["facecolor"], linestyle=(0, (4, 2)), linewidth=1.2, zorder=3,
-        )  # fmt: skip
+    for score in rows.loc[rows["control"].astype(bool), "score"]:
+        if low < score < high:
+            axes.plot([score] * 2, between, color="black", linestyle=_DASHES, lw=1, zorder=1.5)
 
 
 def _bar(
@@ -240,10 +234,9 @@ def _handles(
     ]
     if entries["score_low"].notna().any():
         handles.append(Line2D([], [], color="black", label="95 % interval"))
-    if entries["control"].any():
-        handles.append(
-            Line2D([], [], color="black", linestyle=(0, (4, 2)), label="a control's score")
-        )
+    within = entries["score"].between(*span(entries["score"]), inclusive="neither")
+    if (entries["control"].astype(bool) & within).any():
+        handles.append(Line2D([], [], color="black", linestyle=_DASHES, label="a control's score"))
     without = entries["status"].isin([NOT_REPORTED, SKIPPED, "complete"])
     if not without.all():
         handles.append(Patch(facecolor="white", edgecolor="black", hatch=PARTIAL, label="partial"))

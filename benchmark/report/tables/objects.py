@@ -46,7 +46,7 @@ def boundaries(results: Sequence[RunResult]) -> pd.DataFrame:
     rows = []
     for result in results:
         scores = result.scores
-        both = scores[["msa", "msa_tolerant"]].dropna()
+        both = scores.reindex(columns=["msa", "msa_tolerant"]).dropna()
         off = (scores["n_predicted"] - scores["n_true"]).abs() / scores["n_true"].where(
             scores["n_true"] > 0
         )
