@@ -118,6 +118,8 @@ class Job:
         for name, job in self.nested.items():
             given = self.settings.model.get(options_of(name)) or {}
             plain = {key: value for key, value in given.items() if key not in _PLACES}
+            if "run" in given:  # a run's folder has a name that tells it from others
+                plain["run"] = Path(str(given["run"])).name
             if "weights" in given:
                 plain["weights"] = job.weights.name if job.weights else None
             if plain:
