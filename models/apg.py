@@ -132,6 +132,8 @@ class APG(Prompting, MicroSam):
         "prompt_function",
     )
 
+    setting: Setting
+
     def __init__(
         self,
         weights: Weights,

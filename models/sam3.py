@@ -199,29 +199,61 @@ def _logit(probability: float) -> float:
 
 def _load(weights: Weights) -> tuple[Any, Any]:
     """Model and processor from the weights' folder."""
+    # Where the model is a part of the one for videos, as it is on the hub.
+    parts = {"detector_model.": ""}
+    return _from_folder(weights, "Sam3Model", "Sam3Processor", parts)
+
+
+def load_tracker(weights: Weights) -> tuple[Any, Any]:
+    """The part of SAM 3 that takes points and boxes, and the processor of image and prompts.
+
+    Raises:
+        ModelError: the folder is not such a one, or of another architecture.
+    """
+    parts = {
+        "detector_model.vision_encoder.backbone.": "vision_encoder.backbone.",
+        "tracker_neck.": "vision_encoder.neck.",  # the detector has a neck of its own
+        "tracker_model.": "",
+    }
+    model, pictures = _from_folder(weights, "Sam3TrackerModel", "Sam3ImageProcessor", parts)
+    from transformers import Sam3TrackerProcessor
+
+    return model, Sam3TrackerProcessor(pictures)
+
+
+def _from_folder(
+    weights: Weights, model_class: str, processor_class: str, parts: Mapping[str, str]
+) -> tuple[Any, Any]:
+    """A model and a processor of transformers, from the weights' folder.
+
+    Args:
+        weights: the folder's files.
+        model_class: name of the class in transformers.
+        processor_class: the same.
+        parts: how the names of parameters begin in a file of the whole, and in the model.
+    """
     folder, files = _folder(weights)
     # First, as it names the file that is damaged.
     saved = {
-        # Where the model is a part of the one for videos, as it is on the hub.
-        name.removeprefix("detector_model."): value
+        _of_part(name, parts): value
         for key in files
         for name, value in tensors(open_checkpoint(weights, key)).items()
     }
 
     import torch
-    from transformers import Sam3Model, Sam3Processor
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
-        model, report = Sam3Model.from_pretrained(
+        model, report = getattr(transformers, model_class).from_pretrained(
             folder,
             dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
         )
-        processor = Sam3Processor.from_pretrained(
+        processor = getattr(transformers, processor_class).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever a wrong configuration or tokenizer leads to
@@ -235,6 +267,12 @@ def _load(weights: Weights) -> tuple[Any, Any]:
         raise another_architecture(weights, files[0], why)
     confirm_loaded(model, _renamed(saved, model.state_dict()), weights, files[0])
     return model, processor
+
+
+def _of_part(name: str, parts: Mapping[str, str]) -> str:
+    """The name of a parameter in a part of the whole."""
+    start = next((start for start in parts if name.startswith(start)), "")
+    return parts.get(start, "") + name.removeprefix(start)
 
 
 def _renamed(saved: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:

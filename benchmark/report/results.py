@@ -265,7 +265,7 @@ def load_result(
         altered=is_altered(config, described["identity"], switches),
         data_label=str(card.get("title") or ""),
         modality=str(card.get("modality") or ""),
-        trained_on=trained_on(weights["name"]) if _carded(weights) else None,
+        trained_on=_trained_on(weights, names["data"]) if _carded(weights) else None,
         score_key=key,
         metric=metric,
         truth=labels[:6],
@@ -341,6 +341,16 @@ def _cost(record: Record) -> dict[str, float | None]:
 
 def _carded(weights: Mapping[str, Any]) -> bool:
     return weights.get("mark") in ("verified", "demo")
+
+
+def _trained_on(weights: Mapping[str, Any], data: str) -> frozenset[str] | None:
+    """What the weights of a run were trained on; of several, one that is unknown leaves it open.
+
+    But where one of them was trained on this data set, that is known.
+    """
+    each = [trained_on(name) for name in weights.get("parts") or [weights["name"]]]
+    known = frozenset[str]().union(*(names for names in each if names is not None))
+    return known if None not in each or data.casefold() in known else None
 
 
 def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:

@@ -51,6 +51,7 @@ class Weights(TypedDict, total=False):
     label: str
     mark: Literal["verified", "user", "demo", "untrained"]
     digests: dict[str, Any] | None
+    parts: NotRequired[list[str]]
 
 
 class Names(TypedDict):

@@ -111,7 +111,8 @@ def _predicted(
 
     number = len(prompts)
     found = model.decode(stack([*prompts, *prompts[-1:] * (batch_size - number)]), multimask)
-    logits, ious, small = (values if values is None else values[:number] for values in found)
+    own: list[Any] = [values if values is None else values[:number] for values in found]
+    logits, ious, small = own
     if not multimask:
         return logits[:, 0], ious[:, 0], None if small is None else small[:, 0]
     rows, best = torch.arange(number, device=ious.device), ious.max(dim=1)[1]
