@@ -45,7 +45,7 @@ class AdapterInfo:
 
     Each entry but the last two is the class attribute of the same name. None is required: a class
     with `predict` alone is an adapter. What its instances may offer besides is described by
-    `benchmark.types.Attending` and `benchmark.types.Sharing`.
+    `benchmark.types.Attending`, `Sharing`, `Staged` and `Mapped`.
 
     Attributes:
         version: raised when its results change on purpose.

@@ -20,7 +20,8 @@ from benchmark.data.sources.synthetic import draw
 from benchmark.errors import BenchmarkError, ModelError, SkippedError
 from benchmark.job import Job
 from benchmark.run import seed_everything
-from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, check_labels
+from benchmark.scoring.stages import evidence
+from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, Staged, check_labels
 
 
 def _samples() -> list[Sample]:
@@ -147,6 +148,8 @@ def _predicting(job: Job) -> Iterator[str]:
         yield from _repeated(model, first)
         if isinstance(model, Sharing):
             yield from _sharing(model, first, job)
+        if isinstance(model, Staged):
+            yield from _staged(model, first)
     if not job.info.sees_truth and isinstance(model, Attending):
         yield from _peeking(model, first)
 
@@ -203,6 +206,21 @@ def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str
             yield f"predict_each of '{sample.id}' changed its image"
         if list(model.predict_each(image, [])):
             yield "predict_each gave label images for no settings"
+
+
+def _staged(model: Any, first: dict[str, Labels]) -> Iterator[str]:
+    """Whether its stages (`benchmark.types.Staged`) can be accounted for, and end as `predict`."""
+    for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
+        seed_everything(0, sample.id)
+        if isinstance(model, Attending):
+            model.attend(sample)
+        stages = model.segment_stages(sample.image.copy())
+        if not np.array_equal(stages.labels, first[sample.id]):
+            yield f"segment_stages of '{sample.id}' ends with other labels than predict returns"
+        try:
+            evidence(sample.labels, stages)
+        except Exception as error:
+            yield f"segment_stages of '{sample.id}': {type(error).__name__}: {error}"
 
 
 def _peeking(model: Segmenter, first: dict[str, Labels]) -> Iterator[str]:
