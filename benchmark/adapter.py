@@ -72,6 +72,7 @@ class AdapterInfo:
             What the nested model requires, sees and is known by counts as the adapter's own.
         adapter_for: a class method that gives, of the parameters, the class to build, for one name
             of several adapters.
+        chosen_by: the parameters that it looks at; no setting of a built adapter may name them.
         identity: a class method that gives what replaces the parameters in the run id, for
             parameters that are paths (the digest of the file, not its name).
         parameters: names of the constructor's parameters. One called `device` is given the type
@@ -93,6 +94,7 @@ class AdapterInfo:
     sees_truth: bool = False
     models: tuple[str, ...] = ()
     adapter_for: Callable[[Mapping[str, Any]], type] | None = None
+    chosen_by: tuple[str, ...] = ()
     find_weights: FindWeights | None = None
     identity: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
     parameters: tuple[str, ...] = ()
@@ -384,7 +386,8 @@ def varied(adapter: type) -> tuple[str, ...]:
     Weights and nested models can't be varied: they are what settings share.
     """
     info = AdapterInfo.of(adapter)
-    fixed = ("weights", "device", "cache", *info.models, *info.execution)
+    shared = (*info.models, *info.chosen_by, *info.execution)
+    fixed = ("weights", "device", "cache", *shared)
     return tuple(name for name in info.parameters if name not in fixed)
 
 

@@ -71,6 +71,7 @@ class Prompted(Prompting):
     version: ClassVar[int] = 1
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     models: ClassVar[tuple[str, ...]] = ("source",)
+    chosen_by: ClassVar[tuple[str, ...]] = ("masks",)
 
     attend: Callable[[Sample], None]
     """Only where the source is given the whole sample."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from benchmark.errors import ModelError
 from benchmark.store.digest import array_digest
@@ -15,6 +17,7 @@ from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
 from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
+from models.prompting.prompts import Prompts
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _ORDERS = ("returned", "score")
@@ -126,10 +129,30 @@ class Sam3(TorchAdapter):
         The image is encoded once, each prompt is decoded once, and equal settings give one label
         image.
         """
+        chosen = [replace(self._setting, **each) for each in settings]
+        outputs = self._outputs(image, [words for one in chosen for words in one.prompts])
+        return self._painted(chosen, outputs, image.shape[:2])
+
+    def prompts(self, image: Image) -> Prompts:
+        """The boxes of what the prompts name, as prompts of another model.
+
+        Args:
+            image: as for `predict`.
+        """
+        setting = self._setting
+        boxes = [np.zeros((0, 4))]
+        for output in self._outputs(image, setting.prompts).values():
+            [found] = self._processor.post_process_object_detection(
+                output, setting.threshold, [image.shape[:2]]
+            )
+            boxes.append(found["boxes"].cpu().numpy())
+        return Prompts(boxes=np.concatenate(boxes))
+
+    def _outputs(self, image: Image, prompts: Iterable[str]) -> dict[str, Any]:
+        """What the network returns for each distinct prompt."""
         import torch
         from PIL import Image as Picture
 
-        chosen = [replace(self._setting, **each) for each in settings]
         rgb = to_rgb8(image)
         outputs: dict[str, Any] = {}
         with self.predicting(), torch.no_grad():
@@ -138,10 +161,10 @@ class Sam3(TorchAdapter):
                 pixels = picture["pixel_values"].to(self.device)
                 features = self._model.get_vision_features(pixel_values=pixels)
             with self.stage("decode"):
-                for words in dict.fromkeys(each for one in chosen for each in one.prompts):
+                for words in dict.fromkeys(prompts):
                     text = self._texts.get(words) or self._text(words)
                     outputs[words] = self._model(vision_embeds=features, **text)
-        return self._painted(chosen, outputs, rgb.shape[:2])
+        return outputs
 
     def _painted(
         self, settings: Sequence[Setting], outputs: Mapping[str, Any], shape: tuple[int, int]

@@ -104,7 +104,7 @@ def _described(job: Job) -> Iterator[str]:
             yield f"`added` names {', '.join(unknown)}, which the constructor does not take"
         if info.find_weights and "weights" not in info.parameters:
             yield "it has `find_weights`, and its constructor takes no `weights`"
-        if info.sees_truth and not hasattr(job.adapter, "attend"):
+        if info.sees_truth and not job.attends:
             yield "it has `sees_truth`, and no `attend` to be given the labels by"
         one, other = (json.dumps(info.in_identity("", job.parameters, None)) for _ in range(2))
         if one != other:
@@ -193,6 +193,8 @@ def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str
     for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
         image = sample.image.copy()
         seed_everything(0, sample.id)
+        if isinstance(model, Attending):
+            model.attend(sample)
         found = [labels.copy() for labels in model.predict_each(image, settings)]
         if len(found) != len(settings):
             yield f"predict_each gave {len(found)} label images for {len(settings)} settings"
