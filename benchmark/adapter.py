@@ -10,7 +10,7 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class AdapterInfo:
 
     Each entry but the last two is the class attribute of the same name. None is required: a class
     with `predict` alone is an adapter. What its instances may offer besides is described by
-    `benchmark.types.Attending` and `benchmark.types.Sharing`.
+    `benchmark.types.Attending`, `Sharing`, `Staged` and `Mapped`.
 
     Attributes:
         version: raised when its results change on purpose.
@@ -66,6 +66,13 @@ class AdapterInfo:
             id; for a class with `attend` (`benchmark.types.Attending`).
         find_weights: a static or class method, for an adapter with a parameter `weights`; it is
             built with a `Weights` in its place.
+        models: parameters whose value is the name of a model, for an adapter that is built with
+            that model's adapter in its place: of a YAML in `configs/<parameter>/`, or else in
+            `configs/model/`. The parameter `<name>_options` maps that model's parameters to values.
+            What the nested model requires, sees and is known by counts as the adapter's own.
+        adapter_for: a class method that gives, of the parameters, the class to build, for one name
+            of several adapters.
+        chosen_by: the parameters that it looks at; no setting of a built adapter may name them.
         identity: a class method that gives what replaces the parameters in the run id, for
             parameters that are paths (the digest of the file, not its name).
         parameters: names of the constructor's parameters. One called `device` is given the type
@@ -85,6 +92,9 @@ class AdapterInfo:
     max_channels: int = 0
     control: bool = False
     sees_truth: bool = False
+    models: tuple[str, ...] = ()
+    adapter_for: Callable[[Mapping[str, Any]], type] | None = None
+    chosen_by: tuple[str, ...] = ()
     find_weights: FindWeights | None = None
     identity: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
     parameters: tuple[str, ...] = ()
@@ -122,6 +132,16 @@ class AdapterInfo:
             except InvalidRequirement as error:
                 raise ModelError(f"{adapter.__name__}.requires has '{text}': {error}.") from error
         return info
+
+    def around(self, nested: Iterable[AdapterInfo]) -> AdapterInfo:
+        """The same of an adapter that is built with others in it."""
+        every = [self, *nested]
+        return replace(
+            self,
+            imports=tuple(dict.fromkeys(name for info in every for name in info.imports)),
+            control=any(info.control for info in every),
+            sees_truth=any(info.sees_truth for info in every),
+        )
 
     def in_identity(
         self, target: str, parameters: Mapping[str, Any], weights: Weights | None
@@ -245,6 +265,22 @@ def find_class(target: str) -> type:
     return found
 
 
+def find_adapter(target: str, parameters: Mapping[str, Any]) -> type:
+    """The class of an adapter by its dotted name and, for some names, its parameters.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = find_class(target)
+    choose = AdapterInfo.of(found).adapter_for
+    return found if choose is None else choose(parameters)
+
+
+def options_of(parameter: str) -> str:
+    """The name of the parameter with the options of a nested model."""
+    return f"{parameter}_options"
+
+
 def check_parameters(adapter: type, parameters: Mapping[str, Any], model: str) -> None:
     """Compare plain parameters with the annotations of the class, before anything runs.
 
@@ -282,8 +318,20 @@ def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
     Raises:
         BenchmarkError: it can't be built, or has no `predict`.
     """
+    segmenter = checked_build(build, model)
+    if not isinstance(segmenter, Segmenter):
+        raise ModelError(f"model '{model}': {type(segmenter).__name__} has no predict(image).")
+    return segmenter
+
+
+def checked_build(build: Callable[[], Any], model: str) -> Any:
+    """The same of a class whose instances are a part of an adapter, and need no `predict`.
+
+    Raises:
+        BenchmarkError: it can't be built.
+    """
     try:
-        segmenter = build()
+        return build()
     except BenchmarkError:
         raise
     except ImportError as error:
@@ -292,9 +340,6 @@ def checked_segmenter(build: Callable[[], Any], model: str) -> Segmenter:
         raise ModelError(f"model '{model}' can't be built: OSError: {error}.") from error
     except (ValueError, TypeError) as error:
         raise UsageError(f"model '{model}': {error}.") from error
-    if not isinstance(segmenter, Segmenter):
-        raise ModelError(f"model '{model}': {type(segmenter).__name__} has no predict(image).")
-    return segmenter
 
 
 def predict_each(
@@ -338,10 +383,11 @@ def predict_each(
 def varied(adapter: type) -> tuple[str, ...]:
     """The parameters that a setting may name: all that shape results, but weights.
 
-    Weights can't be varied: they are what settings share.
+    Weights and nested models can't be varied: they are what settings share.
     """
     info = AdapterInfo.of(adapter)
-    fixed = ("weights", "device", "cache", *info.execution)
+    shared = (*info.models, *info.chosen_by, *info.execution)
+    fixed = ("weights", "device", "cache", *shared)
     return tuple(name for name in info.parameters if name not in fixed)
 
 
@@ -422,6 +468,35 @@ def fetch_weights(choice: WeightsChoice) -> Weights:
     if unavailable_reason:
         raise SkippedError(f"weights unavailable: {unavailable_reason}")
     return choice.fetch()
+
+
+def together(weights: Sequence[Weights]) -> Weights | None:
+    """What tables call the weights of a model with others in it: by all names, the weakest mark.
+
+    Args:
+        weights: of the model, and of those in it; none twice in the result.
+    """
+    distinct: list[Weights] = []
+    for each in weights:
+        if each.digests not in [one.digests for one in distinct]:
+            distinct.append(each)
+    if len(distinct) < 2:
+        return distinct[0] if distinct else None
+    return Weights(
+        name=" + ".join(each.name for each in distinct),
+        mark=max((each.mark for each in distinct), key=_MARKS.index),
+        digests={
+            f"{e.name}/{file}": digest for e in distinct for file, digest in e.digests.items()
+        },
+        confirmed=all(each.confirmed for each in distinct),
+        title=" + ".join(each.title or each.name for each in distinct)
+        if any(each.title for each in distinct)
+        else None,
+    )
+
+
+_MARKS = ("verified", "demo", "user", "untrained")
+"""The strongest first."""
 
 
 def choose_device(wanted: str, offered: Sequence[str], model: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from benchmark.adapter import (
     NO_PARAMETERS,
     AdapterInfo,
     check_parameters,
+    checked_build,
     checked_segmenter,
     choose_device,
     choose_weights,
     fetch_weights,
-    find_class,
+    find_adapter,
     is_ours,
     missing_libraries,
+    options_of,
+    together,
     weights_of_modality,
 )
 from benchmark.choices import choices
@@ -41,6 +44,12 @@ from benchmark.store.store import RunStore
 from benchmark.types import Segmenter, Weights, WeightsChoice
 
 Build = Callable[..., Any]
+ComposeModel = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
+"""Of a parameter of a model, a name and options: the configuration of the model of that name."""
+
+
+def _no_model(parameter: str, name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    raise UsageError(f"model.{parameter}='{name}': there are no configurations to choose from.")
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,16 @@ class Job:
         build: makes an object of a mapping with a `_target_`, and of keyword arguments that
             are objects already.
         narrowed: whether the protocol was chosen; else reports are of all protocols.
+        compose_model: gives the configuration of a model that is nested in this one.
+        nested_in: the name of the model that this one is nested in; None: the job is a whole.
     """
 
     settings: Settings
     variant: tuple[str, ...]
     build: Build
     narrowed: bool = True
+    compose_model: ComposeModel = _no_model
+    nested_in: str | None = None
 
     @property
     def metric(self) -> Metric:
@@ -89,11 +102,30 @@ class Job:
         called whatever its owner likes.
         """
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
-        words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in _PLACES]
+        options = [] if self.not_imported else [options_of(name) for name in self.nested]
+        hidden = (*_PLACES, *options)
+        words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in hidden]
+        words += [] if self.not_imported else self._nested_words
         if "weights" in parameters:
             words.append(self._weights_word)
         name = str(self.settings.model["name"])
         return f"{name} ({', '.join(words)})" if words else name
+
+    @property
+    def _nested_words(self) -> list[str]:
+        """What differs from the YAMLs of nested models, as `source_options={sigma:2}`."""
+        words = []
+        for name, job in self.nested.items():
+            given = self.settings.model.get(options_of(name)) or {}
+            plain = {key: value for key, value in given.items() if key not in _PLACES}
+            if "run" in given:  # a run's folder has a name that tells it from others
+                plain["run"] = Path(str(given["run"])).name
+            if "weights" in given:
+                plain["weights"] = job.weights.name if job.weights else None
+            if plain:
+                inside = ",".join(f"{key}:{value}" for key, value in plain.items())
+                words.append(f"{options_of(name)}={{{inside}}}")
+        return words
 
     @property
     def _weights_word(self) -> str:
@@ -127,12 +159,45 @@ class Job:
         """
         target = str(self.settings.model["_target_"])
         self._check_import(target)
-        return find_class(target)
+        return find_adapter(target, self.settings.model)
 
     @cached_property
     def info(self) -> AdapterInfo:
-        """What the adapter's class says about itself."""
-        return AdapterInfo.of(self.adapter)
+        """What the adapter's class says about itself, with what is nested in it."""
+        return AdapterInfo.of(self.adapter).around(job.info for job in self.nested.values())
+
+    @cached_property
+    def nested(self) -> dict[str, Job]:
+        """The jobs of the models that are given to this one, by the parameter that names each.
+
+        Raises:
+            UsageError: there is no model of that name, or its options are invalid.
+        """
+        model = self.settings.model
+        found = {}
+        for parameter in AdapterInfo.of(self.adapter).models:
+            name, options = model.get(parameter), model.get(options_of(parameter)) or {}
+            if not isinstance(name, str) or not isinstance(options, Mapping):
+                raise UsageError(
+                    f"model.{parameter} is {name!r}, model.{options_of(parameter)} is {options!r}; "
+                    "they must be the name of a model, and a mapping of its parameters: "
+                    f"model.{parameter}=otsu model.{options_of(parameter)}={{sigma:2}}."
+                )
+            composed = self.compose_model(parameter, name, options)
+            settings = replace(self.settings, model=composed)
+            whole = str(model["name"])
+            found[parameter] = replace(self, settings=settings, variant=(), nested_in=whole)
+        return found
+
+    @property
+    def _all(self) -> list[Job]:
+        """This job, and all that are nested in it."""
+        return [self, *(one for job in self.nested.values() for one in job._all)]
+
+    @property
+    def attends(self) -> bool:
+        """Whether the adapter is given more than images (`benchmark.types.Attending`)."""
+        return any(hasattr(job.adapter, "attend") for job in self._all)
 
     @cached_property
     def adapter_code(self) -> CodeDigests | None:
@@ -140,7 +205,12 @@ class Job:
 
         That is so for this repository's adapters, and where there is no source.
         """
-        return _code_of(self.adapter, str(self.settings.model["_target_"]).rpartition(".")[0])
+        codes = (
+            _code_of(job.adapter, str(job.settings.model["_target_"]).rpartition(".")[0])
+            for job in self._all
+        )
+        digests = {file: digest for code in codes if code for file, digest in code.items()}
+        return digests or None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -150,7 +220,8 @@ class Job:
             UsageError: one is unknown or of the wrong type.
         """
         model = self.settings.model
-        parameters = {k: v for k, v in model.items() if k not in NO_PARAMETERS}
+        without = (*NO_PARAMETERS, *(options_of(name) for name in self.nested))
+        parameters = {k: v for k, v in model.items() if k not in without}
         if isinstance(parameters.get("weights"), Mapping):
             parameters["weights"] = weights_of_modality(
                 parameters["weights"], self.settings.data.get("modality")
@@ -199,14 +270,20 @@ class Job:
             SkippedError: its library or its weights are missing; with what to do.
         """
         bytes_of(self.settings.cache)  # a mistake is reported before anything is done
-        missing = missing_libraries(self.adapter)
-        if missing:
-            raise SkippedError(f"library missing: {missing}")
-        choice = self.weights_choice
-        if choice is not None and not any(self.runs.glob(f"{self.label}-*")):
-            unavailable_reason = choice.unavailable_reason()
+        if self.missing_libraries:
+            raise SkippedError(f"library missing: {self.missing_libraries}")
+        choices = [job.weights_choice for job in self._all]
+        if any(choices) and not any(self.runs.glob(f"{self.label}-*")):
+            reasons = (choice.unavailable_reason() for choice in choices if choice is not None)
+            unavailable_reason = next(filter(None, reasons), None)
             if unavailable_reason:
                 raise SkippedError(f"weights unavailable: {unavailable_reason}")
+
+    @cached_property
+    def missing_libraries(self) -> str | None:
+        """What is missing to import the adapter's libraries and those of nested models."""
+        found = (missing_libraries(job.adapter) for job in self._all)
+        return next(filter(None, found), None)
 
     def check_labels(self) -> None:
         """See whether the data has the labels that the model needs.
@@ -291,8 +368,11 @@ class Job:
 
     @cached_property
     def device(self) -> str:
-        """The device type that the model runs on."""
-        return choose_device(self.settings.device.name, self.info.devices, self.model_name)
+        """The device type that the model runs on; of a nested one the CPU if it has no other."""
+        wanted = self.settings.device.name
+        if self.nested_in is not None and wanted not in ("auto", *self.info.devices):
+            wanted = "cpu"
+        return choose_device(wanted, self.info.devices, self.model_name)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -301,14 +381,20 @@ class Job:
 
     def identity_on(self, data: PreparedData, device: str) -> dict[str, Any]:
         """What the run on such data and on such a device is."""
-        target = identity_target(self.adapter, str(self.settings.model["_target_"]))
         return run_identity(
-            self.info.in_identity(target, self.parameters, self.weights),
+            self._adapter_identity,
             images=data.images_digest(),
             labels=data.labels_digest() if self.info.sees_truth else None,
             device=device,
             seed=self.settings.seed,
         )
+
+    @property
+    def _adapter_identity(self) -> dict[str, Any]:
+        """The adapter, its parameters and weights; of a nested model the same in its place."""
+        target = identity_target(self.adapter, str(self.settings.model["_target_"]))
+        nested = {name: job._adapter_identity for name, job in self.nested.items()}
+        return self.info.in_identity(target, self.parameters | nested, self.weights)
 
     @cached_property
     def store(self) -> RunStore:
@@ -317,7 +403,7 @@ class Job:
         Without the model's library only a run made in another environment can be meant: one
         that differs in nothing but what this environment can't know.
         """
-        if missing_libraries(self.adapter):
+        if self.missing_libraries:
             besides = ("libraries", "device")
             for store, described in RunStore.readable(self.runs):
                 stored = described["identity"]
@@ -363,14 +449,27 @@ class Job:
             "control": self.info.control,
             **({"family": self.family} if self.family else {}),
             **describe_data(self.data, self.settings.data),
-            "weights": self.weights
-            and {
-                "name": self.weights.name,
-                "label": self.weights.label,
-                "mark": self.weights.mark,
-                "digests": dict(self.weights.digests),
-            },
+            "weights": self._described_weights,
             "identity": self.identity,
+        }
+
+    @cached_property
+    def all_weights(self) -> Weights | None:
+        """The weights as tables show them: those of nested models too; None: there are none."""
+        return together([job.weights for job in self._all if job.weights is not None])
+
+    @property
+    def _described_weights(self) -> dict[str, Any] | None:
+        shown = self.all_weights
+        if shown is None:
+            return None
+        own = [job.weights.name for job in self._all if job.weights is not None]
+        return {
+            "name": shown.name,
+            "label": shown.label,
+            "mark": shown.mark,
+            "digests": dict(shown.digests),
+            **({"parts": own} if shown is not self.weights else {}),
         }
 
     def record_skipped(self, reason: object) -> None:
@@ -399,17 +498,33 @@ class Job:
             BenchmarkError: it can't be built, or has no `predict`.
         """
         name = str(self.settings.model["name"])
-        objects: dict[str, Any] = {}
+        return checked_segmenter(lambda: self._built(setting or {}), name)
+
+    def _built(self, setting: Mapping[str, Any]) -> Any:
+        """Build the adapter, and before it those that are nested in it."""
+        name = str(self.settings.model["name"])
+        objects: dict[str, Any] = {
+            parameter: checked_build(partial(job._built, {}), str(job.settings.model["name"]))
+            for parameter, job in self.nested.items()
+        }
         if self._fetched is not None:
             objects["weights"] = self._fetched
         if "device" in self.info.parameters:
             objects["device"] = self.device
         if "cache" in self.info.parameters:
             objects["cache"] = bytes_of(self.settings.cache)
-        parameters = {**self.parameters, **(setting or {})}
+        parameters = {**self.parameters, **setting}
         check_parameters(self.adapter, parameters, name)
-        described = {"_target_": self.settings.model["_target_"], **parameters}
-        return checked_segmenter(lambda: self.build(described, **objects), name)
+        described = {"_target_": self._class_name, **parameters}
+        return self.build(described, **objects)
+
+    @property
+    def _class_name(self) -> str:
+        """The dotted name of the class that is built."""
+        target = str(self.settings.model["_target_"])
+        if AdapterInfo.of(self.adapter).adapter_for is None:
+            return target
+        return f"{self.adapter.__module__}.{self.adapter.__qualname__}"
 
     @cached_property
     def _fetched(self) -> Weights | None:
@@ -435,4 +550,4 @@ def _code_of(adapter: type, module: str) -> CodeDigests | None:
 
 
 # Keys that are places or names, not properties: no part of a model's name in a table.
-_PLACES = ("predictions", "weights", "family")
+_PLACES = ("predictions", "run", "weights", "family")

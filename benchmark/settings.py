@@ -31,6 +31,7 @@ class Action(Enum):
     check = "verify prepared data, weights and all stored runs; check=full scores them again"
     export = "stored predictions as files of other programs: format=... output=<folder>"
     segment = "run and export in one: format=... output=<folder>"
+    account = "at which stage a method with prompts lost each object; pictures of its worst images"
     tune = "choose parameters on validation images: tune.grid=..., tune.metric=..."
 
 

@@ -176,6 +176,110 @@ class Sharing(Protocol):
         ...
 
 
+class CutMask(Protocol):
+    """A mask, cut to its box."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Its pixels, h x w."""
+        ...
+
+    @property
+    def row(self) -> int:
+        """Where its first row lies in the image."""
+        ...
+
+    @property
+    def column(self) -> int:
+        """Where its first column does."""
+        ...
+
+
+class ProposedMasks(Protocol):
+    """A mask for each of P prompts."""
+
+    @property
+    def masks(self) -> Sequence[CutMask]:
+        """P masks; some may be empty."""
+        ...
+
+
+class PromptArrays(Protocol):
+    """P prompts: points, boxes, or both for each."""
+
+    @property
+    def points(self) -> NDArray[Any] | None:
+        """P x K x 2, each x and y in pixels; None: boxes alone."""
+        ...
+
+    @property
+    def point_labels(self) -> NDArray[Any] | None:
+        """P x K, 1: in the object, 0: not in it; None: all are in it."""
+        ...
+
+    @property
+    def boxes(self) -> NDArray[Any] | None:
+        """P x 4, left, top, right and bottom in pixels; None: points alone."""
+        ...
+
+
+class SegmentationStages(Protocol):
+    """The intermediate results of one image; entry i of each belongs to prompt i."""
+
+    @property
+    def prompts(self) -> PromptArrays:
+        """The P prompts."""
+        ...
+
+    @property
+    def first(self) -> ProposedMasks:
+        """The mask of each prompt."""
+        ...
+
+    @property
+    def refined(self) -> ProposedMasks | None:
+        """The mask that takes the place of each first one; None where masks are not refined."""
+        ...
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """Numbers of the prompts whose last mask is kept by suppression."""
+        ...
+
+    @property
+    def labels(self) -> Labels:
+        """H x W, as `predict` returns it."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A segmenter that shows its prompts and masks, for `action=account`."""
+
+    def segment_stages(self, image: Image) -> SegmentationStages:
+        """Segment one image; `labels` equals what `predict` returns.
+
+        A segmenter that is `Attending` is given the sample before.
+
+        Args:
+            image: as for `predict`.
+        """
+        ...
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A segmenter that shows the maps which it derives prompts or objects from."""
+
+    def maps(self, image: Image) -> Mapping[str, NDArray[Any]]:
+        """Name -> map, H x W each.
+
+        Args:
+            image: as for `predict`.
+        """
+        ...
+
+
 def check_labels(labels: object, image: Image, *, model: str, sample: str) -> Labels:
     """Let a label image into the benchmark, or say why not: the one border control.
 

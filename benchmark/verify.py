@@ -18,7 +18,7 @@ from typing import Any
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.rescore import StoredPrediction, score_stored
-from benchmark.scoring.metrics import METRICS, implied_metrics, metrics_version
+from benchmark.scoring.metrics import METRICS, implied_metrics, metrics_version, required
 from benchmark.scoring.protocol import SCORING, THRESHOLD_GRIDS, Protocol
 from benchmark.scoring.score import score_key
 from benchmark.store.identity import read_stored, run_id
@@ -258,11 +258,11 @@ def _contradiction(row: Row, objects: Row | None, both_empty: object) -> str | N
     excluded = empty and both_empty == "exclude"
     if len(row["true_positives"]) != len(THRESHOLD_GRIDS["exact"]):
         return "true_positives"
-    if lacking := METRICS.keys() - metrics.keys():
+    if lacking := set(required()) - metrics.keys():
         return sorted(lacking)[0]
     try:
         expected: dict[str, Any] = {
-            **(dict.fromkeys(METRICS) if excluded else implied_metrics(row)),
+            **(dict.fromkeys(required()) if excluded else implied_metrics(row)),
             "both_empty": empty,
             "missed": row["n_true"] - row["metrics"]["matched"],
             "spurious": row["n_predicted"] - row["metrics"]["matched"],
@@ -318,6 +318,8 @@ def _rescored(
                 yield again
                 continue
             row, line = again
+            if later := METRICS.keys() - set(required()) - stored[entry.id]["metrics"].keys():
+                row["metrics"] = {k: v for k, v in row["metrics"].items() if k not in later}
             pairs = [(stored[entry.id], row)]
             if entry.id in objects:
                 pairs.append((objects[entry.id], json.loads(line)))

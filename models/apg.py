@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
 from benchmark.errors import ModelError
 from benchmark.store.code_digest import code_digests
-from benchmark.types import Image, Labels, Weights
+from benchmark.types import Image, Weights
 from models.backbone import Maps
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
-from models.common.masks import merge
-from models.common.overlaps import Overlaps, iou, over_smaller, suppress
 from models.musam import MicroSam
 from models.prompting import points as derive
-from models.prompting.masks import Pool, Way, decode
-from models.prompting.prompts import Prompt, around, of_points, split
+from models.prompting.path import PathSetting, Prompting
+from models.prompting.promptable import RGB, Promptable, PromptableSam
+from models.prompting.prompts import Prompt, Prompts, of_points, split
 
 
 class Source(NamedTuple):
@@ -49,8 +46,8 @@ SOURCES: Mapping[str, Source] = {
 """By the value of the parameter `prompts`."""
 
 
-@dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True, kw_only=True)
+class Setting(PathSetting):
     """The parameters of APG that shape its results; `APG` describes them.
 
     Raises:
@@ -64,18 +61,11 @@ class Setting:
     boundary_distance_threshold: float
     min_distance: int
     threshold_abs: float
-    multimasking: bool
-    mask_threshold: float | str | None
-    refine_with_box_prompts: bool
-    min_size: int
-    nms_threshold: float
-    intersection_over_min: bool
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.prompts not in SOURCES:
             raise ValueError(f"prompts is '{self.prompts}': give one of {', '.join(SOURCES)}")
-        if isinstance(self.mask_threshold, str) and self.mask_threshold != "auto":
-            raise ValueError(f"mask_threshold is '{self.mask_threshold}': give a number, or auto")
 
     @property
     def source(self) -> Source:
@@ -95,22 +85,8 @@ class Setting:
         """Its prompts, of the decoder's maps."""
         return self.source.derive(maps, **self.derived_by)
 
-    def way(self, predictor: Any) -> Way:
-        """How its prompts become masks."""
-        threshold: Any = self.mask_threshold
-        if threshold is None:
-            threshold = predictor.model.mask_threshold
-        return Way(self.multimasking, threshold)
 
-
-class Candidates(NamedTuple):
-    """What one setting chooses from: the masks of its prompts, in a pool that others use too."""
-
-    pool: Pool
-    prompts: list[Prompt]
-
-
-class APG(MicroSam):
+class APG(Prompting, MicroSam):
     """Prompts from the decoder's maps, masks from SAM, the best of them merged to objects.
 
     Args:
@@ -155,6 +131,8 @@ class APG(MicroSam):
         "refine_with_box_prompts",
         "prompt_function",
     )
+
+    setting: Setting
 
     def __init__(
         self,
@@ -204,96 +182,24 @@ class APG(MicroSam):
         code = code_digests(str(name).rpartition(".")[0])
         return parameters | {"prompt_function": {"name": name, "code": code}}
 
-    def predict(self, image: Image) -> Labels:
-        """Segment one image.
+    @property
+    def _promptable(self) -> Promptable:
+        return PromptableSam(self._backbone.predictor)
+
+    def _prompts(self, image: Image, rgb: RGB, settings: Sequence[Any]) -> Sequence[list[Prompt]]:
+        maps = self._backbone.decode(rgb, self, self._backbone.encode(rgb, self))
+        with self.stage("prompt"):
+            return _derived(maps, settings)
+
+    def prompts(self, image: Image) -> Prompts:
+        """The prompts that it derives from the decoder's maps, before any is decoded.
 
         Args:
-            image: H x W or H x W x C (C 1 to 4), any integer or finite float dtype.
-
-        Returns:
-            H x W uint32, 0 = background, ids consecutive.
-
-        Raises:
-            ValueError: another shape, or values that are not finite.
-            ModelError: the `prompt_function` can't be imported, or returns no valid prompts.
+            image: as for `predict`.
         """
-        [labels] = self.predict_each(image, [{}])
-        return labels
-
-    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
-        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
-
-        The image is encoded and decoded once, each distinct prompt is decoded once, the overlap of
-        two masks is counted once, and equal choices of masks are merged once. `details` has the
-        `prompts` of all settings, and the `decodes` that were made of them.
-        """
-        chosen = [replace(self.setting, **each) for each in settings]
         with self.predicting():
-            rgb = to_rgb8(image)
-            embeddings = self._backbone.encode(rgb, self)
-            maps = self._backbone.decode(rgb, self, embeddings)
-            with self.stage("prompt"):
-                prompts = _derived(maps, chosen)
-                masks = partial(self._candidates, chosen, prompts, rgb.shape[:2])
-                candidates, decodes = self.halving(masks, self._batch_size)
-        self.details.update(
-            prompts=sum(
-                len(each) * (2 if setting.refine_with_box_prompts else 1)
-                for setting, each in zip(chosen, prompts, strict=True)
-            ),
-            decodes=decodes,
-            masks=0,
-        )
-        return self._merged(chosen, candidates, rgb.shape[:2])
-
-    def _candidates(
-        self,
-        settings: Sequence[Setting],
-        prompts: Sequence[list[Prompt]],
-        shape: tuple[int, int],
-        batch_size: int,
-    ) -> tuple[list[Candidates], int]:
-        """The masks of each setting's prompts, and how many prompts were decoded for all."""
-        predictor = self._backbone.predictor
-        ways = [setting.way(predictor) for setting in settings]
-        pools, decodes = decode(predictor, zip(ways, prompts, strict=True), batch_size)
-        found = [Candidates(pools[way], own) for way, own in zip(ways, prompts, strict=True)]
-
-        refined = {
-            number: (ways[number], around(map(pool.of, own), shape))
-            for number, (pool, own) in enumerate(found)
-            if settings[number].refine_with_box_prompts
-        }
-        pools, more = decode(predictor, refined.values(), batch_size)
-        for number, (way, boxes) in refined.items():
-            found[number] = Candidates(pools[way], boxes)
-        return found, decodes + more
-
-    def _merged(
-        self, settings: Sequence[Setting], candidates: Sequence[Candidates], shape: tuple[int, int]
-    ) -> Iterator[Labels]:
-        """The label image of each setting."""
-        least = min((setting.nms_threshold for setting in settings), default=0.0)
-        smaller = any(setting.intersection_over_min for setting in settings)
-        measure = over_smaller if smaller else iou
-        overlaps: dict[int, Overlaps] = {}
-        made: dict[tuple[int, int, tuple[int, ...]], Labels] = {}
-        for setting, (pool, prompts) in zip(settings, candidates, strict=True):
-            with self.later_stage("postprocess"):
-                if id(pool) not in overlaps:
-                    overlaps[id(pool)] = Overlaps(pool.masks, measure, least)
-                own = overlaps[id(pool)]
-                numbers = np.array([pool.numbers[p] for p in dict.fromkeys(prompts)], np.int64)
-                numbers = numbers[own.areas[numbers] > setting.min_size]
-                scores = np.array([pool.scores[number] for number in numbers], np.float32)
-                by = over_smaller if setting.intersection_over_min else iou
-                best = suppress(own, numbers, scores, setting.nms_threshold, by)
-                key = (id(pool), setting.min_size, tuple(best))
-                if key not in made:
-                    masks = [pool.masks[number] for number in best]
-                    made[key] = merge(masks, shape, exclusive=True, min_size=setting.min_size)
-                self.details["masks"] += len(best)
-            yield made[key]
+            [found] = self._prompts(image, to_rgb8(image), [self.setting])
+        return Prompts.joined(found)
 
 
 def _derived(maps: Maps, settings: Sequence[Setting]) -> list[list[Prompt]]:

@@ -33,6 +33,43 @@ class Oracle:
 
 
 @dataclass
+class TruthEroded(Oracle):
+    """Returns the true labels without the pixels at the boundaries of objects.
+
+    Its score is what a method can reach that finds every object, and draws each boundary one pixel
+    inside of where the annotators drew it.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image",)
+
+    def predict(self, image: Image) -> Labels:
+        """The true labels, 0 where one of the four neighbours has another label, H x W."""
+        from skimage.segmentation import find_boundaries
+
+        truth = super().predict(image)
+        eroded: Labels = np.where(find_boundaries(truth, mode="inner"), 0, truth)
+        return eroded
+
+
+@dataclass
+class TruthDilated(Oracle):
+    """Returns the true labels, each grown by a pixel into the background.
+
+    Its score is what a method can reach that finds every object, and draws each boundary one pixel
+    outside of where the annotators drew it.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image",)
+
+    def predict(self, image: Image) -> Labels:
+        """The true labels, with the background pixels next to an object by a side, H x W."""
+        from skimage.segmentation import expand_labels
+
+        dilated: Labels = expand_labels(super().predict(image), 1)
+        return dilated
+
+
+@dataclass
 class Empty:
     """Finds nothing: mSA is 0."""
 

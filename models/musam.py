@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.console import note
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
@@ -43,6 +46,18 @@ class MicroSam(TorchAdapter):
                 "weights that micro-sam trained with one (model.weights=vit_b_lm), or a file that "
                 "also holds `decoder_state`; SAM's own weights suffice for mask generation only."
             )
+
+    def maps(self, image: Image) -> dict[str, NDArray[np.float32]]:
+        """The decoder's maps, each H x W: foreground, and distances to centre and boundary.
+
+        Args:
+            image: as for `predict`; of the one that was predicted last, they are kept.
+        """
+        with self.predicting():
+            rgb = to_rgb8(image)
+            maps = self._backbone.decode(rgb, self, self._backbone.encode(rgb, self))
+        names = ("foreground", "center distances", "boundary distances")
+        return dict(zip(names, maps, strict=True))
 
     def _generated(self, ways: Sequence[tuple[Any, Mapping[str, Any]]]) -> Iterator[Labels]:
         """The label images that micro-sam's classes, initialised, generate by given parameters."""

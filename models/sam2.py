@@ -94,7 +94,7 @@ class Sam2(TorchAdapter):
                     "own extension nothing would be filled or removed; give 0"
                 )
             self._generator = SAM2AutomaticMaskGenerator(
-                self._load(weights).to(device).eval(),
+                self.load(weights).to(device).eval(),
                 points_per_side=points_per_side,
                 pred_iou_thresh=pred_iou_thresh,
                 stability_score_thresh=stability_score_thresh,
@@ -144,7 +144,13 @@ class Sam2(TorchAdapter):
             )
         return packaged(architecture)
 
-    def _load(self, weights: Weights) -> Any:
+    @classmethod
+    def load(cls, weights: Weights) -> Any:
+        """The network with its weights, on the CPU.
+
+        Raises:
+            ModelError: the checkpoint is none, or of another architecture.
+        """
         from hydra.utils import instantiate
 
         key = next(iter(weights.paths))
@@ -154,7 +160,7 @@ class Sam2(TorchAdapter):
         parameters = tensors(saved)
         blocks = {name.split(".")[3] for name in parameters if name.startswith(_BLOCK)}
         # Not `build_sam2`, which composes: Hydra's global state is the application's, if anyone's.
-        model = instantiate(self._describe(weights, key, len(blocks)), _recursive_=True)
+        model = instantiate(cls._describe(weights, key, len(blocks)), _recursive_=True)
         load_parameters(model, parameters, weights, key)
         return model
 

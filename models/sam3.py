@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from benchmark.errors import ModelError
 from benchmark.store.digest import array_digest
@@ -15,6 +17,7 @@ from models.common.images import to_rgb8
 from models.common.masks import Mask, paint
 from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
+from models.prompting.prompts import Prompts
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _ORDERS = ("returned", "score")
@@ -126,10 +129,30 @@ class Sam3(TorchAdapter):
         The image is encoded once, each prompt is decoded once, and equal settings give one label
         image.
         """
+        chosen = [replace(self._setting, **each) for each in settings]
+        outputs = self._outputs(image, [words for one in chosen for words in one.prompts])
+        return self._painted(chosen, outputs, image.shape[:2])
+
+    def prompts(self, image: Image) -> Prompts:
+        """The boxes of what the prompts name, as prompts of another model.
+
+        Args:
+            image: as for `predict`.
+        """
+        setting = self._setting
+        boxes = [np.zeros((0, 4))]
+        for output in self._outputs(image, setting.prompts).values():
+            [found] = self._processor.post_process_object_detection(
+                output, setting.threshold, [image.shape[:2]]
+            )
+            boxes.append(found["boxes"].cpu().numpy())
+        return Prompts(boxes=np.concatenate(boxes))
+
+    def _outputs(self, image: Image, prompts: Iterable[str]) -> dict[str, Any]:
+        """What the network returns for each distinct prompt."""
         import torch
         from PIL import Image as Picture
 
-        chosen = [replace(self._setting, **each) for each in settings]
         rgb = to_rgb8(image)
         outputs: dict[str, Any] = {}
         with self.predicting(), torch.no_grad():
@@ -138,10 +161,10 @@ class Sam3(TorchAdapter):
                 pixels = picture["pixel_values"].to(self.device)
                 features = self._model.get_vision_features(pixel_values=pixels)
             with self.stage("decode"):
-                for words in dict.fromkeys(each for one in chosen for each in one.prompts):
+                for words in dict.fromkeys(prompts):
                     text = self._texts.get(words) or self._text(words)
                     outputs[words] = self._model(vision_embeds=features, **text)
-        return self._painted(chosen, outputs, rgb.shape[:2])
+        return outputs
 
     def _painted(
         self, settings: Sequence[Setting], outputs: Mapping[str, Any], shape: tuple[int, int]
@@ -199,29 +222,61 @@ def _logit(probability: float) -> float:
 
 def _load(weights: Weights) -> tuple[Any, Any]:
     """Model and processor from the weights' folder."""
+    # Where the model is a part of the one for videos, as it is on the hub.
+    parts = {"detector_model.": ""}
+    return _from_folder(weights, "Sam3Model", "Sam3Processor", parts)
+
+
+def load_tracker(weights: Weights) -> tuple[Any, Any]:
+    """The part of SAM 3 that takes points and boxes, and the processor of image and prompts.
+
+    Raises:
+        ModelError: the folder is not such a one, or of another architecture.
+    """
+    parts = {
+        "detector_model.vision_encoder.backbone.": "vision_encoder.backbone.",
+        "tracker_neck.": "vision_encoder.neck.",  # the detector has a neck of its own
+        "tracker_model.": "",
+    }
+    model, pictures = _from_folder(weights, "Sam3TrackerModel", "Sam3ImageProcessor", parts)
+    from transformers import Sam3TrackerProcessor
+
+    return model, Sam3TrackerProcessor(pictures)
+
+
+def _from_folder(
+    weights: Weights, model_class: str, processor_class: str, parts: Mapping[str, str]
+) -> tuple[Any, Any]:
+    """A model and a processor of transformers, from the weights' folder.
+
+    Args:
+        weights: the folder's files.
+        model_class: name of the class in transformers.
+        processor_class: the same.
+        parts: how the names of parameters begin in a file of the whole, and in the model.
+    """
     folder, files = _folder(weights)
     # First, as it names the file that is damaged.
     saved = {
-        # Where the model is a part of the one for videos, as it is on the hub.
-        name.removeprefix("detector_model."): value
+        _of_part(name, parts): value
         for key in files
         for name, value in tensors(open_checkpoint(weights, key)).items()
     }
 
     import torch
-    from transformers import Sam3Model, Sam3Processor
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
-        model, report = Sam3Model.from_pretrained(
+        model, report = getattr(transformers, model_class).from_pretrained(
             folder,
             dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
         )
-        processor = Sam3Processor.from_pretrained(
+        processor = getattr(transformers, processor_class).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever a wrong configuration or tokenizer leads to
@@ -235,6 +290,12 @@ def _load(weights: Weights) -> tuple[Any, Any]:
         raise another_architecture(weights, files[0], why)
     confirm_loaded(model, _renamed(saved, model.state_dict()), weights, files[0])
     return model, processor
+
+
+def _of_part(name: str, parts: Mapping[str, str]) -> str:
+    """The name of a parameter in a part of the whole."""
+    start = next((start for start in parts if name.startswith(start)), "")
+    return parts.get(start, "") + name.removeprefix(start)
 
 
 def _renamed(saved: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from benchmark.actions.formats import JSON
 from benchmark.adapter import (
     AdapterInfo,
     choose_weights,
-    find_class,
+    find_adapter,
     is_ours,
     missing_libraries,
 )
@@ -77,9 +77,10 @@ def _model(
         reason = f"not known, as action=list does not import {target}"
         return said | {"library": "not imported", "missing": {"import": [reason]}}
     try:
-        adapter = find_class(target)
+        adapter = find_adapter(target, content)
         info = AdapterInfo.of(adapter)
         weights = _weights(adapter, content, settings)
+        nested = [_nested(parameter, content, settings) for parameter in info.models]
     except BenchmarkError as error:
         return said | {"library": "can't be found", "missing": {"class": [str(error)]}}
     missing = missing_libraries(adapter)
@@ -88,19 +89,35 @@ def _model(
         "library": [f"library: {missing}"] if missing else [],
         "weights": [f"weights {w.name}: {w.state}" for w in weights if w.state != "here"],
     }
+    for inner in nested:
+        for what, lines in inner["missing"].items():
+            needed[what] = [*needed.get(what, []), *lines]
+    of_nested = [one for inner in nested for one in inner["weights"]]
+    own = [
+        {
+            "name": w.name,
+            "state": w.mark if w.state == "here" else "not here",
+            "licence": str(w.licence),
+        }
+        for w in weights
+    ]
     return said | {
-        "library": "missing" if missing else _installed(info),
-        "weights": [
-            {
-                "name": w.name,
-                "state": w.mark if w.state == "here" else "not here",
-                "licence": str(w.licence),
-            }
-            for w in weights
-        ],
+        "library": "missing" if needed["library"] else _installed(info),
+        "weights": [*own, *(one for one in of_nested if one not in own)],
         "devices": list(info.devices),
         "missing": {what: lines for what, lines in needed.items() if lines},
     }
+
+
+def _nested(parameter: str, content: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The same of the model that a parameter names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    name, folders = str(content.get(parameter)), config_folders()
+    group = parameter if name in choices(parameter, folders) else "model"
+    return _model(name, "", _content(name, group, folders), settings)
 
 
 def _show(

@@ -119,7 +119,7 @@ def notice_edits(job: Job, writer: RunWriter) -> None:
 
 
 def _is_trained(job: Job) -> bool:
-    return job.weights is None or job.weights.mark != "untrained"
+    return job.all_weights is None or job.all_weights.mark != "untrained"
 
 
 def _report(job: Job, outcome: Outcome) -> None:

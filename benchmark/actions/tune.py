@@ -38,7 +38,7 @@ def perform(job: Job) -> int:
     """
     if job.shard != WHOLE or job.settings.shards > 1:
         raise UsageError("action=tune has no shards; all images choose together.")
-    if job.info.sees_truth or hasattr(job.adapter, "attend"):
+    if job.info.sees_truth or job.attends:
         raise UsageError(
             f"model '{job.model_name}' can't be tuned: it is given more than images to predict "
             "from."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -13,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.actions.formats import check_format
-from benchmark.adapter import find_class
-from benchmark.choices import config_folders, file_of
+from benchmark.adapter import find_class, options_of
+from benchmark.choices import choices, config_folders, file_of, nearest
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import explain, no_such_key
-from benchmark.cli.hydra_config import load, opened
+from benchmark.cli.hydra_config import config_loader, load, opened
 from benchmark.errors import UsageError
 from benchmark.job import Job
 from benchmark.scoring.metrics import find_metric
@@ -45,7 +46,7 @@ def make_job(config: DictConfig, overrides: Sequence[str]) -> Job:
             config.data = {}
     elif OUTCOME not in os.environ:  # a job of a sweep gets the overrides of the sweep
         _refuse_sweep_overrides(config, overrides)
-    return _job(config, overrides, chosen)
+    return _job(config, overrides, chosen, lambda words: load(config_loader(), words))
 
 
 def _data_name(config: Any, overrides: Sequence[str]) -> dict[str, str]:
@@ -108,7 +109,12 @@ def _choose_split(config: Any, overrides: Sequence[str]) -> None:
         )
 
 
-def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Job:
+def _job(
+    config: Any,
+    overrides: Sequence[str],
+    chosen: Mapping[str, str],
+    compose: Callable[[Sequence[str]], Any],
+) -> Job:
     unknown = next((str(key) for key in config if key not in TOP_LEVEL), None)
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
@@ -136,7 +142,52 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
     check_format(settings.action, settings.format, chosen=of_user)
     starts = ("protocol=", "protocol.")
     narrowed = any(override.lstrip("+").startswith(starts) for override in overrides)
-    return Job(settings, variant, build, narrowed)
+    nested = partial(_nested_model, compose, overrides)
+    return Job(settings, variant, build, narrowed, nested)
+
+
+def _nested_model(
+    compose: Callable[[Sequence[str]], Any],
+    overrides: Sequence[str],
+    parameter: str,
+    name: str,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The configuration of a model that another one is given in a parameter.
+
+    Args:
+        compose: makes a configuration of overrides.
+        overrides: of the job.
+        parameter: the other model's; a group of configurations may have its name.
+        name: a YAML in that group, or else of a model.
+        options: values of its parameters.
+
+    Raises:
+        UsageError: there is no such YAML, or a value is missing.
+    """
+    folders = config_folders()
+    own = choices(parameter, folders)
+    known = own | choices("model", folders)
+    if name not in known:
+        raise UsageError(
+            f"model.{parameter} is '{name}', which there is no model of.{nearest(name, known)} "
+            f"Valid names: {', '.join(known)}."
+        )
+    group = parameter if name in own else "model"
+    kept = [each for each in overrides if not each.startswith(("model=", "model.", "+model."))]
+    words = [f"model={name}"] if group == "model" else ["~model", f"+{parameter}@model={name}"]
+    composed = compose([*kept, *words]).model
+    _check_keys(_NEEDED["model"], composed, group, {group: name})
+    model = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(model, dict)
+    fixed = next((key for key in options if key in ("name", "_target_")), None)
+    if fixed is not None:
+        raise UsageError(f"model.{options_of(parameter)}.{fixed} can't be set.")
+    found = {str(key): value for key, value in {**model, **options}.items()}
+    missing = _missing_below(found, f"model.{options_of(parameter)}")
+    if missing:
+        raise UsageError(f"please give {' and '.join(f'{key}=...' for key in missing)}.")
+    return found
 
 
 def build(described: Mapping[str, Any], **objects: Any) -> Any:
@@ -199,7 +250,7 @@ class Composer:
             own = tuple(each for each in overrides if each.startswith(starts))
             composed, named = self._composed(shared + own)
             config[part], chosen[part] = composed[part], named[part]
-        return _job(config, overrides, chosen)
+        return _job(config, overrides, chosen, lambda words: self._composed(tuple(words))[0])
 
     def _composed(self, overrides: tuple[str, ...]) -> tuple[Any, Mapping[str, str]]:
         """The configuration, and of each group the name that was chosen."""

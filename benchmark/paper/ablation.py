@@ -1,7 +1,8 @@
-"""APG's variants against each other: where prompts come from, and whether they were tuned."""
+"""APG's variants against each other and against AIS: where prompts come from, whether tuned."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_AIS = "ais"
 _CC, _BD, _CC_TUNED, _BD_TUNED = "apg_cc", "apg_bd", "apg_cc_grid_search", "apg_bd_grid_search"
 CONTRASTS = (
     (_CC, _BD, "connected components - boundary distance", "default settings"),
@@ -32,45 +34,62 @@ CONTRASTS = (
 )
 """First and second configuration, what their difference means, and what they share."""
 
+TO_AIS = tuple(
+    (variant, _AIS, f"APG, {prompts} - AIS", setting)
+    for variant, prompts, setting in (
+        (_CC, "connected components", "default settings"),
+        (_BD, "boundary distance", "default settings"),
+        (_CC_TUNED, "connected components", "grid search"),
+        (_BD_TUNED, "boundary distance", "grid search"),
+    )
+)
+"""Each variant of APG relative to AIS, which segments the same decoder's maps without prompts."""
+
+Contrasts = Sequence[tuple[str, str, str, str]]
+
 _ROW = 0.55  # inches
 
 
-def differences(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
+def differences(rows: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> dict[int, pd.DataFrame]:
     """MSA of the first less the second configuration, on the data sets that both have.
 
     Args:
         rows: what `entries.comparable` returned.
+        contrasts: as `CONTRASTS`.
 
     Returns:
-        By the place in `CONTRASTS`, those that have a data set: columns group, modality and
+        By the place in `contrasts`, those that have a data set: columns group, modality and
         difference.
     """
-    names = {key: study_card().name_of(key) for key in (_CC, _BD, _CC_TUNED, _BD_TUNED)}
+    keys = dict.fromkeys(key for contrast in contrasts for key in contrast[:2])
+    names = {key: study_card().name_of(key) for key in keys}
     keyed = rows[rows["key"].isin(list(names.values()))]
     # Of several runs of one configuration (other weights, another device) none is preferred.
     keyed = keyed.drop_duplicates(["group", "key"], keep=False)
     table = keyed.pivot(index=["group", "modality"], columns="key", values="score")
     table = table.reindex(columns=list(names.values()))
     found = {}
-    for place, (first, second, _, _) in enumerate(CONTRASTS):
+    for place, (first, second, _, _) in enumerate(contrasts):
         paired = (table[names[first]] - table[names[second]]).dropna()
         if len(paired):
             found[place] = paired.rename("difference").reset_index()
     return found
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> Figure:
     """A panel per contrast: a mark per data set, a row per modality, a bar at its mean.
 
     Args:
         rows: what `entries.comparable` returned.
+        contrasts: as `CONTRASTS`.
 
     Raises:
         NothingToDrawError: no data set has both configurations of a contrast.
     """
-    found = differences(rows)
+    found = differences(rows, contrasts)
     if not found:
-        raise NothingToDrawError("no data set has two variants of APG.")
+        what = "a variant of APG and AIS" if contrasts is TO_AIS else "two variants of APG"
+        raise NothingToDrawError(f"no data set has {what}.")
     every = pd.concat(found.values())
     modalities = [name for name in MODALITIES if name in set(every["modality"])]
     figure, panels = grid(
@@ -79,7 +98,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     widest = 1.1 * float(every["difference"].abs().max() or 0.1)
     for axes, (place, paired) in zip(panels, found.items(), strict=True):
         _panel(axes, paired, modalities, widest)
-        _, _, difference, shared = CONTRASTS[place]
+        _, _, difference, shared = contrasts[place]
         axes.set_title(
             f"{difference}\n{shared}; {mean_text(paired['difference'])}",
             fontsize=NORMAL,

@@ -45,7 +45,10 @@ def study_options(*, study_ranks: bool = False) -> ReportOptions:
         pairs_title=titled([(card.label(a), card.label(b)) for a, b in card.pairs]),
         variants=card.variants,
         tables={**ranks, "ablation": partial(_ablation_table, card)},
-        figures={"ablation": _ablation_figure},
+        figures={
+            "ablation": partial(_ablation_figure, ablation.CONTRASTS),
+            "ablation_to_ais": partial(_ablation_figure, ablation.TO_AIS),
+        },
         further_test=FURTHER_TEST,
     )
 
@@ -104,8 +107,8 @@ def _ablation_table(card: StudyCard, given: TableInput) -> Table | None:
     )
 
 
-def _ablation_figure(given: FigureInput) -> Figure:
-    return ablation.draw(comparable(given.frame)[0])
+def _ablation_figure(contrasts: ablation.Contrasts, given: FigureInput) -> Figure:
+    return ablation.draw(comparable(given.frame)[0], contrasts)
 
 
 def _cited(table: Table) -> Table:

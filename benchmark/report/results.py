@@ -17,7 +17,14 @@ from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
 from benchmark.report.training import trained_on
-from benchmark.scoring.metrics import METRICS, MSA, Metric, metrics_version, pooled_accuracies
+from benchmark.scoring.metrics import (
+    METRICS,
+    MSA,
+    Metric,
+    metrics_version,
+    pooled_accuracies,
+    required,
+)
 from benchmark.scoring.protocol import THRESHOLD_GRIDS, Protocol, Protocols
 from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.digest import json_digest
@@ -258,7 +265,7 @@ def load_result(
         altered=is_altered(config, described["identity"], switches),
         data_label=str(card.get("title") or ""),
         modality=str(card.get("modality") or ""),
-        trained_on=trained_on(weights["name"]) if _carded(weights) else None,
+        trained_on=_trained_on(weights, names["data"]) if _carded(weights) else None,
         score_key=key,
         metric=metric,
         truth=labels[:6],
@@ -297,13 +304,13 @@ def _metrics(row: Mapping[str, Any], store: RunStore) -> dict[str, float | None]
         StoreError: they are not those that scores of this version have.
     """
     numbers: dict[str, float | None] = row["metrics"]
-    lacking = METRICS.keys() - numbers.keys()
+    lacking = set(required()) - numbers.keys()
     if lacking or len(row["true_positives"]) != len(THRESHOLD_GRIDS["exact"]):
         raise StoreError(
             f"{store.path}: the score of sample '{row['sample']}' is damaged. Score the stored "
             "predictions again with action=evaluate."
         )
-    return numbers
+    return dict.fromkeys(METRICS) | numbers
 
 
 def _used_channels(records: Iterable[Record]) -> str:
@@ -334,6 +341,16 @@ def _cost(record: Record) -> dict[str, float | None]:
 
 def _carded(weights: Mapping[str, Any]) -> bool:
     return weights.get("mark") in ("verified", "demo")
+
+
+def _trained_on(weights: Mapping[str, Any], data: str) -> frozenset[str] | None:
+    """What the weights of a run were trained on; of several, one that is unknown leaves it open.
+
+    But where one of them was trained on this data set, that is known.
+    """
+    each = [trained_on(name) for name in weights.get("parts") or [weights["name"]]]
+    known = frozenset[str]().union(*(names for names in each if names is not None))
+    return known if None not in each or data.casefold() in known else None
 
 
 def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:

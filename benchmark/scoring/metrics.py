@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Counts:
         true_positives: matched objects at each threshold of the protocol.
         matched: matched objects at an IoU of at least 0.5.
         iou_sum: the sum of their IoUs.
+        interior: the counts without the pixels within one pixel of a true boundary
+            (`benchmark.scoring.interior`); None where pixels are not at hand.
     """
 
     match: Match
@@ -67,6 +69,7 @@ class Counts:
     true_positives: tuple[int, ...]
     matched: int
     iou_sum: float
+    interior: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Metric:
         function: of the counts of an image; None where the metric is undefined.
         higher_is_better: the direction in which methods are ranked.
         version: raised when the function changes its meaning: scores made before are scored again.
+        optional: whether stored scores may lack it, as those made before it was added to ours do:
+            reports show them, and leave it blank. If its meaning changes, so must its name.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Metric:
     function: Callable[[Counts], float | None]
     higher_is_better: bool = True
     version: int = 1
+    optional: bool = False
 
     @property
     def sign(self) -> int:
@@ -93,22 +99,26 @@ class Metric:
         return 1 if self.higher_is_better else -1
 
 
-def score(match: Match, protocol: Protocol) -> Score:
+def score(match: Match, protocol: Protocol, interior: Match | None = None) -> Score:
     """Everything we report of one image.
 
     Args:
         match: the overlap of truth and prediction.
         protocol: thresholds, and what an image without any object scores.
+        interior: their overlap without pixels at true boundaries, as
+            `benchmark.scoring.interior.match_interior` returns it; metrics that need it are None
+            without.
 
     Returns:
         `metrics` holds every metric in `METRICS`, and the counts matched, missed, spurious,
         split, merged.
     """
     found = outcomes(match)
-    n_true, n_predicted, matched = len(match.true), len(match.predicted), len(found.pairs)
-    tps = tuple(true_positives(match, protocol.thresholds))
-    iou_sum = _sum_of_iou(match.iou[found.pairs])
-    counts = Counts(match, n_true, n_predicted, tps, matched, iou_sum)
+    counts = _counts(match, found.pairs, protocol)
+    if interior is not None:
+        of_interior = _counts(interior, matched_pairs(interior), protocol)
+        counts = replace(counts, interior=of_interior)
+    n_true, n_predicted, matched = counts.n_true, counts.n_predicted, counts.matched
     both_empty = n_true == n_predicted == 0
     excluded = both_empty and protocol.both_empty == "exclude"
     metrics: dict[str, float | None] = {
@@ -121,7 +131,14 @@ def score(match: Match, protocol: Protocol) -> Score:
         "split": int(found.split.sum()),
         "merged": int(found.merged.sum()),
     }
-    return Score(n_true, n_predicted, tps, both_empty, metrics)
+    return Score(n_true, n_predicted, counts.true_positives, both_empty, metrics)
+
+
+def _counts(match: Match, pairs: NDArray[np.intp], protocol: Protocol) -> Counts:
+    iou = match.iou[pairs]
+    tps = _reaching(iou, protocol.thresholds)
+    n_true, n_predicted = len(match.true), len(match.predicted)
+    return Counts(match, n_true, n_predicted, tuple(tps), len(pairs), _sum_of_iou(iou))
 
 
 def _value(metric: Metric, counts: Counts) -> float | None:
@@ -177,8 +194,12 @@ def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     """
     if min(thresholds) < MATCH_IOU:
         raise ValueError(f"thresholds start at {MATCH_IOU}, got {min(thresholds)}")
-    iou = np.sort(match.iou[matched_pairs(match)])
-    counts: list[int] = (len(iou) - np.searchsorted(iou, thresholds, side="left")).tolist()
+    return _reaching(match.iou[matched_pairs(match)], thresholds)
+
+
+def _reaching(iou: NDArray[np.float64], thresholds: Sequence[float]) -> list[int]:
+    """How many of these IoUs are at least each threshold."""
+    counts: list[int] = (len(iou) - np.searchsorted(np.sort(iou), thresholds, side="left")).tolist()
     return counts
 
 
@@ -193,6 +214,20 @@ def mean_segmentation_accuracy(tps: Sequence[int], n_true: int, n_predicted: int
     Summed up by numpy as elf does, so that both are equal to the last bit.
     """
     return float(np.mean([segmentation_accuracy(tp, n_true, n_predicted) for tp in tps]))
+
+
+def boundary_tolerant_msa(of: Counts) -> float | None:
+    """MSA without the pixels within one pixel of a true boundary.
+
+    Returns:
+        A value in [0, 1]; None where these pixels are all that there is of the objects.
+    """
+    inside = of.interior
+    if inside is None:
+        return None
+    if (of.n_true or of.n_predicted) and not (inside.n_true or inside.n_predicted):
+        return None
+    return mean_segmentation_accuracy(inside.true_positives, inside.n_true, inside.n_predicted)
 
 
 def aggregated_jaccard_index(match: Match) -> float:
@@ -304,6 +339,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *_OURS,
+        Metric("msa_tolerant", "boundary-tolerant mSA", boundary_tolerant_msa, optional=True),
         # A new metric: a line here, its function in a file of its own.
     )
 }
@@ -317,9 +353,14 @@ MSA = METRICS["msa"]
 """The metric of the study, and the one that methods are ranked by unless another is chosen."""
 
 
+def required() -> list[str]:
+    """The names of the metrics that every stored score has."""
+    return [name for name, metric in METRICS.items() if not metric.optional]
+
+
 def metrics_version() -> Any:
     """What scores depend on: `VERSION`, and the versions of metrics that were added to it."""
-    added = {name: metric.version for name, metric in METRICS.items() if name not in _OF_VERSION}
+    added = {name: METRICS[name].version for name in required() if name not in _OF_VERSION}
     return {"": VERSION, **added} if added else VERSION
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmark.data.prepared import Entry
 from benchmark.errors import BenchmarkError
+from benchmark.scoring.interior import match_interior
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import metrics_version, object_rows, score
 from benchmark.scoring.protocol import Protocol
@@ -51,7 +52,7 @@ def score_row(
     """
     overlap = match(truth, prediction)
     try:
-        result = score(overlap, protocol)
+        result = score(overlap, protocol, match_interior(truth, prediction))
     except BenchmarkError as error:
         raise BenchmarkError(f"sample '{entry.id}': {error}") from error
     row = {

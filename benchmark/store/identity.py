@@ -49,8 +49,20 @@ def run_id(identity: Mapping[str, Any]) -> str:
 
 
 def comparable(identity: Mapping[str, Any], besides: Collection[str]) -> dict[str, Any]:
-    """Return an identity without some of its keys (those unknown in this environment)."""
-    return {key: value for key, value in identity.items() if key not in besides}
+    """Return an identity without some of its keys (those unknown in this environment).
+
+    Nor are they in the identities of nested models, which are among its parameters.
+    """
+    kept = {key: value for key, value in identity.items() if key not in besides}
+    parameters = kept.get("parameters")
+    if isinstance(parameters, Mapping):
+        kept["parameters"] = {
+            name: comparable(value, besides)
+            if isinstance(value, Mapping) and "target" in value
+            else value
+            for name, value in parameters.items()
+        }
+    return kept
 
 
 @cache

@@ -51,6 +51,7 @@ class Weights(TypedDict, total=False):
     label: str
     mark: Literal["verified", "user", "demo", "untrained"]
     digests: dict[str, Any] | None
+    parts: NotRequired[list[str]]
 
 
 class Names(TypedDict):
@@ -158,11 +159,33 @@ class ObjectRow(TypedDict):
     predicted: Objects
 
 
+class StagesOfObjects(TypedDict):
+    """Columns: an entry for each true object; see `benchmark.scoring.stages.Evidence`."""
+
+    id: list[Count]
+    prompted: list[bool]
+    first: list[Amount]
+    last: list[Amount]
+    kept: list[Amount]
+    result: list[Amount]
+
+
+class StageRow(TypedDict):
+    """A line of the journal of stages."""
+
+    sample: str
+    prediction: str
+    prompts: Count
+    kept: Count
+    true: StagesOfObjects
+
+
 ROWS: dict[str, Any] = {
     "records": RecordRow,
     "attempts": AttemptRow,
     "scores": ScoreRow,
     "objects": ObjectRow,
+    "stages": StageRow,
 }
 """Of each journal of a run the type of its lines; a line that does not fit is damaged."""
 
@@ -201,9 +224,12 @@ def misfit(value: object, shape: Any, name: str = "") -> str | None:
                     return found
             elif is_needed:
                 return f"{prefix}{key}"
-        columns = [value[key] for key in _entries(shape)] if shape is Objects else []
+        columns = [value[key] for key in _entries(shape)] if shape in _COLUMNS else []
         return (name or "all of it") if len({len(column) for column in columns}) > 1 else None
     return None if _fits(value, shape) else name or "all of it"
+
+
+_COLUMNS = (Objects, StagesOfObjects)
 
 
 def _fits(value: object, kind: Any) -> bool:

@@ -12,6 +12,7 @@
     <run>/scores/<key>/names.json     what the data set with these labels was called, where they
                                       are not those of run.json
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
+    <run>/stages/<key>/...            per true object: what each stage of the method has of it
     <run>/lease/                      who works on it, or on which shard
 
 A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
@@ -245,6 +246,12 @@ class RunStore:
         """Return the rows of objects, likewise."""
         return self._belonging("objects", key, records)
 
+    def stages(
+        self, key: str, records: Mapping[str, Record] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Return the rows of what the stages have of each object, likewise."""
+        return self._belonging("stages", key, records)
+
     def _belonging(
         self, kind: str, key: str, records: Mapping[str, Record] | None
     ) -> dict[str, dict[str, Any]]:
@@ -337,7 +344,7 @@ class RunStore:
                 (self.path / "predictions").mkdir(exist_ok=True)
                 sweep_temporaries(self.path)
             folders = [self._records.folder, self._attempts.folder]
-            folders += [f for kind in ("scores", "objects") for f in (self.path / kind).glob("*")]
+            folders += [f for kind in _OF_KEYS for f in (self.path / kind).glob("*")]
             for folder in folders:
                 Journal(folder).repair(shard.may_repair)
             before = self.readable_description()
@@ -429,6 +436,19 @@ class RunWriter:
         objects.append(self._name, *(line for _, line in scored))
         Journal(folder).append(self._name, *(row for row, _ in scored))
 
+    def append_stages(self, key: str, row: Row) -> None:
+        """Store what the stages have of each object of a sample.
+
+        Args:
+            key: of its score.
+            row: as `benchmark.store.shapes.StageRow`.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        self._still_mine()
+        Journal(path_of_id(self._store.path / "stages", key)).append(self._name, row)
+
     def restore_basis(self, key: str, basis: dict[str, Any]) -> None:
         """Write the basis.json of stored scores if it is missing, damaged or another one.
 
@@ -473,6 +493,9 @@ class RunWriter:
                 "removed); this one stops. What was stored stays valid."
             )
 
+
+_OF_KEYS = ("scores", "objects", "stages")
+"""The folders with a journal for each key of scores."""
 
 _REDO = "Predict it again with overwrite=errors, or all of them with overwrite=all."
 _WITHDRAWN = "the run stopped while this prediction was being replaced; do it with overwrite=errors"

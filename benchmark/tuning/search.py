@@ -19,8 +19,9 @@ from benchmark.data.prepared import Entry
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.job import Job
 from benchmark.run import describe_error, seed_everything
+from benchmark.scoring.interior import match_interior
 from benchmark.scoring.match import match
-from benchmark.scoring.metrics import METRICS, Metric, score
+from benchmark.scoring.metrics import Metric, required, score
 from benchmark.settings import Overwrite
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -152,12 +153,14 @@ class Search:
         """Predict and score all points on one image; equal label images are scored once."""
         assert sample.labels is not None
         job, numbers = self._job, dict[str, int]()
-        points, metrics = [], {name: list[float | None]() for name in METRICS}
+        points, metrics = [], {name: list[float | None]() for name in self._metrics}
         for labels in self._predictions(segmenter, sample):
             digest = array_digest(labels)
             if digest not in numbers:
                 numbers[digest] = len(numbers)
-                found = score(match(sample.labels, labels), job.protocol).metrics
+                pair = sample.labels, labels
+                interior = match_interior(*pair) if job.metric.optional else None
+                found = score(match(*pair), job.protocol, interior).metrics
                 for name, values in metrics.items():
                     values.append(found[name])
             points.append(numbers[digest])
@@ -189,12 +192,17 @@ class Search:
         return {sample: row for sample, row in rows.items() if self._is_whole(row)}
 
     def _is_whole(self, row: SearchRow) -> bool:
-        """Whether a line has a value for each metric of today and each point."""
+        """Whether a line has a value for each metric that it has to have, and each point."""
         count = max(row["points"], default=-1) + 1
-        columns = [row["metrics"].get(name, ()) for name in METRICS]
+        columns = [row["metrics"].get(name, ()) for name in self._metrics]
         return len(row["points"]) == len(self._grid.points) and all(
             len(column) == count for column in columns
         )
+
+    @property
+    def _metrics(self) -> list[str]:
+        """The metrics of a line: an optional one costs time, and is there only if it decides."""
+        return list(dict.fromkeys([*required(), self._job.metric.name]))
 
     def scores(self, entries: Sequence[Entry], metric: Metric) -> Scores:
         """The scores of all points on those of these images that are stored; higher is better."""

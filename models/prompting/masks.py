@@ -1,4 +1,4 @@
-"""Prompts -> masks by SAM: each distinct prompt is decoded once, however often it is asked for."""
+"""Prompts -> masks: each distinct prompt is decoded once, however often it is asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 from models.common.masks import Patch, cut
+from models.prompting.promptable import Promptable
 from models.prompting.prompts import Prompt, kind, stack
 
 Threshold = float | Literal["auto"]
@@ -20,8 +21,8 @@ class Way(NamedTuple):
     """How a prompt becomes a mask.
 
     Attributes:
-        multimask: whether the mask is, of the three that SAM offers, the one that it expects the
-            highest IoU of; else its single one.
+        multimask: whether the mask is, of the three that the model offers, the one that it expects
+            the highest IoU of; else its single one.
         threshold: logits above it belong to the mask; `auto`: above the highest of Otsu's
             thresholds in the neighbourhoods of all pixels, at least 0.
     """
@@ -36,8 +37,8 @@ class Pool(NamedTuple):
     Attributes:
         numbers: where the mask of a prompt is in the two lists.
         masks: some may be empty.
-        scores: the IoU that SAM itself expects, times how little the mask depends on where its
-            logits are cut; NaN where nothing would be left of it.
+        scores: the IoU that the model itself expects, times how little the mask depends on where
+            its logits are cut; NaN where nothing would be left of it.
     """
 
     numbers: dict[Prompt, int]
@@ -50,7 +51,7 @@ class Pool(NamedTuple):
 
 
 def decode(
-    predictor: Any, asked: Iterable[tuple[Way, Iterable[Prompt]]], batch_size: int
+    model: Promptable, asked: Iterable[tuple[Way, Iterable[Prompt]]], batch_size: int
 ) -> tuple[dict[Way, Pool], int]:
     """Make the masks of prompts.
 
@@ -59,7 +60,7 @@ def decode(
     depend on how many prompts there are besides its own.
 
     Args:
-        predictor: `segment_anything`'s, set to an image.
+        model: it has encoded the image.
         asked: prompts, and the way to make masks of them.
         batch_size: prompts at a time; on a CPU, 8 at most. Only so many masks are whole at once;
             they are kept cut.
@@ -78,11 +79,11 @@ def decode(
         for multimask, (thresholds, _) in wanted.items()
         for threshold in thresholds
     }
-    if str(predictor.device) == "cpu":
+    if model.device == "cpu":
         batch_size = min(batch_size, _AT_ONCE_ON_CPU)
     for multimask, (thresholds, distinct) in wanted.items():
         for batch in _batches(distinct, batch_size):
-            logits, ious, small = _predicted(predictor, batch, multimask, batch_size)
+            logits, ious, small = _predicted(model, batch, multimask, batch_size)
             for threshold in thresholds:
                 pool = pools[Way(multimask, threshold)]
                 found = _cut(logits, ious, small, threshold)
@@ -103,40 +104,19 @@ def _batches(prompts: Iterable[Prompt], size: int) -> Iterable[list[Prompt]]:
 
 
 def _predicted(
-    predictor: Any, prompts: list[Prompt], multimask: bool, batch_size: int
+    model: Promptable, prompts: list[Prompt], multimask: bool, batch_size: int
 ) -> tuple[Any, Any, Any]:
     """Logits (N x H x W), expected IoU (N) and logits at the decoder's resolution (N x h x w)."""
     import torch
 
     number = len(prompts)
-    arrays = stack([*prompts, *prompts[-1:] * (batch_size - number)])
-    # By the predictor's own image size. Upstream scales to 1024 whatever that is, which is the
-    # same for every published model and would misplace the points of any other.
-    scale, size = predictor.transform, predictor.original_size
-    if "points" in arrays:
-        arrays["points"] = scale.apply_coords(arrays["points"], size)
-    if "boxes" in arrays:
-        arrays["boxes"] = scale.apply_boxes(arrays["boxes"], size)
-    given: dict[str, Any] = {"point_coords": None, "point_labels": None}
-    for name, array in arrays.items():
-        given[_ARGUMENTS[name]] = torch.as_tensor(
-            array, dtype=torch.float32, device=predictor.device
-        )
-    found = predictor.predict_torch(**given, multimask_output=multimask, return_logits=True)
+    found = model.decode(stack([*prompts, *prompts[-1:] * (batch_size - number)]), multimask)
     own: list[Any] = [values if values is None else values[:number] for values in found]
     logits, ious, small = own
     if not multimask:
         return logits[:, 0], ious[:, 0], None if small is None else small[:, 0]
     rows, best = torch.arange(number, device=ious.device), ious.max(dim=1)[1]
     return logits[rows, best], ious[rows, best], small[rows, best]
-
-
-_ARGUMENTS = {
-    "points": "point_coords",
-    "point_labels": "point_labels",
-    "boxes": "boxes",
-    "logits_masks": "mask_input",
-}
 
 
 def _cut(

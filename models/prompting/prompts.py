@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,49 @@ class Part(NamedTuple):
 
 
 Prompt = tuple[Part, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """Prompts of one image, all of one kind: points, boxes, or both for each.
+
+    Attributes:
+        points: P x K x 2, each x and y in pixels; None: boxes alone.
+        point_labels: P x K, 1: in the object, 0: not in it; as many as points.
+        boxes: P x 4, left, top, right and bottom in pixels; None: points alone.
+        logits_masks: P x 1 x h x w, a first guess in logits at the decoder's resolution; None:
+            there is none.
+
+    Raises:
+        ValueError: as of `split`.
+    """
+
+    points: NDArray[Any] | None = None
+    point_labels: NDArray[Any] | None = None
+    boxes: NDArray[Any] | None = None
+    logits_masks: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        split(self.arrays)
+
+    @classmethod
+    def of_points(cls, points: NDArray[Any]) -> Prompts:
+        """One point in each object, N x 2."""
+        return cls(points[:, None], np.ones((len(points), 1)))
+
+    @classmethod
+    def joined(cls, prompts: Sequence[Prompt]) -> Prompts:
+        """Single prompts of one kind; of none there are no points."""
+        return cls(**stack(prompts)) if prompts else cls.of_points(np.zeros((0, 2)))
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What there is, by the names of `KINDS`."""
+        every = {name: getattr(self, name) for name in KINDS}
+        return {name: array for name, array in every.items() if array is not None}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
 
 
 def split(arrays: Mapping[str, Any]) -> list[Prompt]:

@@ -17,6 +17,7 @@ from models.common.masks import Patch, cut, merge
 from models.common.overlaps import Overlaps, suppress
 from models.musam import AIS, AMG
 from models.prompting.masks import decode
+from models.prompting.promptable import PromptableSam
 from models.prompting.prompts import stack
 
 GRID = 16  # points of mask generation along each side
@@ -95,8 +96,8 @@ def _stages_of(model: APG, image: Array, true: Labels) -> dict[str, list[float]]
         rgb = to_rgb8(image)
         maps = backbone.decode(rgb, model, backbone.encode(rgb, model))
         prompts = setting.derive(maps)
-        way = setting.way(backbone.predictor)
-        pool = decode(backbone.predictor, [(way, prompts)], 1)[0][way]
+        way = setting.way(PromptableSam(backbone.predictor))
+        pool = decode(PromptableSam(backbone.predictor), [(way, prompts)], 1)[0][way]
     points = stack(prompts)["points"][:, 0] if prompts else np.zeros((0, 2))
     ids = [int(true[int(y), int(x)]) for x, y in points]
     masks = [cut(true == own) for own in ids if own]

@@ -15,6 +15,7 @@ from models.common.overlaps import Overlaps, suppress
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.masks import Way, decode
 from models.prompting.points import Points
+from models.prompting.promptable import PromptableSam
 from models.prompting.prompts import of_points
 from models.weights import find_weights
 
@@ -58,7 +59,7 @@ class PromptedSam(TorchAdapter):
                 self._predictor.set_image(rgb)
             with self.stage("prompt"):
                 prompts = of_points(_grid(rgb.shape[:2], self._per_side))
-                masks = partial(decode, self._predictor, [(Way(), prompts)])
+                masks = partial(decode, PromptableSam(self._predictor), [(Way(), prompts)])
                 pool = self.halving(masks, self._batch_size)[0][Way()]
             with self.stage("postprocess"):
                 large = [n for n, mask in enumerate(pool.masks) if mask.area > _MIN_SIZE]

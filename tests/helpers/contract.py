@@ -20,7 +20,8 @@ from benchmark.data.sources.synthetic import draw
 from benchmark.errors import BenchmarkError, ModelError, SkippedError
 from benchmark.job import Job
 from benchmark.run import seed_everything
-from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, check_labels
+from benchmark.scoring.stages import evidence
+from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, Staged, check_labels
 
 
 def _samples() -> list[Sample]:
@@ -103,7 +104,7 @@ def _described(job: Job) -> Iterator[str]:
             yield f"`added` names {', '.join(unknown)}, which the constructor does not take"
         if info.find_weights and "weights" not in info.parameters:
             yield "it has `find_weights`, and its constructor takes no `weights`"
-        if info.sees_truth and not hasattr(job.adapter, "attend"):
+        if info.sees_truth and not job.attends:
             yield "it has `sees_truth`, and no `attend` to be given the labels by"
         one, other = (json.dumps(info.in_identity("", job.parameters, None)) for _ in range(2))
         if one != other:
@@ -147,6 +148,8 @@ def _predicting(job: Job) -> Iterator[str]:
         yield from _repeated(model, first)
         if isinstance(model, Sharing):
             yield from _sharing(model, first, job)
+        if isinstance(model, Staged):
+            yield from _staged(model, first)
     if not job.info.sees_truth and isinstance(model, Attending):
         yield from _peeking(model, first)
 
@@ -190,6 +193,8 @@ def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str
     for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
         image = sample.image.copy()
         seed_everything(0, sample.id)
+        if isinstance(model, Attending):
+            model.attend(sample)
         found = [labels.copy() for labels in model.predict_each(image, settings)]
         if len(found) != len(settings):
             yield f"predict_each gave {len(found)} label images for {len(settings)} settings"
@@ -203,6 +208,21 @@ def _sharing(model: Sharing, first: dict[str, Labels], job: Job) -> Iterator[str
             yield f"predict_each of '{sample.id}' changed its image"
         if list(model.predict_each(image, [])):
             yield "predict_each gave label images for no settings"
+
+
+def _staged(model: Any, first: dict[str, Labels]) -> Iterator[str]:
+    """Whether its stages (`benchmark.types.Staged`) can be accounted for, and end as `predict`."""
+    for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
+        seed_everything(0, sample.id)
+        if isinstance(model, Attending):
+            model.attend(sample)
+        stages = model.segment_stages(sample.image.copy())
+        if not np.array_equal(stages.labels, first[sample.id]):
+            yield f"segment_stages of '{sample.id}' ends with other labels than predict returns"
+        try:
+            evidence(sample.labels, stages)
+        except Exception as error:
+            yield f"segment_stages of '{sample.id}': {type(error).__name__}: {error}"
 
 
 def _peeking(model: Segmenter, first: dict[str, Labels]) -> Iterator[str]:

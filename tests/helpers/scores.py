@@ -2,6 +2,7 @@
 
 from cases import CLEAN
 
+from benchmark.scoring.interior import match_interior
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import score
 
@@ -10,4 +11,4 @@ SA_NAMES = [f"sa{percent}" for percent in range(50, 100, 5)]
 
 
 def metrics(true, predicted, protocol=CLEAN):
-    return score(match(true, predicted), protocol).metrics
+    return score(match(true, predicted), protocol, match_interior(true, predicted)).metrics

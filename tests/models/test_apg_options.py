@@ -16,6 +16,7 @@ from benchmark.errors import ModelError
 from models.apg import APG
 from models.common.images import to_rgb8
 from models.prompting.masks import Way, decode
+from models.prompting.promptable import PromptableSam
 from models.prompting.prompts import of_points
 
 
@@ -152,9 +153,9 @@ def test_a_mask_does_not_depend_on_its_neighbours_in_a_batch(weights):
     model.predict(IMAGES["grey"])
     predictor = model._backbone.predictor
     prompts = of_points(np.random.default_rng(2).integers(0, 120, (9, 2)))
-    together = decode(predictor, [(Way(), prompts)], 8)[0][Way()]
+    together = decode(PromptableSam(predictor), [(Way(), prompts)], 8)[0][Way()]
     for own in (prompts[:1], prompts[4:6], prompts[::-1]):
-        pool = decode(predictor, [(Way(), own)], 8)[0][Way()]
+        pool = decode(PromptableSam(predictor), [(Way(), own)], 8)[0][Way()]
         for prompt in own:
             scores = [one.scores[one.numbers[prompt]] for one in (pool, together)]
             assert np.array_equal(*scores, equal_nan=True)

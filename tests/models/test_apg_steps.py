@@ -13,6 +13,7 @@ from models.common.masks import cut
 from models.common.overlaps import Overlaps, iou, over_smaller, shared_pixels, suppress
 from models.prompting.masks import Way, decode, local_threshold
 from models.prompting.points import innermost, of_components, of_maxima
+from models.prompting.promptable import PromptableSam
 from models.prompting.prompts import around, of_points, split, stack
 
 HALVES = {
@@ -114,7 +115,7 @@ def test_masks_and_their_scores_equal_micro_sam(weights):
         return_instance_segmentation=False,
     )  # fmt: skip
     prompts = of_points(points)
-    pools, decodes = decode(predictor, [(Way(), prompts)], 4)
+    pools, decodes = decode(PromptableSam(predictor), [(Way(), prompts)], 4)
     pool = pools[Way()]
     assert list(pool.numbers) == prompts and decodes == len(expected) == 12
     for mask, score, one in zip(pool.masks, pool.scores, expected, strict=True):
@@ -146,11 +147,13 @@ def test_masks_made_in_any_way_equal_micro_sam(weights, multimask, threshold):
     )
     way, prompts = Way(multimask, threshold), of_points(points)
     # Others, asked for at once, change nothing.
-    pools, decodes = decode(predictor, [(Way(multimask, 0.7), prompts), (way, prompts)], 4)
+    pools, decodes = decode(
+        PromptableSam(predictor), [(Way(multimask, 0.7), prompts), (way, prompts)], 4
+    )
     assert decodes == 8 and len(pools) == 2
     refined = around(map(pools[way].of, prompts), (150, 110))
     assert np.array_equal(stack(refined)["boxes"], boxes["boxes"])
-    pool = decode(predictor, [(way, refined)], 4)[0][way]
+    pool = decode(PromptableSam(predictor), [(way, refined)], 4)[0][way]
     for mine, theirs, own in (
         (pools[way], expected, prompts),
         (pool, boxed, refined),

@@ -204,6 +204,32 @@ class Brief(Sharing):
         yield from super().predict_each(image, settings[:1])
 
 
+class Staged(Good):
+    row = 0
+
+    def segment_stages(self, image):
+        from types import SimpleNamespace as Of
+
+        labels = self.predict(image)
+        masks = [Of(mask=labels == n, row=self.row, column=0) for n in range(1, labels.max() + 1)]
+        points = np.zeros((len(masks), 1, 2))
+        return Of(
+            prompts=Of(points=points, point_labels=None, boxes=None),
+            first=Of(masks=masks), refined=None, kept=np.arange(len(masks)), labels=labels,
+        )
+
+
+class Elsewhere(Staged):
+    row = 3
+
+
+class Another(Staged):
+    def segment_stages(self, image):
+        stages = super().segment_stages(image)
+        stages.labels = stages.labels * 2
+        return stages
+
+
 class Adding(Good):
     added = ("levels",)
 
@@ -239,11 +265,13 @@ BROKEN = {
     "Unwritable": "can't be written as JSON",
     "Moving": "predict_each of 'grey' with {} differs from predict",
     "Brief": "predict_each gave 1 label images for 3 settings",
+    "Elsewhere": "segment_stages of 'grey': ValueError: a mask of 96 x 72 pixels at row 3",
+    "Another": "segment_stages of 'grey' ends with other labels than predict returns",
     "Adding": "`added` names levels, which the constructor does not take",
     "Idle": "Idle has no predict(image)",
     "Missing": "the _target_ strange.Missing can't be imported",
 }
-GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded", "Sharing")
+GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded", "Sharing", "Staged")
 
 
 @pytest.fixture

@@ -231,3 +231,17 @@ def test_a_renamed_parameter_is_known_by_its_values_and_no_other_vouches_for_its
     assert torch.equal(_renamed(saved, loaded)["new"], saved["old"])
     loaded["new"] = loaded["new"] + 1
     assert "new" not in _renamed(saved, loaded)
+
+
+@pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])
+def test_its_boxes_are_prompts_as_transformers_gives_them(image, folder):
+    model = build(folder, prompt=["cell", "dot"])
+    found = model.prompts(image)
+    expected = []
+    for words in ("cell", "dot"):
+        [each] = processor_of(folder).post_process_object_detection(
+            raw(folder, image, words), UNSURE, [image.shape[:2]]
+        )
+        expected.append(each["boxes"].numpy())
+    assert np.allclose(found.boxes, np.concatenate(expected), atol=1e-3)
+    assert found.points is None and len(found) > 1

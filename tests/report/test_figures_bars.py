@@ -19,6 +19,10 @@ def bars_of(axes):
     return [bar.get_width() for bar in found]
 
 
+def legend_of(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
 # --- bars per data set ----------------------------------------------------------------------
 
 
@@ -141,3 +145,24 @@ def test_a_mean_over_fewer_data_sets_is_marked():
     assert [style.PARTIAL in bar.get_hatch() for bar in axes.patches] == [True, False]
     assert [text.get_text() for text in axes.texts] == ["0.900 (1.00), 1 of 2 sets", "0.300 (2.00)"]
     assert axes.get_title(loc="left").endswith("(2 data sets, ranks over 1)")
+
+
+def test_a_control_within_the_axis_is_a_line_across_the_bars_of_its_data_set():
+    rows = [
+        cell("truth_eroded", score=0.6, control=True),
+        cell("oracle", score=1.0, control=True),
+        cell("empty", score=0.0, control=True),
+        cell("otsu", score=0.5),
+    ]
+    frame = methods.entries(frame_of_rows(rows))
+    figure = per_data_set.draw(frame, styles_of(frame)[0])
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert [list(line.get_xdata()) for line in dashed] == [[0.6, 0.6]]
+    bottom, top = dashed[0].get_ydata()
+    bars = figure.axes[0].patches
+    assert len(bars) == 4
+    assert all(bottom <= bar.get_y() and bar.get_y() + bar.get_height() <= top for bar in bars)
+    assert "a control's score" in legend_of(figure)
+
+    without = methods.entries(frame_of_rows(rows[1:]))
+    assert "a control's score" not in legend_of(per_data_set.draw(without, styles_of(without)[0]))

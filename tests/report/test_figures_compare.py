@@ -44,10 +44,28 @@ def test_ablation_draws_every_difference(published):
         )
 
 
+def test_ablation_relative_to_ais_pairs_each_variant_with_it(published, reference):
+    rows, _ = methods.comparable(published)
+    found = ablation.differences(rows, ablation.TO_AIS)
+    variants = [
+        (prompts, setting)
+        for setting in ("default", "grid_search")
+        for prompts in ("apg_cc", "apg_bd")
+    ]
+    for place, variant in enumerate(variants):
+        expected = (reference[variant] - reference["ais", "default"]).dropna()
+        assert sorted(found[place]["difference"]) == pytest.approx(sorted(expected))
+        assert len(expected) > 20
+    titles = [axes.get_title(loc="left") for axes in ablation.draw(rows, ablation.TO_AIS).axes]
+    assert len(titles) == 4 and all(" - AIS\n" in title for title in titles)
+
+
 def test_nothing_to_ablate_is_said():
     rows, _ = methods.comparable(methods.entries(many(["a", "b"], 3)))
     with pytest.raises(style.NothingToDrawError, match="two variants"):
         ablation.draw(rows)
+    with pytest.raises(style.NothingToDrawError, match="and AIS"):
+        ablation.draw(rows, ablation.TO_AIS)
 
 
 # --- wins -----------------------------------------------------------------------------------

@@ -22,12 +22,14 @@ from benchmark.report.figures import (
     panels,
     pareto,
     per_data_set,
+    stages,
     thresholds,
 )
 from benchmark.report.figures.methods import comparable, entries, main, order, without_demo
 from benchmark.report.figures.style import NothingToDrawError, Styles, bar_styles, line_styles, save
 from benchmark.report.frame import COMPLETE
 from benchmark.report.results import RunResult
+from benchmark.report.tables.stages import accounts
 from benchmark.report.verdict import Verdict
 from benchmark.scoring.metrics import MSA, Metric
 from benchmark.store.files import disk_errors
@@ -185,10 +187,17 @@ def _accuracy_and_time(given: FigureInput) -> Figure | None:
     return pareto.draw(*given.methods, given.lines, given.metric) if timed else None
 
 
+def _stages(given: FigureInput) -> Figure | None:
+    found = accounts(given.results)
+    rows = given.runs.set_index("result").reindex(found.index)
+    return None if found.empty else stages.draw(found, list(rows["label"]), list(rows["group"]))
+
+
 FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
     "{metric}_per_data_set": _per_data_set,
     "differences": lambda given: differences.draw(given.verdicts) if given.verdicts else None,
     "thresholds": _thresholds,
+    "stages": _stages,
 }
 """The registry of figures of a whole report: file name -> what draws it; None leaves it out.
 

@@ -39,6 +39,7 @@ _BAR, _GAP, _HEADING = 0.17, 0.12, 0.24  # inches; a heading holds the name of a
 _BARS_PER_PANEL = 80
 _PANEL_WIDTH = 5.2
 _TINY = 5.5  # points
+_DASHES = (0, (4, 2))
 
 
 def bars(frame: pd.DataFrame, path_stem: Path, metric: Metric = MSA) -> list[Path]:
@@ -156,6 +157,7 @@ def _draw(
         axes.text(low, y + 0.8 * _HEADING, name, fontsize=NORMAL, fontweight="bold", va="baseline")
         y += _HEADING
         ordered = rows.sort_values("label", key=lambda names: names.map(places))
+        _ceilings(axes, ordered, (y, y + _BAR * len(ordered)), limits)
         for row in ordered.to_dict("records"):
             _bar(axes, y + _BAR / 2, row, styles[row["label"]], limits)
             labels[y + _BAR / 2] = row["label"]
@@ -166,6 +168,16 @@ def _draw(
     plain_axes(axes, "x")
     axes.spines["bottom"].set_bounds(low, high)  # no score lies beyond; labels do
     return labels
+
+
+def _ceilings(
+    axes: Axes, rows: pd.DataFrame, between: tuple[float, float], limits: tuple[float, float]
+) -> None:
+    """A line across the bars of a data set at the score of each control that is within the axis."""
+    low, high = limits
+    for score in rows.loc[rows["control"].astype(bool), "score"]:
+        if low < score < high:
+            axes.plot([score] * 2, between, color="black", linestyle=_DASHES, lw=1, zorder=1.5)
 
 
 def _bar(
@@ -222,6 +234,9 @@ def _handles(
     ]
     if entries["score_low"].notna().any():
         handles.append(Line2D([], [], color="black", label="95 % interval"))
+    within = entries["score"].between(*span(entries["score"]), inclusive="neither")
+    if (entries["control"].astype(bool) & within).any():
+        handles.append(Line2D([], [], color="black", linestyle=_DASHES, label="a control's score"))
     without = entries["status"].isin([NOT_REPORTED, SKIPPED, "complete"])
     if not without.all():
         handles.append(Patch(facecolor="white", edgecolor="black", hatch=PARTIAL, label="partial"))

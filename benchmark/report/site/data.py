@@ -334,9 +334,11 @@ def command(described: Mapping[str, Any], protocol: str) -> str:
     altered = [item for item in variant.removesuffix(")").split(", ") if "=" in item]
     chosen = [override for override in altered if override.partition("=")[0] != "weights"]
     if weights:
+        # Of several, the first are the model's own; those of nested models are among the others.
+        name_of_own = (weights.get("parts") or [weights["name"]])[0]
         own = weights.get("mark") == "user"
         digest = next(iter(weights.get("digests", {}).values()), "")
-        chosen.append(f"weights={f'<file with {digest}>' if own else weights['name']}")
+        chosen.append(f"weights={f'<file with {digest}>' if own else name_of_own}")
     overrides = [f"model={described.get('config') or name}"]
     overrides += [*(f"model.{override}" for override in chosen)]
     overrides += [*_data_overrides(described), *words_of(protocol)]

@@ -35,6 +35,31 @@ def errors(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(sums, columns=columns).reset_index(drop=True)
 
 
+def boundaries(results: Sequence[RunResult]) -> pd.DataFrame:
+    """What a pixel at the boundaries costs each run, and how far its counts of objects are off.
+
+    Returns:
+        A row for each run, in their order: msa and msa_tolerant, each the mean over the images
+        that have both (msa over all, where no image has the other), and count_error, the mean of
+        |predicted - true| / true objects over the images with a true object.
+    """
+    rows = []
+    for result in results:
+        scores = result.scores
+        both = scores.reindex(columns=["msa", "msa_tolerant"]).dropna()
+        off = (scores["n_predicted"] - scores["n_true"]).abs() / scores["n_true"].where(
+            scores["n_true"] > 0
+        )
+        rows.append(
+            {
+                "msa": (both if len(both) else scores)["msa"].mean(),
+                "msa_tolerant": both["msa_tolerant"].mean(),
+                "count_error": off.mean(),
+            }
+        )
+    return pd.DataFrame(rows, columns=["msa", "msa_tolerant", "count_error"], dtype=float)
+
+
 def recall_by_size(result: RunResult) -> pd.DataFrame:
     """True objects of each class of size, and how many were found.
 

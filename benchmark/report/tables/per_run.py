@@ -1,10 +1,9 @@
-"""Tables that need the stored rows of runs: errors by kind, recall by size, time and memory."""
+"""Tables that need the stored rows of runs, with a row for each run."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,24 @@ import pandas as pd
 from benchmark.console import Steps
 from benchmark.report.eligible import told_apart
 from benchmark.report.results import RunResult
-from benchmark.report.tables.objects import DIAMETERS, KINDS, cost, errors, recall_by_size
+from benchmark.report.tables.objects import (
+    DIAMETERS,
+    KINDS,
+    boundaries,
+    cost,
+    errors,
+    recall_by_size,
+)
 from benchmark.report.tables.per_data_set import marks
+from benchmark.report.tables.stages import stage_table
 from benchmark.report.tables.table import MISSING, Cell, Column, Table, number, words
+from benchmark.scoring.metrics import METRICS
 
 _GB = 1e9
 
 
 def run_tables(results: Sequence[RunResult], cells: pd.DataFrame) -> list[Table]:
-    """The three tables, a row for each run; controls are in them, as what they should show.
+    """The tables, a row for each run; controls are in them, as what they should show.
 
     Args:
         results: scored runs.
@@ -30,8 +38,10 @@ def run_tables(results: Sequence[RunResult], cells: pd.DataFrame) -> list[Table]
     names = told_apart(cells, cells["data_label"])
     heads = [_head(*row) for row in zip(cells["method"], names, map(marks, about), strict=True)]
     order = sorted(range(len(heads)), key=lambda i: (heads[i][1].text, heads[i][0].text))
-    made = [_errors(results, heads), _sizes(results, heads), _cost(results, heads)]
-    return [replace(table, rows=[table.rows[i] for i in order]) for table in made]
+    ordered, by_name = [results[i] for i in order], [heads[i] for i in order]
+    made = [table(ordered, by_name) for table in (_errors, _boundaries, _sizes, _cost)]
+    stages = stage_table(ordered, by_name, _HEADS)
+    return [*made, *([stages] if stages else [])]
 
 
 _HEADS = [Column("method"), Column("data")]
@@ -64,6 +74,28 @@ def _errors(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Ta
         "split are of the objects, of spurious and merged of the predictions."
     ]
     return Table("errors", "Errors by kind", columns, rows, notes)
+
+
+def _boundaries(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Table:
+    found = boundaries(results)
+    shown = (found["msa"], found["msa_tolerant"], found["msa_tolerant"] - found["msa"])
+    rows = [
+        [*head, *map(number, numbers), number(off, ".1%")]
+        for head, *numbers, off in zip(heads, *shown, found["count_error"], strict=True)
+    ]
+    columns = [
+        *_HEADS,
+        *(Column(METRICS[name].title, right=True) for name in ("msa", "msa_tolerant")),
+        Column("difference", right=True), Column("count error", right=True),
+    ]  # fmt: skip
+    notes = [
+        "Means over images. Boundary-tolerant: without the pixels within one pixel of a true "
+        "boundary, on either side of it. The controls truth_eroded and truth_dilated are the truth "
+        "one pixel smaller and larger: what a method gets that draws boundaries so. count error: "
+        f"|predicted - true| / true objects. {MISSING}: scored before the metric was added; "
+        "action=evaluate scores again."
+    ]
+    return Table("boundaries", "Boundaries and counts", columns, rows, notes)
 
 
 def _sizes(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Table:
