@@ -409,7 +409,13 @@ class Job:
         parameters = {**self.parameters, **(setting or {})}
         check_parameters(self.adapter, parameters, name)
         described = {"_target_": self.settings.model["_target_"], **parameters}
-        return checked_segmenter(lambda: self.build(described, **objects), name)
+        # Jobs of a sweep that have the same weights come one after the other to one process.
+        wanted = (described, objects)
+        if not (_built and _built[0][0] == wanted):
+            _built.clear()  # before it is built: a device may have no room for two
+            segmenter = checked_segmenter(lambda: self.build(described, **objects), name)
+            _built.append((wanted, segmenter))
+        return _built[0][1]
 
     @cached_property
     def _fetched(self) -> Weights | None:
@@ -423,6 +429,9 @@ class Job:
                 "loaded."
             )
         return fetched
+
+
+_built: list[tuple[Any, Segmenter]] = []  # the last one of this process, and what it was built of
 
 
 @cache

@@ -290,7 +290,6 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
     """
     from benchmark.parent import end_with_parent
     from benchmark.sweeps.process import PARENT, complete_outcome
-    from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
     logging.getLogger().setLevel(logging.ERROR)  # what libraries log below is not for users
@@ -302,7 +301,6 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
 
     job = make_job(config, overrides)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
-    wait_for_start(action.imports(job) if hasattr(action, "imports") else ())
     try:
         status: int = action.perform(job)
     except MemoryError:
