@@ -16,14 +16,16 @@ from helpers.runs import (
     environment,
     make_job,
     run,
+    run_process,
     wait_for,
 )
 
+from benchmark.store.store import RunStore
 from benchmark.sweeps.further_jobs import JOBS, do_further_jobs
 from benchmark.sweeps.plan import SweepJob, groups
 from benchmark.sweeps.process import JobProcess
 
-WEIGHTED = "helpers.segmenters.Untrained"
+WEIGHTED = "helpers.segmenters.Weighted"
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def events(root):
 def sweep(root, file, *words, **more):
     """Three jobs that share weights."""
     words = ("-m", "limit=2", "model.level=1.0,1.1,1.2", f"model.weights={file}", *words)
-    return run(root, *words, model="untrained", TRACE=str(root / "trace"), **more)
+    return run(root, *words, model="weighted", TRACE=str(root / "trace"), **more)
 
 
 # --- which jobs
@@ -101,7 +103,7 @@ def test_jobs_of_a_group_share_a_process_and_what_is_loaded(tmp_path, file):
     logs = sorted(tmp_path.rglob("log.txt"))
     assert len(logs) == 6
     for log in logs:
-        assert log.read_text().count("no table: ") == 1, log
+        assert log.read_text().count("tables and pictures in") == 1, log
 
 
 @pytest.mark.slow
@@ -140,7 +142,7 @@ def test_ctrl_c_in_a_later_job_of_a_group_ends_the_sweep_and_leaves_no_process(t
     trace.touch()
     words = ("-m", "limit=2", "model.level=1.0,1.1,1.2", f"model.weights={file}")
     started = subprocess.Popen(
-        command(tmp_path, *words, model="untrained"), cwd=tmp_path, start_new_session=True,
+        command(tmp_path, *words, model="weighted"), cwd=tmp_path, start_new_session=True,
         env=environment(ODD=f"{SAMPLES[1]}=wait_for_four", TRACE=str(trace)),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
@@ -160,7 +162,7 @@ def test_a_sweep_that_is_killed_takes_the_process_of_its_jobs_along(tmp_path, fi
     trace.touch()
     words = ("-m", "model.level=1.0,1.1", f"model.weights={file}")
     started = subprocess.Popen(
-        command(tmp_path, *words, model="untrained"), cwd=tmp_path,
+        command(tmp_path, *words, model="weighted"), cwd=tmp_path,
         env=environment(TRACE=str(trace), ODD="*=wait"),
     )  # fmt: skip
     wait_for(lambda: "start" in trace.read_text())
@@ -205,16 +207,15 @@ def test_labels_do_not_depend_on_which_job_came_before(tmp_path):
 
     def results(root):
         found = {}
-        for store in sorted((root / "results" / "runs").iterdir()):
-            job_store = make_job(root).store.__class__(store)
-            (key,) = job_store.score_bases()
-            found[store.name] = contents(job_store, key)
+        for store in RunStore.all(root / "results" / "runs"):
+            (key,) = store.score_bases()
+            found[store.path.name] = contents(store, key)
         return found
 
     alone = tmp_path / "alone"
     alone.mkdir()
     for model in models:
-        assert run(alone, *words, "cache=off", model=model).returncode == 0
+        assert run_process(alone, *words, "cache=off", model=model).returncode == 0
     expected = results(alone)
     assert len(expected) == 3
     for number, order in enumerate(itertools.permutations(models)):
