@@ -73,7 +73,7 @@ options (flags may stand anywhere)
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run
   shard=3/8                every eighth sample, from the third; other jobs run the rest
-  -m model=a,b data=x,y    every combination, each in a process of its own
+  -m model=a,b data=x,y    every combination; those with equal weights share a process
   -m ... shards=8          each of them split over 8 jobs
   -m ... report=true       at the end, the report of all runs
   +experiment=paper        a sweep from configs/experiment/; with action=status: its progress

@@ -1,8 +1,7 @@
 """A sweep: jobs that need no process are settled, the others run, and all are summarised.
 
-Hydra's basic launcher runs all jobs in one process: a job that is killed takes the later
-ones with it, and memory and global state carry over. Here a killed job is `failed`, with
-its signal, and the rest go on.
+Hydra's basic launcher runs all jobs in its own process: a job that is killed takes the later
+ones with it. Here a killed job is named with its signal, and the rest go on.
 """
 
 from __future__ import annotations
