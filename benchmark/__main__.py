@@ -12,11 +12,12 @@ def run() -> int:
     try:  # importing takes long enough for a Ctrl-C
         from benchmark.cli.main import main
         from benchmark.garbage_collection import skip_final_collection
+        from benchmark.sweeps.further_jobs import do_further_jobs
     except KeyboardInterrupt:
         print("interrupted before anything was done", file=sys.stderr)
         return 130
 
-    status = main()
+    status = do_further_jobs(main, main())
     skip_final_collection()
     return status
 

@@ -250,6 +250,11 @@ class Job:
         """
         return choose_weights(self.adapter, self.parameters.get("weights"), self.settings)
 
+    @property
+    def weights_choices(self) -> list[WeightsChoice]:
+        """The same of this model and of those that are nested in it."""
+        return [job.weights_choice for job in self._all if job.weights_choice is not None]
+
     @cached_property
     def weights(self) -> Weights | None:
         """The weights that this job expects; fetched now where nobody publishes a digest.
@@ -272,9 +277,8 @@ class Job:
         bytes_of(self.settings.cache)  # a mistake is reported before anything is done
         if self.missing_libraries:
             raise SkippedError(f"library missing: {self.missing_libraries}")
-        choices = [job.weights_choice for job in self._all]
-        if any(choices) and not any(self.runs.glob(f"{self.label}-*")):
-            reasons = (choice.unavailable_reason() for choice in choices if choice is not None)
+        if self.weights_choices and not any(self.runs.glob(f"{self.label}-*")):
+            reasons = (choice.unavailable_reason() for choice in self.weights_choices)
             unavailable_reason = next(filter(None, reasons), None)
             if unavailable_reason:
                 raise SkippedError(f"weights unavailable: {unavailable_reason}")
@@ -498,7 +502,16 @@ class Job:
             BenchmarkError: it can't be built, or has no `predict`.
         """
         name = str(self.settings.model["name"])
-        return checked_segmenter(lambda: self._built(setting or {}), name)
+        if self.attends:  # what it is given may not be the same for another data set
+            return checked_segmenter(lambda: self._built(setting or {}), name)
+        # Jobs of a sweep that have the same weights come one after the other to one process.
+        models = [(job.settings.model, job.device, job.weights) for job in self._all]
+        wanted = (models, setting or {}, self.settings.cache)
+        if not (_latest and _latest[0][0] == wanted):
+            _latest.clear()  # before it is built: a device may have no room for two
+            segmenter = checked_segmenter(lambda: self._built(setting or {}), name)
+            _latest.append((wanted, segmenter))
+        return _latest[0][1]
 
     def _built(self, setting: Mapping[str, Any]) -> Any:
         """Build the adapter, and before it those that are nested in it."""
@@ -538,6 +551,9 @@ class Job:
                 "loaded."
             )
         return fetched
+
+
+_latest: list[tuple[Any, Segmenter]] = []  # of this process, with what it was built of
 
 
 @cache

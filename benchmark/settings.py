@@ -15,10 +15,6 @@ from benchmark.errors import UsageError
 MISSING = "???"  # OmegaConf's mark of a value that must be given
 
 
-PROBES = "BENCHMARK_PROBES"
-"""Environment variable: the folder in which a sweep's jobs share what they know of the network."""
-
-
 class Action(Enum):
     """What to do."""
 

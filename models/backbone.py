@@ -170,6 +170,9 @@ class Backbone:
 
 
 _backbones: WeakValueDictionary[tuple[Any, ...], Backbone] = WeakValueDictionary()
+_latest: list[
+    Backbone
+] = []  # kept for the next job of this process, which may have the same weights
 
 
 def open_backbone(
@@ -190,7 +193,9 @@ def open_backbone(
     key = (device, *sorted(weights.digests.items()))
     backbone = _backbones.get(key)
     if backbone is None:
+        _latest.clear()  # before it is built: a device may have no room for two
         backbone = _backbones[key] = _build(weights, device, architectures)
+    _latest[:] = [backbone]
     return backbone
 
 

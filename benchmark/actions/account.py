@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.actions import run
 from benchmark.actions.evaluate import stored_entries
 from benchmark.background import prefetch
 from benchmark.console import Steps, complain, note, out
@@ -46,11 +45,6 @@ from benchmark.types import (
 
 PICTURED: pictures.Rule = {"worst": (pictures.lowest, 4)}
 """The samples that are drawn stage by stage."""
-
-
-def imports(job: Job) -> Sequence[str]:
-    """Modules that it will want: a sweep has the next job import them ahead."""
-    return run.imports(job)
 
 
 def perform(job: Job) -> int:

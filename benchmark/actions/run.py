@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from benchmark.console import complain, note
-from benchmark.errors import DONE, PARTIAL, BenchmarkError, RunHeldError, SkippedError, UsageError
+from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
 from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
 from benchmark.report.write import show, write_report
@@ -19,16 +18,6 @@ from benchmark.store.shard import WHOLE
 from benchmark.store.skipped import remove_skipped
 from benchmark.store.store import RunWriter
 from benchmark.sweeps.process import leave_outcome
-
-_DRAWING = ("matplotlib.backends.backend_agg", "matplotlib.figure", "skimage.segmentation")
-
-
-def imports(job: Job) -> Sequence[str]:
-    """Modules that it will want: a sweep has the next job import them ahead."""
-    try:
-        return (*job.info.imports, *_DRAWING)
-    except BenchmarkError:  # no such adapter; reported when the job begins
-        return ()
 
 
 def perform(job: Job) -> int:

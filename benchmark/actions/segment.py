@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from benchmark.actions import run
 from benchmark.actions.export import Export
 from benchmark.job import Job
-
-
-def imports(job: Job) -> Sequence[str]:
-    """Modules that it will want: a sweep has the next job import them ahead."""
-    return run.imports(job)
 
 
 def perform(job: Job) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
 from benchmark.choices import config_folders
 from benchmark.console import complain, note, out, say
 from benchmark.data.prepared import Entry
-from benchmark.errors import DONE, PARTIAL, BenchmarkError, SkippedError, UsageError
+from benchmark.errors import DONE, PARTIAL, SkippedError, UsageError
 from benchmark.job import Job
 from benchmark.report.tables import formats
 from benchmark.scoring.metrics import find_metric
@@ -16,14 +15,6 @@ from benchmark.store.shard import WHOLE
 from benchmark.tuning.grid import find_grid
 from benchmark.tuning.search import Search
 from benchmark.tuning.selection import Selection
-
-
-def imports(job: Job) -> Sequence[str]:
-    """Modules that it will want."""
-    try:
-        return job.info.imports
-    except BenchmarkError:  # no such adapter; reported when the job begins
-        return ()
 
 
 def perform(job: Job) -> int:

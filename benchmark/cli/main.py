@@ -73,7 +73,7 @@ options (flags may stand anywhere)
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run
   shard=3/8                every eighth sample, from the third; other jobs run the rest
-  -m model=a,b data=x,y    every combination, each in a process of its own
+  -m model=a,b data=x,y    every combination; those with equal weights share a process
   -m ... shards=8          each of them split over 8 jobs
   -m ... report=true       at the end, the report of all runs
   +experiment=paper        a sweep from configs/experiment/; with action=status: its progress
@@ -290,7 +290,6 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
     """
     from benchmark.parent import end_with_parent
     from benchmark.sweeps.process import PARENT, complete_outcome
-    from benchmark.sweeps.warm_start import wait_for_start
     from benchmark.threads import limit_threads
 
     logging.getLogger().setLevel(logging.ERROR)  # what libraries log below is not for users
@@ -302,7 +301,6 @@ def _perform(config: Any, overrides: Sequence[str]) -> int:
 
     job = make_job(config, overrides)
     action = importlib.import_module(f"benchmark.actions.{job.settings.action.name}")
-    wait_for_start(action.imports(job) if hasattr(action, "imports") else ())
     try:
         status: int = action.perform(job)
     except MemoryError:

@@ -1,8 +1,7 @@
 """A sweep: jobs that need no process are settled, the others run, and all are summarised.
 
-Hydra's basic launcher runs all jobs in one process: a job that is killed takes the later
-ones with it, and memory and global state carry over. Here a killed job is `failed`, with
-its signal, and the rest go on.
+Hydra's basic launcher runs all jobs in its own process: a job that is killed takes the later
+ones with it. Here a killed job is named with its signal, and the rest go on.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from benchmark.actions import status
 from benchmark.cli.compose import ABOUT_ALL_RUNS, Composer, check_options, expand_places
 from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, BenchmarkError
-from benchmark.settings import PROBES, Action
+from benchmark.settings import Action
 from benchmark.store.files import disk_errors
 from benchmark.sweeps.plan import Backend, SweepJob, settled, sweep_jobs
 from benchmark.sweeps.process import JobOutcome, summarise
@@ -64,7 +63,6 @@ def run_sweep(
     folder = new_folder(Path(os.path.expanduser(str(config.hydra.sweep.dir))))  # noqa: PTH111
     with disk_errors(folder):
         OmegaConf.save(config, folder / "multirun.yaml")
-    os.environ.setdefault(PROBES, str(folder / "network"))
     statuses = [summarise(_outcomes(jobs, folder, backend))]
     if config.report and statuses != [INTERRUPTED]:
         statuses += _reports(jobs)

@@ -85,6 +85,26 @@ class Match:
         )
         return self.intersection / union
 
+    @cached_property
+    def matched_pairs(self) -> NDArray[np.intp]:
+        """Positions in `true_index` of the pairs matched one to one at an IoU of at least 0.5.
+
+        A pair with IoU > 0.5 shares more than half of either object, so neither can have
+        another such partner, nor one at exactly 0.5: such pairs are all matched. Pairs at
+        exactly 0.5 can compete, and a maximum bipartite matching settles them. At each
+        threshold from 0.5 upwards as many of these pairs reach it as elf's and stardist's
+        assignments over all objects match. Ascending.
+        """
+        matched = self.iou > MATCH_IOU
+        tied = np.flatnonzero(self.iou == MATCH_IOU)
+        if tied.size:
+            true, predicted = self.true_index[tied], self.predicted_index[tied]
+            shape = (len(self.true), len(self.predicted))
+            graph = csr_array((np.ones(tied.size, np.int8), (true, predicted)), shape=shape)
+            partner = maximum_bipartite_matching(graph, perm_type="column")
+            matched[tied] = partner[true] == predicted
+        return np.flatnonzero(matched)
+
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
@@ -94,7 +114,7 @@ class Outcomes:
     objects hold others does not depend on whether they are matched.
 
     Attributes:
-        pairs: K, the matched pairs; see `matched_pairs`.
+        pairs: K, the matched pairs; see `Match.matched_pairs`.
         true_matched: N, which true objects are matched.
         predicted_matched: M, which predicted objects are matched.
         split: N, which true objects hold two or more predicted ones.
@@ -148,40 +168,13 @@ def match(true: Labels, predicted: Labels) -> Match:
     )
 
 
-def matched_pairs(overlap: Match) -> NDArray[np.intp]:
-    """Match true and predicted objects one to one at an IoU of at least 0.5.
-
-    A pair with IoU > 0.5 shares more than half of either object, so neither can have
-    another such partner, nor one at exactly 0.5: such pairs are all matched. Pairs at
-    exactly 0.5 can compete, and a maximum bipartite matching settles them. At each
-    threshold from 0.5 upwards as many of these pairs reach it as elf's and stardist's
-    assignments over all objects match.
-
-    Args:
-        overlap: which objects overlap.
-
-    Returns:
-        Positions of the matched pairs in `overlap.true_index`, ascending.
-    """
-    iou = overlap.iou
-    matched = iou > MATCH_IOU
-    tied = np.flatnonzero(iou == MATCH_IOU)
-    if tied.size:
-        true, predicted = overlap.true_index[tied], overlap.predicted_index[tied]
-        shape = (len(overlap.true), len(overlap.predicted))
-        graph = csr_array((np.ones(tied.size, np.int8), (true, predicted)), shape=shape)
-        partner = maximum_bipartite_matching(graph, perm_type="column")
-        matched[tied] = partner[true] == predicted
-    return np.flatnonzero(matched)
-
-
 def outcomes(overlap: Match) -> Outcomes:
     """Find which objects are matched, split and merged.
 
     Args:
         overlap: which objects overlap.
     """
-    pairs = matched_pairs(overlap)
+    pairs = overlap.matched_pairs
     true, predicted = overlap.true, overlap.predicted
     in_true = 2 * overlap.intersection > predicted.areas[overlap.predicted_index]
     in_predicted = 2 * overlap.intersection > true.areas[overlap.true_index]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmark.choices import nearest
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.scoring.match import MATCH_IOU, Match, matched_pairs, outcomes
+from benchmark.scoring.match import MATCH_IOU, Match, outcomes
 from benchmark.scoring.protocol import Protocol
 
 VERSION = 1
@@ -116,7 +116,7 @@ def score(match: Match, protocol: Protocol, interior: Match | None = None) -> Sc
     found = outcomes(match)
     counts = _counts(match, found.pairs, protocol)
     if interior is not None:
-        of_interior = _counts(interior, matched_pairs(interior), protocol)
+        of_interior = _counts(interior, interior.matched_pairs, protocol)
         counts = replace(counts, interior=of_interior)
     n_true, n_predicted, matched = counts.n_true, counts.n_predicted, counts.matched
     both_empty = n_true == n_predicted == 0
@@ -194,7 +194,7 @@ def true_positives(match: Match, thresholds: Sequence[float]) -> list[int]:
     """
     if min(thresholds) < MATCH_IOU:
         raise ValueError(f"thresholds start at {MATCH_IOU}, got {min(thresholds)}")
-    return _reaching(match.iou[matched_pairs(match)], thresholds)
+    return _reaching(match.iou[match.matched_pairs], thresholds)
 
 
 def _reaching(iou: NDArray[np.float64], thresholds: Sequence[float]) -> list[int]:
@@ -239,9 +239,11 @@ def aggregated_jaccard_index(match: Match) -> float:
     Returns:
         A value in [0, 1]; 0 where there is nothing on either side.
     """
-    order = np.argsort(-match.iou, kind="stable")
-    _, best = np.unique(match.true_index[order], return_index=True)
-    pair = order[best]
+    first = np.flatnonzero(np.diff(match.true_index, prepend=-1))  # pairs are in order of these
+    highest = np.maximum.reduceat(match.iou, first) if first.size else match.iou
+    pairs_of_each = np.diff(first, append=len(match.true_index))
+    best = np.flatnonzero(match.iou == np.repeat(highest, pairs_of_each))
+    pair = best[np.flatnonzero(np.diff(match.true_index[best], prepend=-1))]
     joined_predicted = match.predicted_index[pair]
     intersection = int(match.intersection[pair].sum())
     union = int(match.true.areas.sum() + match.predicted.areas[joined_predicted].sum())

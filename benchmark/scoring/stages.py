@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.scoring.match import MATCH_IOU, Bools, Floats, Ids, match, matched_pairs
+from benchmark.scoring.match import MATCH_IOU, Bools, Floats, Ids, match
 from benchmark.types import CutMask, Labels, PromptArrays, SegmentationStages
 
 NO_PROMPT, NO_MASK, REFINEMENT, SUPPRESSION, MERGING, FOUND = OUTCOMES = (
@@ -91,7 +91,7 @@ def evidence(truth: Labels, stages: SegmentationStages) -> Evidence:
         ValueError: a mask lies outside of the image, or `kept` names a prompt that is not there.
     """
     overlap = match(truth, stages.labels)
-    pairs = matched_pairs(overlap)
+    pairs = overlap.matched_pairs
     result = np.zeros(len(overlap.true))
     result[overlap.true_index[pairs]] = overlap.iou[pairs]
 

@@ -1,1 +1,1 @@
-"""Sweeps: many jobs, each in a process of its own."""
+"""Sweeps: many jobs, in processes that do those with the same weights."""

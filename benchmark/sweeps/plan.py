@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmark.errors import DONE, PARTIAL, BenchmarkError, UsageError
 from benchmark.job import Job
@@ -113,6 +113,43 @@ def _shards(job: Job | None) -> Iterator[Shard | None]:
         yield None
     else:
         yield from (Shard.parse(f"{index}/{count}") for index in range(1, count + 1))
+
+
+def groups(jobs: Sequence[SweepJob]) -> list[list[SweepJob]]:
+    """The jobs that share a process, which imports their library and loads their weights once.
+
+    Within a group the jobs on one data set follow each other: methods with the same encoder find
+    its embeddings while they are kept.
+
+    Args:
+        jobs: of a sweep.
+
+    Returns:
+        The groups in the order of their first jobs. A job without weights is a group of its own,
+        as is one that can't be composed.
+    """
+    found: dict[Any, dict[str, list[SweepJob]]] = {}
+    for job in jobs:
+        data = "" if job.job is None else str(job.job.settings.data["name"])
+        found.setdefault(_shared(job), {}).setdefault(data, []).append(job)
+    return [[job for same in by_data.values() for job in same] for by_data in found.values()]
+
+
+def _shared(sweep_job: SweepJob) -> Any:
+    """What the jobs of a process have in common."""
+    alone = ("job", sweep_job.number)
+    job = sweep_job.job
+    if job is None or job.settings.action not in (Action.run, Action.segment, Action.tune):
+        return alone
+    try:
+        settings = job.settings
+        names = tuple(choice.about().name for choice in job.weights_choices)
+        if not names:
+            return alone
+        loaded = (names, settings.weights_dir, settings.weights_unsafe)
+        return (loaded, job.info.libraries, settings.device, settings.threads)
+    except BenchmarkError:  # its own process explains it
+        return alone
 
 
 def settled(sweep_job: SweepJob, runs: StoredRuns, any_device: bool) -> JobOutcome | None:

@@ -1,4 +1,4 @@
-"""A job of a sweep in its own process, and the summary over the jobs of a sweep."""
+"""Jobs of a sweep in processes of their own, and the summary over the jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,9 +25,8 @@ from rich.text import Text
 from benchmark.choices import config_folders
 from benchmark.console import PROGRESS, note, out, printable
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, StoreError
-from benchmark.settings import PROBES
 from benchmark.store.files import disk_errors, write_whole
-from benchmark.sweeps.warm_start import START
+from benchmark.sweeps.further_jobs import JOBS, receive, send
 
 OUTCOME = "BENCHMARK_OUTCOME"
 """Environment variable: the file into which a job writes its result for the summary."""
@@ -133,90 +134,108 @@ def _lines(log: Path | None) -> list[str]:
 
 
 class JobProcess:
-    """The process of a job.
+    """A process that does jobs of a sweep, one after the other.
+
+    It starts with its first job. One that did not go well ends it, and the next job starts it
+    again.
 
     Args:
-        overrides: of its command line.
-        label: what distinguishes it in messages.
-        folder: where it writes its log, result and progress.
         config_dirs: the user's own configuration folders; by default those of this process.
         ignored_signals: signals that do not end it.
-        waits: whether it only starts up, and begins its work when `finish` is called.
+
+    Attributes:
+        process: that of the last job; None before the first.
     """
 
     def __init__(
         self,
-        overrides: Sequence[str],
-        label: str,
-        folder: Path,
         *,
         config_dirs: Sequence[str] | None = None,
         ignored_signals: Sequence[signal.Signals] = (),
-        waits: bool = False,
     ) -> None:
-        self._label, self._folder = label, folder
+        if config_dirs is None:
+            config_dirs = [str(own) for own in config_folders()[:-1]]
+        self._flags = [f"--config-dir={own}" for own in config_dirs]
+        self._ignored_signals = ignored_signals
+        self.process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None  # while it may be sent another job
+
+    def __enter__(self) -> JobProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process; it does nothing now."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self.process is not None:
+            self.process.wait()
+
+    def do(
+        self,
+        overrides: Sequence[str],
+        label: str,
+        folder: Path,
+        on_end: Callable[[int], None] = lambda status: None,
+    ) -> JobOutcome:
+        """Do a job, and wait for its end.
+
+        Args:
+            overrides: of its command line.
+            label: what distinguishes it in messages.
+            folder: where it writes its log, result and progress.
+            on_end: is called with its exit status, before that is written to any file.
+
+        Raises:
+            StoreError: its folder can't be written; the process is ended.
+        """
+        went_well = False
+        try:
+            outcome = self._do(overrides, label, folder, on_end)
+            # After a sample that failed, nobody knows the state of a library or a device.
+            went_well = outcome.state == "done"
+            return outcome
+        except StoreError:
+            if self.process is not None:
+                self.process.kill()
+            raise
+        finally:
+            if not went_well:
+                self.close()
+
+    def _do(
+        self,
+        overrides: Sequence[str],
+        label: str,
+        folder: Path,
+        on_end: Callable[[int], None],
+    ) -> JobOutcome:
+        log, left = folder / "log.txt", folder / LEFT
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for old in (LEFT, ENDED, PROGRESS_FILE):  # of an earlier sweep, or attempt
             (folder / old).unlink(missing_ok=True)
-        if config_dirs is None:
-            config_dirs = [str(own) for own in config_folders()[:-1]]
-        # -P: the working directory is not searched for our packages.
-        command = [sys.executable, "-P", "-m", "benchmark"]
-        command += [f"--config-dir={own}" for own in config_dirs]
-        environment = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
-        environment |= {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
-        environment |= {PARENT: str(os.getpid()), PROBES: str(folder.parent / "network")}
-        environment |= {"PYTHONUNBUFFERED": "1"}
-        read_end: int | None = None
-        self._start_pipe: int | None = None
-        if waits:
-            read_end, self._start_pipe = os.pipe()
-            environment[START] = str(read_end)
-
-        def ignore_signals() -> None:
-            for number in ignored_signals:
-                signal.signal(number, signal.SIG_IGN)
-
-        self.process = subprocess.Popen(
-            [*command, *overrides, "hydra.mode=RUN"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            preexec_fn=ignore_signals if ignored_signals else None,
-            pass_fds=() if read_end is None else (read_end,),
-        )
-        if read_end is not None:
-            os.close(read_end)
-
-    def finish(self, on_end: Callable[[int], None] = lambda status: None) -> JobOutcome:
-        """Let the job begin, and wait for its end.
-
-        Args:
-            on_end: is called with its exit status, before that is written to any file.
-        """
-        folder, process = self._folder, self.process
-        log, left = folder / "log.txt", folder / LEFT
         start = time.monotonic()
         with disk_errors(log), log.open("w", encoding="utf-8") as file:
-            if self._start_pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # it has died; its status says so
-                    os.write(self._start_pipe, b".")
-            reader = threading.Thread(target=_write_plain, args=(process.stdout, file), daemon=True)
+            output = self._begin(overrides, folder)
+            reader = threading.Thread(target=_write_plain, args=(output, file), daemon=True)
             reader.start()
+            assert self.process is not None
             try:
-                status = _wait(process)
+                status = self._status()
             except KeyboardInterrupt:
                 status = INTERRUPTED
                 # A terminal interrupts the job as well; a signal to this process alone means both.
-                stop(process, grace=_GRACE)
+                stop(self.process, grace=_GRACE)
             on_end(status)
             # A process that the job started may hold the pipe open for ever.
             reader.join(timeout=5)
-            if process.stdout is not None and not reader.is_alive():
-                process.stdout.close()
+            if not reader.is_alive():
+                output.close()
             details = json.loads(left.read_text()) if left.exists() else {}
-        self._close()
         if status == DONE and not left.exists():
             status = PARTIAL
             details = {
@@ -224,24 +243,65 @@ class JobProcess:
                 "reason": "its process ended with exit status 0 before the job was done (a model "
                 f"or a library may have called os._exit); {last_line(log)}",
             }
-        outcome = JobOutcome(self._label, status, log, details, time.monotonic() - start)
+        outcome = JobOutcome(label, status, log, details, time.monotonic() - start)
         ended = {"status": status, "told": details, "seconds": outcome.seconds}
         with contextlib.suppress(StoreError):  # of a full disk the job itself said so
             write_whole(folder / ENDED, json.dumps(ended).encode())
         return outcome
 
-    def discard(self) -> None:
-        """Kill a job that still waits; one that has ended is left as it is."""
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        self._close()
+    def _begin(self, overrides: Sequence[str], folder: Path) -> IO[bytes]:
+        """Begin a job; what it prints, until it ends."""
+        arguments = [*self._flags, *overrides, "hydra.mode=RUN"]
+        environment = {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
+        read_end, write_end = os.pipe()
+        try:
+            if self._connection is not None and self.process and self.process.poll() is None:
+                message = {"arguments": arguments, "environment": environment}
+                send(self._connection, message, write_end)
+            else:
+                self.close()
+                self._start(arguments, environment, write_end)
+        finally:
+            os.close(write_end)
+        return os.fdopen(read_end, "rb")
 
-    def _close(self) -> None:
-        if self._start_pipe is not None:
-            os.close(self._start_pipe)
-            self._start_pipe = None
+    def _start(self, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> None:
+        inherited = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}
+        self._connection, other_end = socket.socketpair()
+
+        def ignore_signals() -> None:
+            for number in self._ignored_signals:
+                signal.signal(number, signal.SIG_IGN)
+
+        with other_end:
+            self.process = subprocess.Popen(
+                # -P: the working directory is not searched for our packages.
+                [sys.executable, "-P", "-m", "benchmark", *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={
+                    **inherited,
+                    **environment,
+                    PARENT: str(os.getpid()),
+                    JOBS: str(other_end.fileno()),
+                    "PYTHONUNBUFFERED": "1",
+                },
+                preexec_fn=ignore_signals if self._ignored_signals else None,
+                pass_fds=(other_end.fileno(),),
+            )
+
+    def _status(self) -> int:
+        """Wait for the end of the job; its exit status, or the signal that ended the process."""
+        assert self.process is not None and self._connection is not None
+        while self.process.poll() is None:
+            # With a time limit: a process that the job forked may hold the socket open for ever.
+            if select.select([self._connection], [], [], 1.0)[0]:
+                with contextlib.suppress(ConnectionResetError):
+                    message = receive(self._connection)
+                    if message is not None:
+                        return int(message["status"])
+                break
+        return _wait(self.process)
 
 
 def read_ended(label: str, folder: Path) -> JobOutcome | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +26,7 @@ from benchmark.choices import config_folders
 from benchmark.console import note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, UsageError
 from benchmark.store.files import write_whole
+from benchmark.sweeps.plan import SweepJob, groups
 from benchmark.sweeps.process import (
     ENDED,
     LEFT,
@@ -37,50 +39,70 @@ from benchmark.sweeps.process import (
 )
 from benchmark.sweeps.progress import SweepProgress
 
-if TYPE_CHECKING:
-    from benchmark.sweeps.plan import SweepJob
-
 
 @dataclass
 class SlurmJob:
-    """The function that Slurm runs: one job of the sweep, in a process below this one.
+    """One job of a sweep, for Slurm.
 
-    When its time is nearly up, or another job takes its place, submitit calls `checkpoint` and
-    puts it back in the queue, where it starts again and resumes. Jobs in the queue are pickled: its
-    attributes keep their names.
+    Jobs in the queue are pickled: its attributes keep their names. Those of a version that had no
+    groups call it.
     """
 
     overrides: Sequence[str]
     words: str
     folder: Path
     config_dirs: Sequence[str]
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __call__(self) -> int:
         """Run it; its exit status."""
-        job = JobProcess(
-            self.overrides,
-            self.words,
-            self.folder,
-            config_dirs=self.config_dirs,
-            ignored_signals=(signal.SIGUSR2,),  # it reaches all processes; submitit handles it here
-        )
-        self._process = job.process
-        return job.finish(on_end=self._wait_for_the_end).status
+        return SlurmGroup([self])()
 
     def checkpoint(self) -> Any:
-        """Let the process store what it has, and put the same job back in the queue."""
+        """Put it back in the queue."""
+        return SlurmGroup([self]).checkpoint()
+
+
+@dataclass
+class SlurmGroup:
+    """The function that Slurm runs: jobs of the sweep, one after the other, in a process below it.
+
+    When its time is nearly up, or another job takes its place, submitit calls `checkpoint` and
+    puts what is left back in the queue, where it starts again and resumes.
+    """
+
+    jobs: Sequence[SlurmJob]
+    _process: JobProcess | None = field(default=None, init=False)
+
+    def __call__(self) -> int:
+        """Run them; the highest exit status."""
+        statuses = []
+        with JobProcess(
+            config_dirs=self.jobs[0].config_dirs,
+            ignored_signals=(signal.SIGUSR2,),  # it reaches all processes; submitit handles it here
+        ) as self._process:
+            for job in self.jobs:
+                outcome = self._process.do(
+                    job.overrides, job.words, job.folder, on_end=_wait_for_the_end
+                )
+                statuses.append(outcome.status)
+                if outcome.status == INTERRUPTED:
+                    break
+        return max(statuses, key=abs)
+
+    def checkpoint(self) -> Any:
+        """Let the process store what it has, and put the jobs that are left back in the queue."""
         import submitit
 
-        if self._process is not None:
-            stop(self._process, patience=20.0)
-        again = SlurmJob(self.overrides, self.words, self.folder, self.config_dirs)
-        return submitit.helpers.DelayedSubmission(again)
+        if self._process is not None and self._process.process is not None:
+            stop(self._process.process, patience=20.0)
+        left = [job for job in self.jobs if not (job.folder / ENDED).exists()]
+        return submitit.helpers.DelayedSubmission(SlurmGroup(left or self.jobs))
 
-    def _wait_for_the_end(self, status: int) -> None:
-        """Slurm ends a job by SIGTERM, then SIGKILL; and may start it again after that."""
-        if status == -signal.SIGTERM:
-            time.sleep(_KILL_WAIT)
+
+def _wait_for_the_end(status: int) -> None:
+    """Slurm ends a job by SIGTERM, then SIGKILL; and may start it again after that."""
+    if status == -signal.SIGTERM:
+        time.sleep(_KILL_WAIT)
 
 
 @dataclass
@@ -159,59 +181,82 @@ class SlurmQueue:
         """Submit what no earlier sweep has in the queue, and watch all until they ended."""
         ledger = folder.parent / "slurm"
         queued = _queue() or {}
-        watched: dict[str, tuple[SweepJob, Path]] = {}
+        watched: list[_Watched] = []
         new = []
         for job in jobs:
             known = _read(ledger / _key(job))
             over = (Path(known.get("folder", "/nonexistent")) / ENDED).exists()
             if known.get("job") in queued and not over:
-                watched[known["job"]] = (job, Path(known["folder"]))
+                watched.append(_Watched(known["job"], job, Path(known["folder"])))
             else:
                 new.append(job)
         if watched:
             note(f"{len(watched)} jobs of an earlier sweep are still with Slurm: watching them")
         if new:
-            places = [(folder / str(job.number)).resolve() for job in new]
-            for job, place, number in zip(new, places, self._submit(new, places), strict=True):
-                entry = {"job": number, "folder": str(place), "words": job.label}
-                write_whole(ledger / _key(job), json.dumps(entry).encode())
-                watched[number] = (job, place)
+            tasks = [
+                [(job, (folder / str(job.number)).resolve()) for job in task]
+                for task in _tasks(new)
+            ]
+            for task, number in zip(tasks, self._submit(tasks), strict=True):
+                for job, place in task:
+                    entry = {"job": number, "folder": str(place), "words": job.label}
+                    write_whole(ledger / _key(job), json.dumps(entry).encode())
+                    watched.append(_Watched(number, job, place))
             note(f"submitted {len(new)} jobs to Slurm; logs in {folder}/<number>/log.txt")
         yield from _watch(watched, progress)
 
-    def _submit(self, jobs: Sequence[SweepJob], places: Sequence[Path]) -> list[str]:
-        """Submit jobs as one array; their numbers with Slurm."""
+    def _submit(self, tasks: Sequence[Sequence[tuple[SweepJob, Path]]]) -> list[str]:
+        """Submit jobs and their folders as the tasks of one array; their numbers with Slurm."""
         import submitit
 
-        for place in places:
+        for _, place in itertools.chain(*tasks):
             place.mkdir(parents=True, exist_ok=True)
             for old in (LEFT, ENDED, PROGRESS_FILE):
                 (place / old).unlink(missing_ok=True)
-        (places[0].parent.parent / "slurm").mkdir(exist_ok=True)
+        sweep = tasks[0][0][1].parent
+        (sweep.parent / "slurm").mkdir(exist_ok=True)
         try:
             executor = submitit.SlurmExecutor(
-                places[0].parent / ".submitit" / "%j", self._settings.max_num_timeout
+                sweep / ".submitit" / "%j", self._settings.max_num_timeout
             )
             executor.update_parameters(**self._settings.of_sbatch())
             own = [str(folder.resolve()) for folder in config_folders()[:-1]]
             calls = [
-                SlurmJob(list(job.overrides), job.label, place, own)
-                for job, place in zip(jobs, places, strict=True)
+                SlurmGroup([SlurmJob(list(job.overrides), job.label, at, own) for job, at in task])
+                for task in tasks
             ]
             return [submitted.job_id for submitted in executor.submit_array(calls)]
         except (RuntimeError, ValueError, submitit.core.utils.FailedJobError) as error:
             raise BenchmarkError(f"Slurm refused the jobs: {error}") from error
 
 
+class _Watched(NamedTuple):
+    """A job with Slurm, by Slurm's number of the task that does it, and its folder."""
+
+    number: str
+    job: SweepJob
+    folder: Path
+
+
+def _tasks(jobs: Sequence[SweepJob]) -> Iterator[list[SweepJob]]:
+    """The jobs of each task: a group, but of one that is split into shards each job alone."""
+    for group in groups(jobs):
+        if any(each.job is not None and each.job.settings.shards > 1 for each in group):
+            yield from ([job] for job in group)
+        else:
+            yield group
+
+
 def _watch(
-    watched: dict[str, tuple[SweepJob, Path]], progress: SweepProgress
+    watched: Sequence[_Watched], progress: SweepProgress
 ) -> Iterator[tuple[int, JobOutcome]]:
     """Wait for the jobs, in whatever order they end."""
     missing: dict[str, float] = {}
     silent = False
     pause = 0.5
+    left = list(watched)
     try:
-        while watched:
+        while left:
             try:
                 queued: Mapping[str, str] | None = _asked()
             except _NoAnswerError as error:
@@ -223,7 +268,9 @@ def _watch(
                         "meanwhile."
                     )
                 silent = True
-            for number, (job, place) in list(watched.items()):
+            busy: set[str] = set()  # tasks one of whose jobs is running: the others wait for it
+            for each in list(left):
+                number, job, place = each
                 state = None if queued is None else queued.get(number, "")
                 outcome = read_ended(job.label, place)
                 if outcome is None and state == "":
@@ -235,21 +282,22 @@ def _watch(
                 elif state:
                     missing.pop(number, None)
                 if outcome is not None:
-                    del watched[number]
+                    left.remove(each)
                     yield job.number, outcome
-                elif state == "RUNNING":
+                elif state == "RUNNING" and number not in busy:
+                    busy.add(number)
                     progress.begins(job.label, place)
                 elif state:
                     progress.waits(job.label)
             time.sleep(pause)
             pause = min(pause * 1.2, _PAUSE)
     except KeyboardInterrupt:
-        ids = " ".join(watched)
+        ids = " ".join(dict.fromkeys(each.number for each in left))
         note(
             "the jobs continue without being watched; running the same command watches them "
             f"again, and 'scancel {ids}' ends them"
         )
-        for job, place in watched.values():
+        for _, job, place in left:
             details = {"state": "with Slurm", "reason": "no longer watched"}
             yield job.number, JobOutcome(job.label, INTERRUPTED, place / "log.txt", details, 0.0)
 

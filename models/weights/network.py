@@ -1,17 +1,13 @@
-"""Whether a host can be reached, asked at most once per host and sweep."""
+"""Whether a host can be reached, asked at most once per host and process."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-from benchmark.settings import PROBES
 
 PATIENCE = 3.0  # seconds
 
@@ -66,17 +62,7 @@ def reachable(place: Door) -> bool:
         place: of the URL.
     """
     if place not in _known:
-        shared = os.environ.get(PROBES)
-        note = Path(shared, f"{place.host}-{place.port}") if shared else None
-        if note and note.exists():
-            _known[place] = note.read_text() == "yes"
-        else:
-            _known[place] = _probe(place)
-            if note:
-                # What one job can't write down, the next asks again.
-                with contextlib.suppress(OSError):
-                    note.parent.mkdir(parents=True, exist_ok=True)
-                    note.write_text("yes" if _known[place] else "no")
+        _known[place] = _probe(place)
     return _known[place]
 
 

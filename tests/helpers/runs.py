@@ -139,7 +139,9 @@ def journals(folder, kind):
     return rows
 
 
-_MAY_DIFFER = ("seconds", "stages", "cached", "memory", "warm_up", "attempt")
+_MAY_DIFFER = (
+    "seconds", "stages", "cached", "memory", "stage_memory", "warm_up", "attempt",
+)  # fmt: skip
 
 
 def contents(store, key):

@@ -44,12 +44,6 @@ class Traced:
         return _ODD[demanded(self.sample) or self.fate](self, labels)
 
 
-class Importing(Traced):
-    """A sweep may import its library ahead of time."""
-
-    imports = ("helpers.slow_library", "no_such_library")
-
-
 class Quitting:
     """Ends its process as it is built."""
 
@@ -174,7 +168,11 @@ _ODD = {
     "kill_once": _once(_kill),
     "linger_once": _once(_linger),
     "wait": _wait(lambda trace: Path(f"{trace}.go").exists()),
-    "wait_for_the_next": _wait(lambda trace: trace.read_text().count("import ") > 1),
+    "wait_for_four": lambda model, labels: (
+        _linger(model, labels)
+        if Path(os.environ["TRACE"]).read_text().count("start ") == 4
+        else labels
+    ),
 }
 
 

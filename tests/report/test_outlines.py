@@ -13,7 +13,7 @@ from skimage.measure import label
 
 from benchmark.data.formats.images import read_labels
 from benchmark.report.site.outlines import UNITS, outlines
-from benchmark.scoring.match import match, matched_pairs
+from benchmark.scoring.match import match
 from benchmark.scoring.metrics import score
 from benchmark.scoring.object_outcomes import object_outcomes
 
@@ -113,7 +113,7 @@ def test_pictures_agree_with_the_counts_of_the_score(pair, seed):
         counts = score(overlap, PAPER).metrics
         assert of_true.count("p") == counts["split"]
         assert of_predicted.count("g") == counts["merged"]
-        pairs = matched_pairs(overlap)
+        pairs = overlap.matched_pairs
         matched = {int(i) for i in overlap.true_index[pairs]}
         hit = {int(i) for i in overlap.predicted_index[pairs]}
         assert len(pairs) == len(matched) == len(hit) == counts["matched"]

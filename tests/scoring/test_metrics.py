@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from benchmark.errors import BenchmarkError
-from benchmark.scoring.match import match, matched_pairs
+from benchmark.scoring.match import match
 from benchmark.scoring.metrics import (
     METRICS,
     Metric,
@@ -188,7 +188,7 @@ def test_true_positives_are_the_largest_matching(labels):
 def test_matched_pairs_are_one_to_one_and_as_many_as_possible(labels, seed):
     for true, predicted in (labels, tied_pair(np.random.default_rng(seed), 3, 6)):
         overlap = match(true, predicted)
-        pairs = matched_pairs(overlap)
+        pairs = overlap.matched_pairs
         assert (overlap.iou[pairs] >= 0.5).all()
         for index in (overlap.true_index, overlap.predicted_index):
             assert len(set(index[pairs])) == len(pairs)

@@ -122,7 +122,7 @@ def test_a_log_has_no_control_characters_whatever_a_library_prints(tmp_path, mon
     monkeypatch.setattr(subprocess, "Popen", noisy)
     for name in (LEFT, ENDED, PROGRESS_FILE):
         (tmp_path / name).write_text('{"msa": "of an earlier sweep"}')
-    found = JobProcess(["a=b"], "a=b", tmp_path).finish()
+    found = JobProcess().do(["a=b"], "a=b", tmp_path)
     lines = found.log.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "plain \u00b5" and lines[1] == "100%|####|"
     assert re.fullmatch(r"red +after a tab\ufffd", lines[2]) and lines[3] == "not ended by a line"

@@ -167,7 +167,8 @@ def test_the_settings_reach_sbatch(tmp_path, sbatch, changes, found):
     queue = slurm.SlurmQueue(SETTINGS | {"setup": ["module load cuda"]} | changes)
     places = [tmp_path / "sweep" / str(number) for number in range(2)]
     jobs = [SweepJob(number, ["limit=1"], f"job {number}", None) for number in range(2)]
-    assert queue._submit(jobs, places) == ["7_0", "7_1"]
+    tasks = [[pair] for pair in zip(jobs, places, strict=True)]
+    assert queue._submit(tasks) == ["7_0", "7_1"]
     text = sbatch.read_text()
     given = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", text, re.MULTILINE))
     assert {name: given.get(name) for name in found} == found
@@ -203,7 +204,7 @@ def ended(place, status=0):
 
 
 def watch(*jobs):
-    watched = {f"7_{job.number}": (job, Path(place)) for job, place in jobs}
+    watched = [slurm._Watched(f"7_{job.number}", job, Path(place)) for job, place in jobs]
     return slurm._watch(watched, SweepProgress(len(watched)))
 
 

@@ -131,7 +131,7 @@ def test_done_needs_a_result(tmp_path, monkeypatch, does, state, status):
         subprocess, "Popen", lambda _, **how: start([sys.executable, "-c", script], **how)
     )
     told = []
-    found = JobProcess(["a=b"], "a=b", tmp_path).finish(told.append)
+    found = JobProcess().do(["a=b"], "a=b", tmp_path, told.append)
     assert (found.state, found.status) == (state, status)
     assert told == [0 if status == 1 else status]  # Slurm is asked about the process, not the job
     assert read_ended("a=b", tmp_path) == found and (tmp_path / ENDED).exists()
@@ -191,7 +191,7 @@ def test_what_an_earlier_sweep_left_in_the_folder_is_not_read(tmp_path, monkeypa
     (tmp_path / "0").mkdir()
     monkeypatch.setenv(OUTCOME, str(tmp_path / "0" / "outcome.json"))
     leave_outcome({"model": "old"})
-    found = JobProcess(["action=nonsense"], "action=nonsense", tmp_path / "0").finish()
+    found = JobProcess().do(["action=nonsense"], "action=nonsense", tmp_path / "0")
     assert found.status == 2 and found.details == {}
 
 

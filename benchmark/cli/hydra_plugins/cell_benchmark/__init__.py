@@ -120,7 +120,7 @@ class JobLauncher(Launcher):
 
 
 class ProcessLauncher(JobLauncher):
-    """Runs the jobs on this machine, one process after the other."""
+    """Runs the jobs on this machine, one after the other."""
 
     def backend(self) -> Backend:
         """Processes of this machine."""
