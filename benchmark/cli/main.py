@@ -100,6 +100,7 @@ FREE_TEXT = (
     "results",
     "datasets",
     "output",
+    "tuned",
     "a",
     "b",
 )
@@ -205,6 +206,8 @@ def _quoted(override: str) -> str:
         return override
     if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
         return override  # names, not a path: several of them are a sweep
+    if key == "tuned" and not (value.endswith((".yaml", ".yml")) and "," not in value):
+        return override
     # In Hydra's quotes a backslash means itself, except before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):

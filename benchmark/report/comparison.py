@@ -265,7 +265,7 @@ def _family(
 
 
 def _names(runs: Sequence[RunResult]) -> dict[str, str]:
-    """Key of a result -> what tables call it: with its id where two comparable ones share a name."""
+    """Key of a result -> its name in tables: with its id where two comparable ones share it."""
     distinct = {run.key: run for run in runs}
     keys = {
         name: (run.method, *(getattr(run, key) for key in COMPARABLE))

@@ -51,8 +51,8 @@ MARKS: Mapping[str, Mark] = MappingProxyType(
         "seen": Mark(
             "^",
             r"\textasciicircum",
-            "its parameters were chosen on images that are tested, or that its weights may have been "
-            "trained on, so that the score is too good",
+            "its parameters were chosen on images that are tested, or that its weights may have "
+            "been trained on, so that the score is too good",
             "chosen on seen images",
         ),
         "user": Mark("¶", r"\P", "weights of one's own, by no card"),

@@ -525,9 +525,9 @@ def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
     def name(result: RunResult) -> tuple[str, str]:
         return result.protocol, result.data
 
-    named = {name(result): result for result in results}  # the newest
-    named |= {name(result): result for result in results if result.present}
-    return [replace(result, present=result is named[name(result)]) for result in results]
+    named = {name(result): result.score_key for result in results}  # the newest
+    named |= {name(result): result.score_key for result in results if result.present}
+    return [replace(one, present=one.score_key == named[name(one)]) for one in results]
 
 
 _COLUMNS = (

@@ -154,6 +154,34 @@ class Selected(TypedDict):
     selection: Selection | None
 
 
+class _Counts(TypedDict):
+    images: Count
+    groups: Count
+
+
+class Choice(TypedDict):
+    """choice.json: what a search chose; see `benchmark.tuning.selection`."""
+
+    search: str
+    data: str
+    split: str
+    limit: Count | None
+    images: Count
+    groups: Count
+    left_out: _Counts
+    tested: _Counts
+    trained: bool
+    grid: str
+    metric: str
+    rule: str
+    default: dict[str, Any]
+    chosen: dict[str, Any]
+    gain: float
+    lower: float | None
+    digests: list[str]
+    group_names: list[str]
+
+
 class AdapterCode(TypedDict):
     """adapter.json."""
 

@@ -52,9 +52,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         labelled (`10 of 100`, empty where all images have labels);
         mixed; edited; gone; uncounted; control; lost (why the study's own images can't be had);
         warnings (what is odd about the data set's files, as sentences); channels (`3 of 4` where a
-        model uses fewer than images have); run (12 characters) and run_id; selection (what chose its
-        parameters, empty where they were given by hand). Undefined numbers are
-        NaN.
+        model uses fewer than images have); run (12 characters) and run_id; selection (what
+        chose its parameters, empty where they were given by hand). Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
