@@ -158,7 +158,8 @@ def delivered(
 
     An image is scored by what the others chose, and helps to choose for them, so that a bootstrap
     of these gains is too narrow. The interval is the gain less the quantiles of what the same
-    folds deliver by the highest mean when the signs of the differences are flipped as for `choose`.
+    folds deliver by the highest mean when the signs of the differences of groups from the mean of
+    their candidate are flipped.
 
     Args:
         scores: images x candidates, as of `choose`.
@@ -191,6 +192,8 @@ def delivered(
     elif len(names) >= FEWEST_FOR_P:
         sums = np.zeros((len(names), values.shape[1]))
         np.add.at(sums, group, (values - values[:, :1]) / len(values))
+        sums -= sums.mean(0)  # candidates that are far worse do not count for more
+        sums *= np.sqrt(len(names) / (len(names) - 1))
         by_chance = _delivered_by_chance(np.unique(sums, axis=1), fold_of_group, rng)
         low, high = (gain - float(np.quantile(by_chance, q)) for q in (_LEVEL, 1 - _LEVEL))
     return Delivered(gain, low, high, tuple(chosen))

@@ -195,12 +195,6 @@ class Selection:
         points = [self.grid.points[number] for number in nested.chosen]
         return {"gain": nested.gain, "low": nested.low, "high": nested.high, "chosen": points}
 
-    @property
-    def grid_name(self) -> str:
-        """The name of the grid; of parameters and values given, the beginning of a digest."""
-        grid = self.job.settings.tune.grid
-        return grid if isinstance(grid, str) else f"own {json_digest(grid)[:6]}"
-
     def stored(self, default_run: str, search: str) -> Stored:
         """What a run keeps of it.
 
@@ -224,7 +218,7 @@ class Selection:
             "tested_images": images.tested.images,
             "tested_groups": images.tested.groups,
             "trained": images.trained,
-            "grid": self.grid_name,
+            "grid": grid_name(self.job.settings.tune.grid),
             "metric": self.metric.name,
             "rule": self.rule,
             "default": self.grid.points[0],
@@ -259,7 +253,7 @@ class Selection:
         about = {
             "rule": self.rule,
             "metric": self.metric.name,
-            "grid": self.grid_name,
+            "grid": grid_name(self.job.settings.tune.grid),
             "data": self.job.data.name,
             "split": str(self.job.settings.data["split"]),
             "limit": self.job.settings.tune.limit,
@@ -288,6 +282,11 @@ class Selection:
     def model(self) -> str:
         """The name of the model with the chosen parameters."""
         return safe_name(f"{self.job.settings.model['name']}_tuned")
+
+
+def grid_name(grid: Any) -> str:
+    """The name of a grid; of parameters and values given, the beginning of a digest."""
+    return grid if isinstance(grid, str) else f"own {json_digest(grid)[:6]}"
 
 
 def point_in_words(point: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from benchmark.store.shapes import Choice
 from benchmark.store.shapes import Selection as Stored
 from benchmark.tuning.choose import check_tunable, make_choice
 from benchmark.tuning.images import Seen, is_own
-from benchmark.tuning.selection import point_in_words
+from benchmark.tuning.selection import grid_name, point_in_words
 from benchmark.tuning.words import override_value
 
 
@@ -45,6 +45,26 @@ def tuned_job(job: Job) -> Job:
     return _with(job, stored)
 
 
+def was_asked_for(stored: Stored, job: Job) -> bool:
+    """Whether a choice that a run keeps is the one that a job asks for; by names alone."""
+    tune, tuned = job.settings.tune, job.settings.tuned
+    same = (stored["model"], stored["config"]) == (job.model_name, job.settings.model["name"])
+    if isinstance(tuned, str):
+        try:
+            choice: Any = read_stored(choice_beside(Path(tuned)), Choice)
+        except StoreError:
+            return False
+        return same and all(stored[key] == choice[key] for key in (*_KEPT, "search"))  # type: ignore[literal-required]
+    asked = (job.settings.data["name"], grid_name(tune.grid), tune.metric, tune.rule.name)
+    found = (stored["data"], stored["grid"], stored["metric"], stored["rule"])
+    return same and found == asked and stored["limit"] == tune.limit
+
+
+def choice_beside(path: Path) -> Path:
+    """The choice that a YAML was written with."""
+    return path.parent.parent / "choice.json"
+
+
 def _with(job: Job, stored: Stored) -> Job:
     default = stored["default"]
     changed = {k: v for k, v in stored["chosen"].items() if v != default[k]}
@@ -61,7 +81,7 @@ def _of_yaml(job: Job, path: Path) -> Job:
     """
     content = read_yaml(path)
     try:
-        choice: Any = read_stored(path.parent.parent / "choice.json", Choice)
+        choice: Any = read_stored(choice_beside(path), Choice)
     except StoreError as error:
         raise UsageError(
             f"tuned={path} must be a YAML that action=tune wrote, with choice.json in the folder "

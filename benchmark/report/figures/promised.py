@@ -13,14 +13,15 @@ from benchmark.report.figures.style import (
     footnote,
     legend,
     plain_axes,
-    written,
+    wrapped,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROMISED, DELIVERED = "#882255", "#117733"
-_ROW = 0.5  # inches
+_ROW = 0.6  # inches
+_LETTERS = 28  # in a line of a label
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def draw(gains: Sequence[Gain], title: str) -> Figure:
         if gain.low is not None and gain.high is not None:
             axes.plot([gain.low, gain.high], [below] * 2, color=DELIVERED, linewidth=1.2)
         axes.plot([gain.delivered], [below], "s", color=DELIVERED, markersize=6)
-    labels = ["\n".join(map(written, gain.label.split("\n"))) for gain in gains]
+    labels = ["\n".join(wrapped(line, _LETTERS) for line in g.label.split("\n")) for g in gains]
     axes.set_yticks(range(len(gains)), labels)
     axes.set_ylim(len(gains) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, labelsize=NORMAL)

@@ -22,7 +22,7 @@ def tuning_table(gains: Sequence[TunedGain]) -> Table | None:
         Column("at least", right=True, drop=2), Column("delivered", right=True),
         Column("95 % from", right=True, drop=3), Column("to", right=True, drop=4),
         Column("chosen", drop=5), Column("tested of those that chose", right=True, drop=6),
-        Column("left out as tested", right=True, drop=7), Column("protocol", drop=8),
+        Column("left out as tested", right=True, drop=7),
     ]  # fmt: skip
     notes = [
         "Promised: the gain of the best point over the default on the images that chose, and the "
@@ -32,13 +32,15 @@ def tuning_table(gains: Sequence[TunedGain]) -> Table | None:
         *_absent(gains),
         *_not_honest(gains),
     ]
+    several = len({gain.result.protocol for gain in gains}) > 1
+    rows = [_row(gain, f", {gain.result.protocol}" if several else "") for gain in gains]
     return Table(
-        "tuning", "Promised and delivered by tuning", columns, list(map(_row, gains)), notes,
+        "tuning", "Promised and delivered by tuning", columns, rows, notes,
         on_console=True,
     )  # fmt: skip
 
 
-def _row(gain: TunedGain) -> list[Cell]:
+def _row(gain: TunedGain, protocol: str) -> list[Cell]:
     result, chosen = gain.result, gain.selection
     other = chosen["metric"] != result.metric.name
     of = (METRICS[chosen["metric"]].title,) if other and chosen["metric"] in METRICS else ()
@@ -47,7 +49,7 @@ def _row(gain: TunedGain) -> list[Cell]:
     lower = float("nan") if chosen["lower"] is None else chosen["lower"]
     return [
         words(escape.plain(result.method)),
-        words(escape.plain(result.data)),
+        words(escape.plain(f"{result.data}{protocol}")),
         number(chosen["promised"], "+.3f", of),
         number(lower, "+.3f", missing=missing(chosen["groups"], 6)),
         number(gain.delivered, "+.3f", seen),
@@ -55,7 +57,6 @@ def _row(gain: TunedGain) -> list[Cell]:
         words("the default" if gain.is_default else escape.plain(_changed(gain))),
         _count(chosen["tested_images"], chosen["tested_groups"]),
         _count(chosen["left_out_images"], chosen["left_out_groups"]),
-        words(escape.plain(result.protocol)),
     ]  # fmt: skip
 
 
