@@ -64,7 +64,8 @@ class Choosing:
                 "them."
             )
         if self.unlabelled:
-            lines.append(f"{counted(self.unlabelled, 'image')} without labels can't choose.")
+            every = self.unlabelled + len(self.entries)
+            lines.append(f"{self.unlabelled} of {every} images have no labels and can't choose.")
         return lines
 
 

@@ -128,6 +128,10 @@ class Selection:
         )
 
     def remarks(self) -> list[str]:
+        """What has to be known of the choice, and of the images that made it."""
+        return [*self.findings(), *self.images.remarks()]
+
+    def findings(self) -> list[str]:
         """What the choice promises, how sure that is, and what to widen."""
         found, default = self.choice, self.scores.values[:, 0].mean() * self.metric.sign
         size, title = len(self.grid.points), self.metric.title
@@ -167,7 +171,7 @@ class Selection:
                 f"{counted(self.scores.undefined, 'image')} left out: {title} is undefined there "
                 "for a point."
             )
-        return [*lines, *self.images.remarks()]
+        return lines
 
     def _delivered_in_words(self) -> list[str]:
         nested = self.delivered

@@ -39,7 +39,7 @@ def tuned_job(job: Job) -> Job:
         return _of_yaml(job, Path(job.settings.tuned))
     choosing = job if is_own(job) else job.of_split("val")
     made = make_choice(choosing, job.data, wait=True)
-    for line in made.selection.remarks():
+    for line in made.selection.findings():
         note(line)
     stored = made.selection.stored(run_id(job.identity), made.search)
     return _with(job, stored)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from helpers.command_line import main
+from helpers.command_line import main, main_process
 from helpers.runs import journals
 
 from benchmark.data.sources.synthetic import draw
@@ -18,6 +18,8 @@ from benchmark.store.identity import written
 
 PAPER = Protocol.of_settings(written("protocol", "paper"))
 MINE = '''
+import os
+import signal
 from pathlib import Path
 
 from scipy import ndimage
@@ -34,6 +36,8 @@ class Mine:
     def predict(self, image):
         with (HERE / "trace").open("a") as file:
             file.write(f"{self.level}\\n")
+        if os.environ.get("KILLED_AT") == str(len((HERE / "trace").read_text().splitlines())):
+            os.kill(os.getpid(), signal.SIGKILL)
         return ndimage.label(image > self.level * image.mean())[0]
 '''
 DATA = (
@@ -122,7 +126,8 @@ def test_promised_and_delivered_stand_in_the_report_and_the_site(mine):
     expected = tuned.values.mean() - default.values.mean()
     assert table["delivered"].tolist() == pytest.approx([expected])
     assert (folder / "figures" / "promised_and_delivered.png").exists()
-    assert len(list((folder / "site" / "runs").glob("*.html"))) == 2
+    pages = [page.read_text() for page in (folder / "site" / "runs").glob("*.html")]
+    assert sorted("What chose its parameters" in page for page in pages) == [False, True]
     compared = main(mine, "action=compare", f"a={tuned.method}", "b=mine")
     assert compared.returncode == 0 and f"a = {tuned.method}" in compared.stdout, compared.stderr
     compared = main(mine, "action=compare", f"a={tuned.path.name}", f"b={default.run_id[:8]}")
@@ -182,15 +187,15 @@ def test_another_number_of_images_is_another_row_and_one_method(mine):
     assert names == {"mine, tuned on 4 to 6 val images"}
 
 
-def test_a_tuned_run_that_was_killed_in_the_search_goes_on(mine):
-    broken = MINE.replace("return ndimage", "assert len(trace()) != 8\n        return ndimage")
-    broken = broken.replace("trace()", "(HERE / 'trace').read_text().splitlines()")
-    (mine / "stranger.py").write_text(broken)
-    done = main(mine, *TUNED)
-    assert done.returncode == 1 and "Nothing is chosen" in done.stderr
-    assert not list(mine.glob("results/runs/*"))
-    (mine / "stranger.py").write_text(MINE)  # another search, as the code is another
-    assert main(mine, *TUNED).returncode == 0
+def test_a_tuned_run_that_was_killed_in_the_search_resumes(mine):
+    environment = {"PYTHONPATH": str(mine), "OMP_NUM_THREADS": "1"}
+    killed = main_process(mine, *TUNED, KILLED_AT="8", **environment)
+    assert killed.returncode < 0 and not list(mine.glob("results/runs/*"))
+    assert len(journals(mine / "results" / "tuning", "images")) == 2
+    done = main_process(mine, *TUNED, **environment)
+    assert done.returncode == 0, done.stderr
+    assert predictions_of(mine) == 8 + 4 * 3 + 2
+    assert rows_of(mine)[-1].selection["images"] == 6
 
 
 SOURCE = '''
