@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from benchmark.settings import Action, Settings, bytes_of
 from benchmark.store.code_digest import CodeDigests, code_digests
 from benchmark.store.identity import comparable, identity_target, run_id, run_identity
 from benchmark.store.names import safe_name
+from benchmark.store.shapes import Selection
 from benchmark.store.shard import Shard
 from benchmark.store.skipped import SkippedModel, record_skipped
 from benchmark.store.store import RunStore
@@ -64,6 +65,7 @@ class Job:
         narrowed: whether the protocol was chosen; else reports are of all protocols.
         compose_model: gives the configuration of a model that is nested in this one.
         nested_in: the name of the model that this one is nested in; None: the job is a whole.
+        selection: what chose the model's parameters; None where they were given by hand.
     """
 
     settings: Settings
@@ -72,6 +74,24 @@ class Job:
     narrowed: bool = True
     compose_model: ComposeModel = _no_model
     nested_in: str | None = None
+    selection: Selection | None = None
+
+    def with_parameters(self, changed: Mapping[str, Any], words: Sequence[str]) -> Job:
+        """The job of the same model with other parameters, called as if they were given by hand.
+
+        Args:
+            changed: name -> value.
+            words: the same as on the command line: `sigma=2`.
+        """
+        settings = replace(self.settings, model={**self.settings.model, **changed})
+        kept = (w for w in self.variant if re.split("[.=]", w, maxsplit=1)[0] not in changed)
+        return replace(self, settings=settings, variant=(*kept, *words))
+
+    def of_split(self, split: str) -> Job:
+        """The job of the same model on all images of another split."""
+        data = {**self.settings.data, "split": split}
+        whole: dict[str, Any] = {"limit": None, "shard": None, "shards": 1}
+        return replace(self, settings=replace(self.settings, data=data, **whole))
 
     @property
     def metric(self) -> Metric:

@@ -166,16 +166,18 @@ class ComparisonSettings:
 
 @dataclass
 class TuneSettings:
-    """Of `action=tune`.
+    """Of `action=tune`, and of `tuned=true`.
 
     `grid`: a YAML in `configs/grid/`, or parameters and values; `limit`: images that choose;
-    `metric`: what the choice is by; `rule`: how it is made.
+    `metric`: what the choice is by; `rule`: how it is made; `folds`: of the groups, for what the
+    choice delivers on images that did not choose.
     """
 
     grid: Any = "default"
     limit: int | None = None
     metric: str = "msa"
     rule: Rule = Rule.safe
+    folds: int | None = None
 
 
 @dataclass
@@ -220,6 +222,7 @@ class Settings:
     metric: str = "msa"  # that reports rank and draw by
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
     tune: TuneSettings = field(default_factory=TuneSettings)
+    tuned: Any = False  # choose parameters on validation images first; or the YAML of a choice
     a: str | None = None
     b: str | None = None
     results: str = MISSING

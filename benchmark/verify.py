@@ -126,6 +126,10 @@ def _damage(store: RunStore) -> Iterator[str]:
     for key in _keys(store):
         for kind in ("scores", "objects"):
             yield from Journal(store.path / kind / key, ROWS[kind]).damage()
+    try:
+        store.selections()
+    except StoreError as error:
+        yield str(error)
     path = store.path / "adapter.json"
     if path.exists() and store.requested_code() is None:
         yield f"{path} is damaged. {_REPEAT}"

@@ -91,6 +91,8 @@ def _find(
             f"or the beginning of its id. Runs: {', '.join(names) or 'none'}."
         )
     found = [r for r in results if r.path.name == wanted or r.run_id.startswith(wanted)]
+    # The scores of a run are the same, whatever chose its parameters.
+    found = list({(r.run_id, r.data): r for r in reversed(found)}.values())
     if not found:
         of_data = [r for r in results if data in (None, r.data)]
         # A model's name is also that of its variants, unless one is called just so.

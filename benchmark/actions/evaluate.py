@@ -69,6 +69,7 @@ def _rescore(job: Job, entries: list[Entry]) -> bool:
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
         notice_edits(job, writer)
+        writer.keep_selection(job.score_basis, None)
         outcome = runner(job, writer).rescore(entries, job.allowed_failures(len(entries)))
     if outcome.problem:
         complain(outcome.problem)

@@ -18,6 +18,8 @@ from benchmark.store.shard import WHOLE
 from benchmark.store.skipped import remove_skipped
 from benchmark.store.store import RunWriter
 from benchmark.sweeps.process import leave_outcome
+from benchmark.tuning.choose import NothingChosenError
+from benchmark.tuning.tuned import tuned_job
 
 
 def perform(job: Job) -> int:
@@ -35,7 +37,12 @@ def perform(job: Job) -> int:
     try:
         job.check_ready()
         job.check_labels()
+        if job.settings.tuned:
+            job = tuned_job(job)
         return _run(job)
+    except NothingChosenError as reason:
+        complain(str(reason))
+        return PARTIAL
     except SkippedError as reason:
         note(f"skipped: {reason}")
         leave_outcome(details | {"state": "skipped", "reason": str(reason)})
@@ -57,6 +64,7 @@ def _run(job: Job) -> int:
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
         notice_edits(job, writer)
+        writer.keep_selection(job.score_basis, job.selection)
         outcome = runner(job, writer).run(
             job.requested,
             settings.overwrite.name,
@@ -113,7 +121,9 @@ def _is_trained(job: Job) -> bool:
 
 def _report(job: Job, outcome: Outcome) -> None:
     """Print the table, draw the report, and leave the numbers for a sweep's summary."""
-    result = load_result(job.store, job.score_key, job.protocol.name, metric=job.metric)
+    result = load_result(
+        job.store, job.score_key, job.protocol.name, metric=job.metric, selection=job.selection
+    )
     if result is None:
         return
     show([result])

@@ -26,6 +26,7 @@ from benchmark.settings import MISSING, PLACES, TOP_LEVEL, Action, Settings, exp
 from benchmark.sweeps.process import OUTCOME
 
 EXPORTS = (Action.export, Action.segment)
+TUNED = (Action.run, Action.status)
 ABOUT_ALL_RUNS = (Action.list, Action.status, Action.report, Action.compare)
 
 
@@ -88,6 +89,14 @@ def check_options(config: Any) -> None:
         raise UsageError(f"check={config.check.name} belongs to action=check.")
     find_metric(config.metric)
     find_metric(config.tune.metric)
+    tuned = config.tuned
+    if not (isinstance(tuned, bool) or str(tuned).endswith((".yaml", ".yml"))):
+        raise UsageError(f"tuned={tuned}: it must be true, false, or a YAML of action=tune.")
+    if tuned and config.action not in TUNED:
+        raise UsageError(
+            f"tuned={str(tuned).lower()} belongs to action=run and action=status; for other "
+            "actions give the parameters that were chosen."
+        )
 
 
 def _choose_split(config: Any, overrides: Sequence[str]) -> None:
@@ -275,8 +284,12 @@ def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
             "report=true belongs to a sweep (-m); a run draws its own report, and action=report "
             "that of all runs."
         )
-    if config.action is not Action.tune and any(key.startswith("tune.") for key in keys):
-        raise UsageError("tune.grid, tune.limit, tune.metric and tune.rule belong to action=tune.")
+    is_tuned = config.action is Action.tune or config.tuned
+    if not is_tuned and any(key.startswith("tune.") for key in keys):
+        raise UsageError(
+            "tune.grid, tune.limit, tune.metric, tune.rule and tune.folds belong to action=tune "
+            "and to tuned=true."
+        )
     if config.action in EXPORTS:
         return
     if "output" in keys and config.output is not None:

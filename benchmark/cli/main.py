@@ -69,6 +69,9 @@ options (flags may stand anywhere)
   tune.metric=msa          action=tune: what the choice is by
   tune.rule=safe           action=tune: keep the default unless the gain is real (default)
                            | best
+  tune.folds=5             action=tune: also what the choice delivers on images that did not choose
+  tuned=true               test with the parameters that validation images choose (as action=tune
+                           does, first if it is missing) | <the YAML that action=tune wrote>
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run
@@ -100,6 +103,7 @@ FREE_TEXT = (
     "results",
     "datasets",
     "output",
+    "tuned",
     "a",
     "b",
 )
@@ -205,6 +209,8 @@ def _quoted(override: str) -> str:
         return override
     if key == "model.weights" and re.fullmatch(r"[\w.,-]+", value):
         return override  # names, not a path: several of them are a sweep
+    if key == "tuned" and not (value.endswith((".yaml", ".yml")) and "," not in value):
+        return override
     # In Hydra's quotes a backslash means itself, except before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):

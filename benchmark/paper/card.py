@@ -23,6 +23,7 @@ class Configuration:
         method: its name in the CSV; empty for one that the study never ran.
         setting: `default` or `grid_search`.
         model: the YAML in `configs/model` that stands for it; empty where none does.
+        tuned: grid, metric and rule that chose its parameters; empty for default settings.
         weights: name of the weights' card, by modality (`default`: any other).
         shown: it is in the study's main figure.
         flagged: the study says on which data sets it is in-domain.
@@ -33,6 +34,7 @@ class Configuration:
     method: str = ""
     setting: str = "default"
     model: str = ""
+    tuned: str = ""
     weights: Mapping[str, str] | str = ""
     shown: bool = False
     flagged: bool = True
@@ -79,9 +81,11 @@ class StudyCard:
     def name_of(self, key: str) -> str:
         """What rows of runs and of the study name a configuration: the YAML that stands for it.
 
-        Of a configuration without one, its key.
+        Of a configuration without one, its key. Of a tuned one as `RunResult.method_key`.
         """
-        return self.configurations[key].model or key
+        made = self.configurations[key]
+        name = made.model or key
+        return f"{name} tuned {made.tuned}" if made.tuned else name
 
     @property
     def variants(self) -> dict[str, str]:

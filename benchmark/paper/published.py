@@ -68,4 +68,5 @@ def _cell(
         "variant_of": card.variants.get(card.name_of(made.key), ""),
         "ranked": made.shown,
         "labelled": "",
+        "selection": "",
     }

@@ -127,7 +127,7 @@ def agreements(results: Sequence[RunResult]) -> list[Agreement]:
     for result in results:
         if result.unlabelled and result.present and not result.control:
             key = (result.data, result.split, result.images_id)
-            sets.setdefault(key, {})[result.run_id] = result
+            sets.setdefault(key, {}).setdefault(result.run_id, result)
     return [_agreement(sorted(runs.values(), key=_order)) for runs in sets.values()]
 
 

@@ -20,6 +20,8 @@ from benchmark.report.tables.comparisons import comparison_tables
 from benchmark.report.tables.over_data_sets import tables_of, under
 from benchmark.report.tables.per_run import run_tables
 from benchmark.report.tables.table import Table
+from benchmark.report.tables.tuning import tuning_table
+from benchmark.report.tuned import gains
 from benchmark.report.verdict import Verdict, verdict_table, verdicts
 from benchmark.store.skipped import SkippedModel
 
@@ -86,6 +88,7 @@ def assemble(
     comparisons, found = _comparisons(results, runs, options)
     of_rows = {
         **comparisons,
+        "tuning": tuning_table(gains(results)),
         **{table.name: table for table in run_tables(results, of_results)},
     }
     compared = agreements(results)

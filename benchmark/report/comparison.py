@@ -235,7 +235,12 @@ def _family(
 ) -> ComparisonFamily:
     rows: list[dict[str, Any]] = []
     excluded: list[dict[str, str]] = []
-    apart: list[str] = []
+    apart = [
+        f"{a.method} and {b.method} on {a.data}: the same run, as the default was chosen."
+        for a, b in pairs
+        if a.run_id == b.run_id
+    ]
+    pairs = [(a, b) for a, b in pairs if a.run_id != b.run_id]
     with Steps("comparing runs", len(pairs)) as steps:
         names = _names([run for both in pairs for run in both])
         for a, b in pairs:
@@ -246,7 +251,7 @@ def _family(
             else:
                 rows.append(row | {"family": escape.plain(family)})
                 excluded += exclusions
-            steps.advance(f"{names[a.run_id]} and {names[b.run_id]} on {a.data}")
+            steps.advance(f"{names[a.key]} and {names[b.key]} on {a.data}")
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["p_holm"] = holm(frame["p"].astype(float))
     columns = ["data", "a", "b", "sample", "reason"]
@@ -260,16 +265,16 @@ def _family(
 
 
 def _names(runs: Sequence[RunResult]) -> dict[str, str]:
-    """Run id -> what tables call it: with its id where two comparable runs share a name."""
-    distinct = {run.run_id: run for run in runs}
+    """Key of a result -> its name in tables: with its id where two comparable ones share it."""
+    distinct = {run.key: run for run in runs}
     keys = {
-        run_id: (run.method, *(getattr(run, key) for key in COMPARABLE))
-        for run_id, run in distinct.items()
+        name: (run.method, *(getattr(run, key) for key in COMPARABLE))
+        for name, run in distinct.items()
     }
     shared = Counter(keys.values())
     return {
-        run_id: escape.plain(run.method) + (f" #{run_id[:6]}" if shared[keys[run_id]] > 1 else "")
-        for run_id, run in distinct.items()
+        name: escape.plain(run.method) + (f" #{run.run_id[:6]}" if shared[keys[name]] > 1 else "")
+        for name, run in distinct.items()
     }
 
 
@@ -279,7 +284,7 @@ def _row(
     """One comparison as a row, and a row for each sample that it leaves out."""
     pairs, found = compare_runs(a, b)
     low, high = found.interval or (np.nan, np.nan)
-    both = {"data": escape.plain(a.data), "a": names[a.run_id], "b": names[b.run_id]}
+    both = {"data": escape.plain(a.data), "a": names[a.key], "b": names[b.key]}
     row = asdict(found) | both
     row |= {
         "data_label": escape.plain(a.data_label or a.data),

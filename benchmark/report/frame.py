@@ -41,13 +41,14 @@ DTYPES = {
     "control": "bool", "lost": "object", "seconds": "float64",
     "memory": "float64", "run": "object", "run_id": "object", "images_id": "object",
     "truth": "object", "set_aside": "object", "result": "object", "variant_of": "object",
-    "ranked": "bool", "labelled": "object",
+    "ranked": "bool", "labelled": "object", "selection": "object",
 }  # fmt: skip
 """The columns, in this order.
 
 - `source`: `published` or `runs`; `method`: what tables call it; `key`: the name of the model's
   YAML, empty where its parameters are not those of our YAML of that name; of a published method
   the YAML that stands for it, else its configuration;
+  Of tuned runs with `tuned`, grid, metric and rule behind it;
 - `data`: the data set's name; `data_label`: as people write it; `modality`: a key of
   `MODALITIES`, empty where a user's own data has none;
 - `score`: the mean over images of the metric that the frame is about, with its 95 % interval
@@ -65,13 +66,15 @@ DTYPES = {
 - `set_aside`: why the labels keep it out of means and ranks, or empty;
 - `variant_of`: the key of the method that it is a variant of, or empty; `ranked`: whether it
   is ranked wherever methods are compared;
-- `labelled`: `10 of 100` where only so many of the images have labels, else empty.
+- `labelled`: `10 of 100` where only so many of the images have labels, else empty;
+- `selection`: the beginning of the digest of what chose the run's parameters on other images, or
+  empty: a run whose parameters were given by hand and chosen as well has a row for each.
 """
 
 SAME_IMAGES = ["data", "split", "protocol", "images_id", "truth"]
 """Rows that agree in these are over the same images and labels, and scored alike."""
 
-KEY = ["source", "method", "data", "split", "protocol", "truth", "run_id"]
+KEY = ["source", "method", "data", "split", "protocol", "truth", "run_id", "selection"]
 """What no two rows share."""
 
 
@@ -185,7 +188,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         },
         "set_aside": escape.plain(_set_aside(result, truths, truth)),
         "method": escape.plain(result.method),
-        "key": "" if result.altered else escape.plain(result.config),
+        "key": escape.plain(result.method_key),
         "data_label": escape.plain(result.data_label or result.data),
         "modality": result.modality if result.modality in MODALITIES else "",
         **{key: numbers[key] for key in ("score", "score_low", "score_high", "images", "groups")},
@@ -201,6 +204,7 @@ def _row_of_run(result: RunResult, truths: Mapping[str, str], truth: str) -> dic
         "run_id": result.run_id,
         "result": result.key,
         "labelled": result.labelled,
+        "selection": result.selection_id,
         "ranked": True,
     }
 

@@ -48,6 +48,13 @@ MARKS: Mapping[str, Mark] = MappingProxyType(
             "complete",
             "count unknown",
         ),
+        "seen": Mark(
+            "^",
+            r"\textasciicircum",
+            "its parameters were chosen on images that are tested, or that its weights may have "
+            "been trained on, so that the score is too good",
+            "chosen on seen images",
+        ),
         "user": Mark("¶", r"\P", "weights of one's own, by no card"),
         "demo": Mark("§", r"\S", "small demonstration weights, which stand for no published model"),
         "lost": Mark("*", "*", "not the published study's own images, which can't be had any more"),

@@ -16,6 +16,7 @@ import pandas as pd
 from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
+from benchmark.report.selected import key_of_selection, name_of_selection
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import (
     METRICS,
@@ -30,6 +31,7 @@ from benchmark.stats import bootstrap_interval, interval_caution
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import identity_target, written
 from benchmark.store.record import Record
+from benchmark.store.shapes import Selection
 from benchmark.store.store import SHORT, RunStore
 
 
@@ -81,6 +83,8 @@ class RunResult:
         channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
         gone: how many of the scored samples have no stored prediction any more.
         uncounted: the card says that nobody knows how many: a part of them may look complete.
+        selection: what chose its parameters; None where they were given by hand. A run may have a
+            result of each kind.
     """
 
     run_id: str
@@ -118,11 +122,30 @@ class RunResult:
     channels: str = ""
     gone: int = 0
     uncounted: bool = False
+    selection: Selection | None = None
 
     @property
     def key(self) -> str:
-        """What no other result has: the run, and what its scores depend on."""
-        return f"{self.run_id} {self.score_key}"
+        """What no other result has: the run, what its scores depend on, and what chose it."""
+        return " ".join(filter(None, [self.run_id, self.score_key, self.selection_id]))
+
+    @property
+    def selection_id(self) -> str:
+        """The beginning of the digest of what chose its parameters, or nothing."""
+        return "" if self.selection is None else json_digest(self.selection)[:6]
+
+    @property
+    def seen(self) -> bool:
+        """Whether images chose its parameters that are tested, or that weights may know."""
+        chosen = self.selection
+        return chosen is not None and (chosen["tested_images"] > 0 or chosen["trained"])
+
+    @property
+    def method_key(self) -> str:
+        """The YAML that describes it, with how it was tuned; empty where its parameters differ."""
+        if self.altered:
+            return ""
+        return self.config if self.selection is None else key_of_selection(self.selection)
 
     @property
     def values(self) -> pd.Series[float]:
@@ -205,6 +228,7 @@ def load_result(
     protocol: str,
     switches: Mapping[str, Any] = MappingProxyType({}),
     metric: Metric = MSA,
+    selection: Selection | None = None,
 ) -> RunResult | None:
     """The run with the scores under one key, if there are any; None before the run has begun.
 
@@ -216,6 +240,7 @@ def load_result(
         protocol: its name.
         switches: of the protocol; without them a parameter that follows one passes as unaltered.
         metric: that it is ranked by.
+        selection: what chose its parameters, if that is the result that is meant.
 
     Raises:
         StoreError: run.json is damaged.
@@ -234,6 +259,10 @@ def load_result(
     scored = store.scores(key, records)
     predicted = {sample for sample, record in records.items() if record.status == "done"}
     family, family_label = _family(described)
+    identity = described["identity"]
+    if selection is not None:  # another method than its YAML's only where something else differs
+        parameters = identity["parameters"] | selection["default"]
+        identity = identity | {"parameters": parameters}
     rows = [
         {
             **_metrics(row, store),
@@ -248,7 +277,11 @@ def load_result(
     return RunResult(
         run_id=described["run_id"],
         path=store.path,
-        model=described["model"],
+        model=(
+            described["model"]
+            if selection is None
+            else name_of_selection(selection, str(names["data"]))
+        ),
         data=names["data"],
         split=names.get("split", described["split"]),
         protocol=protocol,
@@ -262,7 +295,7 @@ def load_result(
         images_id=described["identity"]["images"][:6],
         lost=_lost(card, names.get("split", described["split"])),
         config=config,
-        altered=is_altered(config, described["identity"], switches),
+        altered=is_altered(config, identity, switches),
         data_label=str(card.get("title") or ""),
         modality=str(card.get("modality") or ""),
         trained_on=_trained_on(weights, names["data"]) if _carded(weights) else None,
@@ -281,6 +314,7 @@ def load_result(
         warnings=tuple(names.get("warnings") or ()),
         channels=_used_channels(records.values()),
         gone=len(scored.keys() - store.prediction_files()),
+        selection=selection,
     )
 
 
@@ -406,8 +440,34 @@ def gather(
             else:
                 results += found
             steps.advance(store.path.name)
+    results = _named_alike(results)
     copies = _copies(results)
     return [result for result in results if result.path.name not in copies], left_out | copies
+
+
+def _named_alike(results: Sequence[RunResult]) -> list[RunResult]:
+    """Give the results of one way of tuning one name, on however many images each was tuned."""
+    images: dict[tuple[str, ...], set[int]] = {}
+
+    def way(chosen: Selection, data: str) -> tuple[str, ...]:
+        return (chosen["model"], key_of_selection(chosen), chosen["split"], of(chosen, data))
+
+    def of(chosen: Selection, data: str) -> str:
+        return "" if chosen["data"] == data else chosen["data"]
+
+    for result in results:
+        if result.selection is not None:
+            numbers = images.setdefault(way(result.selection, result.data), set())
+            numbers.add(result.selection["images"])
+    return [
+        result
+        if (chosen := result.selection) is None
+        else replace(
+            result,
+            model=name_of_selection(chosen, result.data, images[way(chosen, result.data)]),
+        )
+        for result in results
+    ]
 
 
 def _copies(results: Sequence[RunResult]) -> dict[str, str]:
@@ -439,7 +499,9 @@ def _reported(
         scored = [(protocol if isinstance(protocol, Protocol) else protocol.known[0], UNSCORED)]
     if scored:
         loaded = (
-            load_result(store, key, under.name, asdict(under), metric) for under, key in scored
+            load_result(store, key, under.name, asdict(under), metric, selection)
+            for under, key in scored
+            for selection in store.selections_of(bases.get(key, {}))
         )
         found = [result for result in loaded if result is not None]
         return _with_present(found) or "its weights were never trained"
@@ -480,9 +542,9 @@ def _with_present(results: Sequence[RunResult]) -> list[RunResult]:
     def name(result: RunResult) -> tuple[str, str]:
         return result.protocol, result.data
 
-    named = {name(result): result for result in results}  # the newest
-    named |= {name(result): result for result in results if result.present}
-    return [replace(result, present=result is named[name(result)]) for result in results]
+    named = {name(result): result.score_key for result in results}  # the newest
+    named |= {name(result): result.score_key for result in results if result.present}
+    return [replace(one, present=one.score_key == named[name(one)]) for one in results]
 
 
 _COLUMNS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,19 @@ from benchmark.store.names import is_safe
 CARDS = CHECKOUT / "models" / "weights" / "cards"
 
 
-@cache
 def trained_on(weights: str, folder: Path = CARDS) -> frozenset[str] | None:
     """Names of data sets, without case; None where no card says.
+
+    Args:
+        weights: the name of the card.
+        folder: where the cards lie.
+    """
+    return frozenset(training_splits(weights, folder)) or None
+
+
+@cache
+def training_splits(weights: str, folder: Path = CARDS) -> Mapping[str, frozenset[str]]:
+    """Name of a data set, without case -> the splits that the card names (`train`, `unknown`, ...).
 
     Args:
         weights: the name of the card.
@@ -24,10 +35,13 @@ def trained_on(weights: str, folder: Path = CARDS) -> frozenset[str] | None:
     from omegaconf import OmegaConf
 
     if not is_safe(weights):
-        return None
+        return {}
     path = path_of_id(folder, weights, ".yaml")
     if not path.is_file():
-        return None
+        return {}
     written: Any = OmegaConf.to_container(OmegaConf.load(path))
-    rows = written.get("trained_on") or ()
-    return frozenset(str(row["data"]).casefold() for row in rows) or None
+    found: dict[str, frozenset[str]] = {}
+    for row in written.get("trained_on") or ():
+        name = str(row["data"]).casefold()
+        found[name] = found.get(name, frozenset()) | {str(row.get("split") or "unknown")}
+    return found

@@ -94,6 +94,95 @@ class Basis(TypedDict):
     written: str
 
 
+class Selection(TypedDict):
+    """What chose the parameters of a run; see `benchmark.tuning`.
+
+    Attributes:
+        search: the digest of the search: the model, the images, the protocol and the points.
+        model: what the model is called without the choice.
+        config: the name of its YAML.
+        default_run: the id of the run of the default parameters on the images that are tested.
+        data: the data set that chose.
+        split: likewise.
+        limit: `tune.limit`.
+        images: how many chose.
+        groups: of these.
+        left_out_images: how many could not choose, as they or their group are tested.
+        left_out_groups: of these.
+        tested_images: of those that chose, how many are tested, or of a group that is tested.
+        tested_groups: of these.
+        trained: whether the weights may have been trained on those that chose.
+        grid: its name, or a digest of the parameters and values given.
+        metric: the choice is by it.
+        rule: how it is made.
+        default: the parameters of the grid as they are without the choice.
+        chosen: as they are with it.
+        promised: how far the best point is ahead of the default on the images that chose.
+        lower: the lower end of the 95 % interval of that; None with too few groups.
+    """
+
+    search: str
+    model: str
+    config: str
+    default_run: str
+    data: str
+    split: str
+    limit: Count | None
+    images: Count
+    groups: Count
+    left_out_images: Count
+    left_out_groups: Count
+    tested_images: Count
+    tested_groups: Count
+    trained: bool
+    grid: str
+    metric: str
+    rule: str
+    default: dict[str, Any]
+    chosen: dict[str, Any]
+    promised: float
+    lower: float | None
+
+
+class Selected(TypedDict):
+    """A file of selections: what the scores under a protocol and labels were asked for by.
+
+    The selection is None where the parameters were given by hand.
+    """
+
+    protocol: dict[str, Any]
+    labels: str | None
+    selection: Selection | None
+
+
+class _Counts(TypedDict):
+    images: Count
+    groups: Count
+
+
+class Choice(TypedDict):
+    """choice.json: what a search chose; see `benchmark.tuning.selection`."""
+
+    search: str
+    data: str
+    split: str
+    limit: Count | None
+    images: Count
+    groups: Count
+    left_out: _Counts
+    tested: _Counts
+    trained: bool
+    grid: str
+    metric: str
+    rule: str
+    default: dict[str, Any]
+    chosen: dict[str, Any]
+    gain: float
+    lower: float | None
+    digests: list[str]
+    group_names: list[str]
+
+
 class AdapterCode(TypedDict):
     """adapter.json."""
 

@@ -13,6 +13,7 @@
                                       are not those of run.json
     <run>/objects/<key>/...           per object: id, area, best IoU, touches the border
     <run>/stages/<key>/...            per true object: what each stage of the method has of it
+    <run>/selections/<digest>.json    what chose the run's parameters, if something did
     <run>/lease/                      who works on it, or on which shard
 
 A prediction belongs to the run; a score belongs to a prediction, labels and a protocol.
@@ -49,7 +50,15 @@ from benchmark.store.journal import Journal
 from benchmark.store.names import is_safe, safe_name
 from benchmark.store.provenance import differ
 from benchmark.store.record import Record, latest
-from benchmark.store.shapes import ROWS, AdapterCode, Basis, Description, Names
+from benchmark.store.shapes import (
+    ROWS,
+    AdapterCode,
+    Basis,
+    Description,
+    Names,
+    Selected,
+    Selection,
+)
 from benchmark.store.shard import WHOLE, Shard
 from benchmark.store.shard_lease import ShardLease
 from benchmark.store.tiff import read_tiff, tiff_bytes
@@ -275,6 +284,43 @@ class RunStore:
         bases = {path.parent.name: read_stored(path, Basis) for path in ours}
         return dict(sorted(bases.items(), key=lambda item: str(item[1]["written"])))
 
+    def selections(self) -> list[Selected]:
+        """Return what the run's parameters were chosen by, in the order of file names.
+
+        None of it where they were only ever given by hand.
+
+        Raises:
+            StoreError: a file is damaged, or was edited.
+        """
+        found: list[Selected] = []
+        for path in sorted((self.path / "selections").glob("*.json")):
+            content: Any = read_stored(path, Selected)
+            if _selected_name(content) != path.name:
+                raise StoreError(
+                    f"{path} is not what was stored: it was edited, or renamed. Move it away, and "
+                    "repeat the command with tuned= that made the run."
+                )
+            found.append(content)
+        return found
+
+    def selections_of(self, basis: Mapping[str, Any]) -> list[Selection | None]:
+        """Return what the scores of a basis were asked for by; None stands for "by hand".
+
+        Args:
+            basis: of scores.
+
+        Raises:
+            StoreError: as `selections`.
+        """
+        found = [
+            each["selection"]
+            for each in self.selections()
+            if each["labels"] == basis.get("labels") and each["protocol"] == basis.get("protocol")
+        ]
+        by_hand = not found or None in found
+        chosen = (each for each in found if each is not None)
+        return [*([None] if by_hand else []), *chosen]
+
     def names(self, key: str) -> dict[str, Any] | None:
         """Return what the data set was called that the scores under a key are of.
 
@@ -486,6 +532,37 @@ class RunWriter:
         self._still_mine()
         write_whole(self._store.path / "adapter.json", json.dumps({"files": code}).encode())
 
+    def keep_selection(self, basis: Mapping[str, Any], selection: Selection | None) -> None:
+        """Keep what the run's parameters were chosen by, beside the scores.
+
+        A run whose parameters are given by hand has no such file, until something chooses them.
+
+        Args:
+            basis: of the scores.
+            selection: None if the parameters were given by hand, or are the default.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        folder = self._store.path / "selections"
+        of_scores = {key: basis[key] for key in ("protocol", "labels")}
+        by_hand = {**of_scores, "selection": None}
+        begun = any(folder.glob("*.json"))
+        if selection is None:
+            wanted = [by_hand] if begun else []
+        else:
+            was_by_hand = not begun and bool(self._before)
+            is_default = selection["chosen"] == selection["default"]
+            wanted = [by_hand] if was_by_hand or is_default else []
+            wanted += [{**of_scores, "selection": selection}]
+        for each in wanted:
+            path = folder / _selected_name(each)
+            if not path.exists():
+                self._still_mine()
+                with disk_errors(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(each, indent=1).encode())
+
     def _still_mine(self) -> None:
         if self._lease.lost:
             raise StoreError(
@@ -503,6 +580,11 @@ _WITHDRAWN = "the run stopped while this prediction was being replaced; do it wi
 
 def _different(codes: Iterable[CodeDigests]) -> list[CodeDigests]:
     return list({json_digest(code): code for code in codes}.values())
+
+
+def _selected_name(content: Mapping[str, Any]) -> str:
+    """Return the name of a file of selections, by which an edit is noticed."""
+    return f"{json_digest(json.loads(json.dumps(content)))[:16]}.json"
 
 
 def _is_run_name(name: str) -> bool:

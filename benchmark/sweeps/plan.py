@@ -161,8 +161,8 @@ def settled(sweep_job: SweepJob, runs: StoredRuns, any_device: bool) -> JobOutco
         any_device: whether it will run on another machine, whose device isn't known here.
     """
     job = sweep_job.job
-    if job is None or job.settings.action is not Action.run:
-        return None
+    if job is None or job.settings.action is not Action.run or job.settings.tuned:
+        return None  # what is tuned is known by its parameters, once they are chosen
     try:
         state = runs.of_job(job)
         details = {"model": job.model_name, "data": str(job.settings.data["name"])}

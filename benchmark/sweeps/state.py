@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,14 @@ from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError, SkippedError, StoreError
 from benchmark.job import Job
 from benchmark.report.results import scores_by_protocol
+from benchmark.report.selected import name_of_selection
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import comparable
+from benchmark.store.shapes import Selected
 from benchmark.store.shard_lease import Holder, holders
 from benchmark.store.store import RunStore
+from benchmark.tuning.tuned import was_asked_for
 
 DEVICE = ("device",)
 
@@ -148,12 +152,16 @@ class StoredRuns:
         truths = Counter((data, under) for data, under, *_ in found)
         rows = []
         for data, under, key, unlabelled in found:
+            shown = data
             if truths[data, under] > 1:  # labels that were replaced under one name
-                data = f"{data}, labels {str(bases[key]['labels'])[:6]}"
+                shown = f"{data}, labels {str(bases[key]['labels'])[:6]}"
             scored = len(store.scores(key, records))
-            rows.append(
-                replace(whole, data=data, protocol=under, scored=scored, unlabelled=unlabelled)
+            of_key = replace(
+                whole, data=shown, protocol=under, scored=scored, unlabelled=unlabelled
             )
+            for chosen in store.selections_of(bases[key]):
+                model = whole.model if chosen is None else name_of_selection(chosen, data)
+                rows.append(replace(of_key, model=model))
         rows.sort(key=lambda row: (row.data, row.protocol))
         return [replace(row, repeated=place > 0) for place, row in enumerate(rows)] or [whole]
 
@@ -161,9 +169,11 @@ class StoredRuns:
         """The state of the run that a job asks for; on any device if it names none.
 
         The runs of a class that the action must not import are found by their names, their
-        parameters and their images.
+        parameters and their images; those of parameters that were chosen, by what they keep of it.
         """
-        return replace(self._of_job(job), protocol=job.protocol.name)
+        found = self._of_job(job)
+        model = f"{found.model}, tuned" if job.settings.tuned else found.model
+        return replace(found, model=model, protocol=job.protocol.name)
 
     def _of_job(self, job: Job) -> RunState:
         model, data = job.model_name, str(job.settings.data["name"])
@@ -178,7 +188,9 @@ class StoredRuns:
         except BenchmarkError:
             prepared = None
         named = self._by_name.get((model, data, str(job.settings.data["split"])), [])
-        if job.not_imported:
+        if job.settings.tuned:
+            named = self._tuned(job)
+        elif job.not_imported:
             named = [store for store in named if _may_be(store, job, prepared)]
         if prepared is None:  # perhaps no more
             states = [self.of_run(store) for store in named]
@@ -188,7 +200,8 @@ class StoredRuns:
                 default=RunState(model, data, unavailable=unavailable),
             )
         try:
-            found = named if job.not_imported else self._alike(job, prepared)
+            by_name = job.not_imported or job.settings.tuned
+            found = named if by_name else self._alike(job, prepared)
         except BenchmarkError as error:
             return RunState(
                 model, data, len(job.wanted(prepared)), unavailable=unavailable or str(error)
@@ -220,6 +233,20 @@ class StoredRuns:
         begun = max(states, key=lambda state: state.done, default=None)
         return begun or RunState(model, data, len(wanted), unavailable=unavailable)
 
+    def _tuned(self, job: Job) -> list[RunStore]:
+        """The runs whose parameters were chosen as a job asks for, on its data set and split."""
+        return [
+            store
+            for (_, data, split), stores in self._by_name.items()
+            if (data, split) == (job.settings.data["name"], job.settings.data["split"])
+            for store in stores
+            if any(
+                was_asked_for(each["selection"], job)
+                for each in _readable_selections(store)
+                if each["selection"] is not None and job.protocol.made(each["protocol"])
+            )
+        ]
+
     def _alike(self, job: Job, prepared: PreparedData) -> list[RunStore]:
         """The runs with the identity that a job asks for, on any device."""
         key = json_digest(comparable(job.identity_on(prepared, ""), DEVICE))
@@ -248,7 +275,7 @@ def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[
     seen: dict[str, dict[str, list[float]]] = {}
     for state in states:
         if state.rate is not None:
-            of_model = seen.setdefault(state.model.partition(" (")[0], {})
+            of_model = seen.setdefault(_name(state.model), {})
             of_model.setdefault(state.device, []).append(state.rate)
     hours: dict[str, float] = {}
     unknown = []
@@ -259,7 +286,7 @@ def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[
             continue
         device, rate = state.device, state.rate
         if rate is None:
-            others = seen.get(state.model.partition(" (")[0], {})
+            others = seen.get(_name(state.model), {})
             means = {name: mean(rates) for name, rates in others.items()}
             if not means:
                 unknown.append(state)
@@ -268,6 +295,19 @@ def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[
             rate = means[device]
         hours[device] = hours.get(device, 0.0) + state.remaining * rate / 3600
     return hours, unknown
+
+
+def _readable_selections(store: RunStore) -> list[Selected]:
+    """What chose a run's parameters; nothing where a file is damaged, which a report names."""
+    try:
+        return store.selections()
+    except StoreError:
+        return []
+
+
+def _name(model: str) -> str:
+    """The name of a model's YAML, without what differs from it."""
+    return re.split(r" \(|, tuned", model, maxsplit=1)[0]
 
 
 def _rate(done: Sequence[Any]) -> float | None:

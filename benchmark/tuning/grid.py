@@ -31,13 +31,20 @@ class Grid:
     points: Sequence[Point]
 
     def distances(self) -> list[int]:
-        """Of each point, the steps along all axes between it and the default."""
-        places = {name: {_key(v): n for n, v in enumerate(vs)} for name, vs in self.axes.items()}
-        default = self.points[0]
-        return [
-            sum(abs(at[_key(p[name])] - at[_key(default[name])]) for name, at in places.items())
-            for p in self.points
-        ]
+        """Of each point how far it is from the default.
+
+        A point that changes fewer parameters is nearer; of those that change equally many, the one
+        with fewer steps along the axes.
+        """
+        places = [self.places(name) for name in self.axes]
+        steps = [[abs(at[n] - at[0]) for at in places] for n in range(len(self.points))]
+        more = 1 + max(map(sum, steps))  # than any number of steps
+        return [more * sum(map(bool, each)) + sum(each) for each in steps]
+
+    def places(self, name: str) -> list[int]:
+        """Of each point where the value that it has for a parameter is among the axis's."""
+        numbers = {_key(value): number for number, value in enumerate(self.axes[name])}
+        return [numbers[_key(point[name])] for point in self.points]
 
     def edges(self, point: Point) -> list[str]:
         """The parameters of which a point has the smallest or the largest number of the grid."""
@@ -93,7 +100,8 @@ def find_grid(
         raise UsageError("tune.grid is empty; give parameters and values: tune.grid={sigma:[1,2]}.")
     for name, values in axes.items():
         plain = (str, int, float, bool, type(None))
-        if not isinstance(values, list) or not values or any(type(v) not in plain for v in values):
+        is_list = isinstance(values, list) and bool(values)
+        if not is_list or any(type(v) not in plain or v in _NOT_FINITE or v != v for v in values):
             raise UsageError(
                 f"tune.grid: {name} is {values!r}; it must be a list of values, such as [1,2]."
             )
@@ -127,6 +135,9 @@ def _named(name: str, adapter: type, folders: Sequence[Path]) -> Mapping[str, An
         f"for {', '.join(map(str, by_class))}. Give parameters and values: "
         "tune.grid={sigma:[1,2]}."
     )
+
+
+_NOT_FINITE = (math.inf, -math.inf)
 
 
 def _key(value: Any) -> Any:

@@ -22,7 +22,7 @@ from benchmark.run import describe_error, seed_everything
 from benchmark.scoring.interior import match_interior
 from benchmark.scoring.match import match
 from benchmark.scoring.metrics import Metric, required, score
-from benchmark.settings import Overwrite
+from benchmark.settings import Action, Overwrite
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id, write_whole
 from benchmark.store.journal import Journal
@@ -79,7 +79,7 @@ class Search:
     """
 
     def __init__(self, job: Job, grid: Grid) -> None:
-        self._job, self._grid = job, grid
+        self._job, self.grid = job, grid
         # An edited adapter of one's own begins another search.
         basis = {
             "run": job.identity,
@@ -88,15 +88,17 @@ class Search:
             "points": [*grid.points],
         }
         self._description = {"model": job.model_name, "data": job.data.name, **basis}
+        self.digest = json_digest(basis)
         tuning = Path(job.settings.results) / "tuning"
-        self.folder = path_of_id(tuning, f"{job.label}-{json_digest(basis)[:16]}")
+        self.folder = path_of_id(tuning, f"{job.label}-{self.digest[:16]}")
         self._journal = Journal(self.folder / "images", SearchRow)
 
-    def run(self, entries: Sequence[Entry]) -> dict[str, str]:
+    def run(self, entries: Sequence[Entry], *, wait: bool) -> dict[str, str]:
         """Predict and score all points on the images that are not stored yet.
 
         Args:
             entries: labelled images.
+            wait: for another process that works on the search.
 
         Returns:
             Of each image that failed the reason. No further image begins once more have failed
@@ -111,12 +113,13 @@ class Search:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(self.folder / "lease", settings.lease.timeout)
-        lease.acquire(settings.lease.wait, lambda holder: note(f"waiting for {holder}"))
+        lease.acquire(wait, lambda holder: note(f"waiting for {holder}"))
         try:
             self._journal.repair()
             text = json.dumps(self._description, indent=1)
             write_whole(self.folder / "search.json", f"{text}\n".encode())
-            stored = {} if settings.overwrite is Overwrite.all else self.rows()
+            again = settings.overwrite is Overwrite.all and settings.action is Action.tune
+            stored = {} if again else self.rows()
             return self._predict([entry for entry in entries if entry.id not in stored], lease)
         finally:
             lease.release()
@@ -164,8 +167,8 @@ class Search:
                 for name, values in metrics.items():
                     values.append(found[name])
             points.append(numbers[digest])
-        if len(points) != len(self._grid.points):
-            raise ValueError(f"{len(points)} predictions of {len(self._grid.points)} settings")
+        if len(points) != len(self.grid.points):
+            raise ValueError(f"{len(points)} predictions of {len(self.grid.points)} settings")
         return {"sample": sample.id, "group": sample.group, "points": points, "metrics": metrics}
 
     def _predictions(self, segmenter: Segmenter, sample: Sample) -> Iterator[Labels]:
@@ -181,7 +184,7 @@ class Search:
 
     def _settings(self) -> list[Mapping[str, Any]]:
         """The points as settings; the default is what the segmenter was built with."""
-        return [{}, *self._grid.points[1:]]
+        return [{}, *self.grid.points[1:]]
 
     def _checked(self, labels: Labels, image: Image, sample: str) -> Labels:
         return check_labels(labels, image, model=self._job.model_name, sample=sample)
@@ -195,7 +198,7 @@ class Search:
         """Whether a line has a value for each metric that it has to have, and each point."""
         count = max(row["points"], default=-1) + 1
         columns = [row["metrics"].get(name, ()) for name in self._metrics]
-        return len(row["points"]) == len(self._grid.points) and all(
+        return len(row["points"]) == len(self.grid.points) and all(
             len(column) == count for column in columns
         )
 
@@ -214,7 +217,7 @@ class Search:
                 np.array(row["metrics"][metric.name], float)[row["points"]] * metric.sign
                 for row in stored
             ]
-        ).reshape(len(stored), len(self._grid.points))
+        ).reshape(len(stored), len(self.grid.points))
         defined = ~np.isnan(values).any(1)
         groups = [row["group"] for row, kept in zip(stored, defined, strict=True) if kept]
         return Scores(values[defined], groups, int((~defined).sum()))

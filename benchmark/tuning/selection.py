@@ -13,12 +13,16 @@ from benchmark.report.tables import formats
 from benchmark.report.tables.table import Cell, Column, Table, number, words
 from benchmark.report.text import counted
 from benchmark.scoring.metrics import Metric
-from benchmark.stats.choice import Choice, choose
+from benchmark.stats.choice import Choice, Delivered, choose, delivered
 from benchmark.stats.permutation import FEWEST_FOR_P
+from benchmark.store.digest import json_digest
 from benchmark.store.files import disk_errors, path_of_id, write_whole
 from benchmark.store.names import safe_name
+from benchmark.store.shapes import Selection as Stored
 from benchmark.tuning.grid import Grid, Point
+from benchmark.tuning.images import Choosing, Seen
 from benchmark.tuning.search import Scores
+from benchmark.tuning.words import override_value
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Selection:
         metric: by which.
         rule: `safe` or `best`.
         choice: the best point, and how sure its gain is.
+        images: those that choose.
+        delivered: by `tune.folds`, what the choice delivers on images that did not choose.
     """
 
     job: Job
@@ -40,12 +46,20 @@ class Selection:
     metric: Metric
     rule: str
     choice: Choice
+    images: Choosing
+    delivered: Delivered | None = None
 
     @classmethod
-    def of(cls, job: Job, grid: Grid, scores: Scores, metric: Metric) -> Selection:
+    def of(
+        cls, job: Job, grid: Grid, scores: Scores, metric: Metric, images: Choosing
+    ) -> Selection:
         """Choose by the rule of the job."""
-        found = choose(scores.values, scores.groups, grid.distances(), job.settings.seed)
-        return cls(job, grid, scores, metric, job.settings.tune.rule.name, found)
+        tune, seed = job.settings.tune, job.settings.seed
+        given, far = (scores.values, scores.groups), grid.distances()
+        found = choose(*given, far, seed)
+        folds = min(tune.folds or 0, found.groups)
+        nested = delivered(*given, tune.rule.name, folds, far, seed) if folds > 1 else None
+        return cls(job, grid, scores, metric, tune.rule.name, found, images, nested)
 
     @property
     def point(self) -> Point:
@@ -62,9 +76,16 @@ class Selection:
         """The chosen parameters as overrides of the command line."""
         known = self.job.settings.model
         return [
-            f"{'' if name in known else '+'}model.{name}={_written(value)}"
+            f"{'' if name in known else '+'}model.{name}={override_value(value)}"
             for name, value in self.changed.items()
         ]
+
+    @property
+    def table_title(self) -> str:
+        """`apg, tuned on 25 val images of livecell`."""
+        is_val = str(self.job.settings.data["split"]) == "val"  # one's own images have no splits
+        images = counted(len(self.scores.groups), "val image" if is_val else "image")
+        return f"{self.job.model_name}, tuned on {images} of {self.job.data.name}"
 
     def table(self) -> Table:
         """The effect of each axis, and what the choice promises."""
@@ -82,17 +103,15 @@ class Selection:
                 rows.append(
                     [
                         words(name),
-                        Cell(_written(value), value),
+                        Cell(override_value(value), value),
                         number(float(means[of_value].mean())),
                         number(float(best.max()) * self.metric.sign),
                         words(", ".join(signs)),
                     ]
                 )
-        is_val = str(self.job.settings.data["split"]) == "val"  # one's own images have no splits
-        images = counted(len(self.scores.groups), "val image" if is_val else "image")
         return Table(
             "tuning",
-            f"{self.job.model_name}, tuned on {images} of {self.job.data.name}",
+            self.table_title,
             [
                 Column("parameter"),
                 Column("value", right=True),
@@ -109,13 +128,17 @@ class Selection:
         )
 
     def remarks(self) -> list[str]:
+        """What has to be known of the choice, and of the images that made it."""
+        return [*self.findings(), *self.images.remarks()]
+
+    def findings(self) -> list[str]:
         """What the choice promises, how sure that is, and what to widen."""
         found, default = self.choice, self.scores.values[:, 0].mean() * self.metric.sign
         size, title = len(self.grid.points), self.metric.title
         by = "higher" if self.metric.higher_is_better else "lower"
         lines = [
             f"{counted(size, 'point')}; the default has {title} {default:.3f}, the best point "
-            f"promises {abs(found.gain):.3f} {by} ({_point(self.grid.points[found.best])})."
+            f"promises {abs(found.gain):.3f} {by} ({point_in_words(self.grid.points[found.best])})."
         ]
         if found.lower is None:
             lines.append(
@@ -125,10 +148,16 @@ class Selection:
         else:
             lines.append(
                 f"Choosing among these points by chance alone promises {found.by_chance:.3f}. The "
-                f"gain of the choice is at least {found.lower:+.3f} (lower end of the 95 % "
+                f"gain of the best is at least {found.lower:+.3f} (lower end of the 95 % "
                 f"interval, over {counted(found.groups, 'group')})"
-                + ("." if found.lower > 0 or self.rule == "best" else ": the default is kept.")
+                + (": the default is kept." if self.rule == "safe" and not found.safe else ".")
             )
+        if self.rule == "safe" and found.safe not in (0, found.best):
+            lines.append(
+                "Chosen is the point nearest the default that can't be told apart from the best; "
+                f"it promises {found.safe_gain:.3f}, at least {found.safe_lower:+.3f}."
+            )
+        lines += self._delivered_in_words()
         if found.differs is not None:
             lines.append(
                 f"Another point is the best in {found.differs:.0%} of bootstrap resamples of the "
@@ -144,11 +173,70 @@ class Selection:
             )
         return lines
 
-    def write(self, folder: Path) -> Path:
+    def _delivered_in_words(self) -> list[str]:
+        nested = self.delivered
+        if nested is None:
+            return []
+        if not any(nested.chosen):
+            return [
+                f"{len(nested.chosen)} folds: without each of them the default is kept, so that "
+                "nothing is gained on images that did not choose."
+            ]
+        between = ""
+        if nested.low is not None and nested.high is not None:
+            between = f" (95 % interval {nested.low:+.3f} to {nested.high:+.3f})"
+        kept = nested.chosen.count(0)
+        return [
+            f"{len(nested.chosen)} folds: on images that did not choose, the choice gains "
+            f"{nested.gain:+.3f}{between}; {len(set(nested.chosen))} different points are chosen"
+            + (f", in {kept} folds the default." if kept else ".")
+        ]
+
+    def _delivered(self) -> dict[str, Any] | None:
+        nested = self.delivered
+        if nested is None:
+            return None
+        points = [self.grid.points[number] for number in nested.chosen]
+        return {"gain": nested.gain, "low": nested.low, "high": nested.high, "chosen": points}
+
+    def stored(self, default_run: str, search: str) -> Stored:
+        """What a run keeps of it.
+
+        Args:
+            default_run: the id of the run of the default parameters on the images tested.
+            search: the digest of the search.
+        """
+        images = self.images
+        return {
+            "search": search,
+            "model": self.job.model_name,
+            "config": str(self.job.settings.model["name"]),
+            "default_run": default_run,
+            "data": self.job.data.name,
+            "split": str(self.job.settings.data["split"]),
+            "limit": self.job.settings.tune.limit,
+            "images": len(self.scores.groups),
+            "groups": self.choice.groups,
+            "left_out_images": images.left_out.images,
+            "left_out_groups": images.left_out.groups,
+            "tested_images": images.tested.images,
+            "tested_groups": images.tested.groups,
+            "trained": images.trained,
+            "grid": grid_name(self.job.settings.tune.grid),
+            "metric": self.metric.name,
+            "rule": self.rule,
+            "default": self.grid.points[0],
+            "chosen": self.point,
+            "promised": self.choice.gain,
+            "lower": self.choice.lower,
+        }
+
+    def write(self, folder: Path, search: str) -> Path:
         """Write the choice, the table, and the chosen parameters as a model's YAML.
 
         Args:
             folder: of the search; a folder named by metric and rule is added to it.
+            search: its digest.
 
         Returns:
             That folder, for `--config-dir`.
@@ -165,15 +253,27 @@ class Selection:
         for suffix in ("md", "csv"):
             text = formats.FORMATS[suffix](table)
             write_whole(place / f"table.{suffix}", text.encode())
+        seen = Seen.of_entries(self.images.entries)
         about = {
             "rule": self.rule,
             "metric": self.metric.name,
+            "grid": grid_name(self.job.settings.tune.grid),
+            "data": self.job.data.name,
+            "split": str(self.job.settings.data["split"]),
+            "limit": self.job.settings.tune.limit,
             "images": len(self.scores.groups),
             "undefined": self.scores.undefined,
+            "left_out": asdict(self.images.left_out),
+            "tested": asdict(self.images.tested),
+            "trained": self.images.trained,
+            "search": search,
             "default": self.grid.points[0],
             "best": self.grid.points[self.choice.best],
             "chosen": self.point,
-            **{name: value for name, value in asdict(self.choice).items() if name != "best"},
+            **{k: v for k, v in asdict(self.choice).items() if k not in ("best", "safe")},
+            "delivered": self._delivered(),
+            "digests": sorted(filter(None, seen.digests)),
+            "group_names": sorted(seen.groups),
         }
         write_whole(place / "choice.json", f"{json.dumps(about, indent=1)}\n".encode())
         head = " ".join(f"# {table.title}, by {self.metric.name}".splitlines())
@@ -188,10 +288,11 @@ class Selection:
         return safe_name(f"{self.job.settings.model['name']}_tuned")
 
 
-def _written(value: Any) -> str:
-    """A value as the command line and YAML write it."""
-    return value if isinstance(value, str) else json.dumps(value)
+def grid_name(grid: Any) -> str:
+    """The name of a grid; of parameters and values given, the beginning of a digest."""
+    return grid if isinstance(grid, str) else f"own {json_digest(grid)[:6]}"
 
 
-def _point(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_written(value)}" for name, value in point.items())
+def point_in_words(point: Mapping[str, Any]) -> str:
+    """`sigma=2, min_size=50`."""
+    return ", ".join(f"{name}={override_value(value)}" for name, value in point.items())

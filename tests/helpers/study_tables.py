@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.frame import DTYPES
+from benchmark.report.marks import UNMARKED
 
 
 def row(**changes):
     texts = dict.fromkeys((name for name, kind in DTYPES.items() if kind == "object"), "")
     numbers = dict.fromkeys(("score_low", "score_high", "seconds", "memory"), np.nan)
     about = {"source": "runs", "method": "otsu", "data": "u20s", "status": "complete", "score": 0.5,
-             "images": 3, "groups": 3, "in_domain": pd.NA, "mixed": False,
-             "edited": False, "gone": False, "control": False, "ranked": True}  # fmt: skip
+             "images": 3, "groups": 3, "in_domain": pd.NA, **UNMARKED,
+             "control": False, "ranked": True}  # fmt: skip
     return texts | numbers | about | changes
 
 

@@ -80,9 +80,7 @@ def test_each_configuration_has_a_model_here_with_its_weights():
     from omegaconf import OmegaConf
 
     for made in study_card().configurations.values():
-        if made.setting == "grid_search":
-            assert made.model == ""
-            continue
+        assert bool(made.tuned) == (made.setting == "grid_search")
         model = OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / f"{made.model}.yaml"))
         assert model["weights"] == made.weights, made.key
         for modality in ("histopathology", "organoids"):
@@ -104,10 +102,9 @@ def test_a_key_belongs_to_one_model():
     names = {key: card.name_of(key) for key in card.configurations}
     assert len(set(names.values())) == len(names)
     assert names["apg_cc"] == "apg" and names["ais"] == "musam_ais"
-    assert names["apg_cc_grid_search"] == "apg_cc_grid_search", "no YAML stands for it"
-    assert card.variants == dict.fromkeys(
-        ("apg_boundary", "apg_cc_grid_search", "apg_bd_grid_search"), "apg"
-    )
+    tuned = [f"{model} tuned study msa best" for model in ("apg", "apg_boundary")]
+    assert [names["apg_cc_grid_search"], names["apg_bd_grid_search"]] == tuned
+    assert card.variants == dict.fromkeys(("apg_boundary", *tuned), "apg")
     labels = [made.label for made in card.configurations.values()]
     assert len(set(labels)) == len(labels)
 

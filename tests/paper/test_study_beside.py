@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.reports import run
 from helpers.study_tables import some
 
 from benchmark.paper.agreement import (
@@ -11,7 +12,10 @@ from benchmark.paper.agreement import (
     weights_name,
 )
 from benchmark.paper.agreement_tables import agreement_tables
+from benchmark.paper.card import study_card
 from benchmark.paper.published import published_frame
+from benchmark.paper.report import beside, study_options
+from benchmark.report.assemble import assemble
 from benchmark.report.frame import frame_of_rows
 
 
@@ -55,6 +59,36 @@ def test_what_differs_is_marked_and_apart_from_what_is_alike(published, change, 
     assert all("differs" in line[6].marks for line in numbers.rows)
     both = [[cell.text for cell in line[2:4]] for line in agreement.rows if line[1].text == "all"]
     assert both == [["n/a", "0"], ["2", "2"]]
+
+
+SELECTION = {
+    "search": "", "model": "apg", "config": "apg", "default_run": "", "data": "u20s",
+    "split": "val", "limit": 25, "images": 25, "groups": 9, "left_out_images": 0,
+    "left_out_groups": 0, "tested_images": 1, "tested_groups": 1, "trained": False,
+    "grid": "study", "metric": "msa", "rule": "best", "default": {"min_size": 25},
+    "chosen": {"min_size": 50}, "promised": 0.1, "lower": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("with_study", (True, False))
+def test_a_run_tuned_as_the_study_did_fills_its_column(with_study):
+    runs = [
+        run("apg", "u20s", config="apg"),
+        run("apg, tuned on 25 val images", "u20s", config="apg", selection=SELECTION),
+        run("apg, tuned safely", "u20s", config="apg", selection={**SELECTION, "rule": "safe"}),
+    ]
+    report = assemble(runs, options=study_options())
+    keys = list(report.cells["key"])
+    assert keys[1] == study_card().name_of("apg_cc_grid_search") and keys[2] not in keys[:2]
+    assert list(report.cells["seen"]) == [False, True, True]
+    if with_study:
+        both = beside(report)
+        (table,) = [t for t in both.tables if t.name == "beside"]
+        texts = {line[1].text: [line[5].text, line[7].text] for line in table.rows}
+        assert texts["apg, tuned on 25 val images"][0] != "n/a"
+        assert texts["apg, tuned safely"] == ["n/a", "no method of the study"]
+    else:
+        assert list(report.cells["variant_of"])[1] == "apg"
 
 
 def test_an_unknown_number_of_images_is_said_and_is_no_difference(published):

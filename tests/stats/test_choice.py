@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.stats.choice import choose
+from benchmark.stats.choice import choose, delivered
 
 
 def scores_of(rng, images=24, points=40, spread=0.05):
@@ -29,6 +29,59 @@ def test_of_permuted_scores_the_default_is_kept(groups):
         promised += choice.gain > 0
     assert promised > 380  # the best of 40 nearly always promises something
     assert kept >= 0.95 * 400
+
+
+@pytest.mark.parametrize("groups", [GROUPS["six"], GROUPS["eight uneven"]], ids=["six", "eight"])
+def test_of_permuted_scores_folds_deliver_nothing(groups):
+    """The best points promise a gain, folds deliver none, and the safe rule keeps the default."""
+    rng = np.random.default_rng(6)
+    covered = kept = 0
+    gains, promised = [], []
+    for _ in range(400):
+        scores = rng.permuted(scores_of(rng), axis=1)
+        nested = delivered(scores, groups, "best", 5)
+        covered += nested.low <= 0 <= nested.high
+        gains.append(nested.gain)
+        promised.append(choose(scores, groups).gain)
+        safe = delivered(scores, groups, "safe", 3)
+        kept += safe.gain == 0 == safe.low
+    assert covered >= 0.95 * 400 and kept >= 0.95 * 400
+    error = np.std(gains) / 20
+    assert abs(np.mean(gains)) < 3 * error and np.mean(promised) > 10 * error
+
+
+def test_folds_deliver_a_real_gain_on_images_that_did_not_choose():
+    rng = np.random.default_rng(7)
+    groups = [str(n % 12) for n in range(24)]
+    scores = scores_of(rng, points=20)
+    scores[:, 13] = scores[:, 0] + rng.normal(0.1, 0.02, 24)
+    nested = delivered(scores, groups, "safe", 4)
+    assert nested.chosen == (13,) * 4 and nested.gain == pytest.approx(
+        (scores[:, 13] - scores[:, 0]).mean()
+    )
+    assert 0 < nested.low < nested.gain < nested.high
+
+
+def test_a_group_never_chooses_for_itself():
+    """Each group has a candidate of its own that is far ahead on it, and behind on all others."""
+    scores = np.c_[np.zeros(12), np.kron(np.eye(6) * 12 - 1, np.ones((2, 1)))]
+    groups = [str(n // 2) for n in range(12)]
+    assert choose(scores, groups).gain > 0
+    assert delivered(scores, groups, "best", 6).gain == pytest.approx(-1)
+    with pytest.raises(ValueError, match="7 folds of 6 groups"):
+        delivered(scores, groups, "best", 7)
+
+
+def test_of_candidates_that_cant_be_told_apart_the_nearest_is_safe():
+    rng = np.random.default_rng(8)
+    groups = [str(n) for n in range(24)]
+    default = rng.uniform(0.3, 0.6, 24)
+    gain = np.array([0.2, 0.2, 0.199, 0.1])
+    scores = np.c_[default, default[:, None] + gain + rng.normal(0, 0.01, (24, 4))]
+    choice = choose(scores, groups, [0, 9, 8, 3, 1])
+    assert choice.best in (1, 2, 3) and choice.safe == 3, "the last is far nearer, and worse"
+    assert 0 < choice.safe_lower < choice.safe_gain <= choice.gain
+    assert choice.of_rule("best") == choice.best and choice.of_rule("safe") == 3
 
 
 @pytest.mark.parametrize("count", (8, 24))

@@ -13,6 +13,7 @@ from helpers.runs import journals
 from benchmark.choices import CONFIGS, choices
 from benchmark.data.sources.synthetic import draw
 from benchmark.tuning.grid import make_grid
+from benchmark.tuning.words import override_value
 
 OWN = '''
 import os
@@ -185,6 +186,8 @@ REFUSED = {
     "tune.rule=zz": "zz",
     "data.split=test": "images that are tested never choose",
     "data.split=all": "images that are tested never choose",
+    "tune.folds=1": "tune.folds is 1",
+    "tune.grid={level:[.inf]}": "it must be a list of values",
     "shard=1/2": "has no shards",
 }
 
@@ -209,10 +212,34 @@ def test_the_default_is_a_point_and_so_is_each_combination_once():
     grid = make_grid({"a": [1, 2, 2.0], "b": [True, False]}, {"a": 1.5, "b": True})
     assert grid.points[0] == {"a": 1.5, "b": True} and len(grid.points) == 5
     assert grid.axes == {"a": [1, 1.5, 2.0], "b": [True, False]}
-    assert grid.distances()[0] == 0 and max(grid.distances()) == 2
+    assert grid.distances()[0] == 0
     assert grid.edges({"a": 2, "b": True}) == ["a"] and not grid.edges({"a": 1.5, "b": True})
     assert len(make_grid({"a": [1, 2]}, {"a": 1.0}).points) == 2
     assert len(make_grid({"a": [1, True]}, {"a": 1}).points) == 2
+
+
+def test_fewer_changed_parameters_are_nearer_than_fewer_steps():
+    grid = make_grid({"a": [1, 2, 3, 4], "b": [1, 2]}, {"a": 1, "b": 1})
+    far = dict(zip([(p["a"], p["b"]) for p in grid.points], grid.distances(), strict=True))
+    assert far[1, 1] < far[1, 2] == far[2, 1] < far[4, 1] < far[2, 2]
+
+
+VALUES = [
+    "a", "true", "True", "NULL", "1", "1e3", "a b", "it's", "a\\", "a\\'b", "", "${x}", "a,b",
+    "[1]", "{a:1}", "a=b", "x:y", "é", "inf", "nan", " a ", "a#b", '"q"', "$", "~", "0x1f", "1_000",
+    "models.points.f", None, True, False, 1, 1.0, 1e-5, -2.5,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_value_is_written_as_an_override_reads_it(value):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    override = OverridesParser.create().parse_override(f"model.x={override_value(value)}")
+    config = OmegaConf.create({"x": override.value()})
+    found = OmegaConf.to_container(config, resolve=True)["x"]
+    assert found == value and type(found) is type(value)
 
 
 SIZES = {"APG": 750, "AIS": 525, "AMG": 210}

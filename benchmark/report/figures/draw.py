@@ -22,6 +22,7 @@ from benchmark.report.figures import (
     panels,
     pareto,
     per_data_set,
+    promised,
     stages,
     thresholds,
 )
@@ -30,6 +31,7 @@ from benchmark.report.figures.style import NothingToDrawError, Styles, bar_style
 from benchmark.report.frame import COMPLETE
 from benchmark.report.results import RunResult
 from benchmark.report.tables.stages import accounts
+from benchmark.report.tuned import gains
 from benchmark.report.verdict import Verdict
 from benchmark.scoring.metrics import MSA, Metric
 from benchmark.store.files import disk_errors
@@ -182,6 +184,24 @@ def _thresholds(given: FigureInput) -> Figure | None:
     return thresholds.draw(given.results, runs, given.lines) if len(runs) else None
 
 
+def _promised(given: FigureInput) -> Figure | None:
+    """Of runs that were tuned by the metric, and whose default has a run."""
+    rows = given.runs.to_dict("records")
+    named = {row["result"]: f"{row['label']}\n{row['group']}" for row in rows}
+    found = [
+        promised.Gain(
+            named[gain.result.key],
+            gain.selection["promised"],
+            gain.selection["lower"],
+            gain.delivered,
+            *gain.ends,
+        )
+        for gain in gains(given.results)
+        if gain.is_comparable and gain.result.key in named
+    ]
+    return promised.draw(found, given.metric.title) if found else None
+
+
 def _accuracy_and_time(given: FigureInput) -> Figure | None:
     timed = given.frame["seconds"].notna().any()
     return pareto.draw(*given.methods, given.lines, given.metric) if timed else None
@@ -198,6 +218,7 @@ FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
     "differences": lambda given: differences.draw(given.verdicts) if given.verdicts else None,
     "thresholds": _thresholds,
     "stages": _stages,
+    "promised_and_delivered": _promised,
 }
 """The registry of figures of a whole report: file name -> what draws it; None leaves it out.
 

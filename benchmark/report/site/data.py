@@ -21,7 +21,7 @@ from benchmark.report.results import RunResult
 from benchmark.report.tables.table import Table, all_notes
 from benchmark.scoring.metrics import METRICS, MSA, Metric
 from benchmark.scoring.protocol import words_of
-from benchmark.store.store import RunStore
+from benchmark.store.store import SHORT, RunStore
 
 _ENVIRONMENT = (
     "code",
@@ -107,6 +107,29 @@ def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
         "partial": str(row["status"]).startswith("partial"),
         "complete": row["status"] == "complete",
         "page": pages.get(row["result"], "published.html" if row["source"] == "published" else ""),
+    }
+
+
+def _selection(result: RunResult) -> dict[str, str]:
+    """What chose the run's parameters, for its page; empty where they were given by hand."""
+    chosen = result.selection
+    if chosen is None:
+        return {}
+
+    def count(images: int, groups: int) -> str:
+        return f"{text.counted(images, 'image')} of {text.counted(groups, 'group')}"
+
+    trained = ", on which the weights may have been trained" if chosen["trained"] else ""
+    return {
+        "Images that chose": count(chosen["images"], chosen["groups"])
+        + f", split {chosen['split']} of {chosen['data']}{trained}",
+        "Of these tested": count(chosen["tested_images"], chosen["tested_groups"]),
+        "Left out as tested": count(chosen["left_out_images"], chosen["left_out_groups"]),
+        "Grid": chosen["grid"],
+        "Metric": chosen["metric"],
+        "Rule": chosen["rule"],
+        "Promised": f"{chosen['promised']:+.3f}",
+        "Search": chosen["search"][:SHORT],
     }
 
 
@@ -228,6 +251,7 @@ def run_facts(result: RunResult) -> dict[str, Any]:
         "protocol": result.protocol,
         "status": result.status,
         "marks": _marks(marks_of_run(result)),
+        "selection": _selection(result),
         "control": result.control,
         "lost": result.lost,
         "mark": result.mark,

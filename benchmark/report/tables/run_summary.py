@@ -27,6 +27,7 @@ _NUMBERS = [
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
     "status", "labelled", *RUN_MARKS, "control", "lost", "warnings", "channels", "run", "run_id",
+    "selection",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -51,8 +52,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         labelled (`10 of 100`, empty where all images have labels);
         mixed; edited; gone; uncounted; control; lost (why the study's own images can't be had);
         warnings (what is odd about the data set's files, as sentences); channels (`3 of 4` where a
-        model uses fewer than images have); run (12 characters) and run_id. Undefined numbers are
-        NaN.
+        model uses fewer than images have); run (12 characters) and run_id; selection (what
+        chose its parameters, empty where they were given by hand). Undefined numbers are NaN.
     """
     metric = metric_of(results)
     added = [f"{metric.name}{end}" for end in ("", "_low", "_high")]
@@ -242,7 +243,7 @@ def latex(frame: pd.DataFrame, metric: Metric = MSA) -> str:
 def exact(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     """Every column at full precision, with the run id in full; some only if they say something."""
     used = {mark: frame[mark].any() for mark in RUN_MARKS if mark != "mixed"}
-    used["labelled"] = (frame["labelled"] != "").any()
+    used |= {name: (frame[name] != "").any() for name in ("labelled", "selection")}
     silent = [name for name, is_used in used.items() if not is_used]
     hidden = ["run", "warnings", "channels", *_cautions(metric), *silent]
     written = frame.drop(columns=hidden, errors="ignore")
