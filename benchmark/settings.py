@@ -182,9 +182,13 @@ class TuneSettings:
 
 @dataclass
 class GallerySettings:
-    """`private`: show images of data sets that may not be redistributed; it stamps the report."""
+    """Which images a site shows.
 
-    private: bool = False
+    `private`: true: all; false: those that may be redistributed, for a site that is passed on. Not
+    given: these and one's own. A site with images that may not be redistributed is marked.
+    """
+
+    private: bool | None = None
 
 
 @dataclass

@@ -56,7 +56,8 @@ options (flags may stand anywhere)
   format=labels            action=export, segment: labels (default) | geojson | roi | seg_npy | csv
                            | napari (prints commands)
   output=<folder>          action=export, segment: where the files go
-  gallery.private=true     also show images that may not be redistributed; marks the site
+  gallery.private=true     all images, and marks the site; false: those that may be passed on, of
+                           your own images those run with data.redistribute=true
   with_demo=true           compare runs of demonstration weights with published numbers
   study_ranks=true         ranks as the study gave them, of equal methods one simply first
   truth=<data set>         of data sets with the same images but other labels, the one that

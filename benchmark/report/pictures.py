@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.prepared import Entry, PreparedData
+from benchmark.data.prepared import Entry, PreparedData, read_verified
 from benchmark.errors import BenchmarkError, DataError, StoreError
 from benchmark.report import escape
 from benchmark.report.results import RunResult
+from benchmark.store.record import Record
 from benchmark.store.store import RunStore
 from benchmark.types import Image, Labels, Sample
 
@@ -113,7 +116,7 @@ FOR_SITE: Rule = {
     "largest difference": (differing, 3),
     "drawn at random": (at_random, SITE_SAMPLES),
 }
-"""The gallery of a data set's page, of which the first `SITE_SAMPLES` are shown."""
+"""What the gallery of a data set's page begins with: the first `SITE_SAMPLES`."""
 
 
 def choose(scores: pd.DataFrame, rule: Rule) -> list[tuple[str, str]]:
@@ -154,6 +157,41 @@ def scores_of(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(dict(enumerate(signed)))
 
 
+@dataclass(frozen=True)
+class StoredSample:
+    """Where a sample and its predictions are stored: little to hand to another process.
+
+    Attributes:
+        folder: of the prepared data.
+        data: the data set's name, for messages.
+        entry: what the manifest says of the sample.
+        predictions: store and record of each run; None where a run has no prediction.
+    """
+
+    folder: Path
+    data: str
+    entry: Entry
+    predictions: tuple[tuple[RunStore, Record] | None, ...]
+
+    def read(self) -> Sample:
+        """Read image and truth, verified.
+
+        Raises:
+            DataError: they are missing, or were changed after preparation.
+        """
+        read = partial(read_verified, self.folder, self.data, self.entry)
+        truth = None if self.entry.is_unlabelled else read("labels")
+        return Sample(self.entry.id, read("images"), truth, self.entry.group)
+
+    def prediction(self, place: int) -> Labels | None:
+        """Read the prediction of a run, verified; None where none is stored as it was recorded."""
+        found = self.predictions[place]
+        try:
+            return None if found is None else found[0].prediction(found[1])
+        except StoreError:
+            return None
+
+
 class StoredSamples:
     """Opens samples: image and truth (if any) as they were prepared, predictions as stored.
 
@@ -189,6 +227,25 @@ class StoredSamples:
         """
         return self._data.read(self.entry(sample))
 
+    def place(self, sample: str, results: Sequence[RunResult]) -> StoredSample | None:
+        """Say where a sample and the predictions of some of the runs are.
+
+        None where the manifest of the prepared data names no such sample.
+        """
+        if sample not in self._entries:
+            return None
+        runs = [self._runs[result.path] for result in results]
+        found = [(store, records.get(sample)) for store, records in runs]
+        return StoredSample(
+            self._data.folder,
+            self._data.name,
+            self._entries[sample],
+            tuple(
+                (store, record) if record is not None and record.status == "done" else None
+                for store, record in found
+            ),
+        )
+
     def predicted(self, result: RunResult) -> list[str]:
         """The ids of the samples whose prediction one of the runs has stored."""
         records = self._runs[result.path][1].items()
@@ -213,7 +270,9 @@ def prepared_of(result: RunResult) -> PreparedData:
     Raises:
         BenchmarkError: they are no longer there, or hold other images than the run's.
     """
-    described = RunStore(result.path).describe() or {}
+    described = RunStore(result.path).describe()
+    if described is None:
+        raise DataError(f"{result.path} is no longer there")
     now = str(described.get("labels") or "").startswith(result.truth or "-")
     folder = described.get("prepared") if now else result.prepared or described.get("prepared")
     if not folder:

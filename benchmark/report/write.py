@@ -74,7 +74,7 @@ def writing_reports(settings: Settings) -> AbstractContextManager[None]:
     return lease.held(lambda holder: note(f"waiting for {holder}, which writes a report"))
 
 
-def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> Path:
+def write_study(report: Report, folder: Path, *, html: bool, private: bool | None) -> Path:
     """Write every table and figure of a report; the files of an earlier one there are replaced.
 
     Args:
@@ -82,7 +82,7 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
         folder: gets `table.*` (the summary of runs), `tables/`, `figures/` (of several protocols
             a folder in it for each), and `site/`.
         html: with the site.
-        private: the site shows images that may not be redistributed, and is stamped.
+        private: which images the site shows; see `benchmark.report.site.write_site`.
 
     Returns:
         The folder.
@@ -102,10 +102,11 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                     if table.name != SUMMARY:
                         path.write_text(written(table), encoding="utf-8")
                 steps.advance(table.name)
+        drawn: list[Path] = []
         every = by_protocol(report.cells)
         for number, (protocol, cells) in enumerate(every.items()):
             several = len(every) > 1
-            figures.draw_all(
+            drawn += figures.draw_all(
                 cells,
                 [result for result in report.results if result.key in set(cells["result"])],
                 place / "figures" / safe_name(protocol) if several else place / "figures",
@@ -126,8 +127,20 @@ def write_study(report: Report, folder: Path, *, html: bool, private: bool) -> P
                 study=report.study,
                 agreements=report.agreements,
                 verdicts=report.verdicts,
+                tables=report.tables,
+                figures=_without_pictures(drawn, place / "figures"),
+                final=folder / "site",
             )
     return folder
+
+
+def _without_pictures(drawn: Sequence[Path], folder: Path) -> dict[str, Path]:
+    """The figures that a site shows: all but those of samples, which are in its galleries."""
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in drawn
+        if path.suffix == ".svg" and not path.name.startswith(figures.SAMPLES)
+    }
 
 
 def write_report(results: Sequence[RunResult], folder: Path) -> Path:

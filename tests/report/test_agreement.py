@@ -239,7 +239,8 @@ def test_a_site_of_one_unlabelled_run_has_pictures(results, tmp_path):
     report = assemble([run])
     write_site(report.cells, [run], tmp_path / "s", private=True, agreements=report.agreements)
     page = (tmp_path / "s" / "data" / "mine.html").read_text(encoding="utf-8")
-    assert page.count("data-at=") == 4 and "plotly" not in page
+    value = json.loads((tmp_path / "s" / "data" / "mine.js").read_text().partition("(")[2][:-3])
+    assert len(value["pictures"]) == 4 and 'id="gallery"' in page and "plotly" not in page
     assert "Predicted objects" in page
 
 

@@ -40,6 +40,9 @@ from benchmark.store.names import safe_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAMPLES = "samples_"
+"""What names of figures with pictures of samples begin with."""
+
 _TOLD_APART = 4  # greys, in bars that lie side by side
 
 
@@ -156,7 +159,7 @@ def _drawings(
         rows = whole if len(whole) else rows
         rows = rows.sort_values("label", key=lambda names: names.map(labels.index))
         drawn = [by_key[key] for key in rows["result"]]
-        drawings[f"samples_{safe_name(str(group))}"] = partial(
+        drawings[f"{SAMPLES}{safe_name(str(group))}"] = partial(
             panels.draw, drawn, list(rows["label"])
         )
     return drawings

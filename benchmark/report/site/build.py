@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -14,10 +19,10 @@ from benchmark.choices import CHECKOUT
 from benchmark.console import Steps
 from benchmark.report import escape
 from benchmark.report.agreement import Agreement
+from benchmark.report.eligible import told_apart
 from benchmark.report.figures.differences import draw as draw_differences
 from benchmark.report.figures.style import save
 from benchmark.report.frame import MODALITIES
-from benchmark.report.pictures import SITE_SAMPLES
 from benchmark.report.results import RunResult, metric_of
 from benchmark.report.site.data import (
     data_card,
@@ -31,16 +36,26 @@ from benchmark.report.site.data import (
     spread,
     without_folders,
 )
-from benchmark.report.site.gallery import Gallery, build_gallery
+from benchmark.report.site.gallery import (
+    THUMBS,
+    Gallery,
+    are_shown,
+    build_gallery,
+    may_be_passed_on,
+)
 from benchmark.report.tables.agreement import agreement_tables
+from benchmark.report.tables.formats import FORMATS
+from benchmark.report.tables.table import Table
 from benchmark.report.verdict import Verdict
 from benchmark.scoring.metrics import GLOSSARY, Metric
-from benchmark.store.files import disk_errors, write_synced
-from benchmark.store.names import safe_names
+from benchmark.store.files import disk_errors, path_of_id, write_synced
+from benchmark.store.names import safe_name, safe_names
 from benchmark.store.owned import replaced
 
 _SITE = (("", "assets/site.css"),)
 _PLOTTING = "plotly.min.js"
+_PER_RUN = ("runs_errors", "runs_recall_by_size")
+"""Tables of a row per run, whose rows are shown on the page of their data set too."""
 
 
 def write_site(
@@ -48,10 +63,12 @@ def write_site(
     results: Sequence[RunResult],
     folder: Path,
     *,
-    private: bool,
+    private: bool | None,
     study: Any = None,
     agreements: Sequence[Agreement] = (),
     verdicts: Sequence[Verdict] = (),
+    tables: Sequence[Table] = (),
+    figures: Mapping[str, Path] = MappingProxyType({}),
 ) -> Path:
     """Write the report as web pages; an earlier one in that folder is replaced when all is done.
 
@@ -59,10 +76,14 @@ def write_site(
         frame: every number to be shown; see `benchmark.report.frame`.
         results: the runs among them, with their scores per image.
         folder: where `index.html` will be.
-        private: show images whatever their data set's card says, and stamp every page.
+        private: which images are shown: True: all; False: those that may be passed on; None: these
+            and one's own. A site with images that may not be passed on is stamped on every page.
+            True and None link to the runs' files, if these are where reports and runs are.
         study: the card of the published numbers among the rows; with it they have a page.
         agreements: of the data sets that have images without labels.
         verdicts: which method is best on each data set of the runs.
+        tables: of the report; copied into the site.
+        figures: name -> SVG file of each figure of the report; copied likewise.
 
     Returns:
         The path of `index.html`.
@@ -79,6 +100,9 @@ def write_site(
             study=study,
             agreements=agreements,
             verdicts=verdicts,
+            tables=tables,
+            figures=figures,
+            final=folder,
         )
     return folder / "index.html"
 
@@ -88,24 +112,31 @@ def build_site(
     results: Sequence[RunResult],
     folder: Path,
     *,
-    private: bool,
+    private: bool | None,
     study: Any = None,
     agreements: Sequence[Agreement] = (),
     verdicts: Sequence[Verdict] = (),
+    tables: Sequence[Table] = (),
+    figures: Mapping[str, Path] = MappingProxyType({}),
+    final: Path,
 ) -> None:
-    """Write the web pages, as `write_site`, into a folder that is empty or not there."""
+    """Write the web pages, as `write_site`, into a folder that is empty or not there.
+
+    `final` is where that folder will lie in the end, from which links to the runs' files start.
+    """
     names = sorted(set(frame["data"]) | {escape.plain(result.data) for result in results})
     by_data: dict[str, list[RunResult]] = defaultdict(list)
     for result in _best_first(results):
         by_data[escape.plain(result.data)].append(result)
     pictures = sum(
-        min(SITE_SAMPLES, max(len(result.scores) + result.unscored for result in found))
-        for found in by_data.values()
+        max(len(result.scores) + result.unscored for result in found) for found in by_data.values()
     )
     with disk_errors(folder), Steps("building the site", len(names) + pictures) as steps:
         folder.mkdir(exist_ok=True)
-        site = _Site(folder, frame, results, names, private, metric_of(results))
+        metric = metric_of(results)
+        site = _Site(folder, frame, results, by_data, names, private, metric, final)
         site.write_assets()
+        site.copy_report(tables, figures)
         for name in names:
             compared = [one for one in agreements if escape.plain(one.data) == name]
             answers = [verdict for verdict in verdicts if verdict.data == name]
@@ -125,9 +156,11 @@ class _Site:
         folder: Path,
         frame: pd.DataFrame,
         results: Sequence[RunResult],
+        by_data: Mapping[str, Sequence[RunResult]],
         names: Sequence[str],
-        private: bool,
+        private: bool | None,
         metric: Metric,
+        final: Path,
     ) -> None:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -148,8 +181,18 @@ class _Site:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self._environment.globals.update(private=private, modalities=MODALITIES, metric=metric)
+        kept = {name: may_be_passed_on(found) for name, found in by_data.items()}
+        self._left_out = [name for name, may in kept.items() if not may and private is False]
+        stamped = private or any(
+            are_shown(found, private) and not kept[name] for name, found in by_data.items()
+        )
+        self._environment.globals.update(stamped=stamped, modalities=MODALITIES, metric=metric)
         self._private = private
+        self._final = final
+        of_runs = frame[frame["result"].isin([result.key for result in results])]
+        called = told_apart(of_runs, of_runs["data_label"])
+        self._called = {name: set(called[of_runs["data"] == name]) for name in names}
+        self._per_run: list[Table] = []
 
     def _label_of_data(self, names: Sequence[str]) -> dict[str, str]:
         return {name: name for name in names} | {
@@ -175,6 +218,55 @@ class _Site:
             library = importlib.resources.files("plotly") / "package_data" / _PLOTTING
             (assets / _PLOTTING).write_bytes(library.read_bytes())
 
+    def copy_report(self, tables: Sequence[Table], figures: Mapping[str, Path]) -> None:
+        """Copy the report's tables and figures, and write the page that shows them."""
+        self._per_run = [table for table in tables if table.name in _PER_RUN]
+        self._environment.globals.update(has_report=bool(tables or figures))
+        if not tables and not figures:
+            return
+        place = self._folder / "report"
+        place.mkdir()
+        for table in tables:
+            for suffix, written in FORMATS.items():
+                path = path_of_id(place, table.name, f".{suffix}")
+                write_synced(path, written(table).encode())
+        shown = {}
+        for name, path in figures.items():
+            copy = place / f"figure_{safe_name(name)}.svg"
+            shutil.copyfile(path, copy)
+            shown[name] = copy.name
+        self._write(
+            "report.html", "report.html.j2",
+            tables=[{**site_table(table), "name": table.name} for table in tables],
+            figures=shown, suffixes=list(FORMATS),
+        )  # fmt: skip
+
+    def _of_data(self, table: Table, name: str) -> Table | None:
+        """The rows of a table per run that are of one data set, without that column."""
+        at = [column.header for column in table.columns].index("data")
+        rows = [row for row in table.rows if row[at].text in self._called[name]]
+        if not rows:
+            return None
+        several = len({row[at].text for row in rows}) > 1  # splits, protocols: they stay
+        kept = [place for place in range(len(table.columns)) if place != at or several]
+        return replace(
+            table,
+            columns=[table.columns[place] for place in kept],
+            rows=[[row[place] for place in kept] for row in rows],
+        )
+
+    def _files_of(self, result: RunResult) -> str:
+        """Where a run's folder is, from a page in a folder of the site; empty where not to link.
+
+        A site that is passed on leads to no file outside it, and none leads out of the results.
+        """
+        if self._private is False or result.path.parent.parent not in self._final.parents:
+            return ""
+        if not result.path.is_dir():
+            return ""
+        above = Path(os.path.relpath(result.path, self._final / "pages"))
+        return "/".join(map(quote, above.parts)) + "/"
+
     def write_data(
         self,
         name: str,
@@ -195,8 +287,11 @@ class _Site:
         shown = [picture["id"] for picture in gallery.pictures]
         value = {
             "folder": f"../images/{stem}/",
+            "thumbs": f"../images/{stem}/{THUMBS}/",
             "pictures": gallery.pictures,
             "methods": gallery.methods,
+            "files": [self._files_of(result) for result in gallery.runs],
+            "pages": [f"../{self._run_pages[result.key]}" for result in gallery.runs],
             **(distributions(results, shown) if results else {"ids": [], "shown": [], "runs": []}),
         }
         (self._folder / "data").mkdir(exist_ok=True)
@@ -215,7 +310,18 @@ class _Site:
                 if (spread_of := spread(r)) is not None
             ],
             card=without_folders(data_card(results)),
-            gallery=without_folders(plain(vars(gallery))),
+            gallery=without_folders(
+                plain({"notes": gallery.notes, "methods": gallery.methods})
+                | {
+                    "count": len(gallery.pictures),
+                    "labelled": any(p["objects"] is not None for p in gallery.pictures),
+                }
+            ),
+            errors=[
+                site_table(found)
+                for table in self._per_run
+                if (found := self._of_data(table, name)) is not None
+            ],
             answers=self._draw_answers(stem, answers),
             agreement=[site_table(table) for table in agreement_tables(compared)],
             around=self._around(name),
@@ -260,6 +366,7 @@ class _Site:
                 self._run_pages[result.key],
                 "run.html.j2",
                 run=without_folders(run_facts(result)),
+                files=self._files_of(result),
                 row=row_of.get(result.key),
                 data_page=f"data/{self._stems[data]}.html",
             )
@@ -285,6 +392,7 @@ class _Site:
             skipped=[row for row in self._rows if row["reason"]], counted=self._counted(),
             answers=[(pages[v.data], v) for v in verdicts],
             protocols=len({v.protocol for v in verdicts}),
+            left_out=[(pages[name], self._labels[name]) for name in self._left_out],
         )  # fmt: skip
 
     def write_published(self, study: Any) -> None:

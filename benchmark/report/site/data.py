@@ -311,8 +311,8 @@ def redistribute(card: Mapping[str, Any]) -> str:
 
     YAML 1.1 reads a bare `yes` as a boolean.
     """
-    value = str(card.get("redistribute", "unknown"))
-    return {"True": "yes", "False": "no"}.get(value, value)
+    value = str(card.get("redistribute")).lower()
+    return {"true": "yes", "yes": "yes", "false": "no", "no": "no"}.get(value, "unknown")
 
 
 def _means(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -371,10 +371,15 @@ def command(described: Mapping[str, Any], protocol: str) -> str:
     return " ".join(["python -m benchmark", *map(shlex.quote, overrides)])
 
 
+def is_own(card: Mapping[str, Any]) -> bool:
+    """Whether a card is of a user's own files."""
+    return "images" in card and "loader" not in card
+
+
 def _data_overrides(described: Mapping[str, Any]) -> list[str]:
     card = described.get("data_card") or {}
     overrides = [f"data={described['data']}", f"data.split={described['split']}"]
-    if "images" in card and "loader" not in card:  # a user's folder
+    if is_own(card):
         places = [
             f"data.{key}={_hydra(without_folders(card[key]) if key != 'group' else card[key])}"
             for key in ("images", "labels", "group")

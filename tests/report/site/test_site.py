@@ -18,11 +18,13 @@ from benchmark.data.formats.images import read_image
 from benchmark.errors import StoreError
 from benchmark.paper.published import published_frame
 from benchmark.report import pictures
+from benchmark.report.assemble import assemble
 from benchmark.report.frame import frame_of_runs
 from benchmark.report.results import RunResult
 from benchmark.report.site import write_site
 from benchmark.report.site.data import script
 from benchmark.report.site.gallery import build_gallery
+from benchmark.report.write import write_study
 from benchmark.store.owned import LIST
 from benchmark.store.skipped import SkippedModel
 from benchmark.store.store import RunStore
@@ -104,12 +106,13 @@ def test_marks_and_reasons_are_in_the_rows(results, tmp_path):
     assert "not the published study’s own images, as nobody has them" in text  # noqa: RUF001
 
 
-def without_card(results):
-    """The runs as if their data set's card said nothing of passing images on."""
+def with_card(results, **changes):
+    """Change the card of the runs' data set; None removes a key."""
     for result in results:
         path = result.path / "run.json"
         described = json.loads(path.read_text())
-        described["data_card"].pop("redistribute", None)
+        card = described["data_card"] | changes
+        described["data_card"] = {key: card[key] for key in card if card[key] is not None}
         path.write_text(json.dumps(described))
 
 
@@ -123,27 +126,123 @@ def own(results, tmp_path):
     return copies
 
 
-def page_of(results, folder, *, private=False):
+def page_of(results, folder, *, private=None):
     write_site(frame_of_runs(results), results, folder, private=private)
     return (folder / "data" / "drawn.html").read_text(encoding="utf-8")
 
 
 def test_images_are_shown_only_where_the_card_says_so(own, tmp_path):
     assert 'id="gallery"' in page_of(own, tmp_path / "a")
-    without_card(own[:1])  # one run of several is enough
+    with_card(own[:1], redistribute=None)  # one run of several is enough
     text = page_of(own, tmp_path / "b")
     assert "may not be passed on" in text
     assert "gallery.private=true" in text
     assert 'id="gallery"' not in text
-    assert not list((tmp_path / "b").rglob("*.png"))
+    assert not list((tmp_path / "b").rglob("*.webp"))
     assert "not for redistribution" not in text
     text = page_of(own, tmp_path / "c", private=True)
     assert 'id="gallery"' in text
-    assert len(list((tmp_path / "c").rglob("*.png"))) == 12
-    for path in (tmp_path / "c").rglob("*.html"):
-        assert '<p class="stamp" role="note">not for redistribution' in path.read_text("utf-8"), (
-            path
-        )
+    assert len(list((tmp_path / "c").glob("images/drawn/*.webp"))) == 16
+    assert len(list((tmp_path / "c").glob("images/drawn/thumbs/*.webp"))) == 16
+    assert is_stamped(tmp_path / "c")
+
+
+def is_stamped(folder):
+    stamps = {
+        '<p class="stamp" role="note">not for redistribution' in path.read_text("utf-8")
+        for path in folder.rglob("*.html")
+    }
+    assert len(stamps) == 1
+    return stamps.pop()
+
+
+@pytest.mark.parametrize("said", [None, "unknown", "no", False])
+def test_own_images_are_shown_to_their_owner_and_not_passed_on(own, tmp_path, said):
+    with_card(own, images="cells/*.tif", redistribute=said)
+    assert 'id="gallery"' in page_of(own, tmp_path / "a")
+    assert is_stamped(tmp_path / "a")
+    text = page_of(own, tmp_path / "b", private=False)
+    assert "may not be passed on" in text and "data.redistribute=true" in text
+    assert 'id="gallery"' not in text and not list((tmp_path / "b").rglob("*.webp"))
+    assert not is_stamped(tmp_path / "b")
+    index = (tmp_path / "b" / "index.html").read_text("utf-8")
+    assert "made to be passed on" in index and "data/drawn.html" in index.split("passed on")[1]
+
+
+@pytest.mark.parametrize("said", ["yes", True])
+def test_own_images_are_passed_on_by_choice(own, tmp_path, said):
+    with_card(own, images="cells/*.tif", redistribute=said)
+    assert 'id="gallery"' in page_of(own, tmp_path / "a", private=False)
+    assert not is_stamped(tmp_path / "a")
+    assert "made to be passed on" not in (tmp_path / "a" / "index.html").read_text("utf-8")
+    with_card(own[:1], images=None, redistribute=None)  # a public set without leave: as before
+    assert 'id="gallery"' not in page_of(own, tmp_path / "b")
+
+
+def test_links_lead_to_the_files_of_runs_and_not_into_what_is_passed_on(
+    own, tmp_path, tmp_path_factory
+):
+    site = tmp_path / "reports" / "paper" / "site"
+    page_of(own, site, private=True)
+    value = data_of(site)
+    for result, files, page in zip(own_order(own), value["files"], value["pages"], strict=True):
+        folder = (site / "data" / files).resolve()
+        assert not Path(files).is_absolute() and folder == result.path
+        text = (site / "data" / page).read_text("utf-8")
+        links = re.findall(r'href="([^"]*/runs/[^"]*)"', text)
+        assert len(links) >= 4
+        assert all((site / "runs" / link).exists() for link in links), links
+        stored = folder / "predictions" / f"{value['pictures'][0]['id']}.tif"
+        assert stored.exists()
+    page_of(own, site, private=False)
+    assert data_of(site)["files"] == [""] * 4
+    for path in [*site.rglob("*.html"), *site.glob("data/*.js")]:
+        text = path.read_text("utf-8")
+        assert "run.json" not in text and str(tmp_path) not in text, path
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "site"
+    page_of(own, elsewhere, private=True)  # a link would name folders above those of the runs
+    assert data_of(elsewhere)["files"] == [""] * 4
+
+
+def data_of(site, stem="drawn"):
+    return json.loads((site / "data" / f"{stem}.js").read_text().partition("(")[2][:-3])
+
+
+def own_order(results):
+    """As the pages have them: controls last, the best first."""
+    return sorted(results, key=lambda r: (r.control, -r.values.mean(), r.method, r.key))
+
+
+def test_errors_tables_and_figures_of_the_report_are_in_its_site(own, tmp_path):
+    runs = [result for result in own if not result.control]
+    twin = as_simulated(runs[0], data="other", data_label="Other cells")
+    report = assemble([*runs, twin])
+    folder = write_study(report, tmp_path / "report", html=True, private=None)
+    text = (folder / "site" / "data" / "drawn.html").read_text("utf-8")
+    errors = re.search(r"<h3>Errors by kind</h3>.*?</table>", text, re.DOTALL)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", errors.partition("<tbody>")[2], re.DOTALL)
+    assert len(rows) == 2 and "Other cells" not in errors
+    missed = str(int(runs[0].scores["missed"].sum()))
+    assert missed in re.findall(r">(\d+)<", "".join(rows))
+    assert "<h3>Recall by size of the object</h3>" in text
+    page = (folder / "site" / "report.html").read_text("utf-8")
+    links = re.findall(r'(?:href|src)="(report/[^"]+)"', page)
+    assert all((folder / "site" / link).is_file() for link in links)
+    names = {Path(link).name for link in links}
+    for table in report.tables:
+        assert {f"{table.name}.{suffix}" for suffix in ("csv", "md", "tex")} <= names
+    csv = folder / "site" / "report" / "runs_errors.csv"
+    assert csv.read_text() == (folder / "tables" / "runs_errors.csv").read_text()
+    figures = {p.stem for p in (folder / "figures").glob("*.svg") if "samples" not in p.stem}
+    assert {f"figure_{name}.svg" for name in figures} == {n for n in names if n.endswith("svg")}
+    assert len(figures) >= 3
+
+
+def test_a_picture_whose_sample_the_prepared_data_lack_is_named(own, tmp_path):
+    scores = own[0].scores.rename(index={own[0].scores.index[0]: "nowhere"})
+    page = page_of([replace(own[0], scores=scores)], tmp_path / "a")
+    assert "&#39;nowhere&#39; can&#39;t be shown" in page
+    assert len(data_of(tmp_path / "a")["pictures"]) == 16
 
 
 def test_pages_say_what_is_gone(own, tmp_path):
@@ -171,16 +270,19 @@ def test_pages_say_what_is_gone(own, tmp_path):
 
 def test_pictures_are_the_images(site, results):
     described = RunStore(results[0].path).describe()
-    for path in (site / "images" / "drawn").glob("*.png"):
+    pictures = list((site / "images" / "drawn").glob("*.webp"))
+    assert len(pictures) == 16
+    for path in pictures:
         with Image.open(path) as picture:
-            assert picture.mode == "L"
-            shown = np.asarray(picture).astype(float)
+            shown = np.asarray(picture.convert("L")).astype(float)
         image = read_image(Path(described["prepared"], "images", f"{path.stem}.tif"))
         assert shown.shape == image.shape == (96, 96)
         assert np.corrcoef(shown.ravel(), image.ravel())[0, 1] > 0.97
     sizes = [file.stat().st_size for file in (site / "images" / "drawn").glob("*.js")]
-    assert len(sizes) == 12
+    assert len(sizes) == 16
     assert max(sizes) < 30_000
+    for path in (site / "images" / "drawn" / "thumbs").glob("*.webp"):
+        assert path.stat().st_size < 20_000
 
 
 def test_an_earlier_report_is_replaced_and_nothing_else(results, tmp_path):
@@ -217,11 +319,13 @@ def test_controls_have_no_part_in_the_choice_of_samples(results, tmp_path):
     ]
     methods = [r for r in results if not r.control]
     chosen = [shown(found, tmp_path / str(i)) for i, found in enumerate((results, inverted))]
-    assert chosen[0] == chosen[1] and len(chosen[0]) == 12
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 16
     table = pictures.scores_of(methods)
     expected = pictures.choose(table, pictures.FOR_SITE)[: pictures.SITE_SAMPLES]
-    assert chosen[0] == expected
-    assert len(shown([r for r in results if r.control], tmp_path / "controls")) == 12
+    assert chosen[0][:12] == expected and len(expected) == 12
+    rest = [name for _, name in chosen[0][12:]]
+    assert {why for why, _ in chosen[0][12:]} == {""} and rest == sorted(rest)
+    assert sum(bool(w) for w, _ in shown([r for r in results if r.control], tmp_path / "c")) == 12
 
 
 def shown(results, folder):

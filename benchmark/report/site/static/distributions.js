@@ -29,6 +29,7 @@
 
   report.whenReady((data) => {
     const picture = new Map(data.shown.map((sample, at) => [sample, at]));
+    const ringed = (i) => Boolean(data.pictures[picture.get(i)]?.why);
     const runs = data.runs.filter((run) => run.values.some((v) => v !== null));
 
     const fraction = runs.every((run) => run.values.every((v) => v === null || (v >= 0 && v <= 1)));
@@ -51,9 +52,9 @@
           customdata: at, text: at.map((i) => text(data.ids[i])),
           hovertemplate: `%{text}<br>${text(metric)} %{x:.3f}<extra></extra>`, showlegend: false,
           marker: {
-            color: main, opacity: at.map((i) => (picture.has(i) ? 1 : 0.45)),
-            size: at.map((i) => (picture.has(i) ? 9 : 5)),
-            line: { color: ink, width: at.map((i) => (picture.has(i) ? 1.5 : 0)) },
+            color: main, opacity: at.map((i) => (ringed(i) ? 1 : 0.45)),
+            size: at.map((i) => (ringed(i) ? 9 : 5)),
+            line: { color: ink, width: at.map((i) => (ringed(i) ? 1.5 : 0)) },
           },
         });
       });

@@ -5,7 +5,7 @@
   const KINDS = { m: "matched", x: "missed", s: "spurious", p: "split", g: "merged" };
   const ZOOMS = [1, 1.5, 2, 3, 4, 6];
   const viewer = $("viewer");
-  let data, at = 0, zoom = 0, shownOutlines = null;
+  let data, at = 0, order = [], zoom = 0, shownOutlines = null;
 
   const colours = () => document.querySelector('input[name="colours"]:checked').value;
   const chosen = (letter) => Number($(`v-${letter}-method`).value);
@@ -30,7 +30,11 @@
     $("v-svg").append(group);
   };
 
+  // A method has the same colour here and in the gallery.
+  const colour = (letter) => viewer.style.setProperty(`--of-${letter}`, `var(--m${chosen(letter) % 8})`);
+
   const draw = () => {
+    ["a", "b"].forEach(colour);
     const svg = $("v-svg"), picture = data.pictures[at], sample = shownOutlines;
     svg.replaceChildren();
     const mode = colours(), layer = mode && sample ? sample.layers[chosen(mode)] : null;
@@ -65,6 +69,7 @@
     }), Object.assign(document.createElement("li"), { className: "small", textContent: "Dashed: true objects." }));
   };
 
+  const link = (text, href) => Object.assign(document.createElement("a"), { textContent: text, href });
   const numbers = () => {
     const table = document.createElement("table");
     table.className = "plain";
@@ -72,11 +77,13 @@
     data.pictures[at].scores.forEach((score, i) => {
       const row = body.insertRow(), name = document.createElement("th");
       name.scope = "row";
-      name.textContent = data.methods[i];
+      name.append(link(data.methods[i], data.pages[i]));
       row.append(name);
       const cell = row.insertCell();
       cell.className = "r";
       cell.textContent = score === null ? "n/a" : score.toFixed(3);
+      const id = encodeURIComponent(data.pictures[at].id), stored = data.pictures[at].errors[i] !== null;
+      if (data.files[i]) row.insertCell().append(stored ? link("TIFF", `${data.files[i]}predictions/${id}.tif`) : "");
       if ((i === chosen("a") && $("v-a").checked) || (i === chosen("b") && $("v-b").checked)) row.className = "chosen";
     });
     const caption = table.createCaption();
@@ -84,16 +91,21 @@
     $("v-numbers").replaceChildren(table);
   };
 
+  const step = (by) => {
+    const place = order.indexOf(at) + by;
+    show(order[(place + order.length) % order.length]);
+  };
+
   const show = (where) => {
-    at = (where + data.pictures.length) % data.pictures.length;
+    at = where;
     const picture = data.pictures[at];
     $("v-why").textContent = picture.why;
     $("v-title").textContent = picture.id;
-    $("v-place").textContent = `${at + 1} of ${data.pictures.length}`;
+    $("v-place").textContent = `${order.indexOf(at) + 1} of ${order.length}`;
     const objects = picture.objects === null ? "no labels" : `${picture.objects} annotated object${picture.objects === 1 ? "" : "s"}`;
     $("v-about").textContent = `${picture.width} × ${picture.height} pixels` + (picture.down > 1 ? `, shown at 1 : ${picture.down}` : "") +
-      `; ${objects}; group ${picture.group}`;
-    $("v-image").src = `${data.folder}${picture.stem}.png`;
+      `; ${objects}; group ${picture.group}` + (picture.original === picture.id ? "" : `; ${picture.original}`);
+    $("v-image").src = `${data.folder}${picture.stem}.webp`;
     $("v-image").alt = `${picture.id}: ${objects}, outlines of truth and predictions over it`;
     $("v-canvas").style.setProperty("--ratio", picture.width / picture.height);
     shownOutlines = null;
@@ -112,6 +124,7 @@
 
   const open = (where) => {
     if (!viewer.open) viewer.showModal();
+    order = gallery.around(where);
     show(where);
     $("v-stage").focus();
   };
@@ -123,7 +136,7 @@
     draw();
   };
   const keys = {
-    ArrowLeft: () => show(at - 1), ArrowRight: () => show(at + 1),
+    ArrowLeft: () => step(-1), ArrowRight: () => step(1),
     t: () => toggle("v-true"), a: () => toggle("v-a"), b: () => toggle("v-b"), e: nextColours,
     "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
   };
@@ -137,24 +150,22 @@
     }
     $("v-true").addEventListener("change", draw);
     document.querySelectorAll('input[name="colours"]').forEach((r) => r.addEventListener("change", draw));
-    $("v-back").addEventListener("click", () => show(at - 1));
-    $("v-on").addEventListener("click", () => show(at + 1));
+    $("v-back").addEventListener("click", () => step(-1));
+    $("v-on").addEventListener("click", () => step(1));
     $("v-smaller").addEventListener("click", () => resize(-1));
     $("v-larger").addEventListener("click", () => resize(1));
     $("v-close").addEventListener("click", () => viewer.close());
     viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
-    viewer.addEventListener("close", () => document.querySelector(`#gallery button[data-at="${at}"]`)?.focus());
+    viewer.addEventListener("close", () => gallery.focus(at));
     viewer.addEventListener("keydown", (event) => {
-      // Arrows choose in a list and among radio buttons; elsewhere they turn the page.
+      // Arrows choose in a list, among radio buttons and on a scale; elsewhere they turn the page.
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       const choosing = event.target.matches("select") ||
-        (event.target.matches("input[type=radio]") && key.startsWith("Arrow"));
+        (event.target.matches("input[type=radio], input[type=range]") && key.startsWith("Arrow"));
       if (event.ctrlKey || event.metaKey || event.altKey || choosing || !(key in keys)) return;
       event.preventDefault();
       keys[key]();
     });
-    document.querySelectorAll("#gallery button").forEach((button) =>
-      button.addEventListener("click", () => open(Number(button.dataset.at))));
     document.addEventListener("openpicture", (event) => open(event.detail));
   });
 })();
