@@ -62,6 +62,7 @@ def test_a_card_says_all_it_has_to(card: Card) -> None:
     texts = (card.name, card.family, card.size, card.licence, card.source)
     assert all(isinstance(text, str) and text.strip() == text != "" for text in texts)
     assert all(text is None or text for text in (card.title, card.architecture, card.gated))
+    assert (card.requires is None) == (card.install is None)
     assert isinstance(card.notes, str)
     assert card.way in WAYS and card.files
     for page in (card.source, card.gated):
@@ -129,7 +130,9 @@ def test_micro_sam_has_the_same_files(card: Card) -> None:
     assert set(card.files) == ({"encoder", "decoder"} if has_decoder else {"encoder"})
 
 
-@pytest.mark.parametrize("card", of_family("cellpose_sam", "cellpose3"), ids=lambda card: card.name)
+@pytest.mark.parametrize(
+    "card", of_family("cellpose_sam", "cellpose_dino", "cellpose3"), ids=lambda card: card.name
+)
 def test_cellpose_has_the_same_files(card: Card) -> None:
     models = pytest.importorskip("cellpose.models", reason="cellpose is not installed")
     file = card.files["model"]
