@@ -155,6 +155,17 @@ def test_sam2_has_the_same_names(card: Card) -> None:
     assert file.name == f"{card.name}.pt" == Path(urlparse(file.source).path).name
 
 
+@pytest.mark.parametrize("card", of_family("stardist"), ids=lambda card: card.name)
+def test_stardist_has_the_same_files(card: Card) -> None:
+    stardist = pytest.importorskip("stardist", reason="stardist is not installed")
+    text = Path(stardist.__path__[0], "models", "__init__.py").read_text()  # it needs TensorFlow
+    found = re.findall(r"register_model\(StarDist2D, +'(\w+)', +'(\S+)', '(\w+)'\)", text)
+    published = {name: (source, f"sha256:{digest}") for name, source, digest in found}
+    file = card.files["model"]
+    assert (file.source, file.digest) == published[card.name]
+    assert file.caches == (f".keras/models/StarDist2D/{card.name}/{card.name}.zip",)
+
+
 @pytest.mark.parametrize("card", of_family("cellsam"), ids=lambda card: card.name)
 def test_cellsam_has_the_same_archive(card: Card) -> None:
     auth = pytest.importorskip("cellSAM._auth", reason="CellSAM is not installed")
