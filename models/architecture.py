@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +17,14 @@ def _registered(name: str) -> Any:
     from segment_anything import sam_model_registry
 
     return sam_model_registry[name]()
+
+
+def _mobile() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it registers networks under names that timm has
+        from mobile_sam import sam_model_registry
+
+    return sam_model_registry["vit_t"]()
 
 
 def _unetr(sam: Any, parameters: Mapping[str, Any], device: str) -> Any:
@@ -58,6 +67,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "vit_b": Architecture(768, partial(_registered, "vit_b")),
     "vit_l": Architecture(1024, partial(_registered, "vit_l")),
     "vit_h": Architecture(1280, partial(_registered, "vit_h")),
+    "vit_t": Architecture(32, _mobile, sign="image_encoder.patch_embed.seq.0.c.weight"),
     "demo": Architecture(24, _small, _small_decoder, sign="image_encoder.stem.1.weight"),
 }
 

@@ -1,4 +1,4 @@
-"""Cellpose-SAM: cellpose 4 on a checkpoint whose arrival in the network is seen to."""
+"""Cellpose 4, with the encoder of SAM or of DINOv3, on a checkpoint seen to arrive."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from models.weights.checkpoint import another_architecture
 
 _UNUSED = ("diam_mean", "diam_labels")
 """Parameters of the network that cellpose 4 carries on from 3 and never reads."""
+
+_DINO = "encoder.cls_token"
+"""The parameter by which cellpose 4 itself tells a checkpoint with DINO's encoder."""
 
 
 class CellposeSam(TorchAdapter):
@@ -146,10 +149,9 @@ class CellposeSam(TorchAdapter):
         parameters = plain_parameters(
             weights, key, "W2", "it is not of cellpose 4 (weights of cellpose 3: model=cellpose3)"
         )
-        if "encoder.cls_token" in parameters:
-            raise another_architecture(
-                weights, key, "its encoder is DINO's, and only SAM's is supported"
-            )
+        fitting = CellposeDino if _DINO in parameters else CellposeSam
+        if fitting.family != self.family:
+            raise another_architecture(weights, key, f"it is one for model={fitting.family}")
         build = partial(self._build, device=torch.device(device), bfloat16=bfloat16)
         return build_from_path(build, parameters, weights, key, _UNUSED)
 
@@ -157,3 +159,19 @@ class CellposeSam(TorchAdapter):
         from cellpose.models import CellposeModel
 
         return CellposeModel(pretrained_model=path, device=device, use_bfloat16=bfloat16)
+
+
+class CellposeDino(CellposeSam):
+    """Cellpose with DINOv3's encoder: `CellposeModel(pretrained_model="cpdino").eval(image)`.
+
+    The parameters are those of Cellpose-SAM; tiles are of 384 x 384 pixels, as cellpose chooses
+    for this encoder. The network is `dinov3`'s, which is on no package index, under a licence of
+    Meta's own. Not checked: the published weights themselves.
+
+    Source: the package cellpose, from 4.2 on; https://github.com/facebookresearch/dinov3.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("cellpose", "dinov3")
+    requires: ClassVar[tuple[str, ...]] = ("cellpose>=4.2,<5", "dinov3")
+    install: ClassVar[str] = "pip install -e . -r configs/environment/cellpose_dino.txt"
+    family: ClassVar[str] = "cellpose_dino"

@@ -50,6 +50,8 @@ class Card:
         source: the page that says all this.
         title: what people call the model with these weights, where that differs.
         architecture: for an adapter that can build several.
+        requires: a module that this architecture needs besides what its adapter requires.
+        install: the command that installs it.
         way: how they are downloaded: `url`, `hub` (Hugging Face) or `deepcell` (a token); or
             `packaged`: they are in this repository.
         mark: `verified`, or `demo` for weights that stand for no published model.
@@ -66,6 +68,8 @@ class Card:
     source: str
     title: str | None = None
     architecture: str | None = None
+    requires: str | None = None
+    install: str | None = None
     way: str = "url"
     mark: str = "verified"
     gated: str | None = None

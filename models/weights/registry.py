@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import os
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ class CardWeights:
     def about(self) -> WeightsAbout:
         """What the card says, and whether every file lies on this machine."""
         card = self.card
-        state = to_get(card) if self._missing() else "here"
+        state = self._wanting_module() or (to_get(card) if self._missing() else "here")
         return WeightsAbout(card.name, card.mark, card.licence, state)
 
     def expected(self) -> Weights | None:
@@ -84,8 +85,10 @@ class CardWeights:
         return self._weights(known) if len(known) == len(digests) else None
 
     def unavailable_reason(self) -> str | None:
-        """What stands between this machine and the files that are missing; else None."""
-        return unavailable_reason(self.card) if self._missing() else None
+        """What stands between this machine and what is missing: a module, or files; else None."""
+        return self._wanting_module() or (
+            unavailable_reason(self.card) if self._missing() else None
+        )
 
     def fetch(self) -> Weights:
         """Download what is missing, verify all of it.
@@ -110,6 +113,12 @@ class CardWeights:
         card = self.card
         confirmed = all(file.digest for file in card.files.values())
         return Weights(card.name, card.mark, digests, confirmed, card.title, card.architecture)
+
+    def _wanting_module(self) -> str | None:
+        card = self.card
+        if card.requires is None or importlib.util.find_spec(card.requires):
+            return None
+        return f"{card.requires} is not installed. Install with: {card.install}"
 
     def _missing(self) -> list[str]:
         return [key for key, file in self.card.files.items() if self._found(file) is None]

@@ -12,7 +12,8 @@ from helpers import command_line
 from helpers.runs import HELPERS, environment
 
 METHODS = [
-    "sam", "sam2", "sam3", "cellpose_sam", "cellpose3", "cellsam",
+    "sam", "sam2", "sam3", "cellpose_sam", "cellpose_dino", "cellpose3",
+    "cellsam", "stardist",
     "musam_amg", "musam_ais", "apg", "apg_boundary",
 ]  # fmt: skip
 SMALL = {  # adapter in small -> the module that makes its checkpoint
@@ -24,6 +25,7 @@ SMALL = {  # adapter in small -> the module that makes its checkpoint
     "small_sam2": "small_sam2",
     "small_sam3": "small_sam3",
     "small_cellpose_sam": "small_cellpose",
+    "small_cellpose_dino": "small_cellpose_dino",
 }
 
 
@@ -40,7 +42,7 @@ _TOKENS = ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGING_FACE
 
 
 @pytest.mark.slow
-def test_a_sweep_over_all_methods_without_weights_is_ten_skipped_cells(tmp_path):
+def test_a_sweep_over_all_methods_without_weights_is_skipped_cells(tmp_path):
     done = benchmark(tmp_path, "-m", f"model={','.join(METHODS)}", "data=nuclei_demo")
     assert done.returncode == 1, done.stderr
     rows = re.findall(r"│ model=(\w+) +│ (\w+) ", done.stdout)

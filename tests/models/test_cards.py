@@ -62,6 +62,7 @@ def test_a_card_says_all_it_has_to(card: Card) -> None:
     texts = (card.name, card.family, card.size, card.licence, card.source)
     assert all(isinstance(text, str) and text.strip() == text != "" for text in texts)
     assert all(text is None or text for text in (card.title, card.architecture, card.gated))
+    assert (card.requires is None) == (card.install is None)
     assert isinstance(card.notes, str)
     assert card.way in WAYS and card.files
     for page in (card.source, card.gated):
@@ -129,7 +130,9 @@ def test_micro_sam_has_the_same_files(card: Card) -> None:
     assert set(card.files) == ({"encoder", "decoder"} if has_decoder else {"encoder"})
 
 
-@pytest.mark.parametrize("card", of_family("cellpose_sam", "cellpose3"), ids=lambda card: card.name)
+@pytest.mark.parametrize(
+    "card", of_family("cellpose_sam", "cellpose_dino", "cellpose3"), ids=lambda card: card.name
+)
 def test_cellpose_has_the_same_files(card: Card) -> None:
     models = pytest.importorskip("cellpose.models", reason="cellpose is not installed")
     file = card.files["model"]
@@ -150,6 +153,17 @@ def test_sam2_has_the_same_names(card: Card) -> None:
     file = card.files["model"]
     assert names[file.name] == card.architecture
     assert file.name == f"{card.name}.pt" == Path(urlparse(file.source).path).name
+
+
+@pytest.mark.parametrize("card", of_family("stardist"), ids=lambda card: card.name)
+def test_stardist_has_the_same_files(card: Card) -> None:
+    stardist = pytest.importorskip("stardist", reason="stardist is not installed")
+    text = Path(stardist.__path__[0], "models", "__init__.py").read_text()  # it needs TensorFlow
+    found = re.findall(r"register_model\(StarDist2D, +'(\w+)', +'(\S+)', '(\w+)'\)", text)
+    published = {name: (source, f"sha256:{digest}") for name, source, digest in found}
+    file = card.files["model"]
+    assert (file.source, file.digest) == published[card.name]
+    assert file.caches == (f".keras/models/StarDist2D/{card.name}/{card.name}.zip",)
 
 
 @pytest.mark.parametrize("card", of_family("cellsam"), ids=lambda card: card.name)

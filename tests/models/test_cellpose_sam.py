@@ -262,7 +262,7 @@ def without(*names):
     ("change", "why"),
     [
         (lambda s: {"output.2.weight": s["out.weight"]}, "model=cellpose3"),
-        (lambda s: s | {"encoder.cls_token": s["out.bias"]}, "DINO"),
+        (lambda s: s | {"encoder.cls_token": s["out.bias"]}, "model=cellpose_dino"),
         (lambda s: {f"module.{k}": v for k, v in s.items()}, "not of cellpose 4"),
         (lambda s: {"model": s}, "more than parameters"),
         (lambda s: s | {"epoch": 3}, "more than parameters"),

@@ -1,5 +1,7 @@
 """The µSAM family's weights: a card's files, refusals, and how wide a network is."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,8 @@ def test_a_folder_of_several_files_is_refused(checkpoint, tmp_path):
 def test_widths_are_those_that_segment_anything_builds():
     with torch.device("meta"):
         for name, built in architecture.ARCHITECTURES.items():
+            if name == "vit_t" and not importlib.util.find_spec("mobile_sam"):
+                continue
             assert built.build().state_dict()[built.sign].shape[0] == built.width, name
     assert build_sam().mask_decoder.transformer_dim == CHANNELS
 
