@@ -12,6 +12,9 @@ def run() -> int:
     try:  # importing takes long enough for a Ctrl-C
         from benchmark.cli.main import main
         from benchmark.garbage_collection import skip_final_collection
+        from benchmark.interrupts import keep_interrupts
+
+        keep_interrupts()
     except KeyboardInterrupt:
         print("interrupted before anything was done", file=sys.stderr)
         return 130
