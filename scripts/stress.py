@@ -1,6 +1,6 @@
 """Signals, full disks, odd stored files, hostile YAMLs and names; counts what goes wrong.
 
-    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
+    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0] [--first 0]
 
 - signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
@@ -36,17 +36,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from helpers import stored_kinds
 from helpers.hostile import HOSTILE, leave_files
 from helpers.kills import assert_nothing_twice
-from helpers.mutations import FILES, leave_lease, mutations, read_all
 from helpers.runs import (
     arguments,
     assert_sound,
     contents,
-    do,
     environment,
     journals,
-    make_job,
 )
 from helpers.runs import run as in_this_process
 
@@ -75,8 +73,8 @@ COMMANDS: dict[str, Sequence[str]] = {
 class Findings:
     """What went wrong in the trials of one part."""
 
-    def __init__(self, part: str, folder: Path, chance: random.Random) -> None:
-        self.part, self.folder, self.chance = part, folder, chance
+    def __init__(self, part: str, folder: Path, chance: random.Random, first: int) -> None:
+        self.part, self.folder, self.chance, self.first = part, folder, chance, first
         self.trials = 0
         self.details: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
@@ -103,7 +101,7 @@ class Findings:
         try:
             assert stored(root) == step.wanted, "another result"
         except AssertionError as error:
-            self.add("lost", str(error))
+            self.add("lost", f"{step.name}: {error}")
         for file, sample in written_twice(root):
             self.add("doubled", f"{sample} in {file}")
 
@@ -394,43 +392,53 @@ def _on_disk(findings: Findings, step: Step, root: Path, full: bool) -> str:
 
 
 def mutated(findings: Findings, trials: int) -> None:
-    """Edit files of one of two runs, then report both and print their states."""
-    jobs = [make_job(findings.folder, level=level) for level in (1.0, 1.3)]
-    for job in jobs:
-        do(job)
-    runs, odd, whole = jobs[0].runs, jobs[0].store.path, jobs[1].store.path.name
-    leave_lease(odd)
-    edits = [
-        (file, what, content)
-        for pattern in FILES
-        for file in odd.glob(pattern)
-        for what, content in mutations(file.read_bytes())
-    ]
+    """Edit every kind of stored file, then report, check, resume, tune and export again."""
+    whole, root = findings.folder / "whole", findings.folder / "root"
+    whole.mkdir()
+    with _silent():
+        odd = stored_kinds.make(whole)
+    edits = [*stored_kinds.edits(whole, odd)]
     findings.chance.shuffle(edits)
-    for file, what, content in edits[:trials]:
-        findings.trials += 1
-        findings.details[file.relative_to(odd).parts[0]] += 1
-        before = file.read_bytes()
-        file.write_bytes(content)
+    for pattern, file, what, content in edits[findings.first :][:trials]:
+        findings.begin(pattern.replace(f"runs/{odd}", "runs/*"))
+        shutil.copytree(whole, root)
+        (root / file).write_bytes(content)
+        about = f"{pattern}: {what!a}"
         try:
-            with _at_most(QUICK), contextlib.redirect_stdout(io.StringIO()) as printed:
-                shown, left_out = read_all(runs, odd.name)
-            if whole not in shown or shown | left_out != {odd.name, whole}:
-                findings.add("lost", f"{file.name} {what}: a run: {printed.getvalue()[-500:]}")
-        except TimeoutError:
-            findings.add("hangs", f"{file.name} {what}")
-        except Exception as error:  # counted, whatever it is
-            findings.add("tracebacks", f"{file.name} {what}: {type(error).__name__}: {error}")
+            with _silent(), _at_most(QUICK):
+                stored_kinds.read(root, odd, pattern, what, (whole / file).read_bytes())
+        except HangError:
+            findings.add("hangs", about)
+        except AssertionError as error:
+            findings.add("lost", f"{about}: {error}")
+        except BaseException as error:  # counted, whatever it is
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            findings.add("tracebacks", f"{about}: {traceback.format_exc()[-1500:]}")
         finally:
-            file.write_bytes(before)
+            shutil.rmtree(root)
+
+
+class HangError(BaseException):
+    """Nothing in between takes it for an error of its own."""
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Print nothing of what is done in here."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        yield
 
 
 @contextlib.contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in this thread if its work takes longer."""
+    """Raise HangError in this thread if its work takes longer."""
 
     def ring(*_: Any) -> None:
-        raise TimeoutError
+        raise HangError
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.alarm(seconds)
@@ -484,12 +492,15 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--trials", type=int, help="of each part")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     chosen = parser.parse_args()
     wrong = 0
     for part in chosen.parts or PARTS:
         perform, trials = PARTS[part]
         with tempfile.TemporaryDirectory() as folder:
-            findings = Findings(part, Path(folder).resolve(), random.Random(chosen.seed))
+            findings = Findings(
+                part, Path(folder).resolve(), random.Random(chosen.seed), chosen.first
+            )
             try:
                 perform(findings, chosen.trials or trials)
             finally:  # after a Ctrl-C as well

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.actions.formats import check_format
 from benchmark.adapter import find_class
 from benchmark.choices import config_folders, file_of
+from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import explain, no_such_key
 from benchmark.cli.hydra_config import load, opened
@@ -119,6 +120,7 @@ def _job(config: Any, overrides: Sequence[str], chosen: Mapping[str, str]) -> Jo
         config.model, config.data = {}, _data_name(config, overrides)
     expand_places(config)
     refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
+    refuse_growth(config)
     for part, needed in _NEEDED.items():
         # An action about all runs goes without model and data; the state of a sweep does not.
         without = config.action is Action.compare or config[part] == {}
