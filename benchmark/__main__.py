@@ -12,7 +12,10 @@ def run() -> int:
     try:  # importing takes long enough for a Ctrl-C
         from benchmark.cli.main import main
         from benchmark.garbage_collection import skip_final_collection
+        from benchmark.interrupts import keep_interrupts
         from benchmark.sweeps.further_jobs import do_further_jobs
+
+        keep_interrupts()
     except KeyboardInterrupt:
         print("interrupted before anything was done", file=sys.stderr)
         return 130

@@ -44,13 +44,22 @@ def say_json(content: Any) -> None:
 
 def note(text: str) -> None:
     """A line about what is going on."""
-    err.print(Text(printable(text)), soft_wrap=True)
+    err.print(Text(_brief(printable(text))), soft_wrap=True)
 
 
 def complain(text: str) -> None:
     """An error, as one clear message."""
-    err.print(Text("error: ", style="bold red") + Text(printable(text)), soft_wrap=True)
+    err.print(Text("error: ", style="bold red") + Text(_brief(printable(text))), soft_wrap=True)
 
+
+def _brief(text: str) -> str:
+    """A message without its middle where a value in it fills the terminal."""
+    half = MAX_MESSAGE // 2
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} [...] {text[-half:]}"
+
+
+MAX_MESSAGE = 10_000
+"""Characters of a message; the list of all choices has half as many."""
 
 UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"

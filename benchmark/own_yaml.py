@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import math
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UsageError
 
-MAX_VALUES = 100_000
+MAX_VALUES = 20_000
 """Keys and values in a YAML file, with those that its aliases repeat."""
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+"""Lists and mappings within each other."""
+
+MAX_REFERENCES = 5_000
+"""Characters of all values that hold references (`${...}`), which are slow to parse."""
 
 _MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
@@ -24,13 +32,16 @@ def read_yaml(path: Path) -> Any:
         UsageError: it can't be read, is not UTF-8 or not valid YAML, or holds too much.
     """
     from omegaconf import OmegaConf
-    from yaml import SafeLoader, YAMLError, compose  # type: ignore[import-untyped]
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(
+                f"{path} has more than {MAX_BYTES} bytes, too many for a configuration."
+            )
         text = _decoded(path)
-        # OmegaConf copies what an alias repeats: ten lines can stand for more than memory holds.
-        if "*" in text and _values(compose(text, SafeLoader), {}) > MAX_VALUES:
-            raise UsageError(f"{path} repeats its aliases (*) too often: write the values out.")
+        _refuse_excess(path, text)
         return OmegaConf.load(path)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -38,7 +49,11 @@ def read_yaml(path: Path) -> Any:
         problem = getattr(error, "problem", None) or error
         raise UsageError(f"{path}{line}: this is not valid YAML ({problem}).") from error
     except RecursionError as error:
-        raise UsageError(f"{path} holds lists or mappings that are nested too deeply.") from error
+        raise UsageError(_NESTED.format(path)) from error
+    except (OmegaConfBaseException, ValueError, LookupError, TypeError, AttributeError) as error:
+        # Of a tag such as !!int or !!bool whose value is none, or a number of too many digits.
+        reason = str(error).partition("\n")[0][:200]
+        raise UsageError(f"{path} holds a key or a value that is not valid ({reason}).") from error
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}.") from error
 
@@ -61,11 +76,48 @@ def _decoded(path: Path) -> str:
         ) from error
 
 
-def _values(node: Any, known: dict[int, float]) -> float:
-    """Count the nodes below one of YAML's, those that aliases repeat each time."""
-    if id(node) not in known:
-        known[id(node)] = float("inf")  # while it is counted: an alias of what contains it
-        parts = node.value if isinstance(getattr(node, "value", None), list) else []
-        below = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
-        known[id(node)] = 1 + sum(_values(each, known) for each in below)
-    return known[id(node)]
+_NESTED = "{} holds lists or mappings that are nested too deeply."
+
+
+def _refuse_excess(path: Path, text: str) -> None:
+    """Refuse a YAML that would take long to read, or much memory.
+
+    OmegaConf copies what an alias repeats: ten lines can stand for more than memory holds.
+
+    Raises:
+        UsageError: it is one.
+        YAMLError: it is not valid.
+    """
+    import yaml
+
+    # The parser in C, where PyYAML has it, calls no function within itself.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    anchored: dict[str, float] = {}
+    open_: list[tuple[str | None, float]] = [(None, 0.0)]
+    read = references = 0
+    for event in yaml.parse(text, loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, 1.0))
+            if len(open_) > MAX_DEPTH:
+                raise UsageError(_NESTED.format(path))
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1.0
+            references += len(event.value) if "${" in event.value else 0
+        elif isinstance(event, yaml.AliasEvent):  # one within what it repeats has no size yet
+            anchor, size = None, anchored.get(event.anchor, math.inf)
+            if size > MAX_VALUES:
+                raise UsageError(f"{path} repeats its aliases (*) too often: write the values out.")
+        else:
+            continue
+        if anchor is not None:
+            anchored[anchor] = size
+        open_[-1] = open_[-1][0], open_[-1][1] + size
+        read += 1
+        if read > MAX_VALUES or references > MAX_REFERENCES:
+            what = "values" if read > MAX_VALUES else "references (${...})"
+            raise UsageError(f"{path} holds too many {what} for a configuration.")
+    if open_[0][1] > MAX_VALUES:
+        raise UsageError(f"{path} repeats its aliases (*) too often: write the values out.")

@@ -1,6 +1,6 @@
 """Signals, full disks, odd stored files, hostile YAMLs and names; counts what goes wrong.
 
-    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
+    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0] [--first 0]
 
 - signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import io
 import itertools
+import json
 import os
 import random
 import re
@@ -28,47 +29,62 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from helpers import stored_kinds
 from helpers.hostile import HOSTILE, leave_files
-from helpers.kills import SECONDS, assert_nothing_twice, the_run
-from helpers.mutations import FILES, leave_lease, mutations, read_all
+from helpers.kills import assert_nothing_twice
 from helpers.runs import (
-    SAMPLES,
     arguments,
     assert_sound,
     contents,
-    do,
     environment,
     journals,
-    make_job,
 )
 from helpers.runs import run as in_this_process
 
 from benchmark.__main__ import run
 from benchmark.console import UNPRINTABLE
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE
+from benchmark.store.store import RunStore
 
 KINDS = ("lost", "doubled", "tracebacks", "hangs")
 PATIENCE = 300  # seconds, after which a process hangs
 FAULT = 70  # the exit status of a fork that raises
 QUICK = 60  # the same for reading a few small files
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]
+EACH = "0.05"  # seconds that each prediction takes at least
+PAGE = 4096  # bytes
+IMAGES = ("data.source.per_style=8", "data.source.val_per_style=3", "workers=1")
+COMMANDS: dict[str, Sequence[str]] = {
+    "run": ["traced"],
+    "evaluate": ["traced", "protocol=clean", "workers=2"],
+    "export": ["traced", "action=export", "output=exported"],
+    "tune": ["otsu", "action=tune", "tune.grid={sigma:[0,1,2,3]}"],
+}
+"""The model and the words of commands, each done after those before it."""
 
 
 class Findings:
     """What went wrong in the trials of one part."""
 
-    def __init__(self, part: str, folder: Path, chance: random.Random) -> None:
-        self.part, self.folder, self.chance = part, folder, chance
+    def __init__(self, part: str, folder: Path, chance: random.Random, first: int) -> None:
+        self.part, self.folder, self.chance, self.first = part, folder, chance, first
         self.trials = 0
         self.details: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
+
+    def begin(self, detail: str) -> None:
+        """Count a trial; print from time to time how many there were."""
+        self.trials += 1
+        self.details[detail] += 1
+        if self.trials % 10 == 0:
+            print(f"{time.strftime('%H:%M:%S')} {self}", file=sys.stderr, flush=True)
 
     def add(self, kind: str, detail: str) -> None:
         """Count something that went wrong, and print it."""
@@ -80,19 +96,14 @@ class Findings:
         if "Traceback" in text:
             self.add("tracebacks", text[-1500:])
 
-    def check_run(self, root: Path, wanted: Any, twice: Callable[[], None] = lambda: None) -> None:
-        """Compare a complete run with an undisturbed one."""
-        store, key = the_run(root)
+    def check_root(self, root: Path, step: Step) -> None:
+        """Compare what lies below a folder with what the step leaves undisturbed."""
         try:
-            assert_sound(root, store)
-            assert contents(store, key) == wanted, "another result"
+            assert stored(root) == step.wanted, "another result"
         except AssertionError as error:
-            self.add("lost", str(error))
-        try:
-            assert sorted(row["sample"] for row in journals(root, "records")) == SAMPLES
-            twice()
-        except AssertionError as error:
-            self.add("doubled", str(error))
+            self.add("lost", f"{step.name}: {error}")
+        for file, sample in written_twice(root):
+            self.add("doubled", f"{sample} in {file}")
 
     def __str__(self) -> str:
         """One line."""
@@ -104,6 +115,8 @@ class Findings:
 class Forked:
     """The command line in a fork of this process, which has imported and compiled everything.
 
+    It and its worker processes are a group, as those that a shell starts.
+
     Args:
         root: the working directory; results and data are below it.
         words: the arguments; those of a small run where not given.
@@ -112,10 +125,12 @@ class Forked:
 
     def __init__(self, root: Path, *words: str, **environment: str) -> None:
         self._log = root / "log.txt"
-        self._pid = os.fork()
-        if self._pid == 0:
+        self._status: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
             status = INTERRUPTED
             try:
+                os.setpgid(0, 0)
                 _become(root, self._log, words or arguments(root), environment)
                 status = run()
             except KeyboardInterrupt:  # between these lines
@@ -127,22 +142,34 @@ class Forked:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(status)
-        self.pid = self._pid
+        os.setpgid(self.pid, self.pid)  # whichever of the two processes comes first
 
     def wait(self, seconds: float) -> int | None:
         """Wait for its end: its exit status, negative for a signal; None if it takes longer."""
         until = time.monotonic() + seconds
-        while True:
+        while self._status is None and time.monotonic() < until:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > until:
-                return None
-            time.sleep(0.005)
+                self._status = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(0.005)
+        return self._status
 
     def stop(self, which: signal.Signals) -> None:
-        """Send a signal."""
-        os.kill(self.pid, which)
+        """Send a signal, to the whole group where a terminal sends it."""
+        send = os.killpg if which in (signal.SIGINT, signal.SIGHUP) else os.kill
+        send(self.pid, which)
+
+    def leaves_nothing(self, seconds: float) -> bool:
+        """Whether its worker processes have ended too, or do so in this time; else kill them."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                os.killpg(self.pid, 0)
+                time.sleep(0.005)
+            os.killpg(self.pid, signal.SIGKILL)
+            return False
+        return True
 
     @property
     def printed(self) -> str:
@@ -154,84 +181,186 @@ def _become(root: Path, log: Path, words: Sequence[str], variables: Mapping[str,
     """Make this process a command in a folder."""
     os.chdir(root)
     os.environ.update(environment(**variables))
+    # Worker processes import the main module of their parent.
+    sys.modules["__main__"] = sys.modules["benchmark.__main__"]
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(written, 1)
     os.dup2(written, 2)
     sys.argv[1:] = words
 
 
-def undisturbed(root: Path) -> tuple[Any, float]:
-    """What a run stores that nothing disturbs, and the seconds that its process takes."""
-    root.mkdir()
-    warm = root / "warm"
+@dataclass(frozen=True)
+class Step:
+    """A command.
+
+    Attributes:
+        name: of it.
+        before: a folder with the results and data that it starts from.
+        wanted: what is stored after it, if nothing disturbs it.
+        seconds: that it takes then.
+    """
+
+    name: str
+    before: Path
+    wanted: Any
+    seconds: float
+
+    def start(self, root: Path, **variables: str) -> Forked:
+        """Start it in a folder."""
+        model, *words = COMMANDS[self.name]
+        return Forked(root, *arguments(root, *IMAGES, *words, model=model), **variables)
+
+
+def warm_up(folder: Path) -> None:
+    """Run once in this process, which imports and compiles what its forks need."""
+    warm = folder / "warm"
     warm.mkdir()
     assert in_this_process(warm).returncode == 0
-    began = time.monotonic()
-    process = Forked(root, SECONDS=SECONDS)
-    assert process.wait(PATIENCE) == 0, process.printed
-    return contents(*the_run(root)), time.monotonic() - began
+
+
+def undisturbed(folder: Path) -> list[Step]:
+    """Do every command once, one after the other."""
+    warm_up(folder)
+    root = folder / "undisturbed"
+    root.mkdir()
+    steps = []
+    for name in COMMANDS:
+        before = folder / f"before_{name}"
+        shutil.copytree(root, before)
+        began = time.monotonic()
+        process = Step(name, before, None, 0).start(root, SECONDS=EACH)
+        assert process.wait(PATIENCE) == 0, process.printed
+        steps.append(Step(name, before, stored(root), time.monotonic() - began))
+        assert steps[-1].wanted, name
+    return steps
+
+
+def stored(root: Path) -> Any:
+    """What was stored below a folder, without what may differ; an AssertionError if it is torn."""
+    stores = RunStore.all(root / "results" / "runs")
+    for store in stores:
+        assert_sound(root, store)
+    runs = [contents(store, key) for store in stores for key in sorted(store.score_bases())]
+    exported = {path.name: path.read_bytes() for path in root.glob("exported/*.tif")}
+    chosen = [json.loads(path.read_text()) for path in root.glob("results/tuning/*/*/choice.json")]
+    return runs, exported, journals(root, "tuning/*/images"), chosen
+
+
+def written_twice(root: Path) -> list[tuple[str, str]]:
+    """The journals that have several lines of one sample; of objects that is right."""
+    folders = [
+        folder for kind in ("runs/*/records", "runs/*/scores/*", "tuning/*/images")
+        for folder in root.glob(f"results/{kind}")
+    ]  # fmt: skip
+    found = []
+    for folder in folders:
+        rows = Counter(
+            json.loads(line)["sample"]
+            for path in folder.glob("*.jsonl")
+            for line in path.read_text().splitlines()
+        )
+        found += [(str(folder), sample) for sample, count in rows.items() if count > 1]
+    return found
+
+
+def predicted(root: Path) -> set[str]:
+    """The samples whose predictions are stored as recorded."""
+    return {
+        record.sample
+        for store in RunStore.all(root / "results" / "runs")
+        for record in store.records().values()
+        if record.status == "done" and store.holds(record)
+    }
 
 
 def signals(findings: Findings, trials: int) -> None:
-    """Send signals to processes that work on runs, until so many were sent."""
-    chance = findings.chance
-    wanted, seconds = undisturbed(findings.folder / "undisturbed")
+    """Send signals to commands, until so many were sent; each is started again until it ends."""
+    steps = undisturbed(findings.folder)
     for number in itertools.count():
         if findings.trials == trials:
             break
-        root = findings.folder / f"run_{number}"
-        root.mkdir()
-        trace = root / "trace"
-        trace.touch()
-        stopped = set[int]()
-        while True:
-            process = Forked(root, TRACE=str(trace), SECONDS=SECONDS)
-            over = findings.trials == trials
-            status = process.wait(PATIENCE if over else chance.uniform(0, seconds))
-            if status is None and not over:
-                _stop(findings, process, chance.choice(SIGNALS))
-                stopped.add(process.pid)
-                continue
-            findings.check_text(process.printed)
-            if status == 0:
-                findings.check_run(root, wanted, partial(assert_nothing_twice, trace, stopped))
-            else:
-                findings.add("hangs" if status is None else "lost", process.printed[-1500:])
+        # The first of the commands in every second trial.
+        step = steps[0 if number % 2 == 0 else 1 + number // 2 % (len(steps) - 1)]
+        root = findings.folder / f"root_{number}"
+        shutil.copytree(step.before, root)
+        _interrupt(findings, step, root, trials)
+        shutil.rmtree(root)
+
+
+def _interrupt(findings: Findings, step: Step, root: Path, trials: int) -> None:
+    """Send signals to a command and start it again, until it ends by itself; check what it left."""
+    trace = root / "trace"
+    trace.touch()
+    stopped, kept, left = set[int](), predicted(root), list[Forked]()
+    status: int | None = INTERRUPTED
+    while status != DONE:
+        process = step.start(root, TRACE=str(trace), SECONDS=EACH)
+        left.append(process)
+        over = findings.trials == trials
+        status = process.wait(PATIENCE if over else findings.chance.uniform(0, step.seconds))
+        if status is None and not over:
+            status = _stop(findings, step, process)
+            stopped.add(process.pid)
+            now = predicted(root)
+            if kept - now:
+                findings.add("lost", f"{step.name}: {sorted(kept - now)}")
+            kept = now
+        elif status != DONE:
+            findings.add("hangs" if status is None else "lost", process.printed[-1500:])
             break
+        findings.check_text(process.printed)
+    else:
+        findings.check_root(root, step)
+        try:
+            assert_nothing_twice(trace, stopped)
+        except AssertionError as error:
+            findings.add("doubled", str(error))
+    for process in left:
+        if not process.leaves_nothing(PATIENCE):
+            findings.add("hangs", f"{step.name}: a worker process outlives its parent")
 
 
-def _stop(findings: Findings, process: Forked, which: signal.Signals) -> None:
-    """Send a signal and wait for the end."""
-    findings.trials += 1
-    findings.details[which.name] += 1
+def _stop(findings: Findings, step: Step, process: Forked) -> int | None:
+    """Send a signal, Ctrl-C sometimes twice, and wait for the end."""
+    which = findings.chance.choice(SIGNALS)
+    twice = which is signal.SIGINT and findings.chance.random() < 0.25
+    findings.begin(f"{which.name}{' twice' if twice else ''} in {step.name}")
     process.stop(which)
+    if twice and process.wait(findings.chance.uniform(0, 0.3)) is None:
+        process.stop(which)
     status = process.wait(PATIENCE)
     if status is None:
         process.stop(signal.SIGKILL)
         process.wait(PATIENCE)
-        findings.add("hangs", f"after {which.name}: {process.printed[-500:]}")
-    findings.check_text(process.printed)
+        findings.add("hangs", f"{step.name}, after {which.name}: {process.printed[-500:]}")
     if which is signal.SIGINT and status not in (DONE, INTERRUPTED):
         findings.add("lost", f"status {status} after Ctrl-C: {process.printed[-500:]}")
+    return status
 
 
 def disks(findings: Findings, trials: int) -> None:
-    """Run on disks of random sizes, then on the same disks with more room."""
-    wanted, _ = undisturbed(findings.folder / "undisturbed")
+    """Do commands on disks of random sizes, then on the same disks with more room."""
+    steps = undisturbed(findings.folder)
     for number in range(trials):
-        findings.trials += 1
+        step = steps[0 if number % 2 == 0 else 1 + number // 2 % (len(steps) - 1)]
         root = findings.folder / f"disk_{number}"
         disk = root / "disk"
         disk.mkdir(parents=True)
-        pages = findings.chance.randint(4, 60)
-        with _mounted(disk, f"size={4 * pages}k,nr_inodes={findings.chance.randint(20, 200)}"):
-            for name in ("results", "datasets"):
-                (disk / name).mkdir()
+        used = [path for path in step.before.rglob("*") if path.parent != step.before]
+        pages = sum(-(-path.stat().st_size // PAGE) for path in used if path.is_file())
+        pages += findings.chance.randint(4, 60)
+        nodes = len(used) + findings.chance.randint(20, 200)
+        with _mounted(disk, f"size={pages * PAGE},nr_inodes={nodes}"):
+            for name in ("results", "datasets", "exported"):
+                if (step.before / name).exists():
+                    shutil.copytree(step.before / name, disk / name)
+                (disk / name).mkdir(exist_ok=True)
                 (root / name).symlink_to(disk / name)
-            findings.details[_on_disk(findings, root, full=True)] += 1
-            subprocess.run(["mount", "-o", "remount,size=32m,nr_inodes=0", str(disk)], check=True)
-            _on_disk(findings, root, full=False)
-            findings.check_run(root, wanted)
+            how = _on_disk(findings, step, root, full=True)
+            findings.begin(f"{how} in {step.name}")
+            subprocess.run(["mount", "-o", "remount,size=64m,nr_inodes=0", str(disk)], check=True)
+            _on_disk(findings, step, root, full=False)
+            findings.check_root(root, step)
         shutil.rmtree(root)
 
 
@@ -244,62 +373,72 @@ def _mounted(folder: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def _on_disk(findings: Findings, root: Path, full: bool) -> str:
-    """Run once; say how it ended."""
-    process = Forked(root)
+def _on_disk(findings: Findings, step: Step, root: Path, full: bool) -> str:
+    """Do a command; say how it ended."""
+    process = step.start(root)
     status = process.wait(PATIENCE)
     if status is None:
         process.stop(signal.SIGKILL)
         process.wait(PATIENCE)
-        findings.add("hangs", "on a full disk" if full else "with room again")
+        findings.add("hangs", f"{step.name}, {'a full disk' if full else 'room again'}")
         return "hung"
     findings.check_text(process.printed)
-    if status == 0:
+    if status == DONE:
         return "complete"
     errors = [line for line in process.printed.splitlines() if line.startswith("error: ")]
     if not full or len(errors) != 1 or not re.search("No space left|are free", errors[0]):
-        findings.add("lost", process.printed[-1500:])
+        findings.add("lost", f"{step.name}: {process.printed[-1500:]}")
     return "full"
 
 
 def mutated(findings: Findings, trials: int) -> None:
-    """Edit files of one of two runs, then report both and print their states."""
-    jobs = [make_job(findings.folder, level=level) for level in (1.0, 1.3)]
-    for job in jobs:
-        do(job)
-    runs, odd, whole = jobs[0].runs, jobs[0].store.path, jobs[1].store.path.name
-    leave_lease(odd)
-    edits = [
-        (file, what, content)
-        for pattern in FILES
-        for file in odd.glob(pattern)
-        for what, content in mutations(file.read_bytes())
-    ]
+    """Edit every kind of stored file, then report, check, resume, tune and export again."""
+    whole, root = findings.folder / "whole", findings.folder / "root"
+    whole.mkdir()
+    with _silent():
+        odd = stored_kinds.make(whole)
+    edits = [*stored_kinds.edits(whole, odd)]
     findings.chance.shuffle(edits)
-    for file, what, content in edits[:trials]:
-        findings.trials += 1
-        findings.details[file.relative_to(odd).parts[0]] += 1
-        before = file.read_bytes()
-        file.write_bytes(content)
+    for pattern, file, what, content in edits[findings.first :][:trials]:
+        findings.begin(pattern.replace(f"runs/{odd}", "runs/*"))
+        shutil.copytree(whole, root)
+        (root / file).write_bytes(content)
+        about = f"{pattern}: {what!a}"
         try:
-            with _at_most(QUICK), contextlib.redirect_stdout(io.StringIO()) as printed:
-                shown, left_out = read_all(runs, odd.name)
-            if whole not in shown or shown | left_out != {odd.name, whole}:
-                findings.add("lost", f"{file.name} {what}: a run: {printed.getvalue()[-500:]}")
-        except TimeoutError:
-            findings.add("hangs", f"{file.name} {what}")
-        except Exception as error:  # counted, whatever it is
-            findings.add("tracebacks", f"{file.name} {what}: {type(error).__name__}: {error}")
+            with _silent(), _at_most(QUICK):
+                stored_kinds.read(root, odd, pattern, what, (whole / file).read_bytes())
+        except HangError:
+            findings.add("hangs", about)
+        except AssertionError as error:
+            findings.add("lost", f"{about}: {error}")
+        except BaseException as error:  # counted, whatever it is
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            findings.add("tracebacks", f"{about}: {traceback.format_exc()[-1500:]}")
         finally:
-            file.write_bytes(before)
+            shutil.rmtree(root)
+
+
+class HangError(BaseException):
+    """Nothing in between takes it for an error of its own."""
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Print nothing of what is done in here."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        yield
 
 
 @contextlib.contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in this thread if its work takes longer."""
+    """Raise HangError in this thread if its work takes longer."""
 
     def ring(*_: Any) -> None:
-        raise TimeoutError
+        raise HangError
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.alarm(seconds)
@@ -312,7 +451,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 def names(findings: Findings, trials: int) -> None:
     """Run with hostile YAMLs and names; nothing is written beside the run."""
-    undisturbed(findings.folder / "undisturbed")
+    warm_up(findings.folder)
     for name, files in [*HOSTILE.items()][:trials]:
         findings.trials += 1
         root = findings.folder / f"root_{findings.trials}"
@@ -353,12 +492,15 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--trials", type=int, help="of each part")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     chosen = parser.parse_args()
     wrong = 0
     for part in chosen.parts or PARTS:
         perform, trials = PARTS[part]
         with tempfile.TemporaryDirectory() as folder:
-            findings = Findings(part, Path(folder).resolve(), random.Random(chosen.seed))
+            findings = Findings(
+                part, Path(folder).resolve(), random.Random(chosen.seed), chosen.first
+            )
             try:
                 perform(findings, chosen.trials or trials)
             finally:  # after a Ctrl-C as well

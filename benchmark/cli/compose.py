@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.actions.formats import check_format
 from benchmark.adapter import find_class, options_of
 from benchmark.choices import choices, config_folders, file_of, nearest
+from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import explain, no_such_key
 from benchmark.cli.hydra_config import config_loader, load, opened
@@ -134,6 +135,7 @@ def _job(
         config.model, config.data = {}, _data_name(config, overrides)
     expand_places(config)
     refuse_code(config)  # again, as a place with an escaped $ is an interpolation only now
+    refuse_growth(config)
     for part, needed in _NEEDED.items():
         # An action about all runs goes without model and data; the state of a sweep does not.
         without = config.action is Action.compare or config[part] == {}

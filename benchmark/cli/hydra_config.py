@@ -22,9 +22,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, config_folders
+from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import refuse_code
 from benchmark.errors import DONE, UsageError
 from benchmark.own_yaml import read_yaml
@@ -39,6 +40,8 @@ OURS = {
 VERSION_BASE = "1.3"
 PRIMARY = "config"
 """The primary configuration, `configs/config.yaml`."""
+MAX_DEFAULTS = 100
+"""Entries of the defaults list of a YAML."""
 
 
 class OwnFolders(SearchPathPlugin):
@@ -69,6 +72,12 @@ class YamlSource(ConfigSource):
         """
         path = self._file(config_path)
         config = read_yaml(path)
+        others = config.get("defaults") if isinstance(config, DictConfig) else None
+        if isinstance(others, ListConfig) and len(others) > MAX_DEFAULTS:
+            raise UsageError(
+                f"{path} names {len(others)} others in its defaults list; it may name "
+                f"{MAX_DEFAULTS}."
+            )
         with path.open(encoding="utf-8-sig") as file:
             header = self._get_header_dict(file.read(512))
         return ConfigResult(self.provider, self.full_path(), config, header)
@@ -173,12 +182,22 @@ def load(
 
     Raises:
         HydraException, OmegaConfBaseException: it can't be composed.
-        UsageError: a file can't be read, or names code where it may not.
+        UsageError: a file can't be read, names code where it may not, or stands for too much.
     """
-    config = loader.load_configuration(
-        PRIMARY, list(overrides), mode, validate_sweep_overrides=not sweeps_anyway
-    )
+    try:
+        config = loader.load_configuration(
+            PRIMARY, list(overrides), mode, validate_sweep_overrides=not sweeps_anyway
+        )
+    except RecursionError as error:
+        raise UsageError(
+            "the configuration can't be composed: a YAML names itself in its defaults list, "
+            "directly or by way of others."
+        ) from error
+    except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
+        # Of what Hydra does not expect in a YAML, and reports by no error of its own.
+        raise UsageError(f"the configuration can't be composed: {error}.") from error
     refuse_code(config)
+    refuse_growth(config)
     return config
 
 

@@ -15,7 +15,7 @@ from benchmark.data.formats.images import read_image, read_labels
 from benchmark.data.remarks import Remark, sentence, sentences
 from benchmark.errors import DataError
 from benchmark.store.digest import array_digest, json_digest
-from benchmark.store.files import disk_errors, path_of_id
+from benchmark.store.files import disk_errors, parse_json, path_of_id
 from benchmark.store.names import doubles, is_safe
 from benchmark.types import Image, Labels, Sample
 
@@ -128,9 +128,9 @@ class Manifest:
         try:
             content, newline, seal = path.read_text("utf-8").rstrip("\n").rpartition("\n")
             digest = hashlib.sha256(f"{content}{newline}".encode()).hexdigest()
-            if json.loads(seal) != {"digest": digest}:
+            if parse_json(seal) != {"digest": digest}:
                 raise ValueError("it was changed or cut off")
-            lines = [json.loads(line) for line in content.splitlines()]
+            lines = [parse_json(line) for line in content.splitlines()]
             samples = [line["sample"] for line in lines if "sample" in line]
             unsafe = [row["id"] for row in samples if not is_safe(row["id"])]
             if unsafe:
@@ -180,7 +180,7 @@ def read_fingerprint(folder: Path) -> Any:
     path = folder / MANIFEST
     try:
         with path.open(encoding="utf-8") as file:
-            return json.loads(file.readline())["source"]
+            return parse_json(file.readline())["source"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path} can't be read ({error}). Remove {folder} to prepare it again."

@@ -14,7 +14,7 @@ from typing import Any
 from benchmark.data.sources.base import Raw, abbreviated
 from benchmark.data.transforms import parse_step
 from benchmark.errors import DataError, UsageError
-from benchmark.store.files import disk_errors, inside, write_whole
+from benchmark.store.files import disk_errors, inside, parse_json, write_whole
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def ordered_by(items: Items, place: Place, file: str, list: str, key: str) -> It
     """
     path = place.downloads / inside(file, "the data set's folder")
     try:
-        names = [Path(element[key]).stem for element in json.loads(path.read_text())[list]]
+        names = [Path(element[key]).stem for element in parse_json(path.read_text())[list]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: its list '{list}' can't be read ({error!r}).") from error
     by_name = {item.name: item for item in items}
@@ -265,7 +265,7 @@ def _draw(groups: Mapping[str, str], test: float, val: float, seed: int) -> Spli
 
 def _read(path: Path) -> Split:
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         split: Split = {part: content[part] for part in ("val", "test", "train")}
         if not all(isinstance(name, str) for names in split.values() for name in names):
             raise TypeError("not all are names")

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmark.errors import StoreError, UsageError
 from benchmark.store.files import (
     disk_errors,
+    parse_json,
     sweep_temporaries,
     sync_folder,
     write_synced,
@@ -138,7 +139,7 @@ class ExportFolder:
     def _listed(self) -> Listed:
         path = self.folder / LIST
         try:
-            content = json.loads(path.read_bytes())["files"]
+            content = parse_json(path.read_bytes())["files"]
             return {
                 str(name): (str(each["run"]), [str(digest) for digest in each["sha256"]])
                 for name, each in content.items()

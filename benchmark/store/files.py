@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import StoreError
 from benchmark.store.machine import process_start, short_digest
@@ -80,6 +82,18 @@ def read_file(path: Path) -> bytes:
     """
     refuse_special(path)
     return path.read_bytes()
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Parse JSON that may come from anybody.
+
+    Raises:
+        ValueError: it is not valid, or nested too deeply.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def refuse_link_out(path: Path, folder: Path) -> None:

@@ -20,6 +20,7 @@ from benchmark.store.files import (
     TEMPORARY,
     disk_errors,
     is_abandoned,
+    parse_json,
     sweep_temporaries,
     sync_folder,
     temporary_name,
@@ -219,7 +220,7 @@ def _listed(folder: Path) -> set[str] | None:
     """
     path = folder / LIST
     try:
-        names = json.loads(path.read_bytes())["files"]
+        names = parse_json(path.read_bytes())["files"]
         if not (isinstance(names, list) and all(map(_is_inside, names))):
             raise ValueError("not a list of names in this folder")
     except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.console import err, note, printable
+from benchmark.store.files import parse_json
 from benchmark.sweeps.process import PROGRESS_FILE, JobOutcome
 
 
@@ -100,7 +100,7 @@ def _text(value: Any) -> Text:
 
 def _progress(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / PROGRESS_FILE).read_text())
+        found = parse_json((folder / PROGRESS_FILE).read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

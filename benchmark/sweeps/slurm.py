@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.choices import config_folders
 from benchmark.console import note
 from benchmark.errors import INTERRUPTED, PARTIAL, BenchmarkError, UsageError
-from benchmark.store.files import write_whole
+from benchmark.store.files import parse_json, write_whole
 from benchmark.sweeps.plan import SweepJob, groups
 from benchmark.sweeps.process import (
     ENDED,
@@ -357,7 +357,7 @@ def _key(job: SweepJob) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
         if isinstance(found, dict):
             return found
     return {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.errors import ModelError, UsageError
 from benchmark.store.digest import json_digest
-from benchmark.store.files import disk_errors, path_of_id, write_whole
+from benchmark.store.files import disk_errors, parse_json, path_of_id, write_whole
 from benchmark.store.names import safe_name
 from benchmark.types import Weights, WeightsAbout
 from models.weights.card import PACKAGED, Card, CardFile, cards
@@ -223,7 +223,7 @@ class Lock:
 
     def _read(self, path: Path) -> dict[str, str]:
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(parse_json(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError) as error:

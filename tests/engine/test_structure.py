@@ -23,7 +23,7 @@ FLOORS = (
     {"own_yaml"},
     {
         "choices", "console", "failures", "fitted_table", "garbage_collection", "import_path",
-        "parent", "settings", "threads",
+        "interrupts", "parent", "settings", "threads",
     },
     {"types"},
     {"errors"},

@@ -164,11 +164,12 @@ def assert_sound(root, store):
         for line in path.read_text().splitlines(keepends=True):
             assert line.endswith("\n"), f"{path} has a torn line"
             json.loads(line)
-    assert [str(p) for p in root.rglob("*.tmp")] == []
+    left = [str(path) for path in root.rglob("*.tmp")]
+    assert left == [], f"left behind: {left}"
     for sample, record in store.records().items():
         if record.status == "done":
             stored = read_labels(store.path / "predictions" / f"{sample}.tif")
-            assert array_digest(stored) == record.prediction
+            assert array_digest(stored) == record.prediction, f"{sample} has another prediction"
 
 
 def undisturbed(prepared, **changes):

@@ -8,6 +8,7 @@ other programs: the benchmark's own command line registers what selects these cl
 from __future__ import annotations
 
 import itertools
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from benchmark.sweeps.plan import Backend
+
+
+MAX_JOBS = 100_000
+"""Jobs of a sweep, each of which is composed before the first begins."""
 
 
 class JobSweeper(Sweeper):
@@ -74,7 +79,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         overrides: of the sweep; of several with one key the last counts, in the first one's place.
 
     Raises:
-        HydraException: an override has no finite number of values.
+        HydraException: an override has no finite number of values, or there are too many jobs.
     """
     alternatives: dict[str, list[str]] = {}
     for override in overrides:
@@ -82,12 +87,15 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             alternatives[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            alternatives[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            some = itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1)
+            alternatives[key] = [f"{key}={value}" for value in some]
         else:
             raise HydraException(
                 f"{override.input_line}: an interval has no finite number of values; a sweep is "
                 "over a,b, choice(a,b), range(1,4) or glob(*)"
             )
+    if math.prod(map(len, alternatives.values())) > MAX_JOBS:
+        raise HydraException(f"the sweep has more than {MAX_JOBS} jobs; run parts of it")
     return [list(job) for job in itertools.product(*alternatives.values())]
 
 
