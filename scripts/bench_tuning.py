@@ -1,6 +1,6 @@
 """What a grid search costs by `predict_each` against a loop over its points, and what it brings.
 
-    BENCHMARK_DATA=<folder> python scripts/bench_tuning.py <output> [gain:demo_apg loop:demo_ais ...]
+    BENCHMARK_DATA=<folder> python scripts/bench_tuning.py <output> [gain:demo_apg loop:otsu ...]
 
 `tuning_parts/trial.yaml` says which images, models, grids and points. Each image adds a line to a
 file in <output>: running it again resumes, and the tables are printed from all lines. Of a search
@@ -80,18 +80,22 @@ class Case:
 
     def build(self, **point: Any) -> Any:
         """The model with a point's parameters in place of the default ones."""
-        parameters = {**self.about.get("parameters", {}), **point}
-        if not hasattr(self.adapter, "find_weights"):
-            return self.adapter(**parameters)
-        return self.adapter(_weights(self.adapter, self.output), **parameters)
+        return self.adapter(**{**self.parameters, **point})
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Those that it is built with."""
+        given = dict(self.about.get("parameters", {}))
+        if hasattr(self.adapter, "find_weights"):
+            given["weights"] = _weights(self.adapter, self.output)
+        return given
 
     @cached_property
     def grid(self) -> Grid:
         """The points of the search, of which the first is the default."""
         return find_grid(
-            self.about["grid"], self.adapter, self.about.get("parameters", {}),
-            model=self.method, folders=[CONFIGS],
-        )  # fmt: skip
+            self.about["grid"], self.adapter, self.parameters, model=self.method, folders=[CONFIGS]
+        )
 
     @cached_property
     def settings(self) -> list[Mapping[str, Any]]:
