@@ -6,8 +6,8 @@
 file in <output>: running it again resumes, and the tables are printed from all lines. Of a search
 that stands: the prompts that a loop would decode and those decoded; the score of each point; of the
 chosen points the scores on images that did not choose. Of a loop: seconds of the search and of
-points drawn at random, half of them predicted before and half after it, each equal to the bit.
-Seconds are those of the processor, on one thread.
+points drawn at random, half of them predicted before and half after it, each compared to the bit;
+nothing is kept from one to the next. Seconds are those of the processor, on one thread.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from benchmark.store.digest import array_digest
 from benchmark.store.identity import written
 from benchmark.store.provenance import processor_name
 from benchmark.tuning.grid import Grid, find_grid
-from benchmark.types import Image, Labels, Sample
+from benchmark.types import Labels, Sample
 
 Row = dict[str, Any]
 TRIAL: Any = OmegaConf.to_container(
@@ -217,7 +217,7 @@ def loop(case: Case) -> None:
     model = case.build()
 
     def measure(sample: Sample) -> Row:
-        kept, repeated = [], []
+        seconds = []
         alone: dict[int, Labels] = {}
 
         def one_by_one(some: Sequence[int]) -> None:
@@ -225,10 +225,10 @@ def loop(case: Case) -> None:
                 single = case.build(**case.settings[number])
                 if number in timed:
                     forget(single)
-                    seconds, alone[number] = took(single, sample.image)
-                    repeated.append(seconds)
-                seconds, alone[number] = took(single, sample.image)
-                kept.append(seconds)
+                start = time.process_time()
+                alone[number] = single.predict(sample.image)
+                if number in timed:
+                    seconds.append(time.process_time() - start)
 
         one_by_one(numbers[::2])
         forget(model)
@@ -239,8 +239,8 @@ def loop(case: Case) -> None:
         equal = sum(np.array_equal(found[number], labels) for number, labels in alone.items())
         counts = {name: getattr(model, "details", {}).get(name) for name in ("prompts", "decodes")}
         return {
-            "together": together, "kept": kept, "repeated": repeated, "equal": equal,
-            "compared": len(alone), "distinct": len({id(one) for one in found}), **counts,
+            "together": together, "alone": seconds, "equal": equal, "compared": len(alone),
+            "distinct": len({id(one) for one in found}), **counts,
         }  # fmt: skip
 
     case.add("loop", entries, measure)
@@ -252,35 +252,24 @@ def forget(model: Any) -> None:
         model._backbone._last.clear()
 
 
-def took(model: Any, image: Image) -> tuple[float, Labels]:
-    """Seconds of a prediction, and the label image."""
-    start = time.process_time()
-    labels: Labels = model.predict(image)
-    return time.process_time() - start, labels
-
-
 def report(cases: Sequence[Case]) -> Iterator[str]:
     """The tables, of what is stored."""
-    yield "Loops: seconds of the processor per image; a loop is extrapolated from the timed points"
+    yield "Seconds of the processor per image; those of a loop are of the timed points, extrapolated"
     yield (
         f"{'method':18} {'set':4} {'images':>6} {'points':>6} {'label images':>12} {'search':>8} "
-        f"{'loop, kept':>10} {'ratio':>6} {'repeated':>9} {'ratio':>6} {'timed':>5} {'equal':>8}"
+        f"{'timed':>5} {'loop':>8} {'ratio':>6} {'equal':>8}"
     )
     for case in cases:
         rows = case.rows("loop")
         if rows:
             size = len(case.settings)
             together = np.mean([row["together"] for row in rows])
-            kept, repeated = (
-                np.mean([np.mean(row[name]) for row in rows]) * size
-                for name in ("kept", "repeated")
-            )
+            every = np.mean([np.mean(row["alone"]) for row in rows]) * size
             equal = f"{sum(r['equal'] for r in rows)}/{sum(r['compared'] for r in rows)}"
             yield (
                 f"{case.method:18} {case.data:4} {len(rows):6} {size:6} "
                 f"{np.mean([row['distinct'] for row in rows]):12.0f} {together:8.2f} "
-                f"{kept:10.1f} {kept / together:6.0f} {repeated:9.1f} {repeated / together:6.0f} "
-                f"{len(rows[0]['repeated']):5} {equal:>8}"
+                f"{len(rows[0]['alone']):5} {every:8.1f} {every / together:6.0f} {equal:>8}"
             )
     yield "\nPrompts of SAM: asked for by all points, decoded"
     yield f"{'method':18} {'set':4} {'images':>6} {'asked for':>9} {'decoded':>8} {'ratio':>6}"
@@ -327,7 +316,7 @@ def main() -> None:
     """Measure what is missing, then print all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path, help="folder for lines and prepared images")
-    parser.add_argument("parts", nargs="*", help="such as gain:demo_apg or loop:otsu; else all")
+    parser.add_argument("parts", nargs="*", help="such as gain:demo_apg or loop:otsu:dsb; else all")
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.output.mkdir(parents=True, exist_ok=True)
@@ -339,10 +328,10 @@ def main() -> None:
         if kind == "loop" or about["gain"]
     ]
     for part in given.parts or every:
-        if part not in every:
+        kind, method, *sets = part.split(":")
+        if f"{kind}:{method}" not in every or not set(sets) <= set(TRIAL["sets"]):
             parser.error(f"there is no {part}; there are {', '.join(every)}")
-        kind, method = part.split(":")
-        for data in TRIAL["sets"]:
+        for data in sets or TRIAL["sets"]:
             kinds[kind](Case(method, data, given.output))
     print(f"{processor_name()}, one thread, torch {torch.__version__}; demo weights")
     cases = [
