@@ -254,7 +254,7 @@ def forget(model: Any) -> None:
 
 def report(cases: Sequence[Case]) -> Iterator[str]:
     """The tables, of what is stored."""
-    yield "Seconds of the processor per image; those of a loop are of the timed points, extrapolated"
+    yield "Seconds of the processor for an image; of the loop: timed points, extrapolated"
     yield (
         f"{'method':18} {'set':4} {'images':>6} {'points':>6} {'label images':>12} {'search':>8} "
         f"{'timed':>5} {'loop':>8} {'ratio':>6} {'equal':>8}"
