@@ -53,8 +53,6 @@ class AdapterInfo:
         requires: what has to be installed, as requirements (`cellpose>=4`); else the model is
             skipped.
         install: the command that installs it, for that message.
-        imports: modules that take seconds to import; a sweep has the next job import them while
-            one works.
         devices: where it can run, best first: `cuda`, `mps`, `cpu`.
         execution: parameters that shape no result (`batch_size`), left out of the run id.
         added: parameters that the adapter got after runs of it had been stored. At the
@@ -85,7 +83,6 @@ class AdapterInfo:
     libraries: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     install: str = ""
-    imports: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
     execution: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -138,7 +135,6 @@ class AdapterInfo:
         every = [self, *nested]
         return replace(
             self,
-            imports=tuple(dict.fromkeys(name for info in every for name in info.imports)),
             control=any(info.control for info in every),
             sees_truth=any(info.sees_truth for info in every),
         )

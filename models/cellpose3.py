@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
+from models.cellpose_flows import CellposeAdapter
 from models.common.checks import check_at_least_one
-from models.common.images import to_float32
-from models.common.torch_adapter import TorchAdapter
 
 _LEAST_HEIGHT = 8  # pixels; cellpose 3 takes an image of fewer rows for channels first
 
 
-class Cellpose3(TorchAdapter):
+class Cellpose3(CellposeAdapter):
     """Cellpose 3, as `Cellpose(model_type="cyto3").eval(image, diameter=30)` gives it.
 
     That class has a second model to estimate the diameter, which is idle when a diameter is
@@ -42,7 +41,6 @@ class Cellpose3(TorchAdapter):
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
-    imports: ClassVar[tuple[str, ...]] = ("cellpose.models",)
     requires: ClassVar[tuple[str, ...]] = ("cellpose<4",)
     install: ClassVar[str] = (
         "python -m venv .venv-cellpose3 && "
@@ -64,7 +62,6 @@ class Cellpose3(TorchAdapter):
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         super().__init__(device)
-        self._batch_size = batch_size
         self._settings = {
             "diameter": diameter,
             "channels": list(channels),
@@ -74,9 +71,7 @@ class Cellpose3(TorchAdapter):
         }
         with self.loading():
             self._model = self._load(weights, device)
-        # Both names are private, but cellpose 3 is finished.
-        self._model._run_net = self.timed("network", self._model._run_net)
-        self._model._compute_masks = self.timed("postprocess", self._model._compute_masks)
+        self._share(batch_size)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -92,25 +87,25 @@ class Cellpose3(TorchAdapter):
             ValueError: another shape, or values that are not finite.
             ModelError: out of memory.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The network runs once for each diameter and choice of channels, and equal settings give one
+        label image.
+        """
         if image.shape[0] < _LEAST_HEIGHT:
             raise ValueError(
                 f"image of shape {image.shape}: cellpose 3 needs {_LEAST_HEIGHT} rows or more"
             )
+        chosen = [{**self._settings, **each} for each in settings]
+        return self._each(image, [one | {"channels": list(one["channels"])} for one in chosen])
 
-        def run(batch_size: int) -> Labels:
-            masks: Labels = self._model.eval(
-                to_float32(image)[..., :3] if image.ndim == 3 else to_float32(image),
-                # Said, not guessed: cellpose looks for channels in the shortest axis.
-                channel_axis=None if image.ndim == 2 else -1,
-                batch_size=batch_size,
-                **self._settings,
-            )[0]
-            return masks
-
-        with self.predicting():
-            masks = self.halving(run, self._batch_size)
-        # Cellpose squeezes: an image of one column comes back without it.
-        return masks.reshape(image.shape[:2])
+    def _pixels(self, image: Image) -> Any:
+        pixels = super()._pixels(image)
+        return pixels if image.ndim == 2 else pixels[..., :3]
 
     def _load(self, weights: Weights, device: str) -> Any:
         import torch

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from benchmark.types import Image, Labels, Weights
 from models.cellpose_checkpoint import build_from_path, plain_parameters
+from models.cellpose_flows import CellposeAdapter
 from models.common.checks import check_at_least_one
-from models.common.images import to_float32
-from models.common.torch_adapter import TorchAdapter
 from models.weights.checkpoint import another_architecture
 
 _UNUSED = ("diam_mean", "diam_labels")
@@ -20,7 +19,7 @@ _DINO = "encoder.cls_token"
 """The parameter by which cellpose 4 itself tells a checkpoint with DINO's encoder."""
 
 
-class CellposeSam(TorchAdapter):
+class CellposeSam(CellposeAdapter):
     """Cellpose-SAM, as `CellposeModel(...).eval(image)` of cellpose 4 gives it.
 
     Args:
@@ -45,7 +44,6 @@ class CellposeSam(TorchAdapter):
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellpose",)
-    imports: ClassVar[tuple[str, ...]] = ("cellpose.models",)
     requires: ClassVar[tuple[str, ...]] = ("cellpose>=4,<5",)
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "cellpose_sam"
@@ -63,7 +61,7 @@ class CellposeSam(TorchAdapter):
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         super().__init__(device)
-        self._batch_size, self._bfloat16 = batch_size, bfloat16
+        self._bfloat16 = bfloat16
         self._settings = {
             "diameter": diameter,
             "flow_threshold": flow_threshold,
@@ -72,10 +70,7 @@ class CellposeSam(TorchAdapter):
         }
         with self.loading():
             self._model = self._load(weights, device, bfloat16)
-        # Both names are private: one more reason for "<5".
-        self._flows: dict[float, Any] = {}
-        self._model._run_net = self._remembering(self.timed("network", self._model._run_net))
-        self._model._compute_masks = self.timed("postprocess", self._model._compute_masks)
+        self._share(batch_size)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -104,43 +99,6 @@ class CellposeSam(TorchAdapter):
         if any(each.pop("bfloat16") != self._bfloat16 for each in chosen):
             raise ValueError("bfloat16 can't be varied: the network is loaded with one value")
         return self._each(image, chosen)
-
-    def _each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
-        def run(setting: Mapping[str, Any], batch_size: int) -> Labels:
-            masks: Labels = self._model.eval(
-                to_float32(image),  # a copy at each call: cellpose normalises in place
-                # Said, not guessed: cellpose takes the first axis for the channels where it is
-                # shorter than the last.
-                channel_axis=None if image.ndim == 2 else -1,
-                batch_size=batch_size,
-                **setting,
-            )[0]
-            return masks
-
-        flows: dict[float, Any] = {}
-        made: dict[Any, Labels] = {}
-        for number, setting in enumerate(settings):
-            key = tuple(sorted(setting.items()))
-            if key not in made:
-                with self._isolation if number else self.predicting():
-                    self._flows = flows
-                    try:
-                        masks = self.halving(partial(run, setting), self._batch_size)
-                    finally:
-                        self._flows = {}
-                # Cellpose squeezes: an image of one row comes back without it.
-                made[key] = masks.reshape(image.shape[:2])
-            yield made[key]
-
-    def _remembering(self, run_net: Callable[..., Any]) -> Callable[..., Any]:
-        """The network's run, which is repeated for another scale of an image alone."""
-
-        def run(*args: Any, rescale: float, **kwargs: Any) -> Any:
-            if rescale not in self._flows:
-                self._flows[rescale] = run_net(*args, rescale=rescale, **kwargs)
-            return tuple(value.copy() for value in self._flows[rescale])
-
-        return run
 
     def _load(self, weights: Weights, device: str, bfloat16: bool) -> Any:
         import torch

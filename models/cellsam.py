@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -40,7 +40,6 @@ class CellSAM(TorchAdapter):
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("cellSAM",)
-    imports: ClassVar[tuple[str, ...]] = ("cellSAM.model",)
     requires: ClassVar[tuple[str, ...]] = ("cellSAM",)
     install: ClassVar[str] = (
         "python -m venv .venv-cellsam && "
@@ -57,7 +56,8 @@ class CellSAM(TorchAdapter):
         grey_columns: bool = True,
     ) -> None:
         super().__init__(device)
-        self._threshold, self._grey_columns = bbox_threshold, grey_columns
+        self._choices = {"bbox_threshold": bbox_threshold, "grey_columns": grey_columns}
+        self._made: dict[Any, Any] = {}  # of the pixels that are being segmented
         with self.loading():
             from cellSAM.cellsam_pipeline import normalize_image
             from cellSAM.model import segment_cellular_image
@@ -65,9 +65,12 @@ class CellSAM(TorchAdapter):
             # Without gradients, since cellSAM records them while it decodes, mask after mask.
             model = self._load(weights).to(device).eval().requires_grad_(False)
         self._normalise, self._segment, self._model = normalize_image, segment_cellular_image, model
-        model.generate_embeddings = self.timed("encode", model.generate_embeddings)
+        model.generate_embeddings = self._once(self.timed("encode", model.generate_embeddings))
         model.generate_bounding_boxes = self.timed("detect", model.generate_bounding_boxes)
         model.predict = _mended(model.predict)
+        finder, sam = model.cellfinder, model.model_cp if model.adv_mode else model.model
+        finder.forward_inference = self._once(finder.forward_inference)
+        sam.mask_decoder.forward = self._once(sam.mask_decoder.forward, _box)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -83,19 +86,62 @@ class CellSAM(TorchAdapter):
         Raises:
             ValueError: another shape, or values that are not finite.
         """
-        planes = self._planes(image)
-        with self.predicting():
-            labels: Labels = self._segment(
-                self._normalise(planes),
-                self._model,
-                normalize=True,
-                bbox_threshold=self._threshold,
-                device=self.device,
-            )[0]
-        # Without an object it returns zeros in the shape of its input: 3 x H x W.
-        return labels if labels.ndim == 2 else np.zeros(image.shape[:2], labels.dtype)
+        [labels] = self.predict_each(image, [{}])
+        return labels
 
-    def _planes(self, image: Image) -> Any:
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        Embedding and detections are made once, each box is decoded once, and equal settings give
+        one label image.
+        """
+        chosen = [{**self._choices, **each} for each in settings]
+        pixels = {
+            columns: self._planes(image, columns)
+            for columns in dict.fromkeys(each["grey_columns"] for each in chosen)
+        }
+        return self._each(image, pixels, chosen)
+
+    def _each(
+        self, image: Image, pixels: Mapping[bool, Any], settings: Sequence[Mapping[str, Any]]
+    ) -> Iterator[Labels]:
+        stages: dict[bool, dict[Any, Any]] = {columns: {} for columns in pixels}
+        made: dict[Any, Labels] = {}
+        for number, setting in enumerate(settings):
+            threshold, columns = key = setting["bbox_threshold"], setting["grey_columns"]
+            if key not in made:
+                with self._isolation if number else self.predicting():
+                    self._made = stages[columns]
+                    try:
+                        labels: Labels = self._segment(
+                            self._normalise(pixels[columns].copy()),
+                            self._model,
+                            normalize=True,
+                            bbox_threshold=threshold,
+                            device=self.device,
+                        )[0]
+                    finally:
+                        self._made = {}
+                # Without an object it returns zeros in the shape of its input: 3 x H x W.
+                is_whole = labels.ndim == 2
+                made[key] = labels if is_whole else np.zeros(image.shape[:2], labels.dtype)
+            yield made[key]
+
+    def _once(
+        self, function: Callable[..., Any], key: Callable[..., Any] = lambda *_, **__: None
+    ) -> Callable[..., Any]:
+        """The same function, which is called once for the same pixels and key."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            place = function, key(*args, **kwargs)
+            if place not in self._made:
+                self._made[place] = function(*args, **kwargs)
+            return self._made[place]
+
+        return run
+
+    @staticmethod
+    def _planes(image: Image, grey_columns: bool) -> Any:
         """The image in float32, in a shape that the pipeline's normalisation takes."""
         values = to_float32(image)
         height, width = image.shape[:2]
@@ -105,7 +151,7 @@ class CellSAM(TorchAdapter):
             )
         planes = values.reshape(height, width, -1)[..., :3]
         missing = 3 - planes.shape[2]
-        if missing == 2 and self._grey_columns:
+        if missing == 2 and grey_columns:
             return planes[..., 0]
         # Empty channels come first, as cellSAM itself puts them.
         return np.concatenate([np.zeros((height, width, missing), np.float32), planes], axis=2)
@@ -137,6 +183,12 @@ class CellSAM(TorchAdapter):
 
         settings = OmegaConf.create((files("cellSAM") / "modelconfig.yaml").read_text())
         return Network(OmegaConf.to_container(settings))
+
+
+def _box(*_: Any, sparse_prompt_embeddings: Any, **__: Any) -> bytes:
+    """What a mask depends on besides the image."""
+    embedded: bytes = sparse_prompt_embeddings.cpu().numpy().tobytes()
+    return embedded
 
 
 def _mended(predict: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,6 @@ class MicroSam(TorchAdapter):
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("micro-sam",)
-    imports: ClassVar[tuple[str, ...]] = ("micro_sam.instance_segmentation",)
     requires: ClassVar[tuple[str, ...]] = ("micro-sam>=1.8,<2",)
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)

@@ -150,7 +150,6 @@ class PromptedMicroSam(Prompted):
     like: ClassVar[type[MicroSam]] = MicroSam
     family: ClassVar[str] = MicroSam.family
     libraries: ClassVar[tuple[str, ...]] = MicroSam.libraries
-    imports: ClassVar[tuple[str, ...]] = MicroSam.imports
     requires: ClassVar[tuple[str, ...]] = MicroSam.requires
     install: ClassVar[str] = MicroSam.install
 
@@ -178,7 +177,6 @@ class PromptedSam2(Prompted):
     like: ClassVar[type[Sam2]] = Sam2
     family: ClassVar[str] = Sam2.family
     libraries: ClassVar[tuple[str, ...]] = Sam2.libraries
-    imports: ClassVar[tuple[str, ...]] = ("sam2.sam2_image_predictor",)
     requires: ClassVar[tuple[str, ...]] = Sam2.requires
 
     def _open(self, weights: Weights) -> Promptable:
@@ -193,7 +191,6 @@ class PromptedSam3(Prompted):
 
     family: ClassVar[str] = Sam3.family
     libraries: ClassVar[tuple[str, ...]] = Sam3.libraries
-    imports: ClassVar[tuple[str, ...]] = Sam3.imports
     requires: ClassVar[tuple[str, ...]] = Sam3.requires
 
     def _open(self, weights: Weights) -> Promptable:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.types import Image, Labels, Weights
@@ -32,6 +34,10 @@ _POSTPROCESSING = {
     "dynamic_multimask_stability_thresh": 0.98,
 }
 """What `build_sam2` adds to the packaged configuration by default."""
+
+
+_Grid = tuple[int, int]
+"""What masks depend on before they are chosen: `points_per_side`, `min_mask_region_area`."""
 
 
 class Sam2(TorchAdapter):
@@ -64,7 +70,6 @@ class Sam2(TorchAdapter):
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("sam2",)
-    imports: ClassVar[tuple[str, ...]] = ("sam2.automatic_mask_generator",)
     requires: ClassVar[tuple[str, ...]] = ("sam2>=1.1,<2",)
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "sam2"
@@ -80,29 +85,32 @@ class Sam2(TorchAdapter):
         min_mask_region_area: int = 0,
         batch_size: int = 64,
     ) -> None:
-        check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
+        check_at_least_one(batch_size=batch_size)
         super().__init__(device)
         self._batch_size = batch_size
+        self._choices = {
+            "points_per_side": points_per_side,
+            "pred_iou_thresh": pred_iou_thresh,
+            "stability_score_thresh": stability_score_thresh,
+            "box_nms_thresh": box_nms_thresh,
+            "min_mask_region_area": min_mask_region_area,
+        }
         with self.loading():
             from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
-            if min_mask_region_area and (
-                device != "cuda" or importlib.util.find_spec("sam2._C") is None
-            ):
-                raise ValueError(
-                    f"min_mask_region_area is {min_mask_region_area}: without CUDA and sam2's "
-                    "own extension nothing would be filled or removed; give 0"
-                )
-            self._generator = SAM2AutomaticMaskGenerator(
-                self.load(weights).to(device).eval(),
-                points_per_side=points_per_side,
-                pred_iou_thresh=pred_iou_thresh,
-                stability_score_thresh=stability_score_thresh,
-                box_nms_thresh=box_nms_thresh,
-                min_mask_region_area=min_mask_region_area,
-            )
+            self._check(self._choices)
+            self._generator = SAM2AutomaticMaskGenerator(self.load(weights).to(device).eval())
         predictor = self._generator.predictor
         predictor.set_image = self.timed("encode", predictor.set_image)
+
+    def _check(self, choices: Mapping[str, Any]) -> None:
+        check_at_least_one(points_per_side=choices["points_per_side"])
+        area = choices["min_mask_region_area"]
+        if area and (self.device != "cuda" or importlib.util.find_spec("sam2._C") is None):
+            raise ValueError(
+                f"min_mask_region_area is {area}: without CUDA and sam2's own extension nothing "
+                "would be filled or removed; give 0"
+            )
 
     def predict(self, image: Image) -> Labels:
         """Segment everything in an image.
@@ -117,21 +125,85 @@ class Sam2(TorchAdapter):
             ValueError: no image of this kind.
             ModelError: the device has no memory even for one point at a time.
         """
+        [labels] = self.predict_each(image, [{}])
+        return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded once, the masks of each grid of points are made once, and equal
+        choices of masks are merged once. `details` has the `prompts` of all settings, and the
+        `decodes` that were made of them.
+        """
+        chosen = [{**self._choices, **each} for each in settings]
+        for each in chosen:
+            self._check(each)
         rgb = to_rgb8(image)
-
-        def generate(batch_size: int) -> list[dict[str, Any]]:
-            self._generator.points_per_batch = batch_size
-            found: list[dict[str, Any]] = self._generator.generate(rgb)
-            return found
-
+        grids: dict[_Grid, list[Mapping[str, Any]]] = {}
+        for each in chosen:
+            grids.setdefault(_grid_of(each), []).append(each)
         with self.predicting():
             with self.stage("decode"):
-                found = self.halving(generate, self._batch_size)
+                found = self.halving(partial(self._masks, rgb, grids), self._batch_size)
             # It encodes inside; the two are shown apart.
             self.stages["decode"] -= self.stages["encode"]
-            with self.stage("postprocess"):
-                masks = [one["segmentation"] for one in found]
-                return merge(masks, rgb.shape[:2], exclusive=False, drop_largest=True)
+        self.details.update(
+            prompts=sum(each["points_per_side"] ** 2 for each in chosen),
+            decodes=sum(side**2 for side, _ in grids),
+        )
+        return self._merged(chosen, found, rgb.shape[:2])
+
+    def _masks(
+        self, rgb: Any, grids: Mapping[_Grid, Sequence[Mapping[str, Any]]], batch_size: int
+    ) -> dict[_Grid, Any]:
+        """Of each grid the masks that any of its settings keeps, before some are suppressed.
+
+        As `SAM2AutomaticMaskGenerator._process_crop` of the whole image, at the lowest thresholds.
+        """
+        import torch
+        from sam2.utils.amg import MaskData, batch_iterator, build_all_layer_point_grids
+
+        generator, predictor = self._generator, self._generator.predictor
+        shape = rgb.shape[:2]
+        found = {}
+        with torch.no_grad():
+            predictor.set_image(rgb)
+            for grid, settings in grids.items():
+                side, area = grid
+                for name in ("pred_iou_thresh", "stability_score_thresh"):
+                    setattr(generator, name, min(each[name] for each in settings))
+                predictor._transforms.max_hole_area = predictor._transforms.max_sprinkle_area = area
+                [points] = build_all_layer_point_grids(side, 0, 1)
+                masks = MaskData()
+                for (batch,) in batch_iterator(batch_size, points * np.array(shape)[None, ::-1]):
+                    masks.cat(
+                        generator._process_batch(
+                            batch, shape, [0, 0, *shape[::-1]], shape, normalize=True
+                        )
+                    )
+                found[grid] = masks
+            predictor.reset_predictor()
+        return found
+
+    def _merged(
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        found: Mapping[_Grid, Any],
+        shape: tuple[int, int],
+    ) -> Iterator[Labels]:
+        """The label image of each setting."""
+        from sam2.utils.amg import rle_to_mask
+
+        made: dict[Any, Labels] = {}
+        for setting in settings:
+            grid = _grid_of(setting)
+            with self.later_stage("postprocess"):
+                kept = _kept(found[grid], setting)
+                key = (grid, *kept)
+                if key not in made:
+                    masks = [rle_to_mask(found[grid]["rles"][number]) for number in kept]
+                    made[key] = merge(masks, shape, exclusive=False, drop_largest=True)
+            yield made[key]
 
     @staticmethod
     def _describe(weights: Weights, key: str, blocks: int) -> DictConfig:
@@ -163,6 +235,33 @@ class Sam2(TorchAdapter):
         model = instantiate(cls._describe(weights, key, len(blocks)), _recursive_=True)
         load_parameters(model, parameters, weights, key)
         return model
+
+
+def _grid_of(setting: Mapping[str, Any]) -> _Grid:
+    return setting["points_per_side"], setting["min_mask_region_area"]
+
+
+def _kept(masks: Any, setting: Mapping[str, Any]) -> list[int]:
+    """The numbers of the masks that pass the thresholds and are not suppressed, best first."""
+    import torch
+    from torchvision.ops.boxes import batched_nms  # type: ignore[import-untyped]
+
+    passing = torch.ones(len(masks["rles"]), dtype=torch.bool, device=masks["boxes"].device)
+    # As upstream: 0 lets everything pass, and the two are not compared alike.
+    if setting["pred_iou_thresh"] > 0:
+        passing &= masks["iou_preds"] > setting["pred_iou_thresh"]
+    if setting["stability_score_thresh"] > 0:
+        passing &= masks["stability_score"] >= setting["stability_score_thresh"]
+    numbers = torch.nonzero(passing)[:, 0]
+    boxes = masks["boxes"][numbers]
+    best = batched_nms(
+        boxes.float(),
+        masks["iou_preds"][numbers],
+        torch.zeros_like(boxes[:, 0]),  # categories
+        iou_threshold=setting["box_nms_thresh"],
+    )
+    kept: list[int] = numbers[best].tolist()
+    return kept
 
 
 def packaged(architecture: str) -> DictConfig:

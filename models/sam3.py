@@ -88,7 +88,6 @@ class Sam3(TorchAdapter):
 
     version: ClassVar[int] = 2  # 1: probabilities were interpolated, not logits
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
-    imports: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     family: ClassVar[str] = "sam3"
 

@@ -48,7 +48,6 @@ class StarDist:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("stardist", "csbdeep", "tensorflow")
-    imports: ClassVar[tuple[str, ...]] = ("stardist.models",)
     requires: ClassVar[tuple[str, ...]] = ("stardist>=0.9.1,<0.10", "tensorflow>=2.16")
     install: ClassVar[str] = (
         "python -m venv .venv-stardist && "

@@ -1,6 +1,7 @@
 """Signals, full disks, odd stored files, hostile YAMLs and names; counts what goes wrong.
 
-    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0] [--first 0]
+    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
+                             [--first 0]
 
 - signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);

@@ -1,23 +1,27 @@
 """Figures (b) and (e): sweeps of the µSAM family against the ideal, and against bare loops.
 
-The ideal is what the sweep's own records say: each image encoded and decoded once, and of every
-mode or point all other stages. The sweep is the whole command, start-up and reports included; it
-begins with an empty cache. A bare loop is a process for each mode or point that encodes and
-decodes anew, its imports and loading left out.
+The ideal is one process that has loaded the models and does for each image what all jobs ask for:
+encode and decode it once, decode each distinct prompt once, and then the rest of every mode or
+point (`predict_each`). A sweep predicts each job by itself, and shares encoder and decoder alone; a
+search of the same points is `action=tune`. Both are whole commands, start-up and reports included,
+and begin with an empty cache. A bare loop is a process for each mode or point that encodes and
+decodes again, its imports and loading left out. Seconds are those of the processor, so that they
+count what is done, whatever else the machine does meanwhile.
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench_parts.common import CHECKOUT, Figure, apart, command, ratio, seconds
+from bench_parts.common import CHECKOUT, Figure, apart, command, ratio
 
 POINTS: Mapping[str, Sequence[float]] = {
     "center_distance_threshold": (0.4, 0.45, 0.5, 0.55, 0.6),
@@ -25,14 +29,19 @@ POINTS: Mapping[str, Sequence[float]] = {
 }
 """20 points of APG."""
 
-SHARED = ("encode", "decode")
-
 
 class Sweep(NamedTuple):
-    """A sweep: its words on the command line, and its jobs: models with their parameters."""
+    """A sweep.
+
+    Attributes:
+        words: on the command line.
+        jobs: models with their parameters.
+        grid: the same points as an override of `action=tune`; empty where there is none.
+    """
 
     words: Sequence[str]
     jobs: Sequence[tuple[str, Mapping[str, float]]]
+    grid: str = ""
 
 
 MODES = Sweep(
@@ -41,119 +50,157 @@ MODES = Sweep(
 PARAMETERS = Sweep(
     ["model=apg", *(f"model.{name}={','.join(map(str, some))}" for name, some in POINTS.items())],
     [("apg", dict(zip(POINTS, point, strict=True))) for point in product(*POINTS.values())],
+    f"tune.grid={{{','.join(f'{name}:{list(some)}' for name, some in POINTS.items())}}}".replace(
+        " ", ""
+    ),
 )
 
 
 class Round(NamedTuple):
-    """What one round took, in seconds."""
+    """What one round took, in seconds of the processor.
+
+    Attributes:
+        sweep: the command.
+        tune: a search of its points, as a command; 0 where its jobs are no points of one model.
+        ideal: all jobs by one process.
+        bare: the bare loops.
+        prompts: that SAM was asked for by all jobs.
+        decodes: those that the ideal made of them.
+    """
 
     sweep: float
+    tune: float
     ideal: float
     bare: float
-    shared_ideal: float
-    shared_bare: float
+    prompts: int
+    decodes: int
 
 
 def figure(
     letter: str, what: str, sweep: Sweep, scratch: Path, *, images: int, rounds: int, weights: str
 ) -> Iterator[Figure]:
-    """A sweep as a command, against the ideal by its own records and against bare loops."""
+    """A sweep as a command, against the ideal and against bare loops."""
     words = [
         "data=synthetic", "data.source.styles=[fluorescent_nuclei]", "data.source.size=512",
-        f"data.source.per_style={images}", "data.source.val_per_style=0", "device=cpu",
-        f"datasets={scratch / 'datasets'}",
+        "data.source.per_style=0", f"data.source.val_per_style={images}", "data.split=val",
+        "device=cpu", f"datasets={scratch / 'datasets'}",
     ]  # fmt: skip
     # Prepared beforehand: that is not what is measured.
     command("-m", "benchmark", "model=empty", *words, f"results={scratch / 'empty'}")
     found = [_round(sweep, words, scratch, weights, turn) for turn in range(rounds)]
     jobs = f"{len(sweep.jobs)} jobs, {images} images"
-    yield ratio(letter, f"{what}: sweep / ideal ({jobs})", [r.sweep / r.ideal for r in found], 1.10)
+    of_sweep = [r.sweep / r.ideal for r in found]
+    if sweep.grid:
+        yield ratio(letter, f"{what}: search / ideal ({jobs})", [r.tune / r.ideal for r in found],
+                    1.10)  # fmt: skip
+        values = ", ".join(f"{one:.3f}" for one in of_sweep)
+        middle = f"{statistics.median(of_sweep):.3f}"
+        yield Figure("", f"{what}: sweep / ideal", middle, rounds=values)
+    else:
+        yield ratio(letter, f"{what}: sweep / ideal ({jobs})", of_sweep, 1.10)
 
-    def middle(values: Iterator[float]) -> float:
+    def median(values: Iterator[float]) -> float:
         return statistics.median(values)
 
-    per_job = middle((r.sweep - r.ideal) / len(sweep.jobs) for r in found)
-    yield Figure("", f"{what}: the ideal", f"{middle(r.ideal for r in found):.1f} s")
-    yield Figure("", f"{what}: beyond it, for each job (start-up, report)", f"{per_job:.1f} s")
-    yield Figure(
-        "", f"{what}: bare loops / sweep", f"{middle(r.bare / r.sweep for r in found):.3f}"
-    )
-    shares = [middle(r.shared_ideal / r.ideal for r in found)]
-    shares.append(middle(r.shared_bare / r.bare for r in found))
-    told = f"{shares[0]:.1%} of the ideal, {shares[1]:.1%} of the bare loops"
-    yield Figure("", f"{what}: encoder's and decoder's share", told)
+    yield Figure("", f"{what}: the ideal", f"{median(r.ideal for r in found):.1f} s")
+    prompts = f"{found[0].prompts} asked for, {found[0].decodes} decoded"
+    yield Figure("", f"{what}: prompts", prompts)
+    bare = median(r.bare / r.ideal for r in found)
+    yield Figure("", f"{what}: bare loops / ideal", f"{bare:.3f}")
 
 
 def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn: int) -> Round:
     with tempfile.TemporaryDirectory(dir=scratch) as place:
-        run = [
-            "-m", "benchmark", "-m", *sweep.words, *words,
-            f"model.weights={weights}", f"results={place}",
-        ]  # fmt: skip
+        given = [*words, f"model.weights={weights}", f"results={place}"]
+        told: dict[str, tuple[float, ...]] = {}
 
-        def whole() -> float:
-            return seconds(lambda: command(*run, BENCHMARK_CACHE=str(Path(place, "cache"))))
+        def run(name: str, *overrides: str) -> tuple[float, ...]:
+            cache = str(Path(place, f"cache-{name}"))
+            before = _children()
+            command("-m", "benchmark", *overrides, *given, BENCHMARK_CACHE=cache)
+            return (_children() - before,)
 
-        def loops() -> tuple[float, float]:
-            told: tuple[float, float] = apart(
-                "sweeps.loops", jobs=sweep.jobs, weights=weights, datasets=str(scratch / "datasets")
-            )
-            return told
+        def within(function: str) -> tuple[float, ...]:
+            found: tuple[float, ...] = apart(
+                f"sweeps.{function}",
+                jobs=sweep.jobs, weights=weights, datasets=str(scratch / "datasets"),
+            )  # fmt: skip
+            return found
 
-        if turn % 2:
-            (bare, shared_bare), took = loops(), whole()
-        else:
-            took, (bare, shared_bare) = whole(), loops()
-        ideal, shared = _ideal(Path(place, "runs"), len(sweep.jobs))
-    found = Round(took, ideal, bare, shared, shared_bare)
+        parts: dict[str, Callable[[], tuple[float, ...]]] = {
+            "sweep": lambda: run("sweep", "-m", *sweep.words),
+            "ideal": lambda: within("ideal"),
+            "bare": lambda: within("loops"),
+        }
+        if sweep.grid:
+            parts["tune"] = lambda: run("tune", "action=tune", "model=apg", sweep.grid)
+        for name in sorted(parts, reverse=bool(turn % 2)):
+            told[name] = parts[name]()
+    (took,), (tune,) = told["sweep"], told.get("tune", (0.0,))
+    ideal_took, prompts, decodes = told["ideal"]
+    [bare] = told["bare"]
+    found = Round(took, tune, ideal_took, bare, int(prompts), int(decodes))
     print(f"  round {turn + 1}: {found}", file=sys.stderr)
     return found
 
 
-def _ideal(runs: Path, jobs: int) -> tuple[float, float]:
-    """Seconds of the whole, and of what all jobs share, by the records of a sweep."""
-    from benchmark.store.store import RunStore
+def _children() -> float:
+    """Seconds of the processor of all commands so far, and of their own processes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
-    shared: dict[tuple[str, str], float] = {}
-    own = 0.0
-    stores = RunStore.all(runs)
-    if len(stores) != jobs:
-        raise SystemExit(f"{len(stores)} runs are in {runs}, but {jobs} jobs were asked for")
-    for store in stores:
-        for record in store.records().values():
-            for stage, took in record.stages.items():
-                if stage not in SHARED:
-                    own += took
-                elif shared.setdefault((stage, record.sample), took) != took:
-                    raise SystemExit(f"{stage} of {record.sample} was computed more than once")
-    total = sum(shared.values())
-    return own + total, total
+
+def ideal(
+    jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, datasets: str
+) -> tuple[float, int, int]:
+    """Seconds of all jobs by one process, prompts that they ask for, and those decoded."""
+    points: dict[str, list[Mapping[str, float]]] = {}
+    for name, parameters in jobs:
+        points.setdefault(name, []).append(parameters)
+    models = {name: _build(name, weights) for name in points}
+    prompts = decodes = 0
+    begin = time.process_time()
+    for image in _images(datasets):
+        for name, model in models.items():
+            for _ in model.predict_each(image, points[name]):
+                pass
+            prompts += model.details.get("prompts", 0)
+            decodes += model.details.get("decodes", 0)
+    return time.process_time() - begin, prompts, decodes
 
 
 def loops(
     jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, datasets: str
-) -> tuple[float, float]:
-    """Seconds of bare loops over `predict`, without a cache; and those of encoder and decoder."""
-    from omegaconf import OmegaConf
+) -> tuple[float]:
+    """Seconds of bare loops over `predict`, without a cache."""
+    total = 0.0
+    for name, parameters in jobs:
+        model = _build(name, weights, **parameters)
+        begin = time.process_time()
+        for image in _images(datasets):
+            model.predict(image)
+        total += time.process_time() - begin
+        del model  # and with it the embedding that the next would find
+    return (total,)
 
-    from benchmark.adapter import find_class
+
+def _images(datasets: str) -> list[Any]:
     from benchmark.data.prepared import PreparedData
 
     (folder,) = Path(datasets, "synthetic", "prepared").glob("[!.]*")
-    data = PreparedData(folder, "synthetic", "test")
-    images = [data.read(entry).image for entry in data.entries]
-    total = shared = 0.0
-    for name, parameters in jobs:
-        described: Any = OmegaConf.to_container(
-            OmegaConf.load(CHECKOUT / "configs" / "model" / f"{name}.yaml")
-        )
-        adapter: Any = find_class(described.pop("_target_"))
-        plain = {k: v for k, v in described.items() if k not in ("name", "weights")}
-        model = adapter(adapter.find_weights(weights).fetch(), "cpu", **plain | dict(parameters))
+    data = PreparedData(folder, "synthetic", "val")
+    return [data.read(entry).image for entry in data.entries]
 
-        begin = time.perf_counter()
-        for image in images:
-            model.predict(image)
-            shared += sum(model.stages.get(stage, 0.0) for stage in SHARED)
-        total += time.perf_counter() - begin
-    return total, shared
+
+def _build(name: str, weights: str, **parameters: Any) -> Any:
+    """A model by the name of its YAML."""
+    from omegaconf import OmegaConf
+
+    from benchmark.adapter import find_class
+
+    described: Any = OmegaConf.to_container(
+        OmegaConf.load(CHECKOUT / "configs" / "model" / f"{name}.yaml")
+    )
+    adapter: Any = find_class(described.pop("_target_"))
+    plain = {k: v for k, v in described.items() if k not in ("name", "weights")}
+    return adapter(adapter.find_weights(weights).fetch(), "cpu", **plain | parameters)

@@ -17,7 +17,7 @@ from models.apg import APG
 from models.common.images import to_rgb8
 from models.prompting.masks import Way, decode
 from models.prompting.promptable import PromptableSam
-from models.prompting.prompts import of_points
+from models.prompting.prompts import of_points, split
 
 
 def nuclei(height, width, channels=None, seed=0):
@@ -147,15 +147,38 @@ def test_an_automatic_mask_threshold(weights):
     assert not np.array_equal(APG(weights, **few).predict(IMAGES["grey"]), expected)
 
 
-def test_a_mask_does_not_depend_on_its_neighbours_in_a_batch(weights):
+def _prompts_of_each_kind(side):
+    """What `decode` can be asked for: nine prompts of each kind; masks have a side of their own."""
+    rng = np.random.default_rng(2)
+    points = rng.integers(0, 120, (9, 2))
+    boxes = {"boxes": np.concatenate([points, points + rng.integers(10, 60, (9, 2))], axis=1)}
+    pairs = {
+        "points": np.stack([points, points[::-1]], axis=1),
+        "point_labels": np.tile([1, 0], (9, 1)),
+    }
+    logits = {"logits_masks": rng.normal(0, 5, (9, 1, side, side))}
+    kinds = {"points": of_points(points), "boxes": split(boxes), "pairs": split(pairs)}
+    return kinds | {"all": split(pairs | boxes), "masks": split(boxes | logits)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        *((kind, Way()) for kind in ("points", "boxes", "pairs", "all", "masks")),
+        ("points", Way(multimask=True)),
+        ("points", Way(threshold=2.0)),
+    ],
+)
+def test_a_mask_does_not_depend_on_its_neighbours_in_a_batch(weights, kind, way):
     """In a smaller batch, matrix products are rounded otherwise: without padding, this fails."""
     model = APG(weights)
     model.predict(IMAGES["grey"])
     predictor = model._backbone.predictor
-    prompts = of_points(np.random.default_rng(2).integers(0, 120, (9, 2)))
-    together = decode(PromptableSam(predictor), [(Way(), prompts)], 8)[0][Way()]
+    side, _ = predictor.model.prompt_encoder.mask_input_size
+    prompts = _prompts_of_each_kind(side)[kind]
+    together = decode(PromptableSam(predictor), [(way, prompts)], 8)[0][way]
     for own in (prompts[:1], prompts[4:6], prompts[::-1]):
-        pool = decode(PromptableSam(predictor), [(Way(), own)], 8)[0][Way()]
+        pool = decode(PromptableSam(predictor), [(way, own)], 8)[0][way]
         for prompt in own:
             scores = [one.scores[one.numbers[prompt]] for one in (pool, together)]
             assert np.array_equal(*scores, equal_nan=True)

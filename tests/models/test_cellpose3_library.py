@@ -97,6 +97,28 @@ def test_every_parameter_reaches_cellpose(study, path, model, other):
     assert not np.array_equal(labels, model.predict(RGB))
 
 
+def test_settings_share_their_flows_and_equal_the_single_adapter(path):
+    model = SmallCellpose3(chosen(path), **FINDING)
+    settings = [
+        {}, {"min_size": 95}, {"cellprob_threshold": -5.0}, {"channels": [2, 3]},
+        {"channels": (0, 0)},
+        {"diameter": 20.0}, {"flow_threshold": 1.0, "diameter": 20}, {},
+    ]  # fmt: skip
+    runs = []
+    network = model._model.net.forward
+    model._model.net.forward = lambda *given: runs.append(1) or network(*given)
+    together = list(model.predict_each(RGB, settings))
+    alone = [SmallCellpose3(chosen(path), **FINDING | setting).predict(RGB) for setting in settings]
+    assert together[0] is together[4] is together[7]
+    for setting, labels, own in zip(settings, together, alone, strict=True):
+        assert labels.dtype == own.dtype and np.array_equal(labels, own), setting
+    assert len({labels.tobytes() for labels in together}) >= 5
+    shared, runs[:] = len(runs), []
+    for setting in ({}, {"channels": [2, 3]}, {"diameter": 20.0}):
+        list(model.predict_each(RGB, [setting]))
+    assert len(runs) == shared, "three runs of the network"
+
+
 def test_defaults_are_upstreams():
     from cellpose.models import CellposeModel
 

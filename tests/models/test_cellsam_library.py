@@ -64,6 +64,36 @@ def test_equal_to_upstream_without_a_copy_of_sam(tmp_path):
     assert len(np.unique(labels)) > 3
 
 
+def test_settings_share_their_masks_and_equal_the_single_adapter(path, monkeypatch):
+    image = GREY.astype(np.uint16) + 500
+    model = SmallCellSAM(chosen(path))
+    scores = model._model.cellfinder.forward_inference
+    found = []
+    monkeypatch.setattr(
+        model._model.cellfinder, "forward_inference", lambda x: found.append(scores(x)) or found[-1]
+    )
+    model.predict(image)
+    middle = float(found[0][0]["scores"].median())
+    # Upstream adds a third of the scores' own level to two thirds of the threshold.
+    settings = [{}, {"bbox_threshold": (middle - 0.33 * middle) / 0.66}, {"grey_columns": False}]
+    settings += [settings[1] | settings[2], {}, {"bbox_threshold": 5.0}]
+    decoded = []
+    model = SmallCellSAM(chosen(path))
+    network = type(model._model.model_cp.mask_decoder).predict_masks
+    monkeypatch.setattr(
+        type(model._model.model_cp.mask_decoder),
+        "predict_masks",
+        lambda self, *args, **kwargs: decoded.append(1) or network(self, *args, **kwargs),
+    )
+    together = list(model.predict_each(image, settings))
+    assert together[0] is together[4] and len(decoded) <= 2 * QUERIES
+    for setting, labels in zip(settings, together, strict=True):
+        alone = SmallCellSAM(chosen(path), **setting).predict(image)
+        assert labels.dtype == alone.dtype and np.array_equal(labels, alone), setting
+    assert len({labels.tobytes() for labels in together}) >= 4
+    assert not together[5].any()
+
+
 def test_what_the_columns_do(path, model):
     """Why `grey_columns` is there: upstream differs on one image in two shapes."""
     image = GREY.astype(np.uint16) + 500

@@ -232,6 +232,11 @@ def test_a_grid_of_points_is_decoded_once(decoded):
     assert sum(decoded) == 4 * 4 + 2 * 2
 
 
+def test_grids_of_points_have_no_say_in_each_other_s_masks():
+    sides = [{"points_per_side": 3}, {}, {"points_per_side": 3, "pred_iou_thresh": 0.6}]
+    check_equal(AMG, nuclei(64, 1), sides)
+
+
 # The engine's side
 
 

@@ -223,11 +223,39 @@ def test_beside_every_other_adapter_in_one_process(order, weights, expected, tmp
     assert np.array_equal(np.load(tmp_path / "labels.npy"), expected)
 
 
+def test_settings_share_their_masks_and_equal_the_single_adapter(weights, monkeypatch):
+    image = drawn((70, 90), seed=4)
+    model = SmallSam2(weights, points_per_side=2, **OPEN)
+    everything = model._masks(image[..., None].repeat(3, 2), {(2, 0): [model._choices]}, 64)[2, 0]
+    middle = {
+        "pred_iou_thresh": float(everything["iou_preds"].median()),
+        "stability_score_thresh": float(everything["stability_score"].median()),
+        "box_nms_thresh": 0.99,
+    }
+    settings = [{}, *({name: value} for name, value in middle.items()), middle]
+    settings += [{"points_per_side": 1}, {"pred_iou_thresh": 0.0}, {"pred_iou_thresh": -1}]
+    predictor, decoded = model._generator.predictor, []
+    run = predictor._predict
+    monkeypatch.setattr(
+        predictor,
+        "_predict",
+        lambda points, *a, **k: decoded.append(len(points)) or run(points, *a, **k),
+    )
+    together = list(model.predict_each(image, settings))
+    assert decoded == [4, 1] and model.details["decodes"] == 5 and model.details["prompts"] == 29
+    assert together[0] is together[6] is together[7]
+    for setting, labels in zip(settings, together, strict=True):
+        given = {"points_per_side": 2} | OPEN | setting
+        assert np.array_equal(labels, SmallSam2(weights, **given).predict(image)), setting
+    assert len({labels.tobytes() for labels in together}) >= 4
+
+
 @pytest.mark.slow
 def test_the_same_in_a_second_run(model, expected):
     model.predict(RGB)
     assert np.array_equal(model.predict(GREY), expected)
-    assert model.details == {"reproducible": True, "batch_size": 64}
+    expected_details = {"reproducible": True, "batch_size": 64, "prompts": 4, "decodes": 4}
+    assert model.details == expected_details
     assert model.stages.keys() == {"encode", "decode", "postprocess"}
     assert all(seconds > 0 for seconds in model.stages.values())
 

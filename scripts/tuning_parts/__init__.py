@@ -1,0 +1,1 @@
+"""What `scripts/bench_tuning.py` measures: its configuration and its lines."""
