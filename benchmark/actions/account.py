@@ -95,7 +95,8 @@ def _account(job: Job) -> int:
             f"{len(failed)} of {len(entries)} samples failed, e.g. " + "\n  ".join(grouped(failed))
         )
     note(f"table, figure and pictures are in {folder}")
-    return PARTIAL if failed or len(entries) < len(job.requested) else DONE
+    labelled = sum(not entry.is_unlabelled for entry in job.requested)
+    return PARTIAL if failed or len(entries) < labelled else DONE
 
 
 _ACCOUNT = (("", "stages.csv"),)

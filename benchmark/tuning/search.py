@@ -21,7 +21,7 @@ from benchmark.job import Job
 from benchmark.run import describe_error, seed_everything
 from benchmark.scoring.interior import match_interior
 from benchmark.scoring.match import match
-from benchmark.scoring.metrics import Metric, required, score
+from benchmark.scoring.metrics import Metric, find_metric, required, score
 from benchmark.settings import Action, Overwrite
 from benchmark.store.digest import array_digest, json_digest
 from benchmark.store.files import disk_errors, path_of_id, write_whole
@@ -71,7 +71,8 @@ class Search:
     """The scores of a grid on the validation images of a job, stored in a folder of their own.
 
     The folder belongs to the model, its parameters, the images, the protocol and the points; the
-    number of images, the metric and the rule may change, and nothing is predicted again for them.
+    number of images, the metric and the rule may change, and nothing is predicted again for them
+    (but for a metric that is optional, if it was not the one that chose before).
 
     Args:
         job: the model and the images.
@@ -80,6 +81,7 @@ class Search:
 
     def __init__(self, job: Job, grid: Grid) -> None:
         self._job, self.grid = job, grid
+        self._metric = find_metric(job.settings.tune.metric)
         # An edited adapter of one's own begins another search.
         basis = {
             "run": job.identity,
@@ -162,7 +164,7 @@ class Search:
             if digest not in numbers:
                 numbers[digest] = len(numbers)
                 pair = sample.labels, labels
-                interior = match_interior(*pair) if job.metric.optional else None
+                interior = match_interior(*pair) if self._metric.optional else None
                 found = score(match(*pair), job.protocol, interior).metrics
                 for name, values in metrics.items():
                     values.append(found[name])
@@ -205,7 +207,7 @@ class Search:
     @property
     def _metrics(self) -> list[str]:
         """The metrics of a line: an optional one costs time, and is there only if it decides."""
-        return list(dict.fromkeys([*required(), self._job.metric.name]))
+        return list(dict.fromkeys([*required(), self._metric.name]))
 
     def scores(self, entries: Sequence[Entry], metric: Metric) -> Scores:
         """The scores of all points on those of these images that are stored; higher is better."""

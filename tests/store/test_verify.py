@@ -397,3 +397,26 @@ def test_a_report_says_nothing_where_no_prediction_is_gone(store):
     results, _ = gather(store.path.parent, Protocol(**PROTOCOLS["paper"]))
     summary = run_summary.summary(results)
     assert "gone" not in run_summary.markdown(summary) + run_summary.csv(summary)
+
+
+def without_tolerant(store):
+    """Scores as they were stored before the optional metric was there."""
+    for path in store.path.glob("scores/*/*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            del row["metrics"]["msa_tolerant"]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def test_scores_without_an_optional_metric_are_whole_and_shown_without_it(store):
+    without_tolerant(store)
+    assert verify(store).faults == verify(store, full=True).faults == []
+    (result,), left_out = gather(store.path.parent, Protocol(**PROTOCOLS["paper"]))
+    assert not left_out and len(result.scores) == len(SAMPLES)
+    assert result.scores["msa_tolerant"].isna().all() and result.scores["msa"].notna().all()
+
+
+def test_an_edited_optional_metric_is_a_fault_of_a_full_check(store):
+    edit_row("scores/*/*.jsonl", ["metrics", "msa_tolerant"], 0.123)(store)
+    assert verify(store).faults == [], "it does not follow from the counts"
+    assert any("msa_tolerant" in fault for fault in verify(store, full=True).faults)

@@ -261,3 +261,14 @@ def test_grids_name_parameters_of_the_adapters(name):
         if name == "study":
             assert size == SIZES[target.rpartition(".")[2]]
             assert len(make_grid(axes, default).points) in (size, size + 1)
+
+
+def test_an_optional_metric_chooses_and_costs_a_search_of_its_own_once(mine):
+    assert main(mine, *TUNE).returncode == 0
+    by_msa = len(traced(mine))
+    for _ in range(2):  # the second finds what the first stored
+        done = main(mine, *TUNE, "tune.rule=best", "tune.metric=msa_tolerant")
+        assert done.returncode == 0, done.stderr
+        assert len(traced(mine)) == 2 * by_msa
+    assert main(mine, *TUNE, "tune.rule=best").returncode == 0
+    assert len(traced(mine)) == 2 * by_msa, "the others are in those lines as well"

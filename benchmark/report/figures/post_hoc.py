@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SIDE, _TITLE = 2.8, 0.3  # inches
 _DPI = 150  # at which a panel shows each pixel of an image as large as this
-_COLUMNS = 4
+_COLUMNS = 5  # at most
 _TITLE_LETTERS = 160
 Picture = NDArray[np.uint8]
 
@@ -56,8 +56,8 @@ def draw(
         f"{len(kept)} masks kept": _masks(base, kept),
         "result and truth": _result(base, truth, stages.labels),
     }
-    columns = min(_COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
+    rows = math.ceil(len(panels) / _COLUMNS)
+    columns = math.ceil(len(panels) / rows)
     height, width = truth.shape
     side = max(_SIDE, max(height, width) / _DPI)
     size = columns * side * width / max(height, width), side * height / max(height, width) + _TITLE
