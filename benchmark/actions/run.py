@@ -18,7 +18,7 @@ from benchmark.store.shard import WHOLE
 from benchmark.store.skipped import remove_skipped
 from benchmark.store.store import RunWriter
 from benchmark.sweeps.process import leave_outcome
-from benchmark.tuning.choose import NothingChosenError
+from benchmark.tuning.choose import NothingChosenError, check_tunable
 from benchmark.tuning.tuned import tuned_job
 
 
@@ -33,6 +33,8 @@ def perform(job: Job) -> int:
             f"shards={job.settings.shards} splits the runs of a sweep: add -m, or do one part "
             f"with shard=1/{job.settings.shards}."
         )
+    if job.settings.tuned:
+        check_tunable(job)  # a mistake is reported before anything is prepared
     details = {"model": str(job.settings.model["name"]), "data": str(job.settings.data["name"])}
     try:
         job.check_ready()

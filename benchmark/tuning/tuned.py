@@ -15,7 +15,7 @@ from benchmark.report.text import counted
 from benchmark.store.identity import read_stored, run_id
 from benchmark.store.shapes import Choice
 from benchmark.store.shapes import Selection as Stored
-from benchmark.tuning.choose import check_tunable, make_choice
+from benchmark.tuning.choose import make_choice
 from benchmark.tuning.images import Seen, is_own
 from benchmark.tuning.selection import grid_name, point_in_words
 from benchmark.tuning.words import override_value
@@ -27,14 +27,13 @@ def tuned_job(job: Job) -> Job:
     What is missing of the search is predicted first.
 
     Args:
-        job: with `tuned`.
+        job: with `tuned`; its model can be tuned (`benchmark.tuning.choose.check_tunable`).
 
     Raises:
-        UsageError: the model can't be tuned, no image is left to choose, or the YAML is none.
+        UsageError: no image is left to choose, or the YAML is none.
         NothingChosenError: too many images of the search fail.
         SkippedError: the model can't run here.
     """
-    check_tunable(job)
     if isinstance(job.settings.tuned, str):
         return _of_yaml(job, Path(job.settings.tuned))
     choosing = job if is_own(job) else job.of_split("val")
