@@ -108,8 +108,14 @@ class FittedTable:
         return 3 * columns + 1 if self._edge else columns - 1
 
     def _widths(self, kept: Sequence[int], width: int) -> dict[int, int]:
-        """The least widths, and what is left of the terminal to those that lack the least."""
+        """The least widths, and what is left of the terminal to those that lack the least.
+
+        Where not even these fit, the widest columns give way: long words are broken, not short.
+        """
         widths = {i: self._least(i) for i in kept}
+        for _ in range(self._total(kept) - width):
+            widest = max(kept, key=lambda i: widths[i])
+            widths[widest] = max(1, widths[widest] - 1)
         left = max(0, width - self._total(kept))
         for i in sorted(kept, key=lambda i: self._full(i) - widths[i]):
             more = min(left, self._full(i) - widths[i])

@@ -91,3 +91,15 @@ def test_a_shortened_column_stays_on_one_line():
 )
 def test_a_text_is_cut_between_words(text, width, expected):
     assert shortened(text, width) == expected
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_long_names_give_way_before_numbers_and_short_words(width):
+    """A status of runs on a data set of a long name, none of whose columns may be left out."""
+    names = ["otsu (sigma=3.25)", "mouse_embryo_nuclei_of_the_confocal_microscope_" * 2]
+    heads = ["model", "data", "samples", "done", "failed", "state"]
+    cells = [*names, "50", "8", "0", "partial"]
+    table = FittedTable(list(map(FittedColumn, heads)), [list(map(Text, cells))])
+    text = printed(table, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(word in text for word in (*heads, "partial")), text
