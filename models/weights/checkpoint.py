@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 import zipfile
@@ -97,6 +98,33 @@ def open_checkpoint(weights: Weights, file: str | None = None) -> dict[str, Any]
     if not isinstance(content, Mapping):
         raise _not_loadable(weights, key, f"it holds a {type(content).__name__}, no parameters")
     return dict(content)
+
+
+def open_program(weights: Weights, file: str, content: bytes) -> Any:
+    """A model in TorchScript, which is a program: to use it is to execute it.
+
+    Args:
+        weights: complete and verified.
+        file: which of its files, for messages.
+        content: of the model, on its own or out of an archive.
+
+    Raises:
+        ModelError: it may not be executed, or it is no such model.
+    """
+    if not weights.unpickle:
+        why = (
+            "it is a program (TorchScript), and using it would execute it. If you trust its "
+            "source: weights_unsafe=true"
+        )
+        raise _not_loadable(weights, file, why)
+    import torch
+
+    try:
+        return torch.jit.load(io.BytesIO(content), map_location="cpu")
+    except Exception as error:  # whatever its reader happens to raise
+        if is_out_of_memory(error):
+            raise
+        raise _not_loadable(weights, file, f"it is no model in TorchScript ({error})") from error
 
 
 def tensors(content: Mapping[str, Any]) -> dict[str, Any]:

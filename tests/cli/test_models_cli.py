@@ -13,7 +13,7 @@ from helpers.runs import HELPERS, environment
 
 METHODS = [
     "sam", "sam2", "sam3", "cellpose_sam", "cellpose_dino", "cellpose3",
-    "cellsam", "stardist",
+    "cellsam", "stardist", "instanseg",
     "musam_amg", "musam_ais", "apg", "apg_boundary",
 ]  # fmt: skip
 SMALL = {  # adapter in small -> the module that makes its checkpoint

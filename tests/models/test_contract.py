@@ -25,6 +25,7 @@ SMALL = {  # a model whose weights are not here -> the same in small, and what m
     "sam3": ("small_sam3", "small_sam3"),
     "cellpose_sam": ("small_cellpose_sam", "small_cellpose"),
     "cellpose_dino": ("small_cellpose_dino", "small_cellpose_dino"),
+    "instanseg": ("small_instanseg", "small_instanseg"),
     "stardist": ("small_stardist", "small_stardist"),
 }
 STANDING_IN = ("cellpose_dino",)  # in small it does without its library
