@@ -1,6 +1,6 @@
 """Signals, full disks, odd stored files, hostile YAMLs and names; counts what goes wrong.
 
-    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0] [--first 0]
+    python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
 
 - signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
@@ -492,7 +492,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--trials", type=int, help="of each part")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
+    parser.add_argument("--first", type=int, default=0, help="mutations to leave out before")
     chosen = parser.parse_args()
     wrong = 0
     for part in chosen.parts or PARTS:
