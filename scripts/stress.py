@@ -453,7 +453,7 @@ def names(findings: Findings, trials: int) -> None:
     """Run with hostile YAMLs and names; nothing is written beside the run."""
     warm_up(findings.folder)
     for name, files in [*HOSTILE.items()][:trials]:
-        findings.trials += 1
+        findings.begin("YAMLs and names")
         root = findings.folder / f"root_{findings.trials}"
         home = root / "a" / "b"
         words = leave_files(home, files)
