@@ -19,6 +19,7 @@ import io
 import itertools
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -51,6 +52,7 @@ from helpers.runs import run as in_this_process
 from benchmark.__main__ import run
 from benchmark.console import UNPRINTABLE
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE
+from benchmark.store.provenance import code_revision
 from benchmark.store.store import RunStore
 
 KINDS = ("lost", "doubled", "tracebacks", "hangs")
@@ -494,6 +496,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="mutations to leave out before")
     chosen = parser.parse_args()
+    code = ", ".join(f"{name} {value}" for name, value in code_revision().items())
+    print(
+        f"{time.strftime('%Y-%m-%d')}; code: {code}; Python {platform.python_version()}", flush=True
+    )
     wrong = 0
     for part in chosen.parts or PARTS:
         perform, trials = PARTS[part]
