@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 """Lists and mappings within each other."""
 
+MAX_DIGITS = 400
+"""Digits of a number; the largest float has 309."""
+
 MAX_REFERENCES = 5_000
 """Characters of all values that hold references (`${...}`), which are slow to parse."""
 
+_NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXoO_:.]*")
 _MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
 
@@ -79,7 +84,7 @@ def _decoded(path: Path) -> str:
 _NESTED = "{} holds lists or mappings that are nested too deeply."
 
 
-def _refuse_excess(path: Path, text: str) -> None:
+def _refuse_excess(path: Path, content: str) -> None:
     """Refuse a YAML that would take long to read, or much memory.
 
     OmegaConf copies what an alias repeats: ten lines can stand for more than memory holds.
@@ -95,7 +100,7 @@ def _refuse_excess(path: Path, text: str) -> None:
     anchored: dict[str, float] = {}
     open_: list[tuple[str | None, float]] = [(None, 0.0)]
     read = references = 0
-    for event in yaml.parse(text, loader):
+    for event in yaml.parse(content, loader):
         if isinstance(event, yaml.CollectionStartEvent):
             open_.append((event.anchor, 1.0))
             if len(open_) > MAX_DEPTH:
@@ -105,7 +110,10 @@ def _refuse_excess(path: Path, text: str) -> None:
             anchor, size = open_.pop()
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1.0
-            references += len(event.value) if "${" in event.value else 0
+            text = event.value
+            references += len(text) if "${" in text else 0
+            if len(text) > MAX_DIGITS and event.implicit[0] and _NUMBER.fullmatch(text):
+                raise UsageError(f"{path} holds a number of more than {MAX_DIGITS} digits.")
         elif isinstance(event, yaml.AliasEvent):  # one within what it repeats has no size yet
             anchor, size = None, anchored.get(event.anchor, math.inf)
             if size > MAX_VALUES:

@@ -113,7 +113,7 @@ def bytes_of(size: str) -> int:
     if size.lower() in ("off", "0", "false"):
         return 0
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB|TB)", size, re.IGNORECASE)
-    if not found:
+    if not found or math.isinf(float(found[1])):
         raise UsageError(f"cache is '{size}'; it must be off, or a size such as 500MB or 20GB.")
     return int(float(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2].upper()])
 

@@ -1,7 +1,6 @@
 """Signals, full disks, odd stored files, hostile YAMLs and names; counts what goes wrong.
 
     python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
-                             [--first 0]
 
 - signals: processes get a random signal at a random moment, and are started again;
 - disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
@@ -20,6 +19,7 @@ import io
 import itertools
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -52,6 +52,7 @@ from helpers.runs import run as in_this_process
 from benchmark.__main__ import run
 from benchmark.console import UNPRINTABLE
 from benchmark.errors import DONE, INTERRUPTED, PARTIAL, USAGE
+from benchmark.store.provenance import code_revision
 from benchmark.store.store import RunStore
 
 KINDS = ("lost", "doubled", "tracebacks", "hangs")
@@ -454,7 +455,7 @@ def names(findings: Findings, trials: int) -> None:
     """Run with hostile YAMLs and names; nothing is written beside the run."""
     warm_up(findings.folder)
     for name, files in [*HOSTILE.items()][:trials]:
-        findings.trials += 1
+        findings.begin("YAMLs and names")
         root = findings.folder / f"root_{findings.trials}"
         home = root / "a" / "b"
         words = leave_files(home, files)
@@ -493,8 +494,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--trials", type=int, help="of each part")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
+    parser.add_argument("--first", type=int, default=0, help="mutations to leave out before")
     chosen = parser.parse_args()
+    code = ", ".join(f"{name} {value}" for name, value in code_revision().items())
+    print(
+        f"{time.strftime('%Y-%m-%d')}; code: {code}; Python {platform.python_version()}", flush=True
+    )
     wrong = 0
     for part in chosen.parts or PARTS:
         perform, trials = PARTS[part]

@@ -17,6 +17,7 @@ from benchmark.export.formats import DEFAULT, FORMATS, Format
 from benchmark.export.predicted import Predicted, export_names
 from benchmark.job import Job
 from benchmark.store.lease import Lease
+from benchmark.store.names import fits_windows
 
 
 def perform(job: Job) -> int:
@@ -143,6 +144,10 @@ class Export:
                 f"{by_id} x sample called by its id: its original name can't be a file's name, or "
                 "is that of several samples"
             )
+        files = self.format.names([name for _, name in self._named()])
+        odd = [file for file in files if not fits_windows(file)]
+        if odd:
+            note(f"{len(odd)} x file with a name that Windows does not allow, e.g. {odd[0]!r}")
         others = self.folder.of_other_runs(job.store.path.name)
         if others:
             note(

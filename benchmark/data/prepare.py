@@ -27,7 +27,7 @@ from benchmark.store.files import disk_errors, path_of_id, require_space, sync_f
 from benchmark.store.identity import identity_target
 from benchmark.store.lease import Lease
 from benchmark.store.names import doubles, safe_name, safe_names
-from benchmark.store.owned import staging_path
+from benchmark.store.owned import staging_path, sweep_killed
 from benchmark.store.tiff import tiff_bytes
 from benchmark.types import Image, Labels
 from benchmark.workers import WORTH_WORKERS, Workers, default_workers
@@ -98,8 +98,11 @@ def prepare(
     """
     home, key = _place(name, source, recipe, parameters, datasets, split)
     folder = _found(home, key, source)
-    if folder is None:
-        lease = Lease(home / f".lease-{key}", timeout=300)
+    place = home / f".lease-{key}"
+    if folder is not None:
+        sweep_killed(folder, place)
+    else:
+        lease = Lease(place, timeout=300)
         lease.acquire(
             wait=True, on_wait=lambda holder: note(f"waiting for {holder}, which prepares {name}")
         )

@@ -67,6 +67,11 @@ def is_safe(name: object, longest: int = MAX_BYTES) -> bool:
     )
 
 
+def fits_windows(name: str) -> bool:
+    """Whether Windows allows a file of this name; other systems allow more."""
+    return not (_RESERVED.match(name) or set(name) & set('<>:"|?*') or name[-1:] in (".", " "))
+
+
 def hashed_name(name: str) -> str:
     """Return the cleaned name with a digest of the original, regardless of other names."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]

@@ -74,11 +74,7 @@ def staging_path(folder: Path) -> Iterator[Path]:
     stage = folder.with_name(temporary_name(folder.name))
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for stale in folder.parent.glob(f".{glob.escape(folder.name)}.*-*{TEMPORARY}"):
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                # One with this process's number is of an earlier process.
-                if stale == stage or is_abandoned(stale):
-                    _remove_staging(stale)
+        _sweep_staging(folder)
         stage.mkdir()
         try:
             write_marker(stage)
@@ -89,6 +85,29 @@ def staging_path(folder: Path) -> Iterator[Path]:
         yield stage / folder.name
     finally:
         _remove_staging(stage)
+
+
+def sweep_killed(folder: Path, lease: Path) -> None:
+    """Remove what processes left that were killed after they had built a folder.
+
+    Nobody builds it again, and so takes its lease, who would remove it.
+
+    Args:
+        folder: what was built by `staging_path`.
+        lease: the folder of its lease.
+    """
+    with contextlib.suppress(OSError):  # of a read-only disk
+        _sweep_staging(folder)
+        sweep_temporaries(lease, below=False)
+
+
+def _sweep_staging(folder: Path) -> None:
+    mine = folder.with_name(temporary_name(folder.name))
+    for stale in folder.parent.glob(f".{glob.escape(folder.name)}.*-*{TEMPORARY}"):
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            # One with this process's number is of an earlier process.
+            if stale == mine or is_abandoned(stale):
+                _remove_staging(stale)
 
 
 def _remove_staging(stage: Path) -> None:

@@ -65,6 +65,20 @@ def test_label_images_have_the_names_of_their_images_and_are_the_stored_ones(run
 @pytest.mark.parametrize("format, suffix", [
     ("labels", ".tif"), ("geojson", ".geojson"), ("roi", ".zip"), ("seg_npy", "_seg.npy"),
 ])  # fmt: skip
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't have such images")
+def test_names_that_windows_forbids_are_noted_once(tmp_path):
+    for name in ("CON", "a?", "b", "c:1"):
+        image, labels = draw("fluorescent_nuclei", 0, 0, 64)
+        for folder, content in (("x", image), ("y", labels.astype(np.uint16))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", content)
+    done = main(tmp_path, "action=segment", *WORDS, f"output={tmp_path / 'masks'}")
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "masks") == ["CON.tif", "a?.tif", "b.tif", "c:1.tif"]
+    (line,) = [line for line in done.stderr.splitlines() if "Windows" in line]
+    assert line.startswith("3 x file with a name that Windows does not allow, e.g. 'CON.tif'")
+
+
 def test_each_format_writes_a_file_for_each_image(run, tmp_path, format, suffix):
     done = export(run, f"format={format}", f"output={tmp_path}", "limit=2")
     assert done.returncode == 0, done.stderr

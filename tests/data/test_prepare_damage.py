@@ -135,6 +135,8 @@ def test_stored_otherwise_the_same_pixels_are_the_same_sample(data):
         lambda text: text + "null\n",
         lambda text: "[]\n",
         lambda text: "\x00" * 100,
+        lambda text: "[" * 100_000,
+        lambda text: text + "[" * 100_000,
     ],
 )
 def test_a_damaged_manifest_is_named_with_the_remedy(datasets, data, damage):

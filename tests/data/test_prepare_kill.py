@@ -1,12 +1,16 @@
 """Preparation by two processes at once, or by one that is killed: complete or absent."""
 
+import itertools
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from helpers.kills import ends_before
 from helpers.prepare import datasets as datasets
 from helpers.prepare import folders, strays
+from helpers.runs import make_job
 
 from benchmark.data.prepared import PreparedData
 
@@ -56,6 +60,22 @@ def test_killed_at_any_moment_it_leaves_nothing_that_passes_for_prepared(dataset
     done, _ = child(datasets).communicate()
     assert "samples 40" in done
     assert len(folders(datasets)) == 1 and strays(datasets) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_killed_before_any_change_of_the_disk_it_leaves_nothing_after_the_next(tmp_path):
+    def begin(root):
+        make_job(root).data  # noqa: B018 - it prepares
+
+    begin(tmp_path / "warm")
+    left = {}
+    for moment in itertools.count():
+        root = tmp_path / str(moment)
+        if not ends_before(moment, begin, root):
+            break
+        begin(root)
+        left[moment] = [path.name for path in root.rglob("*.tmp")]
+    assert moment > 10 and not any(left.values()), left
 
 
 def test_two_at_once_prepare_it_once(datasets):

@@ -107,8 +107,12 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b"\xff", b'{"files": {"a.tif": 7}}', b'{"files": ["a.tif"]}']
-)
+    "content",
+    [
+        b"", b"[]", b"{}", b"\xff", b'{"files": {"a.tif": 7}}', b'{"files": ["a.tif"]}',
+        pytest.param(b"[" * 100_000, id="nested"),
+    ],
+)  # fmt: skip
 def test_a_damaged_list_is_refused_and_nothing_is_replaced(tmp_path, content):
     write(tmp_path, OLD)
     (tmp_path / LIST).write_bytes(content)

@@ -307,6 +307,6 @@ def test_where_it_is_and_how_large(tmp_path, monkeypatch):
     assert open_cache(5).folder == tmp_path / "mine" / OWN and open_cache(5) is open_cache(5)
     sizes = {"off": 0, "0": 0, "500MB": 5 * 10**8, "1.5 gb": 15 * 10**8, "2TB": 2 * 10**12}
     assert {text: bytes_of(text) for text in sizes} == sizes
-    for text in ("", "20", "GB", "-1GB", "20 GiB", "on"):
+    for text in ("", "20", "GB", "-1GB", "20 GiB", "on", f"{'9' * 400}GB"):
         with pytest.raises(UsageError, match=r"off, .*500MB"):
             bytes_of(text)

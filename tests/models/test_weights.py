@@ -272,9 +272,10 @@ def test_one_file_that_can_be_forged_is_enough_to_forbid_it(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["digests.json", "digests/net-net.pt.json"])
 def test_a_damaged_lock_is_one_message(tmp_path: Path, name: str) -> None:
     (tmp_path / "digests").mkdir()
-    (tmp_path / name).write_text("{")
-    with pytest.raises(ModelError, match=rf"{name} can't be read .*move it away"):
-        Lock(tmp_path / "digests").get("net", "net.pt")
+    for content in ("{", "[" * 100_000):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ModelError, match=rf"{name} can't be read .*move it away"):
+            Lock(tmp_path / "digests").get("net", "net.pt")
 
 
 def test_a_users_file_is_named_by_its_digest_whatever_it_is_called(tmp_path: Path) -> None:

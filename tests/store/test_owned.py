@@ -173,6 +173,9 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(folder, names):
     (folder / LIST).write_text(json.dumps({"files": names}))
     with pytest.raises(StoreError, match=f"{LIST}.* is damaged"):
         write(folder, NEW)
+    (folder / LIST).write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=f"{LIST}.* is damaged"):
+        write(folder, NEW)
     assert outside.exists() and report(folder) == OLD | THEIRS
     for content in (b"", b"[]", b"\xff", b"{}"):
         (folder / LIST).write_bytes(content)

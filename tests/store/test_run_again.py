@@ -1,5 +1,6 @@
 """A run asked for again: what is repeated, what is extended, and what makes another run."""
 
+import json
 import shutil
 
 import pytest
@@ -31,6 +32,22 @@ def test_a_run_is_extended_without_repeating_its_beginning(root):
     (name, content), *_ = first.items()
     assert tree(make_job(root).store.path / "records")[name].startswith(content)
     assert len(journals(root, "records")) == 4
+
+
+@pytest.mark.parametrize("metric", ["msa", "pq"])
+def test_a_score_that_lacks_a_metric_is_made_again(root, metric):
+    do(make_job(root))
+    job = make_job(root)
+    wanted = job.store.scores(job.score_key)
+    (path,) = (job.store.path / "scores" / job.score_key).glob("*.jsonl")
+    *before, last = path.read_text().splitlines()
+    row = json.loads(last)
+    del row["metrics"][metric]
+    path.write_text("\n".join([*before, json.dumps(row)]) + "\n")
+    (root / "trace").write_text("")
+    assert do(make_job(root)).complete
+    assert job.store.scores(job.score_key) == wanted
+    assert (root / "trace").read_text() == "", "nothing is predicted"
 
 
 def test_another_protocol_scores_again_and_predicts_nothing(root):

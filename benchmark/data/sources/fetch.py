@@ -18,7 +18,7 @@ from benchmark.console import note
 from benchmark.errors import DataError, SkippedError
 from benchmark.store.files import disk_errors
 from benchmark.store.lease import Lease
-from benchmark.store.owned import staging_path
+from benchmark.store.owned import staging_path, sweep_killed
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -69,16 +69,18 @@ def fetch(request: Request) -> Found:
         DataError: an archive or a file is damaged.
     """
     reasons: list[str] = []
+    place = request.root / f".lease-{request.folder}"
     note(f"looking for {request.name} in {request.target}, by its loader in torch_em")
     if request.target.is_dir() and not _only_archives(request.target):
         found = _try(request, request.target, download=False, reasons=reasons)
         if found:
+            sweep_killed(request.target, place)
             return found
     if not request.root.is_dir() and not _may_download(request.access):
         raise SkippedError(_by_hand(request, reasons))
     with disk_errors(request.root):
         request.root.mkdir(parents=True, exist_ok=True)
-    lease = Lease(request.root / f".lease-{request.folder}", timeout=300)
+    lease = Lease(place, timeout=300)
     lease.acquire(
         wait=True,
         on_wait=lambda holder: note(f"waiting for {holder}, which fetches {request.name}"),
