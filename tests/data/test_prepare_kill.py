@@ -10,6 +10,8 @@ from helpers.prepare import folders, strays
 
 from benchmark.data.prepared import PreparedData
 
+pytestmark = pytest.mark.alone
+
 CHILD = """
 import sys
 from pathlib import Path

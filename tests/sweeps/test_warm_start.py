@@ -13,6 +13,8 @@ from benchmark.errors import INTERRUPTED
 from benchmark.sweeps.process import JobProcess
 from benchmark.sweeps.warm_start import START, wait_for_start
 
+pytestmark = pytest.mark.alone
+
 
 def events(trace):
     return [line.split() for line in trace.read_text().splitlines()] if trace.exists() else []
