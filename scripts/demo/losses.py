@@ -57,7 +57,7 @@ def losses(
         What to minimise, and its parts by name, not yet weighted.
     """
     grey, origin, maps, places, pure, labels, points, objects, turns = map(torch.as_tensor, batch)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with _products(bfloat16):
         found = sam.image_encoder.features(grey, origin)
         logits = decoder.logits(found.embedding)
     parts = _map_losses(logits.float(), maps)
@@ -99,7 +99,7 @@ def prompted(
     height, width = embedding.shape[-2:]
     row, column = (int(value) // STRIDE for value in origin)
     sparse, dense = sam.prompt_encoder((points[:, None], torch.ones(len(points), 1)), None, None)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with _products(bfloat16):
         logits, ious = sam.mask_decoder.predict_masks(
             embedding,
             code[..., row : row + height, column : column + width],
@@ -107,6 +107,15 @@ def prompted(
             dense[..., :height, :width],
         )
     return logits.float(), ious.float()
+
+
+def _products(bfloat16: bool) -> torch.autocast:
+    """The type of products.
+
+    Without torch's cache of converted weights: threads share it, and gradients would be added up in
+    an order that depends on which thread converted a weight first.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16, cache_enabled=False)
 
 
 def _map_losses(logits: Tensor, maps: Tensor) -> dict[str, Tensor]:

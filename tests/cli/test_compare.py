@@ -26,6 +26,8 @@ from benchmark.stats import compare as compare_scores
 
 HOSTILE = "<img src=x onerror=alert(1)>_&%"
 DATA = drawn(per_style=6)
+# For tests that look at no picture: drawing takes most of their time.
+blank = pytest.mark.usefixtures("blank_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,7 @@ def test_everything_is_written_and_agrees_with_the_scores(runs, capsys):
     xml.etree.ElementTree.parse(folder / "scatter.svg")
 
 
+@blank
 def test_said_again_it_replaces_what_was_there(runs, capsys):
     root, (a, b) = runs
     *_, folder = perform(root, a, b, capsys)
@@ -111,6 +114,7 @@ def test_said_again_it_replaces_what_was_there(runs, capsys):
     assert after == [*before[1:], "mine.png"]
 
 
+@blank
 def test_a_comparison_that_fails_leaves_the_one_before(runs, capsys, monkeypatch):
     root, (a, b) = runs
     *_, folder = perform(root, a, b, capsys)
@@ -121,6 +125,7 @@ def test_a_comparison_that_fails_leaves_the_one_before(runs, capsys, monkeypatch
     assert tree(folder) == before and [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
+@blank
 def test_without_the_prepared_data_the_rest_is_written(runs, finished, capsys):
     root, (a, b) = runs
     shutil.move(finished[0] / "datasets", finished[0] / "elsewhere")
@@ -133,6 +138,7 @@ def test_without_the_prepared_data_the_rest_is_written(runs, finished, capsys):
     assert not (folder / "overlays").exists()
 
 
+@blank
 def test_failed_samples_are_left_out_for_both_and_listed(runs, capsys, monkeypatch):
     root, (a, _) = runs
     bad = "rod_bacteria_002"
@@ -165,6 +171,7 @@ def test_what_can_not_be_compared_is_refused_with_the_reason(runs, capsys):
         perform(root, a, b, capsys, protocol="clean")
 
 
+@blank
 def test_runs_are_found_by_the_names_of_their_methods(runs, capsys):
     root, (a, b) = runs
     variant = Job(make_job(root, data=DATA, level=1.5).settings, ("level=1.5",), build)
@@ -184,6 +191,7 @@ def test_runs_are_found_by_the_names_of_their_methods(runs, capsys):
     assert only not in said and "\n" not in said and "data=" not in said
 
 
+@blank
 def test_of_a_method_on_several_data_sets_the_chosen_one_is_compared(runs):
     root, _ = runs
     few = ("data.source.size=64", "data.source.styles=[rod_bacteria]")
@@ -216,6 +224,7 @@ def test_a_model_is_also_found_by_its_yaml(config, mark, yaml, expected):
     assert compare._is_of_yaml(fake("x", config=config, mark=mark), yaml) == expected
 
 
+@blank
 def test_the_studys_test_is_shown_under_its_protocol_alone(runs, capsys):
     root, (a, b) = runs
     assert "the study's own test" in perform(root, a, b, capsys)[1].out

@@ -23,6 +23,8 @@ from benchmark.data.sources import loader
 from benchmark.data.sources.fetch import fetch
 from benchmark.errors import DataError, SkippedError, StoreError
 
+pytestmark = pytest.mark.alone
+
 for library in ("requests", "natsort"):  # of torch_em, whose loaders are stood in for
     pytest.importorskip(library, reason=f"{library} comes with the data sets")
 

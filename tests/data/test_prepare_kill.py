@@ -14,6 +14,8 @@ from helpers.runs import make_job
 
 from benchmark.data.prepared import PreparedData
 
+pytestmark = pytest.mark.alone
+
 CHILD = """
 import sys
 from pathlib import Path

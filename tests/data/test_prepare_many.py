@@ -25,6 +25,8 @@ from benchmark.data.sources.folder import FolderSource
 from benchmark.errors import DataError, StoreError
 from benchmark.store.tiff import tiff_bytes
 
+pytestmark = pytest.mark.alone
+
 IMAGES = 120
 KILLS = 10
 TILES = [{"tiles": {"rows": 2, "columns": 1}}]

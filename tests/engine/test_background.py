@@ -20,6 +20,8 @@ from benchmark.errors import StoreError
 from benchmark.store.store import RunWriter
 from benchmark.store.tiff import strict_tifffile
 
+pytestmark = pytest.mark.alone
+
 
 class Thing:
     """What memory is taken for."""

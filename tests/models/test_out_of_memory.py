@@ -18,6 +18,8 @@ torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[mode
 from models.common.torch_adapter import TorchAdapter  # noqa: E402
 from models.weights import checkpoint  # noqa: E402
 
+pytestmark = pytest.mark.alone
+
 TOO_MUCH = 2**50  # bytes: no address space is as large
 CPU: dict[str, Callable[[], object]] = {
     "torch": lambda: torch.empty(TOO_MUCH, dtype=torch.uint8),

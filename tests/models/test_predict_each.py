@@ -90,7 +90,7 @@ def check_equal(adapter, image, settings):
 
 @pytest.mark.parametrize("adapter", GRIDS)
 def test_random_settings_equal_the_single_adapter_to_the_bit(adapter):
-    number = 4 if adapter is AMG else 7
+    number = 2 if adapter is AMG else 7
     together = check_equal(adapter, nuclei(112, seed=1), drawn(adapter, number, seed=1))
     assert len({labels.tobytes() for labels in together}) >= 2
 
@@ -109,11 +109,6 @@ def read(name, side):
 
 
 @real
-def test_settings_on_a_real_image_equal_the_single_adapter():
-    check_equal(APG, read("dsb", 140), drawn(APG, 3, seed=5))
-
-
-@real
 @pytest.mark.slow
 @pytest.mark.parametrize("adapter", [APG, AIS])
 @pytest.mark.parametrize("name", REAL)
@@ -124,7 +119,7 @@ def test_forty_settings_on_real_images_equal_the_single_adapter(adapter, name):
 
 @pytest.mark.parametrize("adapter", [APG, AIS, OtsuWatershed])
 def test_neither_order_nor_company_of_settings_changes_anything(adapter):
-    image, settings = nuclei(96, seed=3), drawn(adapter, 8, seed=3)
+    image, settings = nuclei(96, seed=3), drawn(adapter, 5, seed=3)
     model = build(adapter)
     expected = [labels.copy() for labels in model.predict_each(image, settings)]
     rng = np.random.default_rng(4)

@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch", reason='needs torch: pip install -e ".[mode
 from models.common import torch_adapter  # noqa: E402
 from models.common.torch_adapter import TorchAdapter  # noqa: E402
 
+pytestmark = pytest.mark.alone
+
 
 def test_stages_are_timed_added_up_and_begun_anew_with_each_prediction(
     monkeypatch: pytest.MonkeyPatch,

@@ -14,6 +14,8 @@ from benchmark.errors import DONE, PARTIAL, StoreError
 from benchmark.rescore import differences_from_elf
 from benchmark.scoring.protocol import Protocol
 
+pytestmark = pytest.mark.alone
+
 
 def scores(job):
     return job.store.scores(job.score_key), job.store.objects(job.score_key)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,8 @@ from helpers.demo_model import one_thread as one_thread
 from torch.nn import functional as F  # noqa: N812
 
 from benchmark.errors import ModelError, UsageError
+
+pytestmark = pytest.mark.alone
 
 CHECKOUT = Path(__file__).parents[2]
 NET = json.loads((CHECKOUT / "tests/net/demo_training.json").read_text())
@@ -87,6 +90,41 @@ def test_weights_depend_on_the_seed_alone_not_on_threads(collection, one):
     assert same(one.networks, trained(collection, 3, Trainer(tiny(), threads=2)).networks)
     assert not same(one.networks, trained(collection, 3, Trainer(tiny(seed=1))).networks)
     assert not same(one.networks, one.average)
+
+
+def test_parts_that_run_side_by_side_share_no_step_of_the_gradient(collection):
+    """Else gradients are added up in an order that depends on threads, and differ in a last bit."""
+    trainer = Trainer(tiny())
+    networks = trainer.networks
+    contexts, elsewhere = [], []
+
+    def product():
+        """As of another part, which is not at its end."""
+        contexts.append(torch.autocast("cpu", torch.bfloat16))
+        contexts[-1].__enter__()
+        for value in networks.sam.mask_decoder.parameters():
+            if value.ndim == 2:
+                elsewhere.append(F.linear(torch.zeros(1, value.shape[1]), value))
+
+    with ThreadPoolExecutor(1) as other:
+        networks.sam.mask_decoder.transformer.register_forward_pre_hook(
+            lambda *_: other.submit(product).result()
+        )
+        [one, _] = trainer.settings.batches(collection, 1)
+        total, _ = losses(networks.sam, networks.decoder, one, True)
+    assert elsewhere
+    assert not steps(total) & set().union(*map(steps, elsewhere))
+
+
+def steps(value):
+    """The nodes of the graph that a gradient goes through, save those of the parameters."""
+    found, ahead = set(), [value.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node not in found and not node.name().endswith("AccumulateGrad"):
+            found.add(node)
+            ahead += [before for before, _ in node.next_functions if before is not None]
+    return found
 
 
 def test_a_step_goes_by_the_mean_over_its_parts(collection):

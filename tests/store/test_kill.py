@@ -24,6 +24,8 @@ from helpers.runs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.alone
+
 KILLS = 20
 
 

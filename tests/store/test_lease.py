@@ -20,6 +20,8 @@ from benchmark.store import machine
 from benchmark.store.files import is_abandoned, temporary_name
 from benchmark.store.lease import HEARTBEAT, Lease, describe_holder, is_held
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 300.0
 OLD = HEARTBEAT * 100  # longer than TIMEOUT
 

@@ -13,6 +13,8 @@ from benchmark.store import owned
 from benchmark.store.files import temporary_name
 from benchmark.store.owned import LIST, MARKER, replaced, staging_path, write_marker
 
+pytestmark = pytest.mark.alone
+
 KNOWN = (("site/", "site/mark.css"), ("", "table.csv"))
 OLD = {"table.csv": b"old", "figures/a.png": b"old", "figures/b.png": b"old", "gone/x.png": b"old"}
 NEW = {"table.csv": b"new", "figures/a.png": b"new", "figures/c.png": b"new", "site/i.html": b"new"}

@@ -18,6 +18,8 @@ from benchmark.store.digest import array_digest
 from benchmark.store.store import Record, RunStore
 from benchmark.store.tiff import tiff_bytes
 
+pytestmark = pytest.mark.alone
+
 # --- killed exactly between two steps
 
 

@@ -17,6 +17,8 @@ from benchmark import console
 from benchmark.sweeps import progress
 from benchmark.sweeps.process import ENDED, LEFT, PROGRESS_FILE, JobOutcome, JobProcess, read_ended
 
+pytestmark = pytest.mark.alone
+
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 

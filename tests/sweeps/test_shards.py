@@ -26,6 +26,8 @@ from benchmark.store.journal import Journal
 from benchmark.store.shard_lease import holders
 from benchmark.store.store import RunStore
 
+pytestmark = pytest.mark.alone
+
 SHARDS = 8
 FORK = multiprocessing.get_context("fork")
 

@@ -30,6 +30,8 @@ from benchmark.sweeps.plan import SweepJob
 from benchmark.sweeps.process import ENDED
 from benchmark.sweeps.progress import SweepProgress
 
+pytestmark = pytest.mark.alone
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "local_slurm.sh"
 SMALL = (
     "+launcher=slurm", "hydra.launcher.gpus_per_node=null", "hydra.launcher.mem_gb=1",

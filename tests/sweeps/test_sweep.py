@@ -23,6 +23,8 @@ from benchmark.sweeps.process import (
     summarise,
 )
 
+pytestmark = pytest.mark.alone
+
 
 def test_every_job_runs_whatever_became_of_those_before_and_the_summary_tells_all(tmp_path):
     finished = run(tmp_path, "-m", "limit=1", model="killed,raising,mistaken,traced")

@@ -22,6 +22,8 @@ from helpers.sweeps import (
 
 from benchmark.store.store import RunStore
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def begin():

@@ -10,6 +10,8 @@ from benchmark.cli.sweep import new_folder
 from benchmark.errors import StoreError, UsageError
 from benchmark.settings import expanded
 
+pytestmark = pytest.mark.alone
+
 
 def test_sweeps_that_begin_at_once_get_a_folder_each(tmp_path):
     with ThreadPoolExecutor(8) as pool:

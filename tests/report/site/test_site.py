@@ -29,6 +29,8 @@ from benchmark.store.owned import LIST
 from benchmark.store.skipped import SkippedModel
 from benchmark.store.store import RunStore
 
+pytestmark = pytest.mark.alone
+
 
 def test_no_hostile_name_is_markup_or_a_file_name(site):
     for path in site.rglob("*"):

@@ -9,6 +9,8 @@ from helpers.browser import open_page as open_page
 from helpers.sites import CLOSING, HOSTILE
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.alone
+
 
 def column(page, at):
     return page.eval_on_selector_all(
