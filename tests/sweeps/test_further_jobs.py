@@ -25,6 +25,8 @@ from benchmark.sweeps.further_jobs import JOBS, do_further_jobs
 from benchmark.sweeps.plan import SweepJob, groups
 from benchmark.sweeps.process import JobProcess
 
+pytestmark = pytest.mark.alone
+
 WEIGHTED = "helpers.segmenters.Weighted"
 
 
