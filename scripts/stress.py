@@ -183,6 +183,10 @@ def _become(root: Path, log: Path, words: Sequence[str], variables: Mapping[str,
     """Make this process a command in a folder."""
     os.chdir(root)
     os.environ.update(environment(**variables))
+    # A shell lets commands in the background ignore SIGINT, and nohup SIGHUP.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for which in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(which, signal.SIG_DFL)
     # Worker processes import the main module of their parent.
     sys.modules["__main__"] = sys.modules["benchmark.__main__"]
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
