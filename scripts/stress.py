@@ -2,9 +2,9 @@
 
     python scripts/stress.py [signals | disks | mutations | names ...] [--trials N] [--seed 0]
 
-- signals: processes get a random signal at a random moment, and are started again;
-- disks: runs on disks in memory that fill up, and get room afterwards (root alone can mount them);
-- mutations: entries of the files of a run are edited, then all runs are reported and listed;
+- signals: run, evaluate, export and tune get random signals at random moments, and go on after;
+- disks: the same on disks in memory that fill up, and get room afterwards (root alone can mount);
+- mutations: every kind of stored file is edited, then runs are reported, checked and resumed;
 - names: runs whose YAML or whose files' names come from somebody hostile.
 
 Prints what was lost or doubled, tracebacks and hangs (after Ctrl-C of the trials so far); the exit
@@ -183,6 +183,10 @@ def _become(root: Path, log: Path, words: Sequence[str], variables: Mapping[str,
     """Make this process a command in a folder."""
     os.chdir(root)
     os.environ.update(environment(**variables))
+    # A shell lets commands in the background ignore SIGINT, and nohup SIGHUP.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for which in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(which, signal.SIG_DFL)
     # Worker processes import the main module of their parent.
     sys.modules["__main__"] = sys.modules["benchmark.__main__"]
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -388,7 +392,11 @@ def _on_disk(findings: Findings, step: Step, root: Path, full: bool) -> str:
     if status == DONE:
         return "complete"
     errors = [line for line in process.printed.splitlines() if line.startswith("error: ")]
-    if not full or len(errors) != 1 or not re.search("No space left|are free", errors[0]):
+    if (
+        not full
+        or len(errors) != 1
+        or not re.search("No space left|are free|took only a part", errors[0])
+    ):
         findings.add("lost", f"{step.name}: {process.printed[-1500:]}")
     return "full"
 

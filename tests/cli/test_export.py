@@ -62,9 +62,6 @@ def test_label_images_have_the_names_of_their_images_and_are_the_stored_ones(run
         np.testing.assert_array_equal(read, expected[name])
 
 
-@pytest.mark.parametrize("format, suffix", [
-    ("labels", ".tif"), ("geojson", ".geojson"), ("roi", ".zip"), ("seg_npy", "_seg.npy"),
-])  # fmt: skip
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows can't have such images")
 def test_names_that_windows_forbids_are_noted_once(tmp_path):
     for name in ("CON", "a?", "b", "c:1"):
@@ -79,6 +76,9 @@ def test_names_that_windows_forbids_are_noted_once(tmp_path):
     assert line.startswith("3 x file with a name that Windows does not allow, e.g. 'CON.tif'")
 
 
+@pytest.mark.parametrize("format, suffix", [
+    ("labels", ".tif"), ("geojson", ".geojson"), ("roi", ".zip"), ("seg_npy", "_seg.npy"),
+])  # fmt: skip
 def test_each_format_writes_a_file_for_each_image(run, tmp_path, format, suffix):
     done = export(run, f"format={format}", f"output={tmp_path}", "limit=2")
     assert done.returncode == 0, done.stderr
