@@ -1,9 +1,9 @@
-"""SAM 3: objects named by words, by Hugging Face's port of Meta's model."""
+"""SAM 3: objects named by words and shown by boxes, by Hugging Face's port of Meta's model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from models.prompting.prompts import Prompts
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _ORDERS = ("returned", "score")
+Boxes = Sequence[Sequence[float]]
 _AT_ONCE = 16
 """Masks brought to the image's size together: 200 of a large image fill a machine's memory."""
 
@@ -30,13 +31,16 @@ class Setting:
     """The parameters of SAM 3; `Sam3` describes them.
 
     Raises:
-        ValueError: no prompt, an unknown order, or a mask threshold that is no probability.
+        ValueError: no prompt, an unknown order, a mask threshold that is no probability, or
+            something that is no box.
     """
 
     prompt: str | Sequence[str]
     threshold: float
     mask_threshold: float
     mask_order: str
+    boxes: Boxes | None = None
+    negative_boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         words = self.prompts
@@ -46,6 +50,21 @@ class Setting:
             raise ValueError(f"mask_order is '{self.mask_order}': give {' or '.join(_ORDERS)}")
         if not 0 <= self.mask_threshold <= 1:
             raise ValueError(f"mask_threshold is {self.mask_threshold}: give a probability, 0 to 1")
+        for name in ("boxes", "negative_boxes"):
+            value = getattr(self, name)
+            if value is not None and not (
+                isinstance(value, Sequence) and value and all(map(_is_box, value))
+            ):
+                raise ValueError(
+                    f"{name} is {value!r}: give a list of boxes [left, top, right, bottom] in "
+                    "pixels, or null"
+                )
+
+    @property
+    def exemplars(self) -> tuple[tuple[tuple[float, ...], bool], ...]:
+        """Each box, and whether what is in it is looked for."""
+        given = ((self.boxes or (), True), (self.negative_boxes or (), False))
+        return tuple((tuple(map(float, box)), sought) for boxes, sought in given for box in boxes)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -66,10 +85,15 @@ class Sam3(TorchAdapter):
         mask_order: what is seen where masks overlap: with `returned` the later one, as the
             study painted them; with `score` the more confident one (painted from the lowest
             score to the highest; of equals, the later).
+        boxes: exemplars beside the words, `[left, top, right, bottom]` in pixels, the same in every
+            image; what is like them is looked for. For boxes alone, `prompt` is `visual`, as in the
+            library.
+        negative_boxes: exemplars of what is not looked for.
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
-        ValueError: no prompt, an unknown order, or a mask threshold that is no probability.
+        ValueError: no prompt, an unknown order, a mask threshold that is no probability, or
+            something that is no box.
 
     The study used Meta's own package; here, transformers' port of the network stands in for it.
     Masks are made as Meta's processor makes them: the logits are interpolated to the image's
@@ -77,10 +101,10 @@ class Sam3(TorchAdapter):
     which moves the borders. Which masks are kept, their scores and their order are the same
     in both.
 
-    Checked, on small random weights: scores and order against transformers, masks against the
-    steps of Meta's source code. Not checked: that network and masks equal those of Meta's
-    package when it runs, as the weights are gated and the package runs on CUDA only. Precision
-    is float32, without autocast.
+    Checked, on small random weights: scores and order against transformers, with boxes and
+    without, masks against the steps of Meta's source code. Not checked: that network and masks
+    equal those of Meta's package when it runs, as the weights are gated and the package runs on
+    CUDA only. Precision is float32, without autocast.
 
     Source: `transformers.Sam3Model`; `Sam3Processor._forward_grounding` of
     https://github.com/facebookresearch/sam3.
@@ -90,6 +114,7 @@ class Sam3(TorchAdapter):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     family: ClassVar[str] = "sam3"
+    added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes")
 
     def __init__(
         self,
@@ -99,8 +124,12 @@ class Sam3(TorchAdapter):
         threshold: float = 0.5,
         mask_threshold: float = 0.5,
         mask_order: str = "returned",
+        boxes: Boxes | None = None,
+        negative_boxes: Boxes | None = None,
     ) -> None:
-        self._setting = Setting(prompt, threshold, mask_threshold, mask_order)
+        self._setting = Setting(
+            prompt, threshold, mask_threshold, mask_order, boxes, negative_boxes
+        )
         super().__init__(device)
         with self.loading():
             self._model, self._processor = _load(weights)
@@ -108,7 +137,7 @@ class Sam3(TorchAdapter):
             self._texts = {words: self._text(words) for words in self._setting.prompts}
 
     def predict(self, image: Image) -> Labels:
-        """Segment what the prompts name.
+        """Segment what the prompts name and the boxes show.
 
         Args:
             image: H x W or H x W x C (C 1 to 4), integer or finite float.
@@ -117,7 +146,7 @@ class Sam3(TorchAdapter):
             H x W uint32; an id is missing where its mask is covered whole.
 
         Raises:
-            ValueError: no image of this kind.
+            ValueError: no image of this kind, or one that a box is not in.
         """
         [labels] = self.predict_each(image, [{}])
         return labels
@@ -125,12 +154,11 @@ class Sam3(TorchAdapter):
     def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
         """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
 
-        The image is encoded once, each prompt is decoded once, and equal settings give one label
-        image.
+        The image is encoded once, each prompt with its boxes is decoded once, and equal settings
+        give one label image.
         """
         chosen = [replace(self._setting, **each) for each in settings]
-        outputs = self._outputs(image, [words for one in chosen for words in one.prompts])
-        return self._painted(chosen, outputs, image.shape[:2])
+        return self._painted(chosen, self._outputs(image, chosen), image.shape[:2])
 
     def prompts(self, image: Image) -> Prompts:
         """The boxes of what the prompts name, as prompts of another model.
@@ -138,48 +166,57 @@ class Sam3(TorchAdapter):
         Args:
             image: as for `predict`.
         """
-        setting = self._setting
         boxes = [np.zeros((0, 4))]
-        for output in self._outputs(image, setting.prompts).values():
+        for output in self._outputs(image, [self._setting]).values():
             [found] = self._processor.post_process_object_detection(
-                output, setting.threshold, [image.shape[:2]]
+                output, self._setting.threshold, [image.shape[:2]]
             )
             boxes.append(found["boxes"].cpu().numpy())
         return Prompts(boxes=np.concatenate(boxes))
 
-    def _outputs(self, image: Image, prompts: Iterable[str]) -> dict[str, Any]:
-        """What the network returns for each distinct prompt."""
+    def _outputs(self, image: Image, settings: Sequence[Setting]) -> dict[Any, Any]:
+        """What the network returns for each distinct prompt with its boxes."""
         import torch
         from PIL import Image as Picture
 
         rgb = to_rgb8(image)
-        outputs: dict[str, Any] = {}
+        for one in settings:
+            _check_inside(one, rgb.shape[:2])
+        outputs: dict[Any, Any] = {}
         with self.predicting(), torch.no_grad():
             with self.stage("encode"):
                 picture = self._processor(images=Picture.fromarray(rgb), return_tensors="pt")
                 pixels = picture["pixel_values"].to(self.device)
                 features = self._model.get_vision_features(pixel_values=pixels)
             with self.stage("decode"):
-                for words in dict.fromkeys(prompts):
-                    text = self._texts.get(words) or self._text(words)
-                    outputs[words] = self._model(vision_embeds=features, **text)
+                for one in settings:
+                    for words in one.prompts:
+                        if (words, one.exemplars) not in outputs:
+                            text = self._texts.get(words) or self._text(words)
+                            shown = self._shown(one, rgb.shape[:2])
+                            outputs[words, one.exemplars] = self._model(
+                                vision_embeds=features, **text, **shown
+                            )
         return outputs
 
     def _painted(
-        self, settings: Sequence[Setting], outputs: Mapping[str, Any], shape: tuple[int, int]
+        self, settings: Sequence[Setting], outputs: Mapping[Any, Any], shape: tuple[int, int]
     ) -> Iterator[Labels]:
         """The label image of each setting."""
         import torch
 
         made: dict[Any, Labels] = {}
         for setting in settings:
-            key = (setting.prompts, setting.threshold, setting.mask_threshold, setting.mask_order)
+            key = (
+                setting.prompts, setting.exemplars, setting.threshold, setting.mask_threshold,
+                setting.mask_order,
+            )  # fmt: skip
             if key not in made:
                 with self.later_stage("postprocess"), torch.no_grad():
                     found = [
                         one
                         for words in setting.prompts
-                        for one in self._masks(outputs[words], shape, setting)
+                        for one in self._masks(outputs[words, setting.exemplars], shape, setting)
                     ]
                     if setting.mask_order == "score":
                         found.sort(key=lambda one: one[0])
@@ -188,6 +225,19 @@ class Sam3(TorchAdapter):
 
     def _text(self, words: str) -> Any:
         return self._processor(text=words, return_tensors="pt").to(self.device)
+
+    def _shown(self, setting: Setting, shape: tuple[int, int]) -> dict[str, Any]:
+        """The network's inputs for the boxes; none where there are none."""
+        if not setting.exemplars:
+            return {}
+        inputs = self._processor(
+            original_sizes=[list(shape)],
+            input_boxes=[[list(box) for box, _ in setting.exemplars]],
+            input_boxes_labels=[[int(sought) for _, sought in setting.exemplars]],
+            return_tensors="pt",
+        )
+        names = ("input_boxes", "input_boxes_labels")
+        return {name: inputs[name].to(self.device) for name in names}
 
     def _masks(
         self, output: Any, shape: tuple[int, int], setting: Setting | None = None
@@ -210,6 +260,24 @@ class Sam3(TorchAdapter):
             )
             masks = (resized > mask_logit).cpu().numpy()
             yield from zip(scores[part], masks, strict=True)
+
+
+def _is_box(value: Any) -> bool:
+    """Whether it is four finite numbers, left of right and above below."""
+    numbers = isinstance(value, Sequence) and all(isinstance(v, (int, float)) for v in value)
+    if not numbers or len(value) != 4 or not all(map(math.isfinite, value)):
+        return False
+    left, top, right, bottom = value
+    return bool(0 <= left < right and 0 <= top < bottom)
+
+
+def _check_inside(setting: Setting, shape: tuple[int, int]) -> None:
+    for box, _ in setting.exemplars:
+        if box[2] > shape[1] or box[3] > shape[0]:
+            raise ValueError(
+                f"image of {shape[0]} x {shape[1]} pixels: the box {list(box)} is not in it "
+                "(left, top, right, bottom)"
+            )
 
 
 def _logit(probability: float) -> float:

@@ -1,6 +1,7 @@
 """SAM 3: scores and order as transformers gives them, masks as Meta's processor cuts them."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -222,7 +223,8 @@ def test_the_config_says_what_the_class_says():
         "sam3", "${protocol.mask_order}"
     ]  # fmt: skip
     ours = inspect.signature(Sam3).parameters
-    assert config == {name: ours[name].default for name in list(ours)[2:-1]}
+    rest = [name for name in list(ours)[2:] if name != "mask_order"]
+    assert config == {name: ours[name].default for name in rest}
 
 
 def test_a_renamed_parameter_is_known_by_its_values_and_no_other_vouches_for_itself():
@@ -245,3 +247,66 @@ def test_its_boxes_are_prompts_as_transformers_gives_them(image, folder):
         expected.append(each["boxes"].numpy())
     assert np.allclose(found.boxes, np.concatenate(expected), atol=1e-3)
     assert found.points is None and len(found) > 1
+
+
+BOXES = {"boxes": [[10, 12, 40, 44], [60, 5, 80, 30]], "negative_boxes": [[0, 60, 20, 90]]}
+
+
+def shown(folder, image, prompt, boxes, labels):
+    """What the library returns when words and boxes are given as its own example gives them."""
+    from transformers import Sam3Model
+
+    network = Sam3Model.from_pretrained(folder).eval()
+    inputs = processor_of(folder)(
+        images=Image.fromarray(to_rgb8(image)), text=prompt, input_boxes=[boxes],
+        input_boxes_labels=[labels], return_tensors="pt",
+    )  # fmt: skip
+    inputs.pop("original_sizes")
+    with torch.no_grad():
+        return network(**inputs)
+
+
+@pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])
+@pytest.mark.parametrize("prompt", ["cell", None], ids=["words", "boxes alone"])
+@pytest.mark.parametrize("kinds", [("boxes",), ("negative_boxes",), ("boxes", "negative_boxes")])
+def test_boxes_beside_words_are_those_of_transformers(image, prompt, kinds, folder):
+    given = {kind: BOXES[kind] for kind in kinds}
+    boxes = [box for kind in kinds for box in given[kind]]
+    labels = [int(kind == "boxes") for kind in kinds for _ in given[kind]]
+    outputs = shown(folder, image, prompt, boxes, labels)
+    model = build(folder, prompt=prompt or "visual", **given)
+    # Masks are cut by the adapter, as is tested above: a logit of 1e-9 has a sigmoid of 0.5.
+    wanted = painted([mask for _, mask in model._masks(outputs, image.shape[:2])], image.shape[:2])
+    assert len(np.unique(wanted)) > 3
+    assert np.array_equal(model.predict(image), wanted)
+    assert not np.array_equal(build(folder).predict(image), wanted)
+
+
+def test_boxes_can_be_varied_and_are_no_part_of_earlier_runs(folder):
+    from benchmark.adapter import AdapterInfo
+
+    model = build(folder)
+    settings = [{}, BOXES, {"boxes": BOXES["boxes"]}, {"boxes": None}]
+    together = list(model.predict_each(RGB, settings))
+    for setting, labels in zip(settings, together, strict=True):
+        assert np.array_equal(labels, build(folder, **setting).predict(RGB))
+    assert together[3] is together[0] and not np.array_equal(together[0], together[1])
+    info = AdapterInfo.of(Sam3)
+    ids = [info.in_identity("", {"boxes": boxes}, None) for boxes in (None, BOXES["boxes"])]
+    assert ids[0] == info.in_identity("", {}, None) != ids[1]
+
+
+@pytest.mark.parametrize(
+    "boxes", [[], [[1, 2, 3]], [[5, 5, 5, 9]], [[-1, 0, 4, 4]], ["abcd"], 7, [[0, 0, 4, math.nan]]]
+)
+def test_what_is_no_box_is_refused(boxes, folder):
+    for name in BOXES:
+        with pytest.raises(ValueError, match=f"^{name} is .*give a list of boxes"):
+            build(folder, **{name: boxes})
+
+
+def test_a_box_that_is_not_in_the_image_is_refused(folder):
+    model = build(folder, boxes=[[10, 10, 95, 20]])
+    assert model.predict(GREY).shape == GREY.shape
+    with pytest.raises(ValueError, match=r"image of 150 x 90 pixels: the box .* is not in it"):
+        model.predict(RGB)
