@@ -339,7 +339,10 @@ def test_only_a_source_that_is_given_the_sample_makes_the_whole_so(demo):
     assert isinstance(model, Attending)
     model.attend(Sample("a", image, truth, "a"))
     stages = model.segment_stages(image)
-    assert len(stages.prompts) == 1 and truth[tuple(stages.prompts.points[0, 0][::-1])] == 5
+    assert (
+        len(stages.prompts) == 1
+        and truth[tuple(stages.prompts.points[0, 0, ::-1].astype(int))] == 5
+    )
     assert not isinstance(PromptedMicroSam(demo, OtsuWatershed()), Attending)
 
 
