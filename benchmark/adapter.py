@@ -65,7 +65,7 @@ class AdapterInfo:
         find_weights: a static or class method, for an adapter with a parameter `weights`; it is
             built with a `Weights` in its place.
         models: parameters whose value is the name of a model, for an adapter that is built with
-            that model's adapter in its place: of a YAML in `configs/<parameter>/`, or else in
+            that model's adapter in its place: of a YAML in `configs/model_<parameter>/`, or else in
             `configs/model/`. The parameter `<name>_options` maps that model's parameters to values.
             What the nested model requires, sees and is known by counts as the adapter's own.
         adapter_for: a class method that gives, of the parameters, the class to build, for one name
@@ -270,6 +270,11 @@ def find_adapter(target: str, parameters: Mapping[str, Any]) -> type:
     found = find_class(target)
     choose = AdapterInfo.of(found).adapter_for
     return found if choose is None else choose(parameters)
+
+
+def group_of(parameter: str) -> str:
+    """The group of configurations of what a nested model can be besides a model."""
+    return f"model_{parameter}"
 
 
 def options_of(parameter: str) -> str:

@@ -41,7 +41,7 @@ class Prompted(Prompting):
         weights: of the model that makes the masks; complete and verified.
         source: the segmenter whose objects become prompts, or a
             `models.prompting.sources.PromptSource`. In a configuration, the name of a model in
-            `configs/model/` or of a source in `configs/source/`; `source_options` are its
+            `configs/model/` or of a source in `configs/model_source/`; `source_options` are its
             parameters.
         device: `cuda`, `mps` or `cpu`.
         prompts: what prompts for an object of the source: its innermost point (`points`), its box

@@ -15,6 +15,7 @@ from benchmark.adapter import (
     AdapterInfo,
     choose_weights,
     find_adapter,
+    group_of,
     is_ours,
     missing_libraries,
 )
@@ -116,7 +117,8 @@ def _nested(parameter: str, content: Mapping[str, Any], settings: Settings) -> d
         UsageError: there is none.
     """
     name, folders = str(content.get(parameter)), config_folders()
-    group = parameter if name in choices(parameter, folders) else "model"
+    own = group_of(parameter)
+    group = own if name in choices(own, folders) else "model"
     return _model(name, "", _content(name, group, folders), settings)
 
 

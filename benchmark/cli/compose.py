@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.actions.formats import check_format
-from benchmark.adapter import find_class, options_of
+from benchmark.adapter import find_class, group_of, options_of
 from benchmark.choices import choices, config_folders, file_of, nearest
 from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
@@ -169,24 +169,24 @@ def _nested_model(
     Args:
         compose: makes a configuration of overrides.
         overrides: of the job.
-        parameter: the other model's; a group of configurations may have its name.
-        name: a YAML in that group, or else of a model.
+        parameter: the other model's.
+        name: a YAML in the parameter's group, or else of a model.
         options: values of its parameters.
 
     Raises:
         UsageError: there is no such YAML, or a value is missing.
     """
     folders = config_folders()
-    own = choices(parameter, folders)
+    own = choices(group_of(parameter), folders)
     known = own | choices("model", folders)
     if name not in known:
         raise UsageError(
             f"model.{parameter} is '{name}', which there is no model of.{nearest(name, known)} "
             f"Valid names: {', '.join(known)}."
         )
-    group = parameter if name in own else "model"
+    group = group_of(parameter) if name in own else "model"
     kept = [each for each in overrides if not each.startswith(("model=", "model.", "+model."))]
-    words = [f"model={name}"] if group == "model" else ["~model", f"+{parameter}@model={name}"]
+    words = [f"model={name}"] if group == "model" else ["~model", f"+{group}@model={name}"]
     composed = compose([*kept, *words]).model
     _check_keys(_NEEDED["model"], composed, group, {group: name})
     model = OmegaConf.to_container(composed, resolve=True)
