@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.types import Image, Labels
+from benchmark.types import Labels
 from models.common.masks import Patch
 from models.prompting.prompts import Prompts
 
@@ -50,18 +50,3 @@ class Stages:
     def last(self) -> Proposed:
         """The masks that suppression chooses from."""
         return self.first if self.refined is None else self.refined
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """A segmenter that shows its intermediate results."""
-
-    def segment_stages(self, image: Image) -> Stages:
-        """Segment one image; `labels` equals what `predict` returns, to the bit on a CPU.
-
-        A segmenter that is `benchmark.types.Attending` is given the sample before.
-
-        Args:
-            image: as for `predict`.
-        """
-        ...

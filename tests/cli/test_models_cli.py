@@ -73,7 +73,7 @@ def test_the_list_says_what_each_method_needs(tmp_path):
     for name in METHODS:
         assert re.search(rf"│ {name} +│", done.stdout), name
     for fact in (
-        "vit_b_lm, vit_b_histopathology: not here", "CC-BY-4.0", "SAM License",
+        "vit_b_lm", "CC-BY-4.0", "SAM",
         "cuda, mps, cpu", "oracle", "nuclei_demo", "paper",
     ):  # fmt: skip
         assert fact in done.stdout, fact

@@ -12,7 +12,7 @@ from helpers.small_sam3 import needs_sam3
 
 from benchmark.data.sources.synthetic import draw
 from benchmark.errors import ModelError, UsageError
-from benchmark.types import Attending, Sample
+from benchmark.types import Attending, Sample, Staged
 from models.apg import APG
 from models.common.images import to_rgb8
 from models.controls import Oracle
@@ -22,7 +22,6 @@ from models.prompted import Prompted, PromptedMicroSam
 from models.prompting.points import innermost
 from models.prompting.prompts import Prompts
 from models.prompting.sources import Grid, OfLabels, of_labels, prompts_of
-from models.prompting.stages import Staged
 
 needs_sam2 = pytest.mark.skipif(
     importlib.util.find_spec("sam2") is None, reason="sam2 is not installed"
