@@ -18,6 +18,7 @@ from unittest import mock
 from benchmark import console
 from benchmark.choices import CHECKOUT
 from benchmark.cli import main as command_line
+from benchmark.import_path import LastPlace
 
 
 def main(root, *words, without=("BENCHMARK_DATA",), **environment):
@@ -81,7 +82,7 @@ def untouched_state():
     from hydra.core.singleton import Singleton
 
     hydras = GlobalHydra.instance()
-    path, finders, level = list(sys.path), list(sys.meta_path), logging.root.level
+    path, level = list(sys.path), logging.root.level
     with (
         mock.patch.dict(os.environ),
         mock.patch.dict(Singleton._instances),
@@ -91,7 +92,10 @@ def untouched_state():
         try:
             yield
         finally:
-            sys.path[:], sys.meta_path[:] = path, finders
+            sys.path[:] = path
+            # Others stay: the backport of importlib.metadata adds one, and takes the standard
+            # library's way of finding distributions away.
+            sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, LastPlace)]
             logging.root.setLevel(level)
             gc.unfreeze()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+from benchmark.adapter import find_adapter
 from models.weights.card import WAYS, Card, CardFile, cards
 
 CARDS: list[Card] = list(cards().values())
@@ -185,5 +185,5 @@ def test_default_weights_have_a_card(path: Path) -> None:
     if OmegaConf.is_missing(model, "weights") or model.get("weights") is None:
         return  # it has none, or its user has to say which
     chosen = [model.weights] if isinstance(model.weights, str) else model.weights.values()
-    family = get_class(model._target_).family
+    family = find_adapter(model._target_, model).family
     assert set(chosen) <= set(cards(family))
