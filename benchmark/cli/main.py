@@ -70,9 +70,10 @@ options (flags may stand anywhere)
   tune.metric=msa          action=tune: what the choice is by
   tune.rule=safe           action=tune: keep the default unless the gain is real (default)
                            | best
-  tune.folds=5             action=tune: also what the choice delivers on images that did not choose
-  tuned=true               test with the parameters that validation images choose (as action=tune
-                           does, first if it is missing) | <the YAML that action=tune wrote>
+  tune.folds=5             action=tune: also what the choice delivers on images that did
+                           not choose
+  tuned=true               choose on validation images as action=tune does, and test with
+                           that | false (default) | the YAML that action=tune wrote
   comparison.reference=otsu    the method that each other one is compared with
   comparison.pairs=[[a,b]]     methods to set against each other over data sets
   lease.wait=true          wait while another process works on the same run
