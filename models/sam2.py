@@ -244,7 +244,7 @@ def _grid_of(setting: Mapping[str, Any]) -> _Grid:
 def _kept(masks: Any, setting: Mapping[str, Any]) -> list[int]:
     """The numbers of the masks that pass the thresholds and are not suppressed, best first."""
     import torch
-    from torchvision.ops.boxes import batched_nms  # type: ignore[import-untyped]
+    from torchvision.ops.boxes import batched_nms
 
     passing = torch.ones(len(masks["rles"]), dtype=torch.bool, device=masks["boxes"].device)
     # As upstream: 0 lets everything pass, and the two are not compared alike.

@@ -112,7 +112,7 @@ def figure(
 def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn: int) -> Round:
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         given = [*words, f"model.weights={weights}", f"results={place}"]
-        told: dict[str, tuple[float, ...]] = {}
+        took: dict[str, tuple[float, ...]] = {}
 
         def run(name: str, *overrides: str) -> tuple[float, ...]:
             cache = str(Path(place, f"cache-{name}"))
@@ -135,11 +135,11 @@ def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn
         if sweep.grid:
             parts["tune"] = lambda: run("tune", "action=tune", "model=apg", sweep.grid)
         for name in sorted(parts, reverse=bool(turn % 2)):
-            told[name] = parts[name]()
-    (took,), (tune,) = told["sweep"], told.get("tune", (0.0,))
-    ideal_took, prompts, decodes = told["ideal"]
-    [bare] = told["bare"]
-    found = Round(took, tune, ideal_took, bare, int(prompts), int(decodes))
+            took[name] = parts[name]()
+    [whole], [tune] = took["sweep"], took.get("tune", (0.0,))
+    ideal_took, prompts, decodes = took["ideal"]
+    [bare] = took["bare"]
+    found = Round(whole, tune, ideal_took, bare, int(prompts), int(decodes))
     print(f"  round {turn + 1}: {found}", file=sys.stderr)
     return found
 
@@ -158,9 +158,9 @@ def ideal(
     for name, parameters in jobs:
         points.setdefault(name, []).append(parameters)
     models = {name: _build(name, weights) for name in points}
-    prompts = decodes = 0
+    images, prompts, decodes = _images(datasets), 0, 0
     begin = time.process_time()
-    for image in _images(datasets):
+    for image in images:
         for name, model in models.items():
             for _ in model.predict_each(image, points[name]):
                 pass
@@ -173,11 +173,11 @@ def loops(
     jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, datasets: str
 ) -> tuple[float]:
     """Seconds of bare loops over `predict`, without a cache."""
-    total = 0.0
+    images, total = _images(datasets), 0.0
     for name, parameters in jobs:
         model = _build(name, weights, **parameters)
         begin = time.process_time()
-        for image in _images(datasets):
+        for image in images:
             model.predict(image)
         total += time.process_time() - begin
         del model  # and with it the embedding that the next would find

@@ -230,7 +230,7 @@ def test_our_yamls_pass(file):
     content = OmegaConf.load(file)
     if path[0] in ("model", "data", "protocol"):
         refuse_code(OmegaConf.create({path[0]: content}))
-    elif path[0] == "source":  # of a nested model, and composed in the place of a model
+    elif path[0] == "model_source":  # of a nested model, and composed in the place of a model
         refuse_code(OmegaConf.create({"model": content}))
     elif path[0] == "launcher":
         refuse_code(OmegaConf.create({"hydra": {"launcher": content}}))
