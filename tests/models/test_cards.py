@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import pytest
@@ -177,11 +178,17 @@ def test_cellsam_has_the_same_archive(card: Card) -> None:
     assert urlparse(auth._api_endpoint).hostname == urlparse(card.gated or "").hostname
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_default_weights_have_a_card(path: Path) -> None:
+def whole(path: Path) -> Any:
+    """A model's YAML with those that it starts from."""
     model = OmegaConf.load(path)
     for name in model.get("defaults", []):
-        model = OmegaConf.merge(OmegaConf.load(path.with_name(f"{name}.yaml")), model)
+        model = OmegaConf.merge(whole(path.with_name(f"{name}.yaml")), model)
+    return model
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_default_weights_have_a_card(path: Path) -> None:
+    model = whole(path)
     if OmegaConf.is_missing(model, "weights") or model.get("weights") is None:
         return  # it has none, or its user has to say which
     chosen = [model.weights] if isinstance(model.weights, str) else model.weights.values()
