@@ -525,7 +525,7 @@ class Job:
         if self.attends:  # what it is given may not be the same for another data set
             return checked_segmenter(lambda: self._built(setting or {}), name)
         # Jobs of a sweep that have the same weights come one after the other to one process.
-        models = [(job.settings.model, job.device, job.weights) for job in self._all]
+        models = [(job.adapter, job.settings.model, job.device, job.weights) for job in self._all]
         wanted = (models, setting or {}, self.settings.cache)
         if not (_latest and _latest[0][0] == wanted):
             _latest.clear()  # before it is built: a device may have no room for two
