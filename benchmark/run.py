@@ -33,7 +33,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.failures import grouped, without_sample
 from benchmark.profiling import Measurement
 from benchmark.rescore import Scored, score_stored, stored_predictions
-from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics import required
 from benchmark.scoring.protocol import Protocol
 from benchmark.scoring.score import score_key, score_row
 from benchmark.store.digest import array_digest
@@ -145,9 +145,8 @@ class Runner:
             if records[entry.id].status == "error"
         }
         # A damaged score, which lacks a metric, is made again.
-        whole = {
-            name: row for name, row in scores.items() if METRICS.keys() <= row["metrics"].keys()
-        }
+        needed = set(required())
+        whole = {name: row for name, row in scores.items() if needed <= row["metrics"].keys()}
         msa = {entry.id: whole[entry.id]["metrics"]["msa"] for entry in done if entry.id in whole}
         msa |= {entry.id: None for entry in done if entry.is_unlabelled}
         if len(failed) > allowed_failures:

@@ -57,7 +57,6 @@ def test_a_version_may_be_text():
     [
         ("libraries", "numpy", "a tuple of strings"),
         ("requires", "numpy>=1", "a tuple of strings"),
-        ("imports", "numpy", "a tuple of strings"),
         ("execution", "batch_size", "a tuple of strings"),
         ("max_channels", "3", "a whole number"),
         ("devices", "cpu", "a tuple of strings"),
