@@ -175,6 +175,11 @@ _latest: list[
 ] = []  # kept for the next job of this process, which may have the same weights
 
 
+def forget_latest() -> None:
+    """Drop the backbone that is kept for a next job, unless it is in use."""
+    _latest.clear()
+
+
 def open_backbone(
     weights: Weights, device: str, architectures: Mapping[str, Architecture] = ARCHITECTURES
 ) -> Backbone:
@@ -193,7 +198,7 @@ def open_backbone(
     key = (device, *sorted(weights.digests.items()))
     backbone = _backbones.get(key)
     if backbone is None:
-        _latest.clear()  # before it is built: a device may have no room for two
+        forget_latest()  # before another is built: a device may have no room for two
         backbone = _backbones[key] = _build(weights, device, architectures)
     _latest[:] = [backbone]
     return backbone

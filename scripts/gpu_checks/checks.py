@@ -23,6 +23,7 @@ from benchmark.scoring.match import match
 from benchmark.types import Labels, Weights, check_labels
 from gpu_checks.findings import Finding, UncheckedError, held, measured
 from gpu_checks.subjects import Subject
+from models.backbone import forget_latest
 from models.common.out_of_memory import is_out_of_memory
 
 MIB = 1 << 20
@@ -66,14 +67,14 @@ class CudaMemory:
         """Within, torch raises its error of a full device beyond so many bytes."""
         import torch
 
-        gc.collect()
+        _let_go()
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(min(1.0, size / self.total()))
         try:
             yield
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
-            gc.collect()
+            _let_go()
             torch.cuda.empty_cache()
 
 
@@ -136,7 +137,7 @@ class Trial:
     def close(self) -> None:
         """Free the device."""
         self.__dict__.pop("model", None)
-        gc.collect()
+        _let_go()
         if self.device == "cuda":
             import torch
 
@@ -150,7 +151,7 @@ def parity(trial: Trial) -> Iterable[Finding]:
     with first_outputs(subject.networks) as wanted:
         labels = on_cpu.predict(image)
     del on_cpu
-    gc.collect()
+    _let_go()
     with first_outputs(subject.networks) as found:
         on_device = check_labels(
             trial.model.predict(image), image, model=subject.name, sample="first"
@@ -173,6 +174,12 @@ def parity(trial: Trial) -> Iterable[Finding]:
     yield held("labels", share >= AGREEMENT, f"{text}; {count} objects on the CPU")
     same = np.array_equal(on_device, trial.model.predict(image))
     yield measured("the same labels a second time", "yes" if same else "no")
+
+
+def _let_go() -> None:
+    """Free the memory of models that are not used any more."""
+    forget_latest()
+    gc.collect()
 
 
 @contextlib.contextmanager
@@ -309,7 +316,7 @@ def out_of_memory(trial: Trial) -> Iterable[Finding]:
     share = agreement(wanted, model.predict(image))
     yield held("the next prediction is right again", share >= AGREEMENT, f"{share:.2%} agree")
     del model
-    gc.collect()
+    _let_go()
     with memory.limited(memory.allocated() + at_rest // 2):
         error = _error_of(partial(subject.build, trial.weights, trial.device))
     yield held(
