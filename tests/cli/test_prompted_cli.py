@@ -25,8 +25,14 @@ def root(tmp_path_factory):
 def job(root, *words, base=BASE):
     """The job of a command line, not done."""
     jobs = []
+
+    def perform(one):
+        assert one.nested  # composed while the command line is there
+        jobs.append(one)
+        return 0
+
     action = importlib.import_module("benchmark.actions.run")
-    with mock.patch.object(action, "perform", lambda one: jobs.append(one) or 0):
+    with mock.patch.object(action, "perform", perform):
         done = command_line.main(root, *base, *words)
     assert done.returncode == 0, done.stderr
     return jobs[0]
