@@ -27,7 +27,7 @@ def job(root, *words, base=BASE):
     jobs = []
 
     def perform(one):
-        assert one.nested  # composed while the command line is there
+        assert isinstance(one.nested, dict)  # composed while the command line is there
         jobs.append(one)
         return 0
 
