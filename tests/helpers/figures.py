@@ -16,6 +16,7 @@ from benchmark.paper.published import published_frame
 from benchmark.report import escape
 from benchmark.report.figures import methods, style
 from benchmark.report.frame import MODALITIES, frame_of_rows
+from benchmark.report.marks import UNMARKED
 from benchmark.report.results import RunResult
 from benchmark.scoring.metrics import mean_segmentation_accuracy
 
@@ -27,8 +28,7 @@ def cell(method="a", data="d", score=0.5, **changes):
         "data_label": escape.plain(data), "modality": "fluorescence_nuclei", "score": score,
         "score_low": np.nan, "score_high": np.nan, "images": 10, "groups": 10, "status": "complete",
         "reason": "", "in_domain": pd.NA, "protocol": "paper", "split": "test", "weights": "",
-        "mark": "", "mixed": False, "edited": False, "gone": False, "control": False,
-        "uncounted": False, "lost": "",
+        "mark": "", **UNMARKED, "control": False, "lost": "",
         "seconds": np.nan, "memory": np.nan, "run": "r",
         "run_id": f"{method}/{data}".encode("utf-8", "replace").hex(),
         "images_id": "0a0a0a", "truth": "", "set_aside": "", "result": f"{method}/{data}",
