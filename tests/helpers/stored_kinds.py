@@ -15,13 +15,13 @@ from helpers.mutations import (
 from helpers.runs import SAMPLES, do, drawn, make_job
 
 from benchmark.actions.export import perform as export
-from benchmark.actions.tune import labelled
 from benchmark.errors import BenchmarkError
 from benchmark.scoring.metrics import MSA
 from benchmark.store import journal
 from benchmark.store.skipped import SkippedModel, read_skipped, record_skipped
 from benchmark.store.store import RunStore
 from benchmark.tuning.grid import find_grid
+from benchmark.tuning.images import choosing_images
 from benchmark.tuning.search import Search
 from benchmark.tuning.selection import Selection
 from benchmark.verify import verify
@@ -65,10 +65,11 @@ def search(root):
     job = make_job(root, target=OTSU, data=data)
     grid = find_grid(GRID, job.adapter, job.parameters, model="otsu", folders=[])
     found = Search(job, grid)
-    entries = labelled(job)
-    assert found.run(entries) == {}
-    assert found.rows().keys() == {entry.id for entry in entries}
-    Selection.of(job, grid, found.scores(entries, MSA), MSA).write(found.folder)
+    images = choosing_images(job, None)
+    assert found.run(images.entries, wait=False) == {}
+    assert found.rows().keys() == {entry.id for entry in images.entries}
+    selection = Selection.of(job, grid, found.scores(images.entries, MSA), MSA, images)
+    selection.write(found.folder, found.digest)
 
 
 def edits(root, odd):
