@@ -196,6 +196,18 @@ class Weighted(Traced):
         return labels
 
 
+class Unattended:
+    """Has weights, and is given images alone."""
+
+    find_weights = Weighted.find_weights
+
+    def __init__(self, weights, level=1.0):
+        self.model = Weighted(weights, level=level)
+
+    def predict(self, image):
+        return self.model.predict(image)
+
+
 class Untrained(Weighted):
     """Its weights come through the tests' own door."""
 

@@ -42,15 +42,15 @@ def events(root):
     """What the segmenters did: event -> the process of each time."""
     found = {}
     for line in (root / "trace").read_text().splitlines():
-        event, _, process = line.split()
+        event, *_, process = line.split()
         found.setdefault(event, []).append(process)
     return found
 
 
-def sweep(root, file, *words, **more):
+def sweep(root, file, *words, model="weighted", **more):
     """Three jobs that share weights."""
     words = ("-m", "limit=2", "model.level=1.0,1.1,1.2", f"model.weights={file}", *words)
-    return run(root, *words, model="weighted", TRACE=str(root / "trace"), **more)
+    return run(root, *words, model=model, TRACE=str(root / "trace"), **more)
 
 
 # --- which jobs
@@ -95,12 +95,12 @@ def test_a_job_that_can_not_be_composed_or_has_unknown_weights_is_alone(root, fi
 
 @pytest.mark.slow
 def test_jobs_of_a_group_share_a_process_and_what_is_loaded(tmp_path, file):
-    finished = sweep(tmp_path, file, "seed=0,1")
+    finished = sweep(tmp_path, file, "seed=0,1", model="unattended")
     assert finished.returncode == 0, finished.stderr
     assert "6 done" in finished.stderr
     found = events(tmp_path)
     assert len(set(found["start"])) == 1 and len(found["start"]) == 6 * 2
-    # Jobs in turn have levels 1.0, 1.0, 1.1, ...: who needs what is there takes it.
+    # Levels are 1.0, 1.0, 1.1, ... in turn: the next job takes the segmenter that is there.
     assert len(found["load"]) == 3
     logs = sorted(tmp_path.rglob("log.txt"))
     assert len(logs) == 6
