@@ -120,8 +120,14 @@ def config_loader() -> ConfigLoader:
         if not folder.is_dir():
             raise UsageError(f"--config-dir {folder}: there is no such folder.")
     register()
-    with initialize_config_dir(str(CONFIGS), job_name="benchmark", version_base=VERSION_BASE):
-        return GlobalHydra.instance().config_loader()
+    # A library of this process may have left its own: importing sam2 does.
+    instance = GlobalHydra.instance()
+    others, instance.hydra = instance.hydra, None
+    try:
+        with initialize_config_dir(str(CONFIGS), job_name="benchmark", version_base=VERSION_BASE):
+            return instance.config_loader()
+    finally:
+        instance.hydra = others
 
 
 def register() -> None:

@@ -212,8 +212,12 @@ def _accuracy_and_time(given: FigureInput) -> Figure | None:
 
 def _stages(given: FigureInput) -> Figure | None:
     found = accounts(given.results)
-    rows = given.runs.set_index("result").reindex(found.index)
-    return None if found.empty else stages.draw(found, list(rows["label"]), list(rows["group"]))
+    if found.empty:
+        return None
+    # Rows of skipped methods have no result; there may be several.
+    rows = given.runs[given.runs["result"].isin(found.index)]
+    rows = rows.drop_duplicates("result").set_index("result").loc[found.index]
+    return stages.draw(found, list(rows["label"]), list(rows["group"]))
 
 
 FIGURES: dict[str, Callable[[FigureInput], Figure | None]] = {
