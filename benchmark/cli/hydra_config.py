@@ -127,7 +127,7 @@ def config_loader() -> ConfigLoader:
         with initialize_config_dir(str(CONFIGS), job_name="benchmark", version_base=VERSION_BASE):
             return instance.config_loader()
     finally:
-        instance.hydra = others
+        GlobalHydra.instance().hydra = others  # another instance: Hydra puts a copy back
 
 
 def register() -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 
 from benchmark.choices import CHECKOUT
-from benchmark.cli.hydra_config import register
+from benchmark.cli.hydra_config import config_loader, load, register
 from benchmark.errors import UsageError
 
 PROGRAM = """\
@@ -97,3 +99,11 @@ def test_an_environment_of_before_the_plugins_is_named_with_the_remedy(monkeypat
     monkeypatch.setitem(sys.modules, NAME, None)  # importing it is an error
     with pytest.raises(UsageError, match="pip install -e"):
         register()
+
+
+def test_a_hydra_that_a_library_initialised_is_no_obstacle_and_stays():
+    theirs = object()
+    with mock.patch.object(GlobalHydra.instance(), "hydra", theirs):
+        assert load(config_loader(), ["model=otsu"]).model.name == "otsu"
+        assert GlobalHydra.instance().hydra is theirs
+        GlobalHydra.instance().hydra = None
