@@ -7,8 +7,8 @@ from pathlib import Path
 from conftest import OPTIONAL
 
 CHECKOUT = Path(__file__).parents[2]
-NOT_OF_THE_EXTRA = {"cellSAM"}  # in an environment of its own
-ALWAYS = {"resource", "statsmodels", "roifile"}  # of Python on Linux; dependencies
+NOT_OF_THE_EXTRA = {"cellSAM", "instanseg"}  # in environments of their own
+ALWAYS = {"resource", "statsmodels", "roifile", "stardist"}  # of Python on Linux; dependencies
 _spec = importlib.util.spec_from_file_location("check", CHECKOUT / ".ci" / "check_libraries.py")
 check = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(check)

@@ -60,7 +60,8 @@ def test_all_images_are_there_page_by_page(open_page, runs):
         page.keyboard.press("ArrowLeft")
     assert page.locator("#v-title").inner_text() == first[-1]
     page.keyboard.press("Escape")
-    expect(page.locator("#gallery button").last).to_be_focused(timeout=10_000)
+    expect(page.locator("#g-place")).to_have_text(f"page 1 of 2, {COUNT} images", timeout=60_000)
+    expect(page.locator("#gallery button").last).to_be_focused(timeout=60_000)
     assert ids(page) == first
 
 
