@@ -34,7 +34,7 @@ class InstanSeg(TorchAdapter):
         mask_threshold: from which a pixel belongs to an object; None: the model's own.
 
     Raises:
-        ModelError: it is no model of InstanSeg, or it may not run.
+        ModelError: the file is not an InstanSeg model, or may not be run.
         ValueError: an unknown target, or a pixel size that is not above 0.
 
     An image of up to 6.75 million values is segmented at once, a larger one in tiles of 512 pixels,

@@ -13,9 +13,8 @@ from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import GrammarParseError
-from omegaconf.grammar_parser import parse
 
+from benchmark.cli.grammar import nodes
 from benchmark.errors import UsageError
 from benchmark.own_yaml import MAX_VALUES
 
@@ -111,16 +110,11 @@ def _references(text: str) -> tuple[str, ...]:
     """The keys of the references in a text as written, those within keys and arguments too."""
     if "${" not in text:
         return ()
-    try:
-        found = [parse(text)]
-    except GrammarParseError:  # OmegaConf says so when the value is asked for
-        return ()
     keys = []
-    for node in found:  # grows as it goes
+    for node in nodes(text):
         kind, written = type(node).__name__, node.getText()
         if kind == "InterpolationNodeContext":
             keys.append(written[2:-1])
         elif kind == "InterpolationResolverContext" and written.startswith("${hydra:"):
             keys.append(f"hydra.{written[len('${hydra:') : -1]}")
-        found += getattr(node, "children", None) or []
     return tuple(keys)

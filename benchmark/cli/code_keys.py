@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import GrammarParseError
-from omegaconf.grammar_parser import parse
 
 from benchmark.choices import config_folders, file_of
+from benchmark.cli.grammar import nodes
 from benchmark.errors import UsageError
 
 CODE_KEYS = ("model._target_", "data.source._target_", "hydra.launcher._target_",
@@ -130,19 +128,13 @@ def _at(value: Any, key: str) -> Any:
     return value
 
 
-@cache
 def _resolvers(text: str) -> tuple[str, ...]:
     """The names of the resolvers that a text calls, nested ones too, as written."""
-    try:
-        found = [parse(text)]
-    except GrammarParseError:  # OmegaConf says so when the value is asked for
-        return ()
-    names = []
-    for node in found:  # grows as it goes
-        if type(node).__name__ == "InterpolationResolverContext":
-            names.append(node.resolverName().getText())
-        found += getattr(node, "children", None) or []
-    return tuple(names)
+    return tuple(
+        node.resolverName().getText()
+        for node in nodes(text)
+        if type(node).__name__ == "InterpolationResolverContext"
+    )
 
 
 def _file(key: str, text: str, chosen: Mapping[str, Any]) -> str:

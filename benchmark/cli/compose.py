@@ -181,7 +181,7 @@ def _nested_model(
     known = own | choices("model", folders)
     if name not in known:
         raise UsageError(
-            f"model.{parameter} is '{name}', which there is no model of.{nearest(name, known)} "
+            f"model.{parameter} is '{name}', but there is no such model.{nearest(name, known)} "
             f"Valid names: {', '.join(known)}."
         )
     group = group_of(parameter) if name in own else "model"

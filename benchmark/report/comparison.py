@@ -320,7 +320,7 @@ def _notes(family: ComparisonFamily) -> list[str]:
     tested = int(frame["p"].notna().sum())
     lines = [
         f"Family: {family.family}; p corrected by Holm for {counted(tested, 'test')}. A "
-        "difference is a - b, over the samples of both methods.",
+        "difference is a minus b, on the samples that both methods have.",
         WEIGHTS,
         f"p: two-sided sign-flip permutation; none with fewer than {FEWEST_FOR_P} groups, and no "
         f"interval with fewer than {FEWEST_GROUPS}.",

@@ -94,7 +94,25 @@ class Basis(TypedDict):
     written: str
 
 
-class Selection(TypedDict):
+class _Chosen(TypedDict):
+    """What a choice and the selections made of it have in common; see `Selection`."""
+
+    search: str
+    data: str
+    split: str
+    limit: Count | None
+    images: Count
+    groups: Count
+    trained: bool
+    grid: str
+    metric: str
+    rule: str
+    default: dict[str, Any]
+    chosen: dict[str, Any]
+    lower: float | None
+
+
+class Selection(_Chosen):
     """What chose the parameters of a run; see `benchmark.tuning`.
 
     Attributes:
@@ -121,27 +139,14 @@ class Selection(TypedDict):
         lower: the lower end of the 95 % interval of that; None with too few groups.
     """
 
-    search: str
     model: str
     config: str
     default_run: str
-    data: str
-    split: str
-    limit: Count | None
-    images: Count
-    groups: Count
     left_out_images: Count
     left_out_groups: Count
     tested_images: Count
     tested_groups: Count
-    trained: bool
-    grid: str
-    metric: str
-    rule: str
-    default: dict[str, Any]
-    chosen: dict[str, Any]
     promised: float
-    lower: float | None
 
 
 class Selected(TypedDict):
@@ -160,25 +165,12 @@ class _Counts(TypedDict):
     groups: Count
 
 
-class Choice(TypedDict):
+class Choice(_Chosen):
     """choice.json: what a search chose; see `benchmark.tuning.selection`."""
 
-    search: str
-    data: str
-    split: str
-    limit: Count | None
-    images: Count
-    groups: Count
     left_out: _Counts
     tested: _Counts
-    trained: bool
-    grid: str
-    metric: str
-    rule: str
-    default: dict[str, Any]
-    chosen: dict[str, Any]
     gain: float
-    lower: float | None
     digests: list[str]
     group_names: list[str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmark.errors import INTERRUPTED, PARTIAL, StoreError
+from benchmark.errors import INTERRUPTED
 from benchmark.sweeps.plan import SweepJob, groups
 from benchmark.sweeps.process import JobOutcome, JobProcess
 from benchmark.sweeps.progress import SweepProgress
@@ -25,16 +25,7 @@ class LocalProcesses:
                 for job in group:
                     place = folder / str(job.number)
                     progress.begins(job.label, place)
-                    outcome = _outcome(process, job, place)
+                    outcome = process.do(job.overrides, job.label, place)
                     yield job.number, outcome
                     if outcome.status == INTERRUPTED:
                         return
-
-
-def _outcome(process: JobProcess, job: SweepJob, folder: Path) -> JobOutcome:
-    """The outcome of a job; a full disk ends one alone: the next may find room."""
-    try:
-        return process.do(job.overrides, job.label, folder)
-    except StoreError as error:
-        details = {"state": "failed", "reason": str(error)}
-        return JobOutcome(job.label, PARTIAL, None, details, 0.0)

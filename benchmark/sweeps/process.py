@@ -174,6 +174,11 @@ class JobProcess:
         if self.process is not None:
             self.process.wait()
 
+    def _kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+        self.close()
+
     def do(
         self,
         overrides: Sequence[str],
@@ -189,22 +194,21 @@ class JobProcess:
             folder: where it writes its log, result and progress.
             on_end: is called with its exit status, before that is written to any file.
 
-        Raises:
-            StoreError: its folder can't be written; the process is ended.
+        Returns:
+            How it ended; `failed` if its folder can't be written, as the next may find room.
         """
-        went_well = False
         try:
             outcome = self._do(overrides, label, folder, on_end)
+        except BaseException as error:
+            self._kill()
+            if not isinstance(error, StoreError):
+                raise
+            details = {"state": "failed", "reason": str(error)}
+            return JobOutcome(label, PARTIAL, None, details, 0.0)
+        if outcome.state != "done":
             # After a sample that failed, nobody knows the state of a library or a device.
-            went_well = outcome.state == "done"
-            return outcome
-        except StoreError:
-            if self.process is not None:
-                self.process.kill()
-            raise
-        finally:
-            if not went_well:
-                self.close()
+            self.close()
+        return outcome
 
     def _do(
         self,
@@ -255,15 +259,23 @@ class JobProcess:
         environment = {OUTCOME: str(folder / LEFT), PROGRESS: str(folder / PROGRESS_FILE)}
         read_end, write_end = os.pipe()
         try:
-            if self._connection is not None and self.process and self.process.poll() is None:
-                message = {"arguments": arguments, "environment": environment}
-                send(self._connection, message, write_end)
-            else:
+            if not self._sent(arguments, environment, write_end):
                 self.close()
                 self._start(arguments, environment, write_end)
         finally:
             os.close(write_end)
         return os.fdopen(read_end, "rb")
+
+    def _sent(self, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> bool:
+        """Send a job to the process; whether there is one to take it."""
+        if self._connection is None or self.process is None or self.process.poll() is not None:
+            return False
+        message = {"arguments": list(arguments), "environment": dict(environment)}
+        try:
+            send(self._connection, message, output)
+        except OSError:  # killed since
+            return False
+        return True
 
     def _start(self, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> None:
         inherited = {k: v for k, v in os.environ.items() if k not in _FOR_TERMINALS}

@@ -30,7 +30,7 @@ def tuned_job(job: Job) -> Job:
         job: with `tuned`; its model can be tuned (`benchmark.tuning.choose.check_tunable`).
 
     Raises:
-        UsageError: no image is left to choose, or the YAML is none.
+        UsageError: no image is left to choose, or the YAML does not hold a choice.
         NothingChosenError: too many images of the search fail.
         SkippedError: the model can't run here.
     """
@@ -76,7 +76,8 @@ def _of_yaml(job: Job, path: Path) -> Job:
     """The job of a choice that was written before.
 
     Raises:
-        UsageError: the file is no choice of this model, was edited, or images that it tests chose.
+        UsageError: the file is not a choice for this model, was edited, or was chosen on images
+            that are to be tested.
     """
     content = read_yaml(path)
     try:

@@ -104,7 +104,7 @@ def test_a_folder_counts_by_its_label_images_wherever_it_lies(root, tmp_path):
         job(root, "model.source=folder", options(predictions(place))) for place in (root, tmp_path)
     ]
     assert made[0].identity == made[1].identity
-    assert str(root) not in made[0].model_name, "a place is no part of a name"
+    assert str(root) not in made[0].model_name, "a name does not contain a place"
     tifffile.imwrite(tmp_path / "labels" / "dsb2018_nuclei_r0c0.tif", np.eye(256, dtype=np.uint16))
     changed = job(root, "model.source=folder", options(tmp_path / "labels"))
     assert changed.identity != made[0].identity

@@ -70,7 +70,7 @@ def test_without_pixels_it_is_undefined_and_no_other_metric_depends_on_them():
 
 def test_stored_scores_keep_their_key():
     assert METRICS["msa_tolerant"].optional
-    assert metrics_version() == 1, "an optional metric is no part of what scores depend on"
+    assert metrics_version() == 1, "scores do not depend on an optional metric"
 
 
 def test_images_of_two_shapes_are_refused():

@@ -97,7 +97,10 @@ def _table(name: str, families: Sequence[ComparisonFamily]) -> Table:
     return Table(f"tests_{name}", titles[name], columns, rows, said)
 
 
-_HOLM = "p corrected by Holm within each; a difference is a - b, over the samples of both methods"
+_HOLM = (
+    "p corrected by Holm within each; a difference is a minus b, on the samples that both methods "
+    "have"
+)
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
