@@ -193,6 +193,34 @@ def test_a_process_that_died_between_two_jobs_is_replaced(tmp_path, monkeypatch)
     assert [outcome.state for outcome in (first, same, last)] == ["done"] * 3
 
 
+@pytest.mark.slow
+def test_a_process_that_dies_as_it_is_sent_a_job_is_replaced(tmp_path, monkeypatch):
+    for key, value in environment().items():
+        monkeypatch.setenv(key, value)
+    arguments = command(tmp_path, "limit=1")[3:]
+    at = arguments.index("--config-dir")
+    folders = [arguments.pop(at), arguments.pop(at)][1:]
+
+    def broken(connection, *_):
+        connection.close()
+        raise BrokenPipeError
+
+    with JobProcess(config_dirs=folders) as process:
+        assert process.do(arguments, "a", tmp_path / "0").state == "done"
+        number = process.process.pid
+        with monkeypatch.context() as patch:
+            patch.setattr("benchmark.sweeps.process.send", broken)
+            assert process.do([*arguments, "seed=1"], "b", tmp_path / "1").state == "done"
+        assert process.process.pid != number
+
+
+def test_a_folder_that_can_not_be_written_is_a_failed_job(tmp_path):
+    (tmp_path / "file").write_text("")
+    with JobProcess() as process:
+        outcome = process.do(["a=b"], "a", tmp_path / "file" / "0")
+    assert outcome.state == "failed" and "file" in outcome.reason and process.process is None
+
+
 def test_outside_a_sweep_no_further_job_is_waited_for(monkeypatch):
     monkeypatch.delenv(JOBS, raising=False)
     assert do_further_jobs(lambda: pytest.fail("another job"), 3) == 3
