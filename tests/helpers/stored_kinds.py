@@ -67,7 +67,8 @@ def search(root):
     found = Search(job, grid)
     images = choosing_images(job, None)
     assert found.run(images.entries, wait=False) == {}
-    assert found.rows().keys() == {entry.id for entry in images.entries}
+    # An edited journal may also have rows of other samples, which choose nothing.
+    assert found.rows().keys() >= {entry.id for entry in images.entries}
     selection = Selection.of(job, grid, found.scores(images.entries, MSA), MSA, images)
     selection.write(found.folder, found.digest)
 
