@@ -20,6 +20,7 @@ from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import check_loader, refuse_code, refuse_leaks
 from benchmark.cli.explain import explain, no_such_key
 from benchmark.cli.hydra_config import config_loader, load, opened
+from benchmark.data.sources.layouts import folder_name
 from benchmark.errors import UsageError
 from benchmark.job import Job
 from benchmark.scoring.metrics import find_metric
@@ -100,6 +101,15 @@ def check_options(config: Any) -> None:
         )
 
 
+def _name_own_images(data: Any) -> None:
+    """Call one's own images, if they have no name, by the folder that they lie in."""
+    known = "images" in data  # to OmegaConf a value that is missing is not there
+    if "images" not in data.keys() or data.get("name") is not None:  # noqa: SIM118
+        return
+    others = choices("data", config_folders())
+    data.name = folder_name(str(data.images), data.get("root"), others) if known else "folder"
+
+
 def _choose_split(config: Any, overrides: Sequence[str]) -> None:
     """Let validation images choose parameters; of one's own images, those that are given.
 
@@ -129,6 +139,7 @@ def _job(
     if unknown is not None:
         raise UsageError(no_such_key(unknown))
     check_options(config)
+    _name_own_images(config.data)
     if config.action is Action.tune:
         _choose_split(config, overrides)
     if config.action is Action.compare:

@@ -179,8 +179,12 @@ def _place(
 
 
 def _found(home: Path, key: str, source: Source) -> Path | None:
-    """Return the folder prepared from the source's present files, or from files now deleted."""
-    for folder in home.glob(f"{key}-*"):
+    """Return the folder prepared from the source's present files, or from files now deleted.
+
+    What a data set is called changes nothing in it, so that it is also found under another name.
+    """
+    elsewhere = home.parent.parent.glob(f"*/{home.name}/{key}-*")
+    for folder in (*home.glob(f"{key}-*"), *elsewhere):
         known = read_fingerprint(folder)
         if canonical_json(source.fingerprint(known)) == canonical_json(known):
             return folder

@@ -47,7 +47,7 @@ def files(folder):
 
 def predictions(root):
     [store] = RunStore.all(root / "results" / "runs")
-    [manifest] = root.glob(f"datasets/folder/prepared/*/{MANIFEST}")
+    [manifest] = root.glob(f"datasets/*/prepared/*/{MANIFEST}")
     original = {entry.id: entry.original for entry in Manifest.read(manifest.parent).entries}
     return {original[name]: store.prediction(record) for name, record in store.records().items()}
 
@@ -163,7 +163,7 @@ def test_napari_gets_a_command_for_each_image_and_no_file_is_written(run):
 def test_napari_shows_a_data_set_that_the_model_has_not_segmented(run):
     done = main(run, "action=export", "model=empty", *WORDS[1:], "format=napari", "limit=1")
     assert done.returncode == 0 and done.stdout.count("imread(") >= 3, "image, truth, and Otsu's"
-    assert '"otsu-folder-' in done.stdout and "empty" not in done.stdout
+    assert '"otsu-x-' in done.stdout and "empty" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def stores(root):
 
 def stored(root, model):
     """Image -> the stored prediction."""
-    manifests = sorted(root.glob(f"datasets/folder/prepared/*/{MANIFEST}"))
+    manifests = sorted(root.glob(f"datasets/*/prepared/*/{MANIFEST}"))
     names = {e.id: e.original for path in manifests for e in Manifest.read(path.parent).entries}
     store = stores(root)[model]
     return {names[sample]: store.prediction(record) for sample, record in store.records().items()}

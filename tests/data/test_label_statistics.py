@@ -202,8 +202,15 @@ def test_a_warning_is_on_the_console_in_the_table_and_in_check(folders):
 
 def test_data_prepared_before_the_options_existed_is_still_found(folders):
     main(folders, *GIVEN)
-    (place,) = (folders / "datasets" / "folder" / "prepared").glob("[!.]*-*")
+    (place,) = (folders / "datasets").glob("*/prepared/[!.]*-*")
     assert place.name.split("-")[0] == _key_without_options(folders)
+
+
+def test_data_prepared_under_another_name_are_found(folders):
+    main(folders, *GIVEN, "data.name=folder")  # what one's own images were called by default
+    again = main(folders, *GIVEN)
+    assert "preparing" not in again.stderr and "folder" not in again.stdout.splitlines()[1]
+    assert len([*(folders / "datasets").glob("*/prepared/[!.]*-*")]) == 1
 
 
 def _key_without_options(folders):

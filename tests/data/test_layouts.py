@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 from benchmark.data.formats.images import read_image
 from benchmark.data.remarks import collected
 from benchmark.data.sources.folder import FolderSource
+from benchmark.data.sources.layouts import folder_name
 from benchmark.errors import DataError, UsageError
 
 
@@ -344,3 +345,27 @@ def test_one_link_to_nothing_fails_one_sample(tmp_path):
     assert_names(done.stderr.replace("\n", " "), "one image can't be used", "i/b.tif", "a link to")
     done = main(tmp_path, *words, "errors.max_failures=1")
     assert "partial (1 of 2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("nuclei/*.tif", "nuclei"),
+        ("nuclei", "nuclei"),
+        ("nuclei/images/*.tif", "nuclei"),
+        ("nuclei/Test/IMAGES/", "nuclei"),
+        ("nuclei/images/a.tif", "nuclei"),
+        ("nuclei/**/*.tif", "nuclei"),
+        ("./nuclei/../nuclei/images", "nuclei"),
+        ("DSB/images/*.tif", "DSB_own"),
+        ("absent/*.tif", "there"),
+    ],
+)
+def test_images_are_called_by_their_folder(tmp_path, pattern, name):
+    for folder in ("nuclei", "nuclei/images", "nuclei/Test/IMAGES", "DSB/images"):
+        write(tmp_path / "there" / folder / "a.tif", 1)
+    assert folder_name(pattern, str(tmp_path / "there"), ["dsb", "livecell"]) == name
+
+
+def test_a_folder_whose_path_tells_nothing_is_called_folder():
+    assert folder_name("/*.tif", None, []) == "folder"

@@ -85,6 +85,48 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     return files
 
 
+_TELL_NOTHING = frozenset(
+    [
+        "data",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "input",
+        "inputs",
+        "png",
+        "raw",
+        "test",
+        "tif",
+        "tiff",
+        "train",
+        "val",
+    ]
+)
+"""Names of folders that say what kind of file lies there, and not what it shows."""
+
+
+def folder_name(pattern: str, root: str | None, taken: Iterable[str]) -> str:
+    """The name of the folder that images lie in, to call a data set by.
+
+    Of `nuclei/images/*.tif` that is `nuclei`, as `images` tells nothing. A name that another data
+    set has gets `_own` behind it: its published results are of other images.
+
+    Args:
+        pattern: as of `find_files`.
+        root: likewise.
+        taken: names of other data sets.
+
+    Returns:
+        The name; `folder` where no folder's name tells anything.
+    """
+    literal, wild = _split(pattern, root)
+    place = (literal if wild.parts else literal.parent).resolve()
+    names = (each.name for each in (place, *place.parents))
+    name = next((n for n in names if n and n.casefold() not in _TELL_NOTHING), "folder")
+    return f"{name}_own" if name.casefold() in {one.casefold() for one in taken} else name
+
+
 def is_read(pattern: str, root: str | None, folder: Path, names: Iterable[str]) -> bool:
     """Whether `find_files` finds files of a folder, or would, if it had files of these names.
 
