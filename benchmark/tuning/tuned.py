@@ -102,7 +102,8 @@ def _of_yaml(job: Job, path: Path) -> Job:
             f"model of its own: --config-dir {path.parent.parent} model={path.stem}."
         )
     seen = Seen(frozenset(choice["digests"]), frozenset(choice["group_names"]))
-    if choice["data"] != job.data.name:  # groups of other data sets may only share a name
+    both_own = is_own(job) and choice["split"] == "test"  # which may be parts of one data set
+    if choice["data"] != job.data.name and not both_own:  # groups may only share a name
         seen = replace(seen, groups=frozenset())
     tested = [entry for entry in job.requested if seen.holds(entry)]
     may_share = job.protocol.val_images == "shared" and not is_own(job)

@@ -171,7 +171,7 @@ def test_of_ones_own_images_those_that_are_given_choose(mine):
     tifffile.imwrite(mine / "a" / "without_labels.tif", image)
     own = (f"data.images={mine}/a/*.tif", f"data.labels={mine}/b/*.tif")
     done = main(mine, *TUNE[:4], *own, GRID)
-    assert done.returncode == 0 and "tuned on 1 image of folder" in done.stdout, done.stderr
+    assert done.returncode == 0 and "tuned on 1 image of a" in done.stdout, done.stderr
     assert "1 of 2 images have no labels" in done.stderr and len(traced(mine)) == 5
 
 

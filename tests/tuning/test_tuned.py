@@ -343,9 +343,8 @@ def test_of_ones_own_images_others_choose(tmp_path):
     assert (yaml_file.parents[1] / "promised_and_delivered.png").exists()
     done = main(tmp_path, "model=otsu", *test, f"tuned={yaml_file}")
     assert done.returncode == 0, done.stderr
-    assert names_of(tmp_path)[-1] == "otsu, tuned on 14 images (grid=own " + choice["grid"][4:] + (
-        ", rule=best)"
-    )
+    grid_words = f"grid=own {choice['grid'][4:]}, rule=best"
+    assert names_of(tmp_path)[-1] == f"otsu, tuned on 14 images of a ({grid_words})"
     same = main(tmp_path, "model=otsu", *train, f"tuned={yaml_file}")
     assert same.returncode == 2 and "chose the parameters" in same.stderr
     shared = own_images(tmp_path, "c", [13, 20])  # 13 is of a movie that chose

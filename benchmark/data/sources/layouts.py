@@ -85,24 +85,10 @@ def find_files(pattern: str, root: str | None, word: str) -> list[Path]:
     return files
 
 
-_TELL_NOTHING = frozenset(
-    [
-        "data",
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "input",
-        "inputs",
-        "png",
-        "raw",
-        "test",
-        "tif",
-        "tiff",
-        "train",
-        "val",
-    ]
-)
+_TELL_NOTHING = {
+    *("data", "image", "images", "img", "imgs", "input", "inputs", "png", "raw"),
+    *("test", "tif", "tiff", "train", "val"),
+}
 """Names of folders that say what kind of file lies there, and not what it shows."""
 
 
