@@ -178,6 +178,14 @@ def test_stages(model):
     assert model.details == {"reproducible": True, "batch_size": 8}
 
 
+def test_flows_are_not_painted(monkeypatch, model, expected):
+    def paint(flows):
+        raise AssertionError("painted")
+
+    monkeypatch.setattr("cellpose.plot.dx_to_circ", paint)
+    assert np.array_equal(model.predict(GREY), expected)
+
+
 def out_of_memory_beyond(monkeypatch, model, most):
     net, batches = model._model.net, []
     forward = net.forward
