@@ -81,8 +81,8 @@ options (flags may stand anywhere)
   -m model=a,b data=x,y    every combination; those with equal weights share a process
   -m ... shards=8          each of them split over 8 jobs
   -m ... report=true       at the end, the report of all runs
-  +experiment=paper        a sweep from configs/experiment/; action=status: its progress; action=plan:
-                           what it would take
+  +experiment=paper        a sweep from configs/experiment/; with action=status: its progress,
+                           with action=plan: what it would take
   +launcher=slurm          a sweep as Slurm jobs; options: hydra.launcher.partition=..., ...
   --version                the version of this benchmark
   --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml in addition to
