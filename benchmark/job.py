@@ -141,7 +141,7 @@ class Job:
             if "run" in given:  # a run's folder has a name that tells it from others
                 plain["run"] = Path(str(given["run"])).name
             if "weights" in given:
-                plain["weights"] = job.weights.name if job.weights else None
+                plain["weights"] = _name_of(job.weights_choice)
             if plain:
                 inside = ",".join(f"{key}:{value}" for key, value in plain.items())
                 words.append(f"{options_of(name)}={{{inside}}}")
@@ -151,12 +151,12 @@ class Job:
     def _weights_word(self) -> str:
         if self.not_imported:  # no run is called so, as weights are named by the adapter
             return f"weights={self.settings.model.get('weights')}"
-        return self.weights.name if self.weights else "no weights"
+        return _name_of(self.weights_choice) or "no weights"
 
     @cached_property
     def not_imported(self) -> tuple[str, ...]:
         """Of the model's and the source's `_target_` those that the action must not import."""
-        if self.settings.action not in (Action.status, Action.list, Action.report):
+        if self.settings.action not in (Action.status, Action.list, Action.report, Action.plan):
             return ()
         source = self.settings.data.get("source")
         described = (self.settings.model, source if isinstance(source, Mapping) else {})
@@ -285,6 +285,16 @@ class Job:
         """
         choice = self.weights_choice
         return None if choice is None else choice.expected() or fetch_weights(choice)
+
+    @property
+    def marks(self) -> set[str]:
+        """The marks of its weights."""
+        return {choice.about().mark for choice in self.weights_choices}
+
+    @property
+    def knows_weights(self) -> bool:
+        """Whether it is known what its weights will be, without fetching any."""
+        return all(choice.expected() is not None for choice in self.weights_choices)
 
     def check_ready(self) -> None:
         """See whether the model can run here: by metadata, cards and files; nothing is imported.
@@ -571,6 +581,14 @@ class Job:
                 "loaded."
             )
         return fetched
+
+
+def _name_of(choice: WeightsChoice | None) -> str | None:
+    """What tables call weights; nothing is fetched for it."""
+    if choice is None:
+        return None
+    expected = choice.expected()
+    return choice.about().name if expected is None else expected.name
 
 
 _latest: list[tuple[Any, Segmenter]] = []  # of this process, with what it was built of

@@ -24,6 +24,7 @@ class Action(Enum):
     compare = "compare two runs sample by sample: a=<method> b=<method>"
     list = "models, data sets and protocols, and what is missing to run them"
     status = "which runs are complete, partial, failed or running; what remains"
+    plan = "what a run or a sweep would take: images, device hours, disk space; starts nothing"
     check = "verify prepared data, weights and all stored runs; check=full scores them again"
     export = "stored predictions as files of other programs: format=... output=<folder>"
     segment = "run and export in one: format=... output=<folder>"

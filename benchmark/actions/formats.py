@@ -20,6 +20,7 @@ _OF_ACTION: Mapping[Action, tuple[str, ...]] = {
     Action.report: (HTML, JSON),
     Action.list: (JSON,),
     Action.status: (JSON,),
+    Action.plan: (JSON,),
     Action.export: tuple(FORMATS),
     Action.segment: tuple(FORMATS),
 }

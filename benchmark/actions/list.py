@@ -21,7 +21,7 @@ from benchmark.adapter import (
 )
 from benchmark.choices import choices, config_folders, file_of
 from benchmark.console import complain, note, out, printable, say_json
-from benchmark.data.sources.torch_em import cache
+from benchmark.data.sources.torch_em import access_needed
 from benchmark.errors import DONE, USAGE, BenchmarkError, UsageError
 from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.job import Job
@@ -237,11 +237,8 @@ def _to_give(content: Mapping[str, Any], group: str) -> list[str]:
 
 def _to_fetch(name: str, content: Mapping[str, Any]) -> str:
     """What has to be fetched of a public data set; nothing where its folder is there."""
-    if "loader" not in content:
-        return "nothing"
     root = os.environ.get("BENCHMARK_DATA")
-    folder = (Path(root) if root else cache()) / str(content.get("folder", name))
-    access = str(content.get("access", "download"))
-    if folder.is_dir():
+    access = access_needed({"folder": name, **content, "root": root})
+    if access is None:
         return "nothing"
-    return "download" if access == "download" else f"files: {access}"
+    return access if access == "download" else f"files: {access}"

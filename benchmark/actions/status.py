@@ -14,7 +14,8 @@ from benchmark.errors import DONE, StoreError
 from benchmark.fitted_table import FittedColumn, FittedTable
 from benchmark.job import Job
 from benchmark.scoring.protocol import Protocol, Protocols
-from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
+from benchmark.sweeps.rates import remaining_hours
+from benchmark.sweeps.state import RunState, StoredRuns
 
 
 def perform(job: Job) -> int:

@@ -307,10 +307,10 @@ def _refuse_sweep_overrides(config: Any, overrides: Sequence[str]) -> None:
         return
     if "output" in keys and config.output is not None:
         raise UsageError("output= belongs to action=export and action=segment.")
-    if "format" in keys and config.format is not None:
+    if "format" in keys and config.format is not None and config.action is not Action.plan:
         raise UsageError(
-            f"format={config.format} belongs to action=report, list, status, export or segment, or "
-            "to a sweep with report=true (-m)."
+            f"format={config.format} belongs to action=report, list, status, plan, export or "
+            "segment, or to a sweep with report=true (-m)."
         )
 
 

@@ -52,7 +52,7 @@ options (flags may stand anywhere)
   results=<folder>         folder of runs and reports
   source=both              action=report: runs (default) | published: the study's numbers | both
   format=html              action=report: also a site, which opens without a server
-  format=json              action=list, status, report: JSON instead of tables
+  format=json              action=list, status, plan, report: JSON instead of tables
   format=labels            action=export, segment: labels (default) | geojson | roi | seg_npy | csv
                            | napari (prints commands)
   output=<folder>          action=export, segment: where the files go
@@ -81,7 +81,8 @@ options (flags may stand anywhere)
   -m model=a,b data=x,y    every combination; those with equal weights share a process
   -m ... shards=8          each of them split over 8 jobs
   -m ... report=true       at the end, the report of all runs
-  +experiment=paper        a sweep from configs/experiment/; with action=status: its progress
+  +experiment=paper        a sweep from configs/experiment/; with action=status: its progress,
+                           with action=plan: what it would take
   +launcher=slurm          a sweep as Slurm jobs; options: hydra.launcher.partition=..., ...
   --version                the version of this benchmark
   --config-dir <folder>    your own model/<name>.yaml and data/<name>.yaml in addition to

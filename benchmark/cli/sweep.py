@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from benchmark.actions import status
+from benchmark.actions import plan, status
 from benchmark.cli.compose import ABOUT_ALL_RUNS, Composer, check_options, expand_places
 from benchmark.console import complain, note
 from benchmark.errors import INTERRUPTED, BenchmarkError
@@ -57,7 +57,7 @@ def run_sweep(
         expand_places(config)
     check_options(config)
     composer = Composer(loader, varying(combinations))
-    if config.action in ABOUT_ALL_RUNS:
+    if config.action in (*ABOUT_ALL_RUNS, Action.plan):
         return _about_all(config, combinations, composer)
     jobs = sweep_jobs(combinations, composer.job)
     folder = new_folder(Path(os.path.expanduser(str(config.hydra.sweep.dir))))  # noqa: PTH111
@@ -97,12 +97,14 @@ def _outcomes(jobs: Sequence[SweepJob], folder: Path, backend: Backend) -> list[
 
 
 def _about_all(config: Any, combinations: Sequence[Sequence[str]], composer: Composer) -> int:
-    """Do an action about all runs, once; the state of a sweep is that of its own jobs."""
-    if config.action is not Action.status:
+    """Do an action once; the state of a sweep, and its plan, are those of its own jobs."""
+    if config.action not in (Action.status, Action.plan):
         action = importlib.import_module(f"benchmark.actions.{config.action.name}")
         done: int = action.perform(composer.job(combinations[0]))
         return done
     jobs = [composer.job(overrides) for overrides in combinations]
+    if config.action is Action.plan:
+        return plan.show(jobs)
     runs = StoredRuns(jobs[0].runs, jobs[0].settings.lease.timeout)
     foreign = sorted({target for job in jobs for target in job.not_imported})
     if foreign:

@@ -304,7 +304,7 @@ def load_result(
         truth=labels[:6],
         present=present,
         prepared=str(names.get("prepared") or ""),
-        known=_known(card, names.get("split", described["split"]), protocol),
+        known=known_images(card, names.get("split", described["split"]), protocol),
         uncounted=_count(card, names.get("split", described["split"]), protocol) == UNKNOWN,
         edited=store.is_edited(),
         unlabelled=names.get("unlabelled", 0),
@@ -387,7 +387,7 @@ def _trained_on(weights: Mapping[str, Any], data: str) -> frozenset[str] | None:
     return known if None not in each or data.casefold() in known else None
 
 
-def _known(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
+def known_images(card: Mapping[str, Any], split: str, protocol: str) -> int | None:
     """How many images a split has by its card."""
     count = _count(card, split, protocol)
     return count if isinstance(count, int) else None

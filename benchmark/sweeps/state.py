@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from benchmark.adapter import NO_PARAMETERS
+from benchmark.console import note
 from benchmark.data.prepared import PreparedData
 from benchmark.errors import BenchmarkError, SkippedError, StoreError
 from benchmark.job import Job
@@ -18,13 +18,15 @@ from benchmark.report.results import scores_by_protocol
 from benchmark.report.selected import name_of_selection
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.store.digest import json_digest
-from benchmark.store.identity import comparable
+from benchmark.store.identity import comparable, identity_target
 from benchmark.store.shapes import Selected
 from benchmark.store.shard_lease import Holder, holders
 from benchmark.store.store import RunStore
 from benchmark.tuning.tuned import was_asked_for
 
 DEVICE = ("device",)
+DEMO = "demo"
+"""The mark of demonstration weights."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class RunState:
         scored: number of the predictions that are scored under it; None where that is not asked.
         unlabelled: number of the samples without labels, and so without a score.
         repeated: whether another row is of the same run, and counts what remains of it.
+        demo: whether its weights are demonstration weights, of a smaller network.
     """
 
     model: str
@@ -65,6 +68,7 @@ class RunState:
     scored: int | None = None
     unlabelled: int = 0
     repeated: bool = False
+    demo: bool = False
 
     @property
     def state(self) -> str:
@@ -130,7 +134,16 @@ class StoredRuns:
             device=described["identity"]["device"],
             rate=_rate(done),
             edited=store.is_edited(),
+            demo=(described["weights"] or {}).get("mark") == DEMO,
         )
+
+    def states(self) -> Iterator[RunState]:
+        """Yield the state of each stored run; a warning names one that can't be read."""
+        for store in self.stores:
+            try:
+                yield self.of_run(store)
+            except StoreError as error:
+                note(f"warning: {store.path.name} is left out: {error}")
 
     def rows_of(self, store: RunStore, protocol: Protocol | Protocols) -> list[RunState]:
         """The state of a stored run for each protocol and truth that it is scored under.
@@ -165,21 +178,27 @@ class StoredRuns:
         rows.sort(key=lambda row: (row.data, row.protocol))
         return [replace(row, repeated=place > 0) for place, row in enumerate(rows)] or [whole]
 
-    def of_job(self, job: Job) -> RunState:
+    def of_job(self, job: Job, *, ready: bool = True) -> RunState:
         """The state of the run that a job asks for; on any device if it names none.
 
-        The runs of a class that the action must not import are found by their names, their
-        parameters and their images; those of parameters that were chosen, by what they keep of it.
-        """
-        found = self._of_job(job)
-        model = f"{found.model}, tuned" if job.settings.tuned else found.model
-        return replace(found, model=model, protocol=job.protocol.name)
+        The runs of a class that the action must not import, and of weights whose digests nobody
+        knows before they are fetched, are found by their names, their parameters and their images;
+        those of parameters that were chosen, by what they keep of it.
 
-    def _of_job(self, job: Job) -> RunState:
+        Args:
+            job: the job.
+            ready: whether to see if it can run here, for which the network may be asked.
+        """
+        found = self._of_job(job, ready)
+        model = f"{found.model}, tuned" if job.settings.tuned else found.model
+        demo = not job.not_imported and job.marks == {DEMO}
+        return replace(found, model=model, protocol=job.protocol.name, demo=found.demo or demo)
+
+    def _of_job(self, job: Job, ready: bool) -> RunState:
         model, data = job.model_name, str(job.settings.data["name"])
         unavailable = None
         try:
-            if not job.not_imported:
+            if ready and not job.not_imported:
                 job.check_ready()
         except SkippedError as reason:
             unavailable = str(reason)
@@ -200,8 +219,12 @@ class StoredRuns:
                 default=RunState(model, data, unavailable=unavailable),
             )
         try:
-            by_name = job.not_imported or job.settings.tuned
-            found = named if by_name else self._alike(job, prepared)
+            if job.not_imported or job.settings.tuned:
+                found = named
+            elif job.knows_weights:
+                found = self._alike(job, prepared)
+            else:
+                found = [store for store in named if _may_be(store, job, prepared)]
         except BenchmarkError as error:
             return RunState(
                 model, data, len(job.wanted(prepared)), unavailable=unavailable or str(error)
@@ -228,6 +251,7 @@ class StoredRuns:
                         device=whole.device,
                         rate=whole.rate,
                         edited=whole.edited,
+                        demo=whole.demo,
                     )
                 )
         begun = max(states, key=lambda state: state.done, default=None)
@@ -254,47 +278,16 @@ class StoredRuns:
 
 
 def _may_be(store: RunStore, job: Job, prepared: PreparedData | None) -> bool:
-    """Whether a run may be a job's, as far as that is known without the adapter's class."""
+    """Whether a run may be a job's, as far as that is known without class and weights."""
     ran, asked = (store.describe() or {})["identity"], job.settings
-    same = ran["target"] == asked.model["_target_"] and ran.get("seed") == asked.seed
+    target = str(asked.model["_target_"])
+    if not job.not_imported:
+        target = identity_target(job.adapter, target)
+    same = ran["target"] == target and ran.get("seed") == asked.seed
     if prepared is not None:
         same = same and ran["images"] == prepared.images_digest()
     wanted = {k: v for k, v in asked.model.items() if k not in (*NO_PARAMETERS, "weights")}
     return same and all(ran["parameters"].get(k, v) == v for k, v in wanted.items())
-
-
-def remaining_hours(states: Iterable[RunState]) -> tuple[dict[str, float], list[RunState]]:
-    """Estimate what remains from the rates so far.
-
-    A run without a rate takes the mean rate of its model on other data, on the fastest device.
-
-    Returns:
-        Hours for each device, and the runs whose rate or size is unknown.
-    """
-    states = list(states)
-    seen: dict[str, dict[str, list[float]]] = {}
-    for state in states:
-        if state.rate is not None:
-            of_model = seen.setdefault(_name(state.model), {})
-            of_model.setdefault(state.device, []).append(state.rate)
-    hours: dict[str, float] = {}
-    unknown = []
-    for state in states:
-        if not state.remaining:
-            if state.samples is None and state.state == "to do":
-                unknown.append(state)
-            continue
-        device, rate = state.device, state.rate
-        if rate is None:
-            others = seen.get(_name(state.model), {})
-            means = {name: mean(rates) for name, rates in others.items()}
-            if not means:
-                unknown.append(state)
-                continue
-            device = min(means, key=lambda name: means[name])
-            rate = means[device]
-        hours[device] = hours.get(device, 0.0) + state.remaining * rate / 3600
-    return hours, unknown
 
 
 def _readable_selections(store: RunStore) -> list[Selected]:
@@ -303,11 +296,6 @@ def _readable_selections(store: RunStore) -> list[Selected]:
         return store.selections()
     except StoreError:
         return []
-
-
-def _name(model: str) -> str:
-    """The name of a model's YAML, without what differs from it."""
-    return re.split(r" \(|, tuned", model, maxsplit=1)[0]
 
 
 def _rate(done: Sequence[Any]) -> float | None:

@@ -15,7 +15,8 @@ from benchmark.store.record import Record
 from benchmark.store.shard import WHOLE
 from benchmark.store.shard_lease import Holder
 from benchmark.store.store import RunStore
-from benchmark.sweeps.state import RunState, StoredRuns, remaining_hours
+from benchmark.sweeps.rates import remaining_hours
+from benchmark.sweeps.state import RunState, StoredRuns
 
 CHECKOUT = Path(__file__).parents[2]
 SOMEBODY = Holder(WHOLE, "process 7 on host a (since ...)", "a", 90.0)

@@ -229,6 +229,23 @@ def _inside(key: str, path: str, folder: str) -> Path:
         raise UsageError(f"data.{key}: {error}.") from error
 
 
+def access_needed(config: Mapping[str, Any]) -> str | None:
+    """How the files of a public data set come here, as its `access` says.
+
+    Args:
+        config: of a data set, with its `folder` and `root`.
+
+    Returns:
+        None if its folder is there, and for any other data set.
+    """
+    if "loader" not in config:
+        return None
+    root = Path(str(config["root"])) if config["root"] else cache()
+    return (
+        None if (root / str(config["folder"])).is_dir() else str(config.get("access", "download"))
+    )
+
+
 def cache() -> Path:
     """Return the default folder of downloads."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
