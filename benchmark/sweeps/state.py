@@ -206,7 +206,12 @@ class StoredRuns:
             prepared = job.prepared
         except BenchmarkError:
             prepared = None
-        named = self._by_name.get((model, data, str(job.settings.data["split"])), [])
+        split = str(job.settings.data["split"])
+        named = [
+            store
+            for name in job.possible_names
+            for store in self._by_name.get((name, data, split), [])
+        ]
         if job.settings.tuned:
             named = self._tuned(job)
         elif job.not_imported:
@@ -222,7 +227,7 @@ class StoredRuns:
             if job.not_imported or job.settings.tuned:
                 found = named
             elif job.knows_weights:
-                found = self._alike(job, prepared)
+                found, model = self._alike(job, prepared), job.name_on(prepared)
             else:
                 found = [store for store in named if _may_be(store, job, prepared)]
         except BenchmarkError as error:
