@@ -176,6 +176,29 @@ class Sharing(Protocol):
         ...
 
 
+@runtime_checkable
+class Tiled(Protocol):
+    """A segmenter that predicts an image in tiles by itself, as its library does.
+
+    It is optional; without it the engine cuts the image, predicts each tile and joins the objects
+    (`benchmark.framing.tiling`).
+    """
+
+    def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
+        """Segment one image in tiles.
+
+        Args:
+            image: as for `predict`.
+            tile: rows and columns of a tile without its halo.
+            halo: rows and columns that a tile is extended by on each side, cut at the image's
+                border.
+
+        Returns:
+            H x W integers, 0 = background, as `predict`.
+        """
+        ...
+
+
 class CutMask(Protocol):
     """A mask, cut to its box."""
 

@@ -47,6 +47,7 @@ class CellSAM(TorchAdapter):
     )
     devices: ClassVar[tuple[str, ...]] = ("cuda", "cpu")
     family: ClassVar[str] = "cellsam"
+    input_size: ClassVar[int] = 1024
 
     def __init__(
         self,

@@ -149,6 +149,7 @@ class PromptedMicroSam(Prompted):
 
     like: ClassVar[type[MicroSam]] = MicroSam
     family: ClassVar[str] = MicroSam.family
+    input_size: ClassVar[int] = MicroSam.input_size
     libraries: ClassVar[tuple[str, ...]] = MicroSam.libraries
     requires: ClassVar[tuple[str, ...]] = MicroSam.requires
     install: ClassVar[str] = MicroSam.install
@@ -176,6 +177,7 @@ class PromptedSam2(Prompted):
 
     like: ClassVar[type[Sam2]] = Sam2
     family: ClassVar[str] = Sam2.family
+    input_size: ClassVar[int] = Sam2.input_size
     libraries: ClassVar[tuple[str, ...]] = Sam2.libraries
     requires: ClassVar[tuple[str, ...]] = Sam2.requires
 
@@ -190,6 +192,7 @@ class PromptedSam3(Prompted):
     """Masks of SAM 3."""
 
     family: ClassVar[str] = Sam3.family
+    input_size: ClassVar[int] = Sam3.input_size
     libraries: ClassVar[tuple[str, ...]] = Sam3.libraries
     requires: ClassVar[tuple[str, ...]] = Sam3.requires
 

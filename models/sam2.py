@@ -73,6 +73,7 @@ class Sam2(TorchAdapter):
     requires: ClassVar[tuple[str, ...]] = ("sam2>=1.1,<2",)
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "sam2"
+    input_size: ClassVar[int] = 1024
 
     def __init__(
         self,

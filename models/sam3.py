@@ -114,6 +114,7 @@ class Sam3(TorchAdapter):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     family: ClassVar[str] = "sam3"
+    input_size: ClassVar[int] = 1008
     added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes")
 
     def __init__(
