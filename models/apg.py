@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from benchmark.errors import ModelError
 from benchmark.store.code_digest import code_digests
-from benchmark.types import Image, Weights
+from benchmark.types import Image, Labels, Weights
 from models.backbone import Maps
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
+from models.common.masks import Patch
 from models.musam import MicroSam
 from models.prompting import points as derive
 from models.prompting.path import PathSetting, Prompting
 from models.prompting.promptable import RGB, Promptable, PromptableSam
 from models.prompting.prompts import Prompt, Prompts, of_points, split
+from models.prompting.tiled import by_tile, joined, placed
 
 
 class Source(NamedTuple):
@@ -191,6 +195,45 @@ class APG(Prompting, MicroSam):
         with self.stage("prompt"):
             return _derived(maps, settings)
 
+    def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
+        """Segment one image in tiles, as `benchmark.types.Tiled` has it.
+
+        Prompts are derived from the maps of the image as a whole, and each is decoded in one tile
+        (`models.prompting.tiled.by_tile`).
+
+        Raises:
+            ModelError: as for `predict`, or a `prompt_function` gives `logits_masks`.
+
+        Source: `micro_sam.instance_segmentation.TiledAutomaticPromptGenerator`, which it equals.
+        There `mask_threshold` has no effect, and `refine_with_box_prompts` is not implemented.
+        """
+        setting = self.setting
+        embeddings: list[Mapping[str, Any]] = []
+        masks: list[Patch] = []
+        scores: list[float] = []
+        decodes = 0
+        with self.predicting():
+            tiling = self._tiling(image, tile, halo)
+            maps = self._tiled_maps(image, tiling, lambda one: embeddings.append(_on_host(one)))
+            with self.stage("prompt"):
+                prompts = setting.derive(maps)
+                for number, own in by_tile(prompts, tiling).items():
+                    self._backbone.show(embeddings[number])
+                    shape = tiling[number].shape
+                    size = self.details.get("batch_size", self._batch_size)
+                    candidates = partial(self._candidates, [setting], [own], shape)
+                    [found], decoded = self.halving(candidates, size)
+                    decodes += decoded
+                    chosen = [found.pool.numbers[prompt] for prompt in dict.fromkeys(found.prompts)]
+                    masks += [placed(found.pool.masks[n], tiling[number]) for n in chosen]
+                    scores += [found.pool.scores[n] for n in chosen]
+            with self.stage("postprocess"):
+                ranks = np.array(scores, np.float32)
+                labels, kept = joined(masks, ranks, tiling.shape, setting)
+        twice = 2 if setting.refine_with_box_prompts else 1
+        self.details.update(prompts=len(prompts) * twice, decodes=decodes, masks=kept)
+        return labels
+
     def prompts(self, image: Image) -> Prompts:
         """The prompts that it derives from the decoder's maps, before any is decoded.
 
@@ -200,6 +243,11 @@ class APG(Prompting, MicroSam):
         with self.predicting():
             [found] = self._prompts(image, to_rgb8(image), [self.setting])
         return Prompts.joined(found)
+
+
+def _on_host(embeddings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The embeddings of a tile where all of an image have room."""
+    return {**embeddings, "features": embeddings["features"].cpu()}
 
 
 def _derived(maps: Maps, settings: Sequence[Setting]) -> list[list[Prompt]]:

@@ -68,15 +68,19 @@ class Backbone:
             ValueError: the image is so long that its other side vanishes at the encoder's
                 resolution.
         """
-        from micro_sam.util import set_precomputed
-
         digest = array_digest(image)
         embeddings: dict[str, Any] | None = self._recall("encode", digest, adapter)
         if embeddings is None:
             embeddings = self._make("encode", digest, adapter, partial(self._encode, image))
         # Even if it is this image's already: one that failed since has left the predictor empty.
-        set_precomputed(self.predictor, embeddings)
+        self.show(embeddings)
         return embeddings
+
+    def show(self, embeddings: Mapping[str, Any]) -> None:
+        """Set the predictor to an image by its embedding, which `encode` gave."""
+        from micro_sam.util import set_precomputed
+
+        set_precomputed(self.predictor, embeddings)
 
     def decode(
         self, image: RGB, adapter: TorchAdapter, embeddings: Mapping[str, Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,11 +13,14 @@ from benchmark.console import note
 from benchmark.errors import ModelError
 from benchmark.types import Image, Labels, Weights
 from models.architecture import ARCHITECTURES, Architecture
-from models.backbone import open_backbone
+from models.backbone import Maps, open_backbone
 from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
+from models.common.masks import merge
+from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
+from models.tile_masks import TileMask, masks_of_tile, without_duplicates
 
 
 class MicroSam(TorchAdapter):
@@ -29,6 +32,8 @@ class MicroSam(TorchAdapter):
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "musam"
+    input_size: ClassVar[int] = 1024
+
     input_size: ClassVar[int] = 1024
 
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
@@ -58,6 +63,35 @@ class MicroSam(TorchAdapter):
             maps = self._backbone.decode(rgb, self, self._backbone.encode(rgb, self))
         names = ("foreground", "center distances", "boundary distances")
         return dict(zip(names, maps, strict=True))
+
+    def _tiling(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Tiling:
+        tiling = Tiling((image.shape[0], image.shape[1]), tile, halo)
+        self.details["tiles"] = len(tiling)
+        return tiling
+
+    def _tiled_maps(
+        self, image: Image, tiling: Tiling, take: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> Maps:
+        """The decoder's maps of an image, from each tile those of its inner part.
+
+        Args:
+            image: as for `predict`. As in micro-sam, each tile is an image of its own: it is
+                stretched to 8 bit over its own range.
+            tiling: of the image.
+            take: is given the embeddings of each tile; else a tile is encoded only if its maps are
+                not kept from an earlier prediction.
+        """
+        maps = np.zeros((3, *tiling.shape), np.float32)
+        for tile in tiling:
+            with self.part():
+                rgb = to_rgb8(image[tile.outer])
+                embeddings = None
+                if take is not None:
+                    embeddings = self._backbone.encode(rgb, self)
+                    take(embeddings)
+                found = self._backbone.decode(rgb, self, embeddings)
+            maps[:, *tile.inner] = found[:, *tile.own]
+        return maps
 
     def _generated(self, ways: Sequence[tuple[Any, Mapping[str, Any]]]) -> Iterator[Labels]:
         """The label images that micro-sam's classes, initialised, generate by given parameters."""
@@ -180,12 +214,61 @@ class AMG(MicroSam):
         ways = [(generators[side], each) for side, each in zip(grids, chosen, strict=True)]
         return self._generated(ways)
 
+    def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
+        """Segment one image in tiles, as `benchmark.types.Tiled` has it.
+
+        Each tile has a grid of its own. Of masks of several tiles whose boxes overlap more than
+        .7, one is left; objects at a tile's inner border are left to its neighbours.
+
+        Source: `micro_sam.instance_segmentation.TiledAutomaticMaskGenerator`, which it equals; that
+        has masks of the whole image's size in memory.
+        """
+        from micro_sam.instance_segmentation import AutomaticMaskGenerator
+
+        choices = dict(self._choices)
+        side, with_background = choices.pop("points_per_side"), choices.pop("with_background")
+        masks: list[TileMask] = []
+        with self.predicting():
+            tiling = self._tiling(image, tile, halo)
+            for each in tiling:
+                with self.part():
+                    rgb = to_rgb8(image[each.outer])
+                    embeddings = self._backbone.encode(rgb, self)
+
+                    def prompt(size: int, rgb: Any = rgb, embeddings: Any = embeddings) -> Any:
+                        generator = AutomaticMaskGenerator(
+                            self._backbone.predictor, side, points_per_batch=size
+                        )
+                        generator.initialize(rgb, embeddings)
+                        return generator
+
+                    with self.stage("prompt"):
+                        size = self.details.get("batch_size", self._batch_size)
+                        generator = self.halving(prompt, size)
+                    with self.stage("postprocess"):
+                        masks += masks_of_tile(generator, each, tiling, choices)
+            with self.stage("postprocess"):
+                if len(tiling) > 1:
+                    masks = without_duplicates(masks)
+                labels = merge(
+                    [mask.patch for mask in masks],
+                    tiling.shape,
+                    exclusive=False,
+                    drop_largest=bool(with_background),
+                )
+        prompts = len(tiling) * side**2
+        self.details.update(prompts=prompts, decodes=prompts)
+        return labels
+
 
 class SamAMG(AMG):
     """The same with SAM's own weights."""
 
     identity_target: ClassVar[str] = "models.musam.SamAutomaticMasks"
     family: ClassVar[str] = "sam"
+
+
+_MAPS = ("foreground", "center_distances", "boundary_distances")
 
 
 class AIS(MicroSam):
@@ -246,6 +329,34 @@ class AIS(MicroSam):
         [labels] = self.predict_each(image, [{}])
         return labels
 
+    def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
+        """Segment one image in tiles, as `benchmark.types.Tiled` has it.
+
+        The maps are made tile by tile, objects are grown in the image as a whole.
+
+        Source: `micro_sam.instance_segmentation.TiledInstanceSegmentationWithDecoder`, which it
+        equals; that has the embeddings of all tiles in memory.
+        """
+        from bioimage_cpp.filters import gaussian_smoothing
+        from micro_sam.instance_segmentation import InstanceSegmentationWithDecoder
+
+        smoothing = ("foreground_smoothing", "distance_smoothing", "distance_smoothing")
+        with self.predicting():
+            maps = self._tiled_maps(image, self._tiling(image, tile, halo))
+            with self.stage("postprocess"):
+                # As the class does it first, but into the same memory.
+                for number, sigma in enumerate(self._choices[name] for name in smoothing):
+                    if sigma > 0:
+                        maps[number] = gaussian_smoothing(maps[number], sigma)
+                segmenter = InstanceSegmentationWithDecoder(
+                    self._backbone.predictor, self._backbone.decoder
+                )
+                segmenter.set_state(dict(zip(_MAPS, maps, strict=True)))
+                labels: Labels = segmenter.generate(
+                    **(self._choices | dict.fromkeys(smoothing, 0.0))
+                )
+        return labels
+
     def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
         """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
 
@@ -260,8 +371,7 @@ class AIS(MicroSam):
             segmenter = InstanceSegmentationWithDecoder(
                 self._backbone.predictor, self._backbone.decoder
             )
-            names = ("foreground", "center_distances", "boundary_distances")
-            segmenter.set_state(dict(zip(names, maps, strict=True)))
+            segmenter.set_state(dict(zip(_MAPS, maps, strict=True)))
         # Small objects are dropped last, from labels that the settings share.
         grown = self._generated([(segmenter, choices | {"min_size": 0}) for choices in chosen])
         return self._large(zip(grown, (choices["min_size"] for choices in chosen), strict=True))

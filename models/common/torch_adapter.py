@@ -128,6 +128,27 @@ class TorchAdapter:
             self.stage_memory[name] = highest(self.stage_memory.get(name, {}), peak.own)
 
     @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """Run one part of a prediction in here, such as a tile; its stages add to those before.
+
+        Inside, `stages`, `cached` and `stage_memory` are those of this part alone.
+        """
+        stages, cached, peaks = dict(self.stages), dict(self.cached), dict(self.stage_memory)
+        for of_part in (self.stages, self.cached, self.stage_memory):
+            of_part.clear()
+        try:
+            yield
+        finally:
+            # Of a stage that was fetched for some parts, `cached` has what all of them took.
+            both = ((stages, cached), (dict(self.stages), dict(self.cached)))
+            for stage in {**cached, **self.cached}:
+                self.cached[stage] = sum(c.get(stage, s.get(stage, 0.0)) for s, c in both)
+            for stage, seconds in stages.items():
+                self.stages[stage] = seconds + self.stages.get(stage, 0.0)
+            for stage, peak in peaks.items():
+                self.stage_memory[stage] = highest(peak, self.stage_memory.get(stage, {}))
+
+    @contextlib.contextmanager
     def later_stage(self, name: str) -> Iterator[None]:
         """Time a stage that comes after `predicting`, in the library's global state as there.
 
