@@ -21,6 +21,8 @@ from models.common.masks import merge
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
 from models.tile_masks import TileMask, masks_of_tile, without_duplicates
+from models.prompting.promptable import PromptableSam
+from models.prompting.proposals import merged, propose
 
 
 class MicroSam(TorchAdapter):
@@ -187,32 +189,29 @@ class AMG(MicroSam):
         one label image. `details` has the `prompts` of all settings, and the `decodes` that were
         made of them.
         """
-        from micro_sam.instance_segmentation import AutomaticMaskGenerator
-
         chosen = [{**self._choices, **each} for each in settings]
-        grids = [choices.pop("points_per_side") for choices in chosen]
-        for side in grids:
-            check_at_least_one(points_per_side=side)
-        generators: dict[int, Any] = {}
+        grids: dict[int, list[Mapping[str, Any]]] = {}
+        for each in chosen:
+            check_at_least_one(points_per_side=each["points_per_side"])
+            grids.setdefault(each["points_per_side"], []).append(each)
         with self.predicting():
             rgb = to_rgb8(image)
-            embeddings = self._backbone.encode(rgb, self)
-
-            def prompt(side: int, size: int) -> Any:
-                generator = AutomaticMaskGenerator(
-                    self._backbone.predictor, side, points_per_batch=size
-                )
-                generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
-                return generator
-
-            with self.stage("prompt"):
-                for side in dict.fromkeys(grids):
-                    generators[side] = self.halving(partial(prompt, side), self._batch_size)
+            shape = rgb.shape[:2]
+            self._backbone.encode(rgb, self)
+            model = PromptableSam(self._backbone.predictor)
+            with self.stage("prompt"), model.unresized() as resize:
+                made = {
+                    side: self.halving(
+                        partial(propose, model, resize, shape, side, of_side), self._batch_size
+                    )
+                    for side, of_side in grids.items()
+                }
         self.details.update(
-            prompts=sum(side**2 for side in grids), decodes=sum(side**2 for side in generators)
+            prompts=sum(each["points_per_side"] ** 2 for each in chosen),
+            decodes=sum(side**2 for side in grids),
         )
-        ways = [(generators[side], each) for side, each in zip(grids, chosen, strict=True)]
-        return self._generated(ways)
+        pairs = [(made[each["points_per_side"]], each) for each in chosen]
+        return merged(pairs, shape, partial(self.later_stage, "postprocess"))
 
     def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
         """Segment one image in tiles, as `benchmark.types.Tiled` has it.

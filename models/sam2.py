@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.types import Image, Labels, Weights
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
-from models.common.masks import merge
 from models.common.torch_adapter import TorchAdapter
+from models.prompting.promptable import PromptableSam2
+from models.prompting.proposals import Proposals, merged, propose
 from models.weights.checkpoint import (
     another_architecture,
     load_parameters,
@@ -97,12 +97,11 @@ class Sam2(TorchAdapter):
             "min_mask_region_area": min_mask_region_area,
         }
         with self.loading():
-            from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+            from sam2.sam2_image_predictor import SAM2ImagePredictor
 
             self._check(self._choices)
-            self._generator = SAM2AutomaticMaskGenerator(self.load(weights).to(device).eval())
-        predictor = self._generator.predictor
-        predictor.set_image = self.timed("encode", predictor.set_image)
+            self._predictor = SAM2ImagePredictor(self.load(weights).to(device).eval())
+        self._predictor.set_image = self.timed("encode", self._predictor.set_image)
 
     def _check(self, choices: Mapping[str, Any]) -> None:
         check_at_least_one(points_per_side=choices["points_per_side"])
@@ -137,74 +136,41 @@ class Sam2(TorchAdapter):
         `decodes` that were made of them.
         """
         chosen = [{**self._choices, **each} for each in settings]
-        for each in chosen:
-            self._check(each)
-        rgb = to_rgb8(image)
         grids: dict[_Grid, list[Mapping[str, Any]]] = {}
         for each in chosen:
+            self._check(each)
             grids.setdefault(_grid_of(each), []).append(each)
+        rgb = to_rgb8(image)
         with self.predicting():
             with self.stage("decode"):
-                found = self.halving(partial(self._masks, rgb, grids), self._batch_size)
+                made = self.halving(partial(self._masks, rgb, grids), self._batch_size)
             # It encodes inside; the two are shown apart.
             self.stages["decode"] -= self.stages["encode"]
         self.details.update(
             prompts=sum(each["points_per_side"] ** 2 for each in chosen),
             decodes=sum(side**2 for side, _ in grids),
         )
-        return self._merged(chosen, found, rgb.shape[:2])
+        pairs = [(made[_grid_of(each)], each) for each in chosen]
+        return merged(pairs, rgb.shape[:2], partial(self.later_stage, "postprocess"))
 
     def _masks(
         self, rgb: Any, grids: Mapping[_Grid, Sequence[Mapping[str, Any]]], batch_size: int
-    ) -> dict[_Grid, Any]:
-        """Of each grid the masks that any of its settings keeps, before some are suppressed.
+    ) -> dict[_Grid, Proposals]:
+        """Of each grid the masks that its settings choose among.
 
-        As `SAM2AutomaticMaskGenerator._process_crop` of the whole image, at the lowest thresholds.
+        As `SAM2AutomaticMaskGenerator._process_crop` of the whole image.
         """
-        import torch
-        from sam2.utils.amg import MaskData, batch_iterator, build_all_layer_point_grids
-
-        generator, predictor = self._generator, self._generator.predictor
-        shape = rgb.shape[:2]
-        found = {}
-        with torch.no_grad():
-            predictor.set_image(rgb)
+        predictor = self._predictor
+        model = PromptableSam2(predictor)
+        made = {}
+        predictor.set_image(rgb)
+        with model.unresized() as resize:
             for grid, settings in grids.items():
                 side, area = grid
-                for name in ("pred_iou_thresh", "stability_score_thresh"):
-                    setattr(generator, name, min(each[name] for each in settings))
                 predictor._transforms.max_hole_area = predictor._transforms.max_sprinkle_area = area
-                [points] = build_all_layer_point_grids(side, 0, 1)
-                masks = MaskData()
-                for (batch,) in batch_iterator(batch_size, points * np.array(shape)[None, ::-1]):
-                    masks.cat(
-                        generator._process_batch(
-                            batch, shape, [0, 0, *shape[::-1]], shape, normalize=True
-                        )
-                    )
-                found[grid] = masks
-            predictor.reset_predictor()
-        return found
-
-    def _merged(
-        self,
-        settings: Sequence[Mapping[str, Any]],
-        found: Mapping[_Grid, Any],
-        shape: tuple[int, int],
-    ) -> Iterator[Labels]:
-        """The label image of each setting."""
-        from sam2.utils.amg import rle_to_mask
-
-        made: dict[Any, Labels] = {}
-        for setting in settings:
-            grid = _grid_of(setting)
-            with self.later_stage("postprocess"):
-                kept = _kept(found[grid], setting)
-                key = (grid, *kept)
-                if key not in made:
-                    masks = [rle_to_mask(found[grid]["rles"][number]) for number in kept]
-                    made[key] = merge(masks, shape, exclusive=False, drop_largest=True)
-            yield made[key]
+                made[grid] = propose(model, resize, rgb.shape[:2], side, settings, batch_size)
+        predictor.reset_predictor()
+        return made
 
     @staticmethod
     def _describe(weights: Weights, key: str, blocks: int) -> DictConfig:
@@ -240,29 +206,6 @@ class Sam2(TorchAdapter):
 
 def _grid_of(setting: Mapping[str, Any]) -> _Grid:
     return setting["points_per_side"], setting["min_mask_region_area"]
-
-
-def _kept(masks: Any, setting: Mapping[str, Any]) -> list[int]:
-    """The numbers of the masks that pass the thresholds and are not suppressed, best first."""
-    import torch
-    from torchvision.ops.boxes import batched_nms
-
-    passing = torch.ones(len(masks["rles"]), dtype=torch.bool, device=masks["boxes"].device)
-    # As upstream: 0 lets everything pass, and the two are not compared alike.
-    if setting["pred_iou_thresh"] > 0:
-        passing &= masks["iou_preds"] > setting["pred_iou_thresh"]
-    if setting["stability_score_thresh"] > 0:
-        passing &= masks["stability_score"] >= setting["stability_score_thresh"]
-    numbers = torch.nonzero(passing)[:, 0]
-    boxes = masks["boxes"][numbers]
-    best = batched_nms(
-        boxes.float(),
-        masks["iou_preds"][numbers],
-        torch.zeros_like(boxes[:, 0]),  # categories
-        iou_threshold=setting["box_nms_thresh"],
-    )
-    kept: list[int] = numbers[best].tolist()
-    return kept
 
 
 def packaged(architecture: str) -> DictConfig:

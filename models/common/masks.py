@@ -36,6 +36,47 @@ class Patch(NamedTuple):
         return slice(self.row, self.row + height), slice(self.column, self.column + width)
 
 
+class Runs(NamedTuple):
+    """A patch, run-length coded: a mask of a whole large image takes some kilobytes.
+
+    Attributes:
+        lengths: of runs outside and inside the mask in turn, row by row; the first may be 0.
+        shape: of the patch.
+        row: where its first row lies in the image.
+        column: where its first column does.
+        area: in pixels.
+    """
+
+    lengths: NDArray[np.uint32]
+    shape: tuple[int, int]
+    row: int
+    column: int
+    area: int
+
+    @property
+    def patch(self) -> Patch:
+        """The patch again."""
+        inside = np.arange(len(self.lengths)) % 2 == 1
+        mask = np.repeat(inside, self.lengths).reshape(self.shape)
+        return Patch(mask, self.row, self.column, self.area)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """First column, first row, last column, last row; zeros where it is empty."""
+        height, width = self.shape
+        right, bottom = self.column + max(width, 1) - 1, self.row + max(height, 1) - 1
+        return self.column, self.row, right, bottom
+
+
+def coded(patch: Patch) -> Runs:
+    """A patch, run-length coded."""
+    flat = patch.mask.ravel()
+    borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    borders = np.concatenate([[0] * (1 + bool(flat[:1].any())), borders, [flat.size]])
+    lengths = np.diff(borders).astype(np.uint32)
+    return Runs(lengths, patch.mask.shape, patch.row, patch.column, patch.area)
+
+
 def cut(mask: Mask) -> Patch:
     """A mask of the image's size, H x W, cut to its box: no pixels where it is empty."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
@@ -63,7 +104,7 @@ def paint(masks: Iterable[Mask], shape: tuple[int, int]) -> Labels:
 
 
 def merge(
-    masks: Sequence[Mask | Patch],
+    masks: Sequence[Mask | Patch | Runs],
     shape: tuple[int, int],
     *,
     exclusive: bool,
@@ -73,7 +114,7 @@ def merge(
     """Merge masks from the largest to the smallest; each connected part is an object.
 
     Args:
-        masks: each H x W, or cut to its box.
+        masks: each H x W, or cut to its box, and coded.
         shape: height and width.
         exclusive: a mask gets only pixels that no larger one has; else the smaller lie on top.
         min_size: smaller masks, and then smaller parts, are dropped. In pixels.
@@ -85,11 +126,13 @@ def merge(
 
     Source: `micro_sam.util.mask_data_to_segmentation`.
     """
-    patches = [mask if isinstance(mask, Patch) else cut(mask) for mask in masks]
+    patches = [mask if isinstance(mask, Patch | Runs) else cut(mask) for mask in masks]
     merged = np.zeros(shape, np.uint32)
     # Stable, as the source's is: of equals the first comes first.
     patches.sort(key=lambda patch: -patch.area)
-    for number, patch in enumerate((p for p in patches if p.area >= min_size), start=1):
+    large = (patch for patch in patches if patch.area >= min_size)
+    decoded = (patch.patch if isinstance(patch, Runs) else patch for patch in large)
+    for number, patch in enumerate(decoded, start=1):
         target = merged[patch.region]
         target[patch.mask & (target == 0) if exclusive else patch.mask] = number
     parts = connected_parts(merged)

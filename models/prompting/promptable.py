@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -100,6 +101,11 @@ class PromptableSam:
         )
         return MaskLogits(*found)
 
+    def unresized(self) -> contextlib.AbstractContextManager[Callable[[Any], Any]]:
+        """Leave the logits of `decode` at the decoder's resolution in here; gives what resizes."""
+        predictor = self.predictor
+        return _unresized(predictor.model, predictor.input_size, predictor.original_size)
+
 
 _SAM_ARGUMENTS = {
     "points": "point_coords",
@@ -148,6 +154,21 @@ class PromptableSam2:
             points, labels, boxes, mask, multimask_output=multimask, return_logits=True
         )
         return MaskLogits(*found)
+
+    def unresized(self) -> contextlib.AbstractContextManager[Callable[[Any], Any]]:
+        """Leave the logits of `decode` at the decoder's resolution in here; gives what resizes."""
+        return _unresized(self.predictor._transforms, self.predictor._orig_hw[-1])
+
+
+@contextlib.contextmanager
+def _unresized(owner: Any, *sizes: Any) -> Iterator[Callable[[Any], Any]]:
+    """Take the step away by which both libraries bring masks to the image's size."""
+    resize = owner.postprocess_masks
+    owner.postprocess_masks = lambda masks, *_: masks
+    try:
+        yield lambda masks: resize(masks, *sizes)
+    finally:
+        del owner.postprocess_masks
 
 
 class PromptableSam3:

@@ -227,14 +227,11 @@ def test_settings_share_their_masks_and_equal_the_single_adapter(weights, monkey
     image = drawn((70, 90), seed=4)
     model = SmallSam2(weights, points_per_side=2, **OPEN)
     everything = model._masks(image[..., None].repeat(3, 2), {(2, 0): [model._choices]}, 64)[2, 0]
-    middle = {
-        "pred_iou_thresh": float(everything["iou_preds"].median()),
-        "stability_score_thresh": float(everything["stability_score"].median()),
-        "box_nms_thresh": 0.99,
-    }
+    middle = {name: float(torch.cat(each).median()) for name, each in everything._scores.items()}
+    middle["box_nms_thresh"] = 0.99
     settings = [{}, *({name: value} for name, value in middle.items()), middle]
     settings += [{"points_per_side": 1}, {"pred_iou_thresh": 0.0}, {"pred_iou_thresh": -1}]
-    predictor, decoded = model._generator.predictor, []
+    predictor, decoded = model._predictor, []
     run = predictor._predict
     monkeypatch.setattr(
         predictor,
@@ -279,7 +276,7 @@ def test_nothing_found_is_background(weights):
 
 def test_out_of_memory_halves_the_batch(weights, expected, monkeypatch):
     small = SmallSam2(weights, points_per_side=2, batch_size=4, **OPEN)
-    predictor = small._generator.predictor
+    predictor = small._predictor
     run, sizes = predictor._predict, []
 
     def predict(points, *args, **kwargs):
