@@ -20,9 +20,9 @@ from models.common.images import to_rgb8
 from models.common.masks import merge
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
-from models.tile_masks import TileMask, masks_of_tile, without_duplicates
 from models.prompting.promptable import PromptableSam
 from models.prompting.proposals import merged, propose
+from models.tile_masks import TileMask, masks_of_tile, without_duplicates
 
 
 class MicroSam(TorchAdapter):
@@ -34,8 +34,6 @@ class MicroSam(TorchAdapter):
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "musam"
-    input_size: ClassVar[int] = 1024
-
     input_size: ClassVar[int] = 1024
 
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
