@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import types
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import (
     Annotated,
@@ -278,7 +279,7 @@ def parse(text: str) -> Any:
         ValueError: it is damaged.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    return _DECODER.decode(text)
 
 
 def misfit(value: object, shape: Any, name: str = "") -> str | None:
@@ -292,51 +293,98 @@ def misfit(value: object, shape: Any, name: str = "") -> str | None:
             be there.
         name: what the value is called in the answer.
     """
-    if shape is Any:
+    if _check(shape)(value):
         return None
-    if is_typeddict(shape):
-        if not isinstance(value, dict):
-            return name or "all of it"
+    if is_typeddict(shape) and isinstance(value, dict):
         prefix = f"{name}." if name else ""
         for key, (kind, is_needed) in _entries(shape).items():
-            if key in value:
-                found = misfit(value[key], kind, f"{prefix}{key}")
-                if found is not None:
-                    return found
-            elif is_needed:
+            found = misfit(value[key], kind, f"{prefix}{key}") if key in value else None
+            if found is not None:
+                return found
+            if is_needed and key not in value:
                 return f"{prefix}{key}"
-        columns = [value[key] for key in _entries(shape)] if shape in _COLUMNS else []
-        return (name or "all of it") if len({len(column) for column in columns}) > 1 else None
-    return None if _fits(value, shape) else name or "all of it"
+    return name or "all of it"
 
 
 _COLUMNS = (Objects, StagesOfObjects)
 
 
-def _fits(value: object, kind: Any) -> bool:
+@cache
+def _check(kind: Any) -> Callable[[Any], bool]:
+    """Return the function that says whether a value is of a type: made once, for many lines."""
     if kind is Any:
-        return True
+        return lambda value: True
     if is_typeddict(kind):
-        return misfit(value, kind) is None
+        return _check_of_entries(kind)
     of = get_args(kind)
     match get_origin(kind):
-        case None:
-            if kind in (int, float):
-                accepted = int if kind is int else int | float
-                is_number = isinstance(value, accepted) and not isinstance(value, bool)
-                return is_number and abs(value) <= LARGEST  # type: ignore[arg-type]
-            return isinstance(value, kind)
+        case None if kind not in _NUMBERS:
+            return lambda value: isinstance(value, kind)
         case origin if origin in (Union, types.UnionType):
-            return any(_fits(value, each) for each in of)
-        case origin if origin is Annotated:
-            return _fits(value, of[0]) and value >= 0  # type: ignore[operator]
+            if set(of) <= {str, bool, types.NoneType}:
+                return lambda value: isinstance(value, of)
+            choices = [_check(each) for each in of]
+            return lambda value: any(check(value) for check in choices)
+        case origin if origin in (None, Annotated):
+            of_numbers = _check_of_numbers(kind)
+            return lambda value: of_numbers((value,))
         case origin if origin is Literal:
-            return isinstance(value, str) and value in of
+            return lambda value: isinstance(value, str) and value in of
         case origin if origin is list:
-            return isinstance(value, list) and all(_fits(each, of[0]) for each in value)
+            all_fit = _check_of_all(of[0])
+            return lambda value: isinstance(value, list) and all_fit(value)
         case _:
-            values = value.values() if isinstance(value, dict) else (None,)
-            return isinstance(value, dict) and all(_fits(each, of[1]) for each in values)
+            all_fit = _check_of_all(of[1])
+            return lambda value: isinstance(value, dict) and all_fit(value.values())
+
+
+def _check_of_entries(shape: Any) -> Callable[[Any], bool]:
+    entries = [(key, _check(kind), needed) for key, (kind, needed) in _entries(shape).items()]
+    has_columns = shape in _COLUMNS
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for key, fits, is_needed in entries:
+            if key in value:
+                if not fits(value[key]):
+                    return False
+            elif is_needed:
+                return False
+        return not has_columns or len({len(value[key]) for key, _, _ in entries}) == 1
+
+    return check
+
+
+_NUMBERS: Mapping[Any, frozenset[type]] = {
+    int: frozenset({int}),
+    float: frozenset({int, float}),
+}
+"""Of a type of numbers those of its values; a bool, which Python counts as an integer, is none."""
+
+
+def _check_of_numbers(kind: Any) -> Callable[[Collection[Any]], bool]:
+    """Return the function that says whether all of some values are numbers of a type."""
+    least = 0 if get_origin(kind) is Annotated else -LARGEST
+    accepted = _NUMBERS[get_args(kind)[0] if get_args(kind) else kind]
+
+    def check(values: Collection[Any]) -> bool:
+        if not accepted.issuperset(map(type, values)):
+            return False
+        return not values or (least <= min(values) and max(values) <= LARGEST)
+
+    return check
+
+
+def _check_of_all(kind: Any) -> Callable[[Collection[Any]], bool]:
+    """Return the function that says whether all of some values are of a type."""
+    if kind in _NUMBERS or get_origin(kind) is Annotated:
+        return _check_of_numbers(kind)
+    if kind == float | None:
+        numbers = _check_of_numbers(float)
+        return lambda values: numbers([value for value in values if value is not None])
+    fits = _check(kind)
+    return lambda values: all(map(fits, values))
 
 
 @cache
@@ -355,3 +403,7 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+"""One for all lines: `json.loads` would make one for each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
@@ -19,6 +19,7 @@ from benchmark.report.selected import name_of_selection
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.store.digest import json_digest
 from benchmark.store.identity import comparable, identity_target
+from benchmark.store.record import Record
 from benchmark.store.shapes import Selected
 from benchmark.store.shard_lease import Holder, holders
 from benchmark.store.store import RunStore
@@ -118,11 +119,16 @@ class StoredRuns:
             names = tuple(described[key] for key in ("model", "data", "split"))
             self._by_name.setdefault(names, []).append(store)
 
-    def of_run(self, store: RunStore) -> RunState:
-        """The state of a stored run, over all samples of its data set."""
+    def of_run(self, store: RunStore, records: Mapping[str, Record] | None = None) -> RunState:
+        """The state of a stored run, over all samples of its data set.
+
+        Args:
+            store: the run.
+            records: as returned by `store.records()`; read if None.
+        """
         described = store.describe() or {}
-        records = store.records().values()
-        done = [record for record in records if record.status == "done"]
+        records = store.records() if records is None else records
+        done = [record for record in records.values() if record.status == "done"]
         return RunState(
             described["model"],
             described["data"],
@@ -152,12 +158,12 @@ class StoredRuns:
             store: the run.
             protocol: that is asked for, or every one.
         """
-        whole = self.of_run(store)
+        records, described = store.records(), store.describe() or {}
+        whole = self.of_run(store, records)
         try:
             bases = store.score_bases()
         except StoreError:  # a report names the file
             return [whole]
-        records, described = store.records(), store.describe() or {}
         found = []
         for scored_under, key in scores_by_protocol(bases, protocol):
             names = store.data_names(key, bases[key], described)
@@ -240,16 +246,17 @@ class StoredRuns:
         device = job.settings.device.name
         states = []
         for store in found:
-            whole = self.of_run(store)
+            stored = store.records()
+            whole = self.of_run(store, stored)
             if device in ("auto", whole.device):
-                records = {k: v for k, v in store.records().items() if k in wanted}
+                records = {k: v for k, v in stored.items() if k in wanted}
                 done = {k for k, v in records.items() if v.status == "done"}
                 states.append(
                     RunState(
                         model,
                         data,
                         len(wanted),
-                        len(done & (store.scores(score_key).keys() | unlabelled)),
+                        len(done & (store.scores(score_key, stored).keys() | unlabelled)),
                         len(records) - len(done),
                         store,
                         whole.holders,
