@@ -138,11 +138,8 @@ class Job:
 
     @property
     def possible_names(self) -> list[str]:
-        """What it may be called, where it is not known whether `tile=auto` acts."""
-        request = self.framing_request
-        if request.tile != "auto":
-            return [self.model_name]
-        return [self.model_name, self._called(["tile=auto", *request.words])]
+        """What it may be called, where it is not known whether images are tiled."""
+        return [self._called(words) for words in self.framing_request.possible_words]
 
     def _called(self, framing: Sequence[str]) -> str:
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]

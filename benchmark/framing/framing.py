@@ -52,12 +52,12 @@ class Framing:
     @property
     def words(self) -> list[str]:
         """The same as it is written on a command line, for the name of a model."""
-        if self.beyond:
-            tiles = ["tile=auto"]
-        else:
-            tiles = [] if self.tile is None else [f"tile={_text(self.tile)}"]
-        halo = [f"halo={_text(self.halo)}"] if tiles and not self.beyond else []
-        return [*tiles, *halo, *([f"rescale={self.rescale:g}"] if self.rescale != 1 else [])]
+        words = []
+        if self.tile is not None:
+            words.append("tile=auto" if self.beyond else f"tile={_text(self.tile)}")
+            if not self.beyond or self.halo != _halo_of(self.tile, None):
+                words.append(f"halo={_text(self.halo)}")
+        return [*words, *([f"rescale={self.rescale:g}"] if self.rescale != 1 else [])]
 
     def scaled(self, shape: tuple[int, ...]) -> Pair:
         """Rows and columns of an image after scaling, at least one each."""
@@ -156,13 +156,26 @@ class Request:
 
     @property
     def words(self) -> list[str]:
-        """As written on a command line, without what depends on the images."""
+        """As written on a command line, without `tile=auto`, which depends on the images."""
         tile = self.tile if isinstance(self.tile, tuple) else None
         halo = _halo_of(tile, self.halo) if tile else (0, 0)
-        words = Framing(tile, halo, 0, self.rescale).words
+        return Framing(tile, halo).words + self._words_of_scale
+
+    @property
+    def possible_words(self) -> list[list[str]]:
+        """The same where nobody knows whether an image is large enough to be tiled."""
+        if self.tile == "off":
+            return [self.words]
+        scale = self._words_of_scale
+        halo = [] if self.halo is None else [f"halo={_text(self.halo)}"]
+        tiled = ["tile=auto", *halo, *scale] if self.tile == "auto" else self.words
+        return [tiled, scale]
+
+    @property
+    def _words_of_scale(self) -> list[str]:
         if self.diameter is not None:
-            words.append(f"rescale={{diameter:{self.diameter:g}}}")
-        return words
+            return [f"rescale={{diameter:{self.diameter:g}}}"]
+        return Framing(rescale=self.rescale).words
 
     def resolve(
         self, shapes: Iterable[tuple[int, ...]], input_size: int, factor: float | None = None

@@ -69,6 +69,26 @@ def test_auto_acts_where_the_model_would_shrink_an_image_by_more_than_two():
     assert request.resolve([LARGE], 0) == Framing()  # a model that scales no image
 
 
+def test_a_halo_of_ones_own_is_named():
+    found = Request.of({"halo": [9, 9]}, "auto").resolve([LARGE], 1024)
+    assert found.words == ["tile=auto", "halo=[9,9]"] and found.in_identity["halo"] == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        ({}, [SMALL, LARGE]), ({"tile": "auto", "rescale": 0.9}, [SMALL, LARGE]),
+        ({"tile": "auto", "halo": [9, 9]}, [SMALL, LARGE]), ({"tile": "off"}, [SMALL, LARGE]),
+        ({"tile": [600, 600], "rescale": 0.9}, [SMALL, LARGE]),
+    ],
+)  # fmt: skip
+def test_possible_words_are_those_of_some_images(given, sizes):
+    request = Request.of(given, "auto")
+    found = [request.resolve([shape], 1024).words for shape in sizes]
+    assert all(words in request.possible_words for words in found)
+    assert all(words in found for words in request.possible_words)
+
+
 def test_auto_looks_at_the_scaled_image():
     half = Request.of({"rescale": 0.5}, "auto").resolve([(4096, 10)], 1024)
     assert half == Framing(rescale=0.5)
