@@ -179,40 +179,6 @@ class AMG(MicroSam):
         [labels] = self.predict_each(image, [{}])
         return labels
 
-    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
-        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
-
-        The image is encoded once, the masks of each grid are made once, and equal settings give
-        one label image. `details` has the `prompts` of all settings, and the `decodes` that were
-        made of them.
-        """
-        from micro_sam.instance_segmentation import AutomaticMaskGenerator
-
-        chosen = [{**self._choices, **each} for each in settings]
-        grids = [choices.pop("points_per_side") for choices in chosen]
-        for side in grids:
-            check_at_least_one(points_per_side=side)
-        generators: dict[int, Any] = {}
-        with self.predicting():
-            rgb = to_rgb8(image)
-            embeddings = self._backbone.encode(rgb, self)
-
-            def prompt(side: int, size: int) -> Any:
-                generator = AutomaticMaskGenerator(
-                    self._backbone.predictor, side, points_per_batch=size
-                )
-                generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
-                return generator
-
-            with self.stage("prompt"):
-                for side in dict.fromkeys(grids):
-                    generators[side] = self.halving(partial(prompt, side), self._batch_size)
-        self.details.update(
-            prompts=sum(side**2 for side in grids), decodes=sum(side**2 for side in generators)
-        )
-        ways = [(generators[side], each) for side, each in zip(grids, chosen, strict=True)]
-        return self._generated(ways)
-
     def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
         """Segment one image in tiles, as `benchmark.types.Tiled` has it.
 
@@ -258,6 +224,40 @@ class AMG(MicroSam):
         prompts = len(tiling) * side**2
         self.details.update(prompts=prompts, decodes=prompts)
         return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded once, the masks of each grid are made once, and equal settings give
+        one label image. `details` has the `prompts` of all settings, and the `decodes` that were
+        made of them.
+        """
+        from micro_sam.instance_segmentation import AutomaticMaskGenerator
+
+        chosen = [{**self._choices, **each} for each in settings]
+        grids = [choices.pop("points_per_side") for choices in chosen]
+        for side in grids:
+            check_at_least_one(points_per_side=side)
+        generators: dict[int, Any] = {}
+        with self.predicting():
+            rgb = to_rgb8(image)
+            embeddings = self._backbone.encode(rgb, self)
+
+            def prompt(side: int, size: int) -> Any:
+                generator = AutomaticMaskGenerator(
+                    self._backbone.predictor, side, points_per_batch=size
+                )
+                generator.initialize(rgb, embeddings)  # of the image, its shape alone counts
+                return generator
+
+            with self.stage("prompt"):
+                for side in dict.fromkeys(grids):
+                    generators[side] = self.halving(partial(prompt, side), self._batch_size)
+        self.details.update(
+            prompts=sum(side**2 for side in grids), decodes=sum(side**2 for side in generators)
+        )
+        ways = [(generators[side], each) for side, each in zip(grids, chosen, strict=True)]
+        return self._generated(ways)
 
 
 class SamAMG(AMG):
