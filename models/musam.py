@@ -18,9 +18,9 @@ from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import merge
+from models.common.tile_masks import TileMask, masks_of_tile, without_duplicates
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
-from models.tile_masks import TileMask, masks_of_tile, without_duplicates
 
 
 class MicroSam(TorchAdapter):
