@@ -18,11 +18,11 @@ from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
 from models.common.masks import merge
+from models.common.tile_masks import TileMask, masks_of_tile, without_duplicates
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.promptable import PromptableSam
 from models.prompting.proposals import merged, propose
-from models.tile_masks import TileMask, masks_of_tile, without_duplicates
 
 
 class MicroSam(TorchAdapter):
@@ -180,37 +180,6 @@ class AMG(MicroSam):
         [labels] = self.predict_each(image, [{}])
         return labels
 
-    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
-        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
-
-        The image is encoded once, the masks of each grid are made once, and equal settings give
-        one label image. `details` has the `prompts` of all settings, and the `decodes` that were
-        made of them.
-        """
-        chosen = [{**self._choices, **each} for each in settings]
-        grids: dict[int, list[Mapping[str, Any]]] = {}
-        for each in chosen:
-            check_at_least_one(points_per_side=each["points_per_side"])
-            grids.setdefault(each["points_per_side"], []).append(each)
-        with self.predicting():
-            rgb = to_rgb8(image)
-            shape = rgb.shape[:2]
-            self._backbone.encode(rgb, self)
-            model = PromptableSam(self._backbone.predictor)
-            with self.stage("prompt"), model.unresized() as resize:
-                made = {
-                    side: self.halving(
-                        partial(propose, model, resize, shape, side, of_side), self._batch_size
-                    )
-                    for side, of_side in grids.items()
-                }
-        self.details.update(
-            prompts=sum(each["points_per_side"] ** 2 for each in chosen),
-            decodes=sum(side**2 for side in grids),
-        )
-        pairs = [(made[each["points_per_side"]], each) for each in chosen]
-        return merged(pairs, shape, partial(self.later_stage, "postprocess"))
-
     def predict_tiled(self, image: Image, tile: tuple[int, int], halo: tuple[int, int]) -> Labels:
         """Segment one image in tiles, as `benchmark.types.Tiled` has it.
 
@@ -256,6 +225,37 @@ class AMG(MicroSam):
         prompts = len(tiling) * side**2
         self.details.update(prompts=prompts, decodes=prompts)
         return labels
+
+    def predict_each(self, image: Image, settings: Sequence[Mapping[str, Any]]) -> Iterator[Labels]:
+        """Segment one image under each of several settings, as `benchmark.types.Sharing` has it.
+
+        The image is encoded once, the masks of each grid are made once, and equal settings give
+        one label image. `details` has the `prompts` of all settings, and the `decodes` that were
+        made of them.
+        """
+        chosen = [{**self._choices, **each} for each in settings]
+        grids: dict[int, list[Mapping[str, Any]]] = {}
+        for each in chosen:
+            check_at_least_one(points_per_side=each["points_per_side"])
+            grids.setdefault(each["points_per_side"], []).append(each)
+        with self.predicting():
+            rgb = to_rgb8(image)
+            shape = rgb.shape[:2]
+            self._backbone.encode(rgb, self)
+            model = PromptableSam(self._backbone.predictor)
+            with self.stage("prompt"), model.unresized() as resize:
+                made = {
+                    side: self.halving(
+                        partial(propose, model, resize, shape, side, of_side), self._batch_size
+                    )
+                    for side, of_side in grids.items()
+                }
+        self.details.update(
+            prompts=sum(each["points_per_side"] ** 2 for each in chosen),
+            decodes=sum(side**2 for side in grids),
+        )
+        pairs = [(made[each["points_per_side"]], each) for each in chosen]
+        return merged(pairs, shape, partial(self.later_stage, "postprocess"))
 
 
 class SamAMG(AMG):

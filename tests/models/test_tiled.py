@@ -28,11 +28,13 @@ from benchmark.errors import ModelError
 from benchmark.types import Tiled
 from models.apg import APG
 from models.common.images import to_rgb8
+from models.common.masks import cut
 from models.common.tiles import Tiling
 from models.musam import AIS, AMG
+from models.prompting.path import PathSetting
 from models.prompting.promptable import PromptableSam
 from models.prompting.prompts import Prompts, split
-from models.prompting.tiled import by_tile
+from models.prompting.tiled import by_tile, joined, placed
 
 slow = pytest.mark.slow
 MANY = {"points_per_side": 3} | ALL_MASKS
@@ -131,7 +133,7 @@ def test_apg_equals_micro_sam(small, weights, case, changed):
     found = model.predict_tiled(*CASES[case])
     assert found.dtype == np.uint32 and np.array_equal(found, expected)
     assert model.details["prompts"] == model.details["decodes"] >= 5
-    assert 1 < model.details["masks"] <= model.details["prompts"]
+    assert 1 <= model.details["masks"] <= model.details["prompts"]
 
 
 def test_apg_with_other_prompts_equals_micro_sam(small, weights):
@@ -301,6 +303,63 @@ def test_refinement_and_mask_threshold_act_in_tiles_too(weights):
         model = SmallAPG(weights, min_size=3, **changed)
         assert not np.array_equal(model.predict_tiled(*case), plain)
     assert model.details["prompts"] == 2 * len(model.prompts(to_rgb8(case[0])))
+
+
+# How masks of tiles are joined
+
+
+def masks_in_tiles(seed, tiling):
+    """Discs and lines in tiles, most nearly the same as another, seen from two tiles as well."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: tiling.shape[0], : tiling.shape[1]]
+    whole = []
+    for _ in range(8):
+        row, column = rng.uniform(0, tiling.shape[0]), rng.uniform(0, tiling.shape[1])
+        radius = rng.uniform(0.5, 9)
+        for _ in range(3):
+            dy, dx, dr = rng.normal(0, 0.6, 3)
+            whole.append(np.hypot(y - row - dy, x - column - dx) <= radius + dr)
+    for line in (np.s_[20, 5:50], np.s_[20:22, 5:50], np.s_[21:23, 5:49], np.s_[9:30, 7:9]):
+        whole.append(np.zeros(tiling.shape, bool))
+        whole[-1][line] = True
+    found = [(tile, mask[tile.outer]) for tile in tiling for mask in whole]
+    return [(tile, mask) for tile, mask in found if mask.any() or rng.random() < 0.1]
+
+
+@pytest.mark.parametrize("over_min", [False, True])
+@pytest.mark.parametrize(
+    ("min_size", "nms_threshold"), [(25, 0.9), (3, 0.5), (0, 0.1), (0, 0.0), (0, 1.0)]
+)
+def test_masks_of_tiles_are_joined_as_micro_sam_joins_them(over_min, min_size, nms_threshold):
+    import torch
+    from micro_sam._vendored import batched_mask_to_box
+    from micro_sam.util import apply_nms
+
+    tiling = Tiling((52, 66), (32, 30), (7, 9))
+    setting = PathSetting(
+        min_size=min_size, nms_threshold=nms_threshold, intersection_over_min=over_min
+    )
+    for seed in range(4):
+        masks = masks_in_tiles(seed, tiling)
+        scores = np.random.default_rng(seed).random(len(masks)).astype(np.float32)
+        predictions = []
+        for (tile, mask), score in zip(masks, scores, strict=True):
+            left, top, right, bottom = batched_mask_to_box(torch.tensor(mask[None]))[0].tolist()
+            row, column = tile.corner
+            box = [left, top, right - left, bottom - top]
+            moved = [left + column, top + row, *box[2:]]
+            predictions.append({
+                "segmentation": torch.tensor(mask), "bbox": box, "global_bbox": moved,
+                "predicted_iou": float(score), "stability_score": 1.0,
+            })  # fmt: skip
+        expected = apply_nms(
+            predictions, min_size, tiling.shape,
+            nms_thresh=nms_threshold, intersection_over_min=over_min,
+        )  # fmt: skip
+        patches = [placed(cut(mask), tile) for tile, mask in masks]
+        labels, kept = joined(patches, scores, tiling.shape, setting)
+        assert np.array_equal(labels, expected)
+        assert 0 < kept <= len(masks) and expected.any()
 
 
 # Where tiles are
