@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.common.masks import Runs, coded, cut, merge
 from models.prompting.promptable import Promptable
 
 Setting = Mapping[str, Any]
+_NONE = np.zeros(0, np.uint32)
 Stage = Callable[[], contextlib.AbstractContextManager[None]]
 _STABILITY_OFFSET = 1.0  # in logits, on either side of the threshold
 _PIXELS_AT_ONCE = 1 << 26  # of masks on a GPU: 256 MB of logits
@@ -32,14 +34,27 @@ class Proposals:
     Args:
         settings: they have `pred_iou_thresh` and `stability_score_thresh`.
         mask_threshold: the logit above which a pixel belongs to a mask.
+        device: that masks are suppressed on.
     """
 
-    def __init__(self, settings: Iterable[Setting], mask_threshold: float) -> None:
+    def __init__(
+        self, settings: Iterable[Setting], mask_threshold: float, device: str = "cpu"
+    ) -> None:
+        self._device = device
         settings = list(settings)
         self._least = {name: min(each[name] for each in settings) for name in _PASSES}
         self._threshold = mask_threshold
-        self.masks: list[Runs] = []
-        self._scores: dict[str, list[Any]] = {name: [] for name in _PASSES}
+        # Nothing of its own is kept for a mask: it would lie where the next one's logits, now
+        # freed, could have lain, and the process would grow by their size with each.
+        self._lengths = array("I")
+        self._runs: list[tuple[slice, Runs]] = []
+        self._scores: dict[str, list[float]] = {name: [] for name in _PASSES}
+
+    @property
+    def masks(self) -> list[Runs]:
+        """The masks, in the order of the points; there is no adding while one is held."""
+        lengths: NDArray[np.uint32] = np.asarray(self._lengths)
+        return [runs._replace(lengths=lengths[where]) for where, runs in self._runs]
 
     def add(self, small: Any, ious: Any, resize: Callable[[Any], Any], at_once: int) -> None:
         """Take the masks of some points over, as far as they pass.
@@ -60,24 +75,31 @@ class Proposals:
             logits = resize(small[threes].unflatten(0, (-1, 3))).flatten(0, 1)[: len(numbers)]
             stability = _stability(logits, self._threshold)
             kept = _passing("stability_score_thresh", stability, self._least)
-            masks = (logits[kept] > self._threshold).cpu().numpy()
-            self.masks += [coded(cut(mask)) for mask in masks]
-            self._scores["pred_iou_thresh"].append(ious[numbers][kept])
-            self._scores["stability_score_thresh"].append(stability[kept])
+            for mask in (logits[kept] > self._threshold).cpu().numpy():
+                self._append(coded(cut(mask)))
+            self._scores["pred_iou_thresh"] += ious[numbers][kept].tolist()
+            self._scores["stability_score_thresh"] += stability[kept].tolist()
+
+    def _append(self, runs: Runs) -> None:
+        start = len(self._lengths)
+        self._lengths.frombytes(runs.lengths.tobytes())
+        self._runs.append((slice(start, len(self._lengths)), runs._replace(lengths=_NONE)))
 
     def kept(self, setting: Setting) -> list[int]:
         """The numbers of the masks that pass the thresholds and are not suppressed, best first."""
         import torch
         from torchvision.ops.boxes import batched_nms
 
-        if not self.masks:
-            return []
-        scores = {name: torch.cat(values) for name, values in self._scores.items()}
+        scores = {
+            name: torch.tensor(values, dtype=torch.float32, device=self._device)
+            for name, values in self._scores.items()
+        }
         passing = torch.ones_like(scores["pred_iou_thresh"], dtype=torch.bool)
         for name, values in scores.items():
             passing &= _passing(name, values, setting)
         numbers = torch.nonzero(passing)[:, 0]
-        boxes = torch.tensor([mask.box for mask in self.masks], device=numbers.device)[numbers]
+        boxes = torch.tensor([runs.box for _, runs in self._runs], device=self._device)
+        boxes = boxes.reshape(-1, 4)[numbers]
         best = batched_nms(
             boxes.float(),
             scores["pred_iou_thresh"][numbers],
@@ -147,7 +169,7 @@ def propose(
         batch_size: points that are decoded at a time.
     """
     points = point_grid(side, shape)
-    proposals = Proposals(settings, model.mask_threshold)
+    proposals = Proposals(settings, model.mask_threshold, model.device)
     for start in range(0, len(points), batch_size):
         batch = points[start : start + batch_size, None]
         prompts = {"points": batch, "point_labels": np.ones(batch.shape[:2])}
@@ -182,6 +204,7 @@ def merged(
             kept, background = proposals.kept(setting), setting.get("with_background", True)
             key = (id(proposals), background, *kept)
             if key not in made:
-                masks = [proposals.masks[number] for number in kept]
-                made[key] = merge(masks, shape, exclusive=False, drop_largest=background)
+                masks = proposals.masks
+                chosen_masks = [masks[number] for number in kept]
+                made[key] = merge(chosen_masks, shape, exclusive=False, drop_largest=background)
         yield made[key]

@@ -227,7 +227,7 @@ def test_settings_share_their_masks_and_equal_the_single_adapter(weights, monkey
     image = drawn((70, 90), seed=4)
     model = SmallSam2(weights, points_per_side=2, **OPEN)
     everything = model._masks(image[..., None].repeat(3, 2), {(2, 0): [model._choices]}, 64)[2, 0]
-    middle = {name: float(torch.cat(each).median()) for name, each in everything._scores.items()}
+    middle = {name: float(torch.tensor(each).median()) for name, each in everything._scores.items()}
     middle["box_nms_thresh"] = 0.99
     settings = [{}, *({name: value} for name, value in middle.items()), middle]
     settings += [{"points_per_side": 1}, {"pred_iou_thresh": 0.0}, {"pred_iou_thresh": -1}]
