@@ -11,7 +11,7 @@ trained further, on points, boxes, and both; all else stays as it was. Needs the
 The output folder gets what `models/weights/packaged/demo` has: `demo.safetensors` (the weights, at
 the end), `images.json` (what was trained on), `parts.json`, `curve.csv` and `curve.png` (its
 history, that of an earlier training included); and `checkpoint.pt`, and the weights after every
-400 steps. With `--boxes` it gets `demo_boxes.safetensors` besides: what was trained, alone.
+200 steps. With `--boxes` it gets `demo_boxes.safetensors` besides: what was trained, alone.
 """
 
 from __future__ import annotations

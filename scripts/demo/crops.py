@@ -303,7 +303,8 @@ def _boxes(
     Around its object, as somebody would draw it: each edge lies a little beside. Around a point in
     the background, of any size.
     """
-    sides = np.exp(rng.uniform(*np.log(_BOX_OF_NOTHING), (len(points), 2)))
+    shortest, longest = np.log(_BOX_OF_NOTHING)
+    sides = np.exp(rng.uniform(shortest, longest, (len(points), 2)))
     boxes = np.concatenate([points + 0.5 - sides / 2, points + 0.5 + sides / 2], axis=1)
     places = ndimage.find_objects(labels)
     for index in np.flatnonzero(objects):
@@ -311,4 +312,5 @@ def _boxes(
         boxes[index] = columns.start, rows.start, columns.stop, rows.stop
     extent = boxes[:, 2:] - boxes[:, :2]
     moved = boxes + rng.uniform(-_JITTER, _JITTER, boxes.shape) * np.tile(extent, 2)
-    return np.clip(moved, 0, len(labels))
+    inside: NDArray[np.float64] = np.clip(moved, 0, len(labels))
+    return inside

@@ -30,7 +30,7 @@ BOXES = "demo_boxes.safetensors"  # of a training of the mask decoder, what was 
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 20  # steps
 CHECKPOINT_EVERY = 100  # a multiple of it: no step's losses fall between two files
-VALIDATE_EVERY = 400
+VALIDATE_EVERY = 200
 VALIDATED = 12  # of the held-out images; at the end all of them
 _AHEAD = 4  # steps whose crops are made ahead of time
 
@@ -136,12 +136,17 @@ def weights_to_begin_with(name: str) -> Weights:
     """The packaged weights (`demo`), or those in a file.
 
     Raises:
-        UsageError: there are none, or they are a published model's.
+        UsageError: there are none, they are a published model's, or of several files.
     """
     found = APG.find_weights(name)
     if found.about().mark not in ("demo", "user"):
         raise UsageError(f"--start is '{name}', a published model: give `demo` or a file of such")
-    return found.fetch()
+    weights = found.fetch()
+    if len(weights.paths) > 1:
+        raise UsageError(
+            f"--start is '{name}', several files ({', '.join(weights.paths)}): give one"
+        )
+    return weights
 
 
 def score(

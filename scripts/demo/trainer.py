@@ -61,9 +61,14 @@ MASKS = (
 
 
 def on_boxes(settings: Settings) -> Settings:
-    """The settings of a part that trains `MASKS` alone, on points, boxes, and both."""
-    windows, frames = (replace(one, boxes=True) for one in (settings.windows, settings.frames))
-    return replace(settings, trained=MASKS, windows=windows, frames=frames)
+    """The settings of a short part that trains `MASKS` alone, on points, boxes, and both."""
+    return replace(
+        settings,
+        trained=MASKS,
+        warm_up=50,
+        windows=Shape(512, 2, 8, boxes=True),
+        frames=Shape(1024, 1, 6, boxes=True),
+    )
 
 
 class Networks(nn.Module):  # type: ignore[misc]  # torch is untyped here
