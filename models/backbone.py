@@ -192,7 +192,8 @@ def open_backbone(
     Args:
         weights: files `encoder` and perhaps `decoder`, or one file with both: a state of SAM,
             or a dictionary of `model_state` and perhaps `decoder_state`, as micro-sam saves it
-            (in a safetensors file, which knows no nesting, as `model_state.<parameter>`).
+            (in a safetensors file, which knows no nesting, as `model_state.<parameter>`); and
+            perhaps `changes`, parameters that take the place of those of the same names.
         device: `cuda`, `mps` or `cpu`.
         architectures: what can be built, by name.
 
@@ -209,13 +210,16 @@ def open_backbone(
 
 
 def _build(weights: Weights, device: str, architectures: Mapping[str, Architecture]) -> Backbone:
-    if "encoder" not in weights.paths and len(weights.paths) > 1:
+    if "encoder" not in weights.paths and len(weights.paths.keys() - {"changes"}) > 1:
         raise ModelError(
             f"weights '{weights.name}' are {len(weights.paths)} files ({', '.join(weights.paths)})."
             " Give one file, with SAM's parameters or with `model_state` and `decoder_state`."
         )
     key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
-    content = _nested(open_checkpoint(weights, key))
+    content = open_checkpoint(weights, key)
+    if "changes" in weights.paths:
+        content |= open_checkpoint(weights, "changes")
+    content = _nested(content)
     model = _state(content.get("model_state", content), "sam.")
     architecture = architecture_of(model, weights, key, architectures)
     sam = architecture.build()

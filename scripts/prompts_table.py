@@ -1,4 +1,4 @@
-"""Which prompts, which masks: a table of the sweep `+experiment=prompts`, with paired gains.
+"""Which prompts, which masks: tables of the sweep `+experiment=prompts`, with paired gains.
 
     BENCHMARK_DATA=<folder> python scripts/prompts_table.py <results> > results/baselines/prompts.md
 
@@ -7,13 +7,14 @@ It reads stored runs, and predicts nothing. The runs come from
     python -m benchmark +experiment=prompts data=dsb results=<results>
     python -m benchmark +experiment=prompts data=u20s data.split=all results=<results>
 
-A run that is missing or incomplete is named as such.
+and, for the weights that know boxes, from both lines with `+experiment=prompts_boxes`. A run that
+is missing or incomplete is named as such.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from benchmark.report.results import RunResult, gather
@@ -31,8 +32,11 @@ METHODS = {
     "apg": "APG: its decoder's points, demo masks",
     "truth_demo": "true points, demo masks",
     "truth_demo_boxes": "true boxes, demo masks",
+    "truth_demo_both": "true points and boxes, demo masks",
 }
 """By the name in the YAML, in the order of the table."""
+BOXES = "demo_boxes"
+"""The weights that know boxes; a method with them has this before its name."""
 
 PAIRS = (
     ("otsu_demo", "otsu"),
@@ -46,8 +50,20 @@ PAIRS = (
     ("apg", "otsu_demo"),
     ("truth_demo", "apg"),
     ("truth_demo_boxes", "truth_demo"),
+    ("truth_demo_both", "truth_demo"),
 )
 """The first against the second: what it starts from, or what differs in one thing."""
+
+KNOWING = {
+    f"{BOXES} {name}": title.replace("demo masks", f"{BOXES} masks")
+    for name, title in METHODS.items()
+    if "demo masks" in title and name != "otsu_demo"
+}
+KNOWING_PAIRS = (
+    *((name, name.removeprefix(f"{BOXES} ")) for name in KNOWING),
+    *((f"{BOXES} {name}", "musam_ais") for name, other in PAIRS if other == "musam_ais"),
+    *((f"{BOXES} {a}", f"{BOXES} {b}") for a, b in PAIRS if f"{BOXES} {b}" in KNOWING),
+)
 
 
 def main() -> None:
@@ -59,7 +75,10 @@ def main() -> None:
     found, _ = gather(results / "runs", protocol)
     by_data: dict[str, dict[str, RunResult]] = {}
     for result in found:
-        by_data.setdefault(result.data, {})[result.model.partition(" (")[0]] = result
+        name = result.model.partition(" (")[0]
+        if result.weights.partition(" (")[0] == BOXES:
+            name = f"{BOXES} {name}"
+        by_data.setdefault(result.data, {})[name] = result
     print("# Which prompts, which masks\n")
     print(
         "Demo weights, each method at its defaults, protocol paper. mSA: mean over images with its "
@@ -68,15 +87,17 @@ def main() -> None:
     )
     for data, methods in sorted(by_data.items()):
         print(f"\n## {data}\n")
-        print("\n".join(_scores(methods)))
-        print()
-        print("\n".join(_gains(methods)))
+        for titles, pairs in ((METHODS, PAIRS), (KNOWING, KNOWING_PAIRS)):
+            print("\n".join(_scores(methods, titles)))
+            print()
+            print("\n".join(_gains(methods, pairs)))
+            print()
 
 
-def _scores(methods: Mapping[str, RunResult]) -> Iterator[str]:
+def _scores(methods: Mapping[str, RunResult], titles: Mapping[str, str]) -> Iterator[str]:
     yield "| method | images | mSA | 95 % interval | SA50 | status |"
     yield "|---|---|---|---|---|---|"
-    for name, title in METHODS.items():
+    for name, title in titles.items():
         result = methods.get(name)
         if result is None:
             yield f"| {title} | | | | | missing |"
@@ -88,13 +109,14 @@ def _scores(methods: Mapping[str, RunResult]) -> Iterator[str]:
         )
 
 
-def _gains(methods: Mapping[str, RunResult]) -> Iterator[str]:
+def _gains(methods: Mapping[str, RunResult], pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    titles = METHODS | KNOWING
     yield "| a | against b | images | gain of a | 95 % interval | p | a better on |"
     yield "|---|---|---|---|---|---|---|"
-    for a, b in PAIRS:
+    for a, b in pairs:
         if a in methods and b in methods:
             found = compare(methods[a].scores, methods[b].scores)
-            yield f"| {METHODS[a]} | {METHODS[b]} | {_gain(found)} |"
+            yield f"| {titles[a]} | {titles[b]} | {_gain(found)} |"
 
 
 def _gain(found: Comparison) -> str:

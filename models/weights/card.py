@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 CARDS = Path(__file__).parent / "cards"
 PACKAGED = Path(__file__).parent / "packaged"
 """Weights that are part of this repository: a folder for each card."""
+CHECKOUT = Path(__file__).parents[2]
+"""What the paths of packaged files start from."""
 
 WAYS = ("url", "hub", "deepcell", "packaged")
 MARKS = ("verified", "demo")
@@ -24,7 +26,8 @@ class CardFile:
 
     Attributes:
         name: its file name.
-        source: where it comes from: a URL, or where `way` is `hub`, a repository there.
+        source: where it comes from: a URL; where `way` is `hub`, a repository there; where it is
+            `packaged`, the file's path in this repository, which cards may share.
         digest: `<algorithm>:<hexadecimal>` as published; None where nobody publishes one.
         caches: where its own library keeps it, below the home folder or a `$VARIABLE`.
         archive: MD5 digest of the archive that it comes in, where it comes in one.

@@ -15,7 +15,7 @@ from benchmark.store.digest import json_digest
 from benchmark.store.files import disk_errors, parse_json, path_of_id, write_whole
 from benchmark.store.names import safe_name
 from benchmark.types import Weights, WeightsAbout
-from models.weights.card import PACKAGED, Card, CardFile, cards
+from models.weights.card import CHECKOUT, Card, CardFile, cards
 from models.weights.checkpoint import damage, file_digest, unforgeable
 from models.weights.download import download, hub_snapshot, to_get, unavailable_reason
 
@@ -129,6 +129,8 @@ class CardWeights:
 
     def _found(self, file: CardFile) -> Path | None:
         places = [folder / file.name for folder in self._folders()]
+        if self.card.way == "packaged":
+            places.append(CHECKOUT / file.source)
         # A path from the root of the file system, as of a variable, is no longer below home.
         places += [Path.home() / os.path.expandvars(place) for place in file.caches]
         return next((place for place in places if place.is_file()), None)
@@ -137,7 +139,7 @@ class CardWeights:
         card, first = self.card, next(iter(self.card.files.values()))
         places = [self.folder, self.folder and self.folder / card.name, self._home]
         if card.way != "hub":
-            return [place for place in (*places, PACKAGED / card.name) if place]
+            return [place for place in places if place]
         # The hub's libraries load a folder: only one that has all of the files will do.
         places.append(hub_snapshot(first))
         return [place for place in places if place and self._whole(place)] or [self._home]

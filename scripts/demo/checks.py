@@ -18,7 +18,8 @@ from models.common.overlaps import Overlaps, suppress
 from models.musam import AIS, AMG
 from models.prompting.masks import decode
 from models.prompting.promptable import PromptableSam
-from models.prompting.prompts import stack
+from models.prompting.prompts import split, stack
+from models.prompting.sources import OF_LABELS, of_labels
 
 GRID = 16  # points of mask generation along each side
 MODES: Mapping[str, Callable[..., Any]] = {"ais": AIS, "apg": APG, "amg": AMG}
@@ -32,6 +33,7 @@ TURNS: Mapping[str, Callable[[Array], Array]] = {
     "rotated": lambda a: np.rot90(a),
 }
 _STRICTER = 0.5  # IoU
+_PROMPTED = 16  # objects of an image, the masks of whose prompts are scored
 
 
 def load(mode: str, weights: str = "demo") -> Any:
@@ -88,6 +90,46 @@ def stages(model: APG, images: Iterable[tuple[Array, Labels]]) -> dict[str, floa
         for name, value in _stages_of(model, image, true).items():
             found.setdefault(name, []).extend(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def prompting(model: APG, images: Iterable[tuple[Array, Labels]]) -> dict[str, float]:
+    """How well the true prompts of objects become masks, and how well the network knows it.
+
+    Args:
+        model: with its defaults.
+        images: with their true labels; of each, some 16 objects that are spread over it count.
+
+    Returns:
+        For `points`, `boxes` and `both`, the mean over images of the mean IoU of masks with their
+        objects; `score_error`, the mean absolute difference between scores and IoU.
+    """
+    found: dict[str, list[float]] = {}
+    for image, true in images:
+        for name, value in _prompting_of(model, image, true).items():
+            found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _prompting_of(model: APG, image: Array, true: Labels) -> dict[str, float]:
+    every = np.unique(true[true > 0]).tolist()
+    if not every:
+        return {}
+    ids = every[:: -(-len(every) // _PROMPTED)]
+    chosen = np.where(np.isin(true, ids), true, 0)
+    promptable = PromptableSam(model._backbone.predictor)
+    way = model.setting.way(promptable)
+    found: dict[str, float] = {}
+    errors: list[float] = []
+    with model.predicting():
+        model._backbone.encode(to_rgb8(image), model)
+        for kind in OF_LABELS:
+            prompts = split(of_labels(chosen, kind).arrays)
+            pool = decode(promptable, [(way, prompts)], 8)[0][way]
+            ious = [_iou(pool.of(one), true == own) for one, own in zip(prompts, ids, strict=True)]
+            scores = np.nan_to_num([pool.scores[pool.numbers[one]] for one in prompts])
+            errors += np.abs(scores - ious).tolist()
+            found[kind] = float(np.mean(ious))
+    return found | {"score_error": float(np.mean(errors))}
 
 
 def _stages_of(model: APG, image: Array, true: Labels) -> dict[str, list[float]]:

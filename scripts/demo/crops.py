@@ -25,16 +25,21 @@ from scipy import ndimage
 
 from demo.pictures import Collection, Picture, pieces
 from demo.targets import truth
-from demo.turns import COUNT, turned, turned_points
+from demo.turns import COUNT, turned, turned_boxes, turned_points
 from models.demo.encoder import POOL, SIDE, STRIDE
 
 _ZOOM = (0.7, 1.4)
 _MIN_AREA = 8  # pixels of the encoder: what a crop's edge leaves of an object
 _BEYOND = 0.25  # of a window: how far it may reach over the end of an image
+_JITTER = 0.1  # of a box's side: how far each of its edges may lie beside the object's
+_BOX_OF_NOTHING = (10, 60)  # pixels of the encoder, the sides of a box that means no object
 # Of `Sam.preprocess`, averaged over the colours as the encoder does: grey -> gain * grey - level.
 _STD = np.array([58.395, 57.12, 57.375])
 _GAIN = float((1 / _STD).mean())
 _LEVEL = float((np.array([123.675, 116.28, 103.53]) / _STD).mean())
+
+KINDS = ("points", "boxes", "both")
+"""What the prompts of a crop are, by number."""
 
 Floats = NDArray[np.float32]
 
@@ -45,8 +50,9 @@ class Shape:
 
     side: int  # of the crop, in pixels of SAM's 1024; a multiple of 256
     count: int  # crops in a batch
-    prompts: int  # points in each
+    prompts: int  # in each
     twin: bool = False  # the batch's last crop is the one before it, turned, elsewhere in the frame
+    boxes: bool = False  # a crop's prompts are of any of `KINDS`, equally often; else points
 
 
 class Batch(NamedTuple):
@@ -62,7 +68,9 @@ class Batch(NamedTuple):
     pure: Floats  # B x 1 x S/4 x S/4: 1 where the offset is that of one object alone, else 0
     labels: NDArray[np.int32]  # B x S x S
     points: Floats  # B x P x 2, x and y in SAM's 1024, as a predictor passes them
-    objects: NDArray[np.int64]  # B x P, the id of the object that a point means; 0: background
+    boxes: Floats  # B x P x 4, left, top, right, bottom likewise; unused where there are points
+    kinds: NDArray[np.int64]  # B, the number in `KINDS`
+    objects: NDArray[np.int64]  # B x P, the id of the object that a prompt means; 0: background
     turns: NDArray[np.int64]  # B, of a twin how the crop before it was turned; else 0
 
 
@@ -73,6 +81,8 @@ class _Cut(NamedTuple):
     labels: NDArray[np.int32]  # S x S
     points: NDArray[np.float64]  # P x 2, x and y in pixels of `labels`
     objects: NDArray[np.int64]  # P
+    boxes: NDArray[np.float64]  # P x 4, left, top, right, bottom; 0 is where the first pixel begins
+    kind: int  # the number in `KINDS`
     zoom: float  # pixels of SAM's 1024 per pixel of the image
     origin: NDArray[np.float64]  # as of a batch
     turn: int = 0
@@ -103,15 +113,22 @@ def _cut(picture: Picture, shape: Shape, rng: np.random.Generator) -> _Cut:
     grey = _scaled(picture, zoom, start, shape.side, rng)
     labels = _labels(picture.labels, zoom, start, shape.side)
     origin = _origin(shape, rng)
-    return _Cut(grey, labels, *_prompts(labels, shape.prompts, rng), zoom, origin)
+    points, objects = _prompts(labels, shape.prompts, rng)
+    boxes, kind = np.zeros((shape.prompts, 4)), 0
+    if shape.boxes:
+        boxes, kind = _boxes(labels, points, objects, rng), int(rng.integers(len(KINDS)))
+    return _Cut(grey, labels, points, objects, boxes, kind, zoom, origin)
 
 
 def _twin(cut: _Cut, shape: Shape, rng: np.random.Generator) -> _Cut:
     """A crop turned: every answer to it must be the first one's, turned."""
     turn = int(rng.integers(1, COUNT))
     grey, labels = (np.ascontiguousarray(turned(each, turn)) for each in (cut.grey, cut.labels))
-    points = turned_points(cut.points, turn, len(labels))
-    return _Cut(grey, labels, points, cut.objects, cut.zoom, _origin(shape, rng), turn)
+    side = len(labels)
+    points, boxes = turned_points(cut.points, turn, side), turned_boxes(cut.boxes, turn, side)
+    return cut._replace(
+        grey=grey, labels=labels, points=points, boxes=boxes, origin=_origin(shape, rng), turn=turn
+    )
 
 
 def _origin(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -123,7 +140,10 @@ def _answered(cut: _Cut) -> Batch:
     """A crop with what the networks are to answer."""
     found = truth(cut.labels)
     # An image's pixel x is at x * zoom for a predictor, its centre at (x + 0.5) * zoom.
-    points = cut.origin[::-1] + (cut.points + 0.5) * POOL - cut.zoom / 2
+    start = cut.origin[::-1]
+    points = start + (cut.points + 0.5) * POOL - cut.zoom / 2
+    # A box goes from the first to the last pixel of its object.
+    boxes = np.tile(start, 2) + cut.boxes * POOL - np.array([0, 0, cut.zoom, cut.zoom])
     places, pure = _places(cut.labels, found.offsets)
     return Batch(
         grey=cut.grey[None].astype(np.float32),
@@ -133,6 +153,8 @@ def _answered(cut: _Cut) -> Batch:
         pure=pure.astype(np.float32),
         labels=cut.labels,
         points=points.astype(np.float32),
+        boxes=boxes.astype(np.float32),
+        kinds=np.array(cut.kind),
         objects=cut.objects,
         turns=np.array(cut.turn),
     )
@@ -268,3 +290,27 @@ def _prompts(
         else:
             points[index] = background[rng.integers(len(background))]
     return points[:, ::-1], objects
+
+
+def _boxes(
+    labels: NDArray[np.int32],
+    points: NDArray[np.float64],
+    objects: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """A box for each point, see `_Cut`.
+
+    Around its object, as somebody would draw it: each edge lies a little beside. Around a point in
+    the background, of any size.
+    """
+    shortest, longest = np.log(_BOX_OF_NOTHING)
+    sides = np.exp(rng.uniform(shortest, longest, (len(points), 2)))
+    boxes = np.concatenate([points + 0.5 - sides / 2, points + 0.5 + sides / 2], axis=1)
+    places = ndimage.find_objects(labels)
+    for index in np.flatnonzero(objects):
+        rows, columns = places[objects[index] - 1]
+        boxes[index] = columns.start, rows.start, columns.stop, rows.stop
+    extent = boxes[:, 2:] - boxes[:, :2]
+    moved = boxes + rng.uniform(-_JITTER, _JITTER, boxes.shape) * np.tile(extent, 2)
+    inside: NDArray[np.float64] = np.clip(moved, 0, len(labels))
+    return inside

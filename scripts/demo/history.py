@@ -16,6 +16,10 @@ from benchmark.types import Weights
 
 MODES = ("ais", "apg")
 """The methods that a validation scores."""
+PROMPTS = ("points", "boxes", "both")
+"""What the masks of a validation are of, where crops have boxes."""
+_TITLES = {mode: f"mSA of {mode.upper()}" for mode in MODES}
+_TITLES |= {kind: f"IoU, true prompts: {kind}" for kind in PROMPTS}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class History:
     Attributes:
         parts: what is known of each, first to last: `settings`, `digest` of the weights, ...
         curve: a row per step that was recorded: `part` from 1, `step` in the part, losses, or mean
-            segmentation accuracy by mode with the number of `images`.
+            segmentation accuracy by mode and mean IoU by kind of prompt with the number of
+            `images`.
     """
 
     parts: Sequence[Mapping[str, Any]]
@@ -46,7 +51,7 @@ class History:
         self.draw(folder / "curve.png")
 
     def draw(self, path: Path) -> None:
-        """Draw validation mSA and losses over the steps of all parts, with a line between two."""
+        """Draw validation scores and losses over the steps, with a line between two parts."""
         from matplotlib import colormaps
         from matplotlib.figure import Figure
 
@@ -54,17 +59,17 @@ class History:
         curve = self.curve.assign(step=self.curve["step"] + ends[self.curve["part"] - 1])
         figure = Figure(figsize=(12, 4), layout="constrained")
         scores, falls = figure.subplots(1, 2)
-        modes = [mode for mode in MODES if mode in curve]
+        modes = [mode for mode in (*MODES, *PROMPTS) if mode in curve]
         for number, mode in enumerate(modes):
             # Means over other images are no point of the same line.
             for place, (images, rows) in enumerate(curve.dropna(subset=mode).groupby("images")):
                 scores.plot(
                     rows["step"], rows[mode], color=f"C{number}",
-                    label=f"{mode.upper()}, {images:.0f} images",
+                    label=f"{_TITLES[mode]}, {images:.0f} images",
                     marker="oD"[place % 2], linestyle=("-", "--")[place % 2],
                 )  # fmt: skip
-        scores.set(xlabel="step", ylabel="mSA, held-out images", ylim=(0, 1))
-        others = ["part", "step", "gradient", "images", "seconds", *modes]
+        scores.set(xlabel="step", ylabel="held-out images", ylim=(0, 1))
+        others = ["part", "step", "gradient", "images", "seconds", "score_error", *modes]
         losses = curve.columns.drop(others, "ignore")
         for number, name in enumerate(losses):
             rows = curve.dropna(subset=name)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from demo.crops import Batch
+from demo.crops import KINDS, Batch
 from demo.turns import turned_maps
 from models.demo.encoder import OFFSET, STRIDE
 
@@ -56,22 +56,26 @@ def losses(
     Returns:
         What to minimise, and its parts by name, not yet weighted.
     """
-    grey, origin, maps, places, pure, labels, points, objects, turns = map(torch.as_tensor, batch)
+    tensors = Batch(*map(torch.as_tensor, batch))
+    grey, origin, labels, objects = tensors.grey, tensors.origin, tensors.labels, tensors.objects
     with _products(bfloat16):
         found = sam.image_encoder.features(grey, origin)
         logits = decoder.logits(found.embedding)
-    parts = _map_losses(logits.float(), maps)
-    parts |= _place_losses(found.places.float(), places, pure)
+    parts = _map_losses(logits.float(), tensors.maps)
+    parts |= _place_losses(found.places.float(), tensors.places, tensors.pure)
     code = sam.prompt_encoder.get_dense_pe()
     rows, masks = [], []
     for index in range(len(grey)):
         embedding = found.embedding[index : index + 1]
-        own, ious = prompted(sam, code, embedding, points[index], origin[index], bfloat16)
+        kind = KINDS[int(tensors.kinds[index])]
+        points = tensors.points[index] if kind != "boxes" else None
+        boxes = tensors.boxes[index] if kind != "points" else None
+        own, ious = prompted(sam, code, embedding, points, origin[index], bfloat16, boxes)
         wanted = labels[index][None] == objects[index][:, None, None]
         rows.append(_mask_losses(own, ious, wanted, objects[index] > 0))
         masks.append(own)
     parts |= {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
-    parts |= _twin_losses(masks, logits.float(), objects > 0, turns.tolist())
+    parts |= _twin_losses(masks, logits.float(), objects > 0, tensors.turns.tolist())
     return sum((_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(())), parts
 
 
@@ -79,26 +83,29 @@ def prompted(
     sam: Any,
     code: Tensor,
     embedding: Tensor,
-    points: Tensor,
+    points: Tensor | None,
     origin: Tensor,
     bfloat16: bool = False,
+    boxes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """All four masks for each point, as SAM makes them, in a window of its frame.
+    """All four masks for each prompt, as SAM makes them, in a window of its frame.
 
     Args:
         sam: the model.
         code: what its prompt encoder gives for the places of the whole frame.
         embedding: 1 x 64 x h x w, of the window.
-        points: P x 2, x and y in SAM's 1024 x 1024.
+        points: P x 2, x and y in SAM's 1024 x 1024; None: boxes alone.
         origin: row and column of the window's first pixel there.
         bfloat16: see `losses`.
+        boxes: P x 4, left, top, right and bottom there; None: points alone.
 
     Returns:
         Logits, P x 4 x 4h x 4w, the first the single mask; and the IoU that SAM expects, P x 4.
     """
     height, width = embedding.shape[-2:]
     row, column = (int(value) // STRIDE for value in origin)
-    sparse, dense = sam.prompt_encoder((points[:, None], torch.ones(len(points), 1)), None, None)
+    meant = None if points is None else (points[:, None], torch.ones(len(points), 1))
+    sparse, dense = sam.prompt_encoder(meant, boxes, None)
     with _products(bfloat16):
         logits, ious = sam.mask_decoder.predict_masks(
             embedding,

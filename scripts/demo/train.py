@@ -19,17 +19,18 @@ from benchmark.choices import CHECKOUT
 from benchmark.errors import UsageError
 from benchmark.types import Weights
 from demo import history
-from demo.checks import accuracy, load
+from demo.checks import accuracy, load, prompting
 from demo.crops import Batch
 from demo.pictures import Collection, Source, collect
-from demo.trainer import Settings, Trainer
+from demo.trainer import MASKS, Settings, Trainer
 from models.apg import APG
 
 WEIGHTS = "demo.safetensors"
+BOXES = "demo_boxes.safetensors"  # of a training of the mask decoder, what was trained alone
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 20  # steps
 CHECKPOINT_EVERY = 100  # a multiple of it: no step's losses fall between two files
-VALIDATE_EVERY = 1000
+VALIDATE_EVERY = 200
 VALIDATED = 12  # of the held-out images; at the end all of them
 _AHEAD = 4  # steps whose crops are made ahead of time
 
@@ -67,7 +68,7 @@ def train(
         settings: see `Settings`.
         threads: how many parts of a step to compute at once; weights do not depend on it.
         start: see `Trainer`.
-        modes: by which held-out images are scored.
+        modes: by which held-out images are scored; where crops have boxes, masks are scored too.
 
     Raises:
         UsageError: the folder's checkpoint is of a training with other settings.
@@ -101,7 +102,8 @@ def train(
     def validate(path: Path, names: Sequence[str]) -> str:
         """Write the averaged weights and score them: what is scored is what is stored."""
         digest: str = trainer.average.write(path)
-        rows.append({"step": trainer.step, **score(path, source, names, modes)})
+        scores = score(path, source, names, modes, prompts=settings.windows.boxes)
+        rows.append({"step": trainer.step, **scores})
         print(f"{path.name} ({digest}): {rows[-1]}", flush=True)
         return digest
 
@@ -125,6 +127,8 @@ def train(
                 save()
     if "digest" not in part:
         part["digest"] = validate(folder / WEIGHTS, source.held_out)
+        if settings.trained == MASKS:
+            part["masks"] = trainer.average.write(folder / BOXES, MASKS)
         save()
 
 
@@ -132,18 +136,31 @@ def weights_to_begin_with(name: str) -> Weights:
     """The packaged weights (`demo`), or those in a file.
 
     Raises:
-        UsageError: there are none, or they are a published model's.
+        UsageError: there are none, they are a published model's, or of several files.
     """
     found = APG.find_weights(name)
     if found.about().mark not in ("demo", "user"):
         raise UsageError(f"--start is '{name}', a published model: give `demo` or a file of such")
-    return found.fetch()
+    weights = found.fetch()
+    if len(weights.paths) > 1:
+        raise UsageError(
+            f"--start is '{name}', several files ({', '.join(weights.paths)}): give one"
+        )
+    return weights
 
 
 def score(
-    path: Path, source: Source, names: Sequence[str], modes: Sequence[str]
+    path: Path, source: Source, names: Sequence[str], modes: Sequence[str], prompts: bool = False
 ) -> dict[str, float]:
-    """The mean mSA of weights on some images of `dsb/train`, by mode, with their number."""
+    """The mean mSA of weights on some images of `dsb/train`, by mode, with their number.
+
+    Args:
+        path: of the weights.
+        source: of the images.
+        names: of the images.
+        modes: see `checks.MODES`.
+        prompts: whether the masks of true prompts are scored as well, see `checks.prompting`.
+    """
     begin = time.monotonic()
     images = [source.read(name) for name in names]
     found = {}
@@ -151,6 +168,9 @@ def score(
         model = load(mode, str(path))
         scores = [accuracy(labels, model.predict(image)) for image, labels in images]
         found[mode] = round(float(np.mean([one for one in scores if one is not None])), 4)
+    if prompts:
+        scored = prompting(load("apg", str(path)), images)
+        found |= {name: round(value, 4) for name, value in scored.items()}
     return {"images": len(names), "seconds": round(time.monotonic() - begin, 1), **found}
 
 

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,31 @@ class Settings:
     parts: int = 2  # batches of a step, which goes by the mean of their gradients
     bfloat16: bool = True  # the type of products; which one is faster depends on the CPU
     start: str = ""  # digest of the weights to begin with; empty for random ones
+    trained: tuple[str, ...] = ("",)  # what parameters' names begin with; others stay as they were
 
     def batches(self, collection: Collection, step: int) -> list[Batch]:
         """The batches of a step, which depend on the settings and on its number alone."""
         shape = self.windows if step % self.frame_every else self.frames
         return [batch(collection, shape, self.seed, step, part) for part in range(self.parts)]
+
+
+MASKS = (
+    "model_state.mask_decoder.",
+    "model_state.prompt_encoder.point_embeddings.2.",
+    "model_state.prompt_encoder.point_embeddings.3.",
+)
+"""The mask decoder, and what marks the corners of a box, which points alone never train."""
+
+
+def on_boxes(settings: Settings) -> Settings:
+    """The settings of a short part that trains `MASKS` alone, on points, boxes, and both."""
+    return replace(
+        settings,
+        trained=MASKS,
+        warm_up=50,
+        windows=Shape(512, 2, 8, boxes=True),
+        frames=Shape(1024, 1, 6, boxes=True),
+    )
 
 
 class Networks(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -69,13 +89,21 @@ class Networks(nn.Module):  # type: ignore[misc]  # torch is untyped here
         """micro-sam's decoder."""
         return self.decoder_state
 
-    def write(self, path: Path) -> str:
-        """Write all parameters into a safetensors file, in half precision.
+    def write(self, path: Path, names: tuple[str, ...] = ("",)) -> str:
+        """Write parameters into a safetensors file, in half precision.
+
+        Args:
+            path: of the file.
+            names: what those begin with that are written.
 
         Returns:
             Its digest, as a card has it.
         """
-        halves = {name: value.half().contiguous() for name, value in self.state_dict().items()}
+        halves = {
+            name: value.half().contiguous()
+            for name, value in self.state_dict().items()
+            if name.startswith(names)
+        }
         write_whole(path, save(halves))
         return file_digest(path)
 
@@ -116,6 +144,8 @@ class Trainer:
             [key] = start.paths
             load_parameters(self.networks, open_checkpoint(start, key), start, key)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
+        for name, value in self.networks.named_parameters():
+            value.requires_grad_(value.requires_grad and name.startswith(settings.trained))
         self._trained = [value for value in self.networks.parameters() if value.requires_grad]
         self._optimizer = Optimizer(self.networks, settings.rate, settings.decay)
         self._stored: dict[str, Any] = {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 COUNT = 8
 _QUARTERS = 4
+_CORNERS = np.s_[:2], np.s_[2:]
 
 
 def turned(image: NDArray[Any], turn: int) -> NDArray[Any]:
@@ -34,3 +35,12 @@ def turned_points(points: NDArray[Any], turn: int, side: int) -> NDArray[Any]:
     for _ in range(turn % _QUARTERS):
         x, y = y, side - 1 - x
     return np.stack([y, x] if turn >= _QUARTERS else [x, y], axis=1)
+
+
+def turned_boxes(boxes: NDArray[Any], turn: int, side: int) -> NDArray[Any]:
+    """Turn boxes, P x 4, left, top, right and bottom in pixels, as `turned_points` does points.
+
+    0 is where the first pixel begins, `side` where the last one ends.
+    """
+    first, second = (turned_points(boxes[:, part] - 0.5, turn, side) + 0.5 for part in _CORNERS)
+    return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)

@@ -307,7 +307,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_neither_taken_for_something_else_nor_downloaded() -> None:
-    with pytest.raises(UsageError, match=r"Did you mean 'vit_b_lm'\? .*: demo, vit_b_"):
+    with pytest.raises(UsageError, match=r"Did you mean 'vit_b_lm'\? .*: demo, demo_boxes, vit_b_"):
         find_weights("vit_b_ml", family="musam")
 
 

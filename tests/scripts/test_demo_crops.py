@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from demo.crops import Shape, batch, crop
+from demo import crops
+from demo.crops import KINDS, Shape, batch, crop
 from demo.pictures import picture
 from demo.targets import truth
-from demo.turns import COUNT, turned, turned_maps, turned_points
+from demo.turns import COUNT, turned, turned_boxes, turned_maps, turned_points
 from helpers.demo_model import NeverMirrored, image, predictor_of
 from helpers.demo_model import collection as collection
 from helpers.demo_model import networks as networks
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from benchmark.data.sources.synthetic import draw
 from models.demo.encoder import POOL, SIDE, STRIDE
+from models.prompting.sources import of_labels
 
 PIXELS = np.arange(49).reshape(7, 7)
 
@@ -76,6 +78,40 @@ def test_points_mean_their_objects_as_a_predictor_passes_them(plain):
         assert (found.objects > 0).any()
 
 
+@pytest.mark.parametrize("jitter", [0.0, 0.1])
+def test_boxes_are_those_of_their_objects_as_a_predictor_passes_them(plain, monkeypatch, jitter):
+    monkeypatch.setattr(crops, "_JITTER", jitter)
+    grey, labels = draw("fluorescent_nuclei", 3, 5)
+    one = picture(grey, labels)
+    expected = of_labels(one.labels, "boxes").boxes
+    extents = np.tile(expected[:, 2:] - expected[:, :2] + 1, 2)
+    apart = []
+    for seed in range(12):
+        found = crop(one, Shape(SIDE, 1, 12, boxes=True), np.random.default_rng(seed))
+        meant = found.objects > 0
+        pixels = np.round(found.points[meant] / (SIDE / 256)).astype(int)
+        ids = one.labels[pixels[:, 1], pixels[:, 0]] - 1
+        boxes = found.boxes / (SIDE / 256)
+        assert (boxes[:, :2] < boxes[:, 2:]).all()
+        if found.kinds:
+            apart.append(np.abs(boxes[meant] - expected[ids]) / extents[ids])
+    assert jitter * 0.9 < np.max(apart[0]) + 1e-9
+    assert max(map(np.max, apart)) <= jitter + 1e-6
+
+
+def test_prompts_are_of_each_kind_equally_often_and_of_one_in_a_crop(collection):
+    shape = Shape(256, 3, 4, twin=True, boxes=True)
+    made = [batch(collection, shape, 0, step, 0) for step in range(1, 91)]
+    kinds = np.concatenate([one.kinds[:2] for one in made])
+    assert np.bincount(kinds, minlength=3).tolist() == pytest.approx([60] * 3, abs=20)
+    assert KINDS == ("points", "boxes", "both")
+    plain = [batch(collection, Shape(256, 3, 4, twin=True), 0, step, 0) for step in range(1, 4)]
+    assert not any(one.kinds.any() for one in plain)
+    # All else is what it is without boxes.
+    for one, other in zip(made, plain, strict=False):
+        assert np.array_equal(one.points, other.points) and np.array_equal(one.grey, other.grey)
+
+
 def test_places_lead_to_the_centers_of_objects(plain):
     grey, labels = draw("fluorescent_nuclei", 3, 5)
     found = crop(picture(grey, labels), Shape(SIDE, 1, 1), NeverMirrored(0))
@@ -133,3 +169,22 @@ def test_a_twin_is_the_crop_before_it_turned_and_elsewhere(collection):
     alone = batch(collection, Shape(256, 3, 6), 0, step, 0)
     assert all((one[:2] == other[:2]).all() for one, other in zip(alone, made, strict=True))
     assert not alone.turns.any()
+
+
+@pytest.mark.parametrize("turn", range(COUNT))
+def test_boxes_are_turned_with_what_is_in_them(turn):
+    marked = np.zeros((7, 7), np.int64)
+    marked[1:3, 2:6] = 1  # from column 2 to where column 6 begins
+    rows, columns = np.nonzero(turned(marked, turn))
+    expected = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    assert turned_boxes(np.array([[2, 1, 6, 3]]), turn, 7).tolist() == [list(expected)]
+
+
+def test_the_boxes_of_a_twin_are_turned_with_it(collection):
+    for step in range(1, 12):
+        made = batch(collection, Shape(256, 3, 4, twin=True, boxes=True), 0, step, 0)
+        assert made.kinds[1] == made.kinds[2]
+        first, second = ((made.boxes[i] - np.tile(made.origin[i][::-1], 2)) / 2 for i in (1, 2))
+        # A box ends at its last pixel, up to 2.8 of the labels' before where that ends.
+        apart = np.abs(turned_boxes(first, int(made.turns[2]), 128) - second)
+        assert apart.max() < 2.9

@@ -22,7 +22,7 @@ from demo.losses import _mask_losses as mask_losses
 from demo.losses import _twin_losses as twin_losses
 from demo.optimizer import Optimizer
 from demo.pictures import HELD_OUT, collect, find
-from demo.trainer import Settings, Trainer
+from demo.trainer import MASKS, Settings, Trainer, on_boxes
 from demo.turns import COUNT, turned_maps
 from helpers.demo_model import DATA, dsb, real, same
 from helpers.demo_model import collection as collection
@@ -57,7 +57,11 @@ def trained(collection, last, trainer=None, first=1):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "others"),
-    [("random", {}), ("demo", {"bfloat16": False, "rate": 8e-4, "steps": 1500})],
+    [
+        ("random", {}),
+        ("demo", {"bfloat16": False, "rate": 8e-4, "steps": 1500}),
+        ("boxes", {"bfloat16": False, "rate": 1e-3, "steps": 400}),
+    ],
 )
 def test_the_first_steps_on_the_real_images_are_what_they_were(start, others):
     """To the bit, where libraries and processor are those of the stored digests."""
@@ -65,8 +69,9 @@ def test_the_first_steps_on_the_real_images_are_what_they_were(start, others):
     here |= {name: version(name) for name in NET["environment"] if name not in here}
     if here != NET["environment"]:
         pytest.skip(f"the stored digests are of {NET['environment']}, this is {here}")
-    weights = train.weights_to_begin_with("demo") if start == "demo" else None
+    weights = None if start == "random" else train.weights_to_begin_with("demo")
     settings = Settings(**others, start=weights.digests["weights"] if weights else "")
+    settings = on_boxes(settings) if start == "boxes" else settings
     trainer = Trainer(settings, 1, weights)
     trained(collect(find(DATA), settings.share_drawn), NET["steps"], trainer)
     assert {
@@ -169,6 +174,29 @@ def test_every_part_of_the_network_is_trained(collection):
     }
     # Prompts that are never given: boxes, masks, points that are not meant.
     assert all("mask_downscaling" in name or "point_embeddings" in name for name in idle), idle
+
+
+def test_boxes_train_what_points_alone_do_not(collection):
+    networks = Trainer(tiny()).networks
+    crops = batch(collection, Shape(256, 6, 4, boxes=True), 0, 1, 0)
+    assert set(crops.kinds.tolist()) == {0, 1, 2}
+    total, _ = losses(networks.sam, networks.decoder, crops)
+    total.backward()
+    corners = networks.sam.prompt_encoder.point_embeddings[2:]
+    assert all(one.weight.grad.any() for one in corners)
+
+
+def test_a_training_on_boxes_moves_the_mask_decoder_alone(collection):
+    start = train.weights_to_begin_with("demo")
+    shapes = {"windows": Shape(256, 2, 2, boxes=True), "frames": Shape(512, 1, 2, boxes=True)}
+    settings = replace(on_boxes(tiny()), **shapes, start=start.digests["weights"])
+    before = Trainer(settings, 1, start).networks.state_dict()
+    one = trained(collection, 3, Trainer(settings, 1, start))
+    assert same(one.networks, trained(collection, 3, Trainer(settings, 2, start)).networks)
+    for networks in (one.networks, one.average):
+        after = networks.state_dict()
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert moved == {name for name in before if name.startswith(MASKS)}
 
 
 def test_matrices_are_moved_by_orthogonal_steps_and_the_rest_by_adamw():
@@ -304,7 +332,11 @@ def test_weights_of_another_network_are_refused(tmp_path):
         start = train.weights_to_begin_with(str(tmp_path / name))
         with pytest.raises(ModelError, match=rf"{name} can't be loaded: .*{reason}"):
             Trainer(tiny(), 1, start)
-    for name, reason in (("vit_b_lm", "a published model"), ("/nowhere", "neither a file nor")):
+    for name, reason in (
+        ("vit_b_lm", "a published model"),
+        ("/nowhere", "neither a file nor"),
+        ("demo_boxes", "several files"),
+    ):
         with pytest.raises(UsageError, match=reason):
             train.weights_to_begin_with(name)
 
