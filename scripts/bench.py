@@ -2,7 +2,7 @@
 
     python scripts/bench.py [--only a,d] [--weights demo] [...]
 
-Each figure, (a) to (g), compares side by side in one run, in turns, as medians. Its lines also go
+Each figure, (a) to (h), compares side by side in one run, in turns, as medians. Its lines also go
 to results/baselines/bench.txt, in place of those of an earlier run, with the machine and the commit
 that they were measured on. On a machine that does other things besides, no figure means much: what
 two busy processes do against one is measured first, and told.
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from bench_parts import runs, startup, sweeps
+from bench_parts import family, runs, startup, sweeps
 from bench_parts.common import CHECKOUT, Figure
 
 from benchmark.threads import limit_threads, usable_cores
@@ -31,12 +31,14 @@ BASELINE = CHECKOUT / "results" / "baselines" / "bench.txt"
 def main() -> None:
     """Measure, print the table, and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="a,b,c,d,e,f,g", help="which figures")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of all figures but b and e")
-    parser.add_argument("--sweep-rounds", type=int, default=1, help="turns of b and e")
+    parser.add_argument("--only", default="a,b,c,d,e,f,g,h", help="which figures")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of all figures but b, e and h")
+    parser.add_argument("--sweep-rounds", type=int, default=1, help="turns of b, e and h")
     parser.add_argument("--images", type=int, default=4, help="of b")
     parser.add_argument("--sweep-images", type=int, default=8, help="of e")
+    parser.add_argument("--family-images", type=int, default=2, help="of each data set of h")
     parser.add_argument("--weights", default="demo", help="of b and e: by name or path")
+    parser.add_argument("--output", type=Path, default=BASELINE, help="the file to write to")
     parser.add_argument("--seconds", type=float, default=60, help="of scoring, for c")
     given = parser.parse_args()
     limit_threads(None)  # as every command does where nothing is said
@@ -56,6 +58,7 @@ def main() -> None:
             ),
             "f": lambda: [runs.figure_f(scratch)],
             "g": lambda: runs.figure_g(scratch, given.rounds),
+            "h": lambda: family.figure_h(scratch / "h", given.family_images, given.sweep_rounds),
         }  # fmt: skip
         chosen = given.only.split(",")
         unknown = sorted(set(chosen) - measure.keys())
@@ -69,8 +72,8 @@ def main() -> None:
             for figure in measure[letter]():
                 lines.append(_line(figure))
                 print(lines[-1], flush=True)
-            _write(BASELINE, letter, [*machine, "", *_HEADER, *lines])
-    print(f"written to {BASELINE}", file=sys.stderr)
+            _write(given.output, letter, [*machine, "", *_HEADER, *lines])
+    print(f"written to {given.output}", file=sys.stderr)
 
 
 def _write(path: Path, letter: str, lines: Sequence[str]) -> None:

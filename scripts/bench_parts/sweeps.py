@@ -116,9 +116,9 @@ def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn
 
         def run(name: str, *overrides: str) -> tuple[float, ...]:
             cache = str(Path(place, f"cache-{name}"))
-            before = _children()
+            before = processor_seconds_of_children()
             command("-m", "benchmark", *overrides, *given, BENCHMARK_CACHE=cache)
-            return (_children() - before,)
+            return (processor_seconds_of_children() - before,)
 
         def within(function: str) -> tuple[float, ...]:
             found: tuple[float, ...] = apart(
@@ -144,7 +144,7 @@ def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn
     return found
 
 
-def _children() -> float:
+def processor_seconds_of_children() -> float:
     """Seconds of the processor of all commands so far, and of their own processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
