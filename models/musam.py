@@ -17,8 +17,7 @@ from models.backbone import Maps, open_backbone
 from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
 from models.common.images import to_rgb8
-from models.common.masks import merge
-from models.common.tile_masks import TileMask, masks_of_tile, without_duplicates
+from models.common.tile_masks import TileMask, joined_masks, masks_of_tile
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.promptable import PromptableSam
@@ -214,14 +213,7 @@ class AMG(MicroSam):
                     with self.stage("postprocess"):
                         masks += masks_of_tile(generator, each, tiling, choices)
             with self.stage("postprocess"):
-                if len(tiling) > 1:
-                    masks = without_duplicates(masks)
-                labels = merge(
-                    [mask.patch for mask in masks],
-                    tiling.shape,
-                    exclusive=False,
-                    drop_largest=bool(with_background),
-                )
+                labels = joined_masks(masks, tiling, bool(with_background))
         prompts = len(tiling) * side**2
         self.details.update(prompts=prompts, decodes=prompts)
         return labels

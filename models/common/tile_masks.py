@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from models.common.masks import Patch, cut
+from benchmark.types import Labels
+from models.common.masks import Patch, cut, merge
 from models.common.tiles import Tile, Tiling
 
 _OVERLAP = 0.7  # micro-sam's `crop_nms_thresh`
@@ -56,16 +57,27 @@ def masks_of_tile(
     return found
 
 
-def without_duplicates(masks: Sequence[TileMask]) -> list[TileMask]:
-    """The masks without those whose boxes overlap too much with one of a smaller tile.
+def joined_masks(masks: Sequence[TileMask], tiling: Tiling, with_background: bool) -> Labels:
+    """The masks of all tiles as one label image, smaller ones on top.
+
+    Args:
+        masks: in the order of the tiles.
+        tiling: of the image. If there are several tiles, of two masks whose boxes overlap too much
+            the one of the smaller tile is left.
+        with_background: whether the largest object is the background.
 
     Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator.generate`.
     """
+    if len(tiling) > 1 and masks:
+        masks = _without_duplicates(masks)
+    patches = [mask.patch for mask in masks]
+    return merge(patches, tiling.shape, exclusive=False, drop_largest=with_background)
+
+
+def _without_duplicates(masks: Sequence[TileMask]) -> list[TileMask]:
     import torch
     from torchvision.ops.boxes import batched_nms, box_area
 
-    if not masks:
-        return []
     boxes = torch.tensor([mask.box for mask in masks])
     scores = 1 / box_area(torch.tensor([mask.tile for mask in masks]))
     one_kind = torch.zeros_like(boxes[:, 0])

@@ -29,6 +29,7 @@ from benchmark.types import Tiled
 from models.apg import APG
 from models.common.images import to_rgb8
 from models.common.masks import cut
+from models.common.tile_masks import joined_masks, masks_of_tile
 from models.common.tiles import Tiling
 from models.musam import AIS, AMG
 from models.prompting.path import PathSetting
@@ -328,7 +329,8 @@ def masks_in_tiles(seed, tiling):
 
 @pytest.mark.parametrize("over_min", [False, True])
 @pytest.mark.parametrize(
-    ("min_size", "nms_threshold"), [(25, 0.9), (3, 0.5), (0, 0.1), (0, 0.0), (0, 1.0)]
+    ("min_size", "nms_threshold"),  # there are masks of 42 pixels
+    [(42, 0.9), (3, 0.5), (0, 0.1), (0, 0.0), (0, 1.0)],
 )
 def test_masks_of_tiles_are_joined_as_micro_sam_joins_them(over_min, min_size, nms_threshold):
     import torch
@@ -362,6 +364,54 @@ def test_masks_of_tiles_are_joined_as_micro_sam_joins_them(over_min, min_size, n
         assert 0 < kept <= len(masks) and expected.any()
 
 
+@pytest.mark.parametrize("with_background", [False, True])
+@pytest.mark.parametrize("box_nms_thresh", [0.97, 0.5])
+def test_masks_of_grids_are_chosen_as_micro_sam_chooses_them(with_background, box_nms_thresh):
+    import torch
+    from micro_sam._vendored import batched_mask_to_box, mask_to_rle_pytorch
+    from micro_sam.instance_segmentation import (
+        AutomaticMaskGenerator,
+        TiledAutomaticMaskGenerator,
+    )
+    from segment_anything.utils.amg import MaskData, uncrop_masks
+
+    tiling = Tiling((92, 126), (46, 42), (12, 14))
+    choices = {
+        "pred_iou_thresh": 0.2, "stability_score_thresh": 0.1, "box_nms_thresh": box_nms_thresh
+    }  # fmt: skip
+    differing = 0
+    for seed in range(4):
+        upstream = TiledAutomaticMaskGenerator(None, 1, points_per_batch=1)
+        state = {"crop_list": [], "crop_boxes": [], "original_size": tiling.shape}
+        found = []
+        for number, tile in enumerate(tiling):
+            own = [mask for each, mask in masks_in_tiles(seed, tiling) if each == tile]
+            masks = torch.tensor(np.array(own))
+            scores = torch.rand(2, len(own), generator=torch.Generator().manual_seed(number))
+            row, column = tile.corner
+            place = [column, row, column + tile.shape[1], row + tile.shape[0]]
+            data, whole = (
+                MaskData(
+                    boxes=batched_mask_to_box(masks), rles=mask_to_rle_pytorch(pixels),
+                    iou_preds=scores[0], stability_score=scores[1],
+                )
+                for pixels in (masks, uncrop_masks(masks, place, *tiling.shape))
+            )  # fmt: skip
+            state["crop_list"].append(whole)
+            state["crop_boxes"].append(place)
+            generator = AutomaticMaskGenerator(None, 1, points_per_batch=1)
+            local = {"crop_boxes": [[0, 0, *tile.shape[::-1]]], "original_size": tile.shape}
+            generator.set_state({"crop_list": [data], **local})
+            found += masks_of_tile(generator, tile, tiling, choices)
+        upstream.set_state(state)
+        expected = upstream.generate(**choices, with_background=with_background)
+        labels = joined_masks(found, tiling, with_background)
+        assert np.array_equal(labels, expected) and len(np.unique(expected)) > 3
+        one = Tiling(tiling.shape, tiling.shape, (0, 0))
+        differing += not np.array_equal(joined_masks(found, one, with_background), expected)
+    assert differing  # masks of several tiles had the same objects
+
+
 # Where tiles are
 
 
@@ -389,8 +439,8 @@ def test_tiles_are_micro_sam_s_blocks(data):
 
 
 def test_a_point_beyond_the_image_is_of_the_nearest_tile():
-    tiling = Tiling((100, 130), (64, 64), (8, 8))
-    assert [tiling.number_at(*at) for at in ((-3, 200), (100, -1), (100, 130))] == [2, 3, 5]
+    tiling = Tiling((128, 192), (64, 64), (8, 8))
+    assert [tiling.number_at(*at) for at in ((-3, 200), (128, -1), (128, 192))] == [2, 3, 5]
 
 
 @pytest.mark.parametrize(
