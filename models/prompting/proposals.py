@@ -152,7 +152,6 @@ def point_grid(side: int, shape: tuple[int, int]) -> NDArray[np.float64]:
 
 def propose(
     model: Promptable,
-    resize: Callable[[Any], Any],
     shape: tuple[int, int],
     side: int,
     settings: Iterable[Setting],
@@ -161,8 +160,7 @@ def propose(
     """Make the masks of a grid of points.
 
     Args:
-        model: it has encoded the image, and leaves masks unresized.
-        resize: n x 3 x h x w logits -> n x 3 x H x W, as `model.unresized()` gives it.
+        model: it has encoded the image.
         shape: height and width of the image.
         side: points along each side.
         settings: that choose among the masks.
@@ -174,7 +172,9 @@ def propose(
         batch = points[start : start + batch_size, None]
         prompts = {"points": batch, "point_labels": np.ones(batch.shape[:2])}
         found = model.decode(prompts, multimask=True)
-        proposals.add(found.logits, found.ious, resize, _at_once(model.device, shape))
+        proposals.add(
+            found.logits, found.ious, found.upsampling.whole, _at_once(model.device, shape)
+        )
     return proposals
 
 
