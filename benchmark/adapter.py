@@ -72,7 +72,8 @@ class AdapterInfo:
             What the nested model requires, sees and is known by counts as the adapter's own.
         adapter_for: a class method that gives, of the parameters, the class to build, for one name
             of several adapters.
-        chosen_by: the parameters that it looks at; no setting of a built adapter may name them.
+        chosen_by: the parameters that it looks at, and others that are settled when the adapter is
+            built; no setting of a built adapter may name them.
         identity: a class method that gives what replaces the parameters in the run id, for
             parameters that are paths (the digest of the file, not its name).
         parameters: names of the constructor's parameters. One called `device` is given the type

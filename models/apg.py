@@ -15,7 +15,7 @@ from benchmark.store.code_digest import code_digests
 from benchmark.types import Image, Labels, Weights
 from models.backbone import Maps
 from models.common.checks import check_at_least_one
-from models.common.images import to_rgb8
+from models.common.images import Normalise
 from models.common.masks import Patch
 from models.musam import MicroSam
 from models.prompting import points as derive
@@ -119,10 +119,13 @@ class APG(Prompting, MicroSam):
             It is called with the maps (`foreground`, `center_distances`, `boundary_distances`, each
             H x W float32) and the three thresholds, all by name; it returns a mapping with arrays
             of `models.prompting.prompts.KINDS`, or None for no prompt.
+        normalise: how intensities become the 8 bit that the network sees: each channel over its
+            own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
+            (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
 
     Raises:
-        ValueError: there are no such `prompts`, `mask_threshold` is another text than auto, or
-            `batch_size` is below 1.
+        ValueError: there are no such `prompts` or `normalise`, `mask_threshold` is another text
+            than auto, or `batch_size` is below 1.
 
     Source: `micro_sam.instance_segmentation.AutomaticPromptGenerator`, which it equals.
     """
@@ -134,6 +137,7 @@ class APG(Prompting, MicroSam):
         "mask_threshold",
         "refine_with_box_prompts",
         "prompt_function",
+        "normalise",
     )
 
     setting: Setting
@@ -157,6 +161,7 @@ class APG(Prompting, MicroSam):
         mask_threshold: float | str | None = None,
         refine_with_box_prompts: bool = False,
         prompt_function: str | None = None,
+        normalise: Normalise = "min_max",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         self.setting = Setting(
@@ -175,7 +180,7 @@ class APG(Prompting, MicroSam):
             intersection_over_min=intersection_over_min,
         )
         self._batch_size = batch_size
-        super().__init__(weights, device, cache)
+        super().__init__(weights, device, cache, normalise)
 
     @classmethod
     def identity(cls, parameters: dict[str, Any]) -> Mapping[str, Any]:
@@ -241,7 +246,7 @@ class APG(Prompting, MicroSam):
             image: as for `predict`.
         """
         with self.predicting():
-            [found] = self._prompts(image, to_rgb8(image), [self.setting])
+            [found] = self._prompts(image, self.to_rgb8(image), [self.setting])
         return Prompts.joined(found)
 
 

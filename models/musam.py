@@ -16,7 +16,7 @@ from models.architecture import ARCHITECTURES, Architecture
 from models.backbone import Maps, open_backbone
 from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
-from models.common.images import to_rgb8
+from models.common.images import Normalise
 from models.common.tile_masks import TileMask, joined_masks, masks_of_tile
 from models.common.tiles import Tiling
 from models.common.torch_adapter import TorchAdapter
@@ -34,12 +34,14 @@ class MicroSam(TorchAdapter):
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "musam"
     input_size: ClassVar[int] = 1024
+    added: ClassVar[tuple[str, ...]] = ("normalise",)
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
 
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     decodes: ClassVar[bool] = True
 
-    def __init__(self, weights: Weights, device: str, cache: int) -> None:
-        super().__init__(device, open_cache(cache))
+    def __init__(self, weights: Weights, device: str, cache: int, normalise: Normalise) -> None:
+        super().__init__(device, open_cache(cache), normalise)
         with self.loading():
             import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
 
@@ -58,7 +60,7 @@ class MicroSam(TorchAdapter):
             image: as for `predict`; of the one that was predicted last, they are kept.
         """
         with self.predicting():
-            rgb = to_rgb8(image)
+            rgb = self.to_rgb8(image)
             maps = self._backbone.decode(rgb, self, self._backbone.encode(rgb, self))
         names = ("foreground", "center distances", "boundary distances")
         return dict(zip(names, maps, strict=True))
@@ -83,7 +85,7 @@ class MicroSam(TorchAdapter):
         maps = np.zeros((3, *tiling.shape), np.float32)
         for tile in tiling:
             with self.part():
-                rgb = to_rgb8(image[tile.outer])
+                rgb = self.to_rgb8(image[tile.outer])
                 embeddings = None
                 if take is not None:
                     embeddings = self._backbone.encode(rgb, self)
@@ -131,9 +133,12 @@ class AMG(MicroSam):
         with_background: whether the largest object is the background.
         batch_size: points at a time; None for upstream's choice.
         cache: bytes that embeddings may take on disk; 0 to keep none.
+        normalise: how intensities become the 8 bit that the network sees: each channel over its
+            own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
+            (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
 
     Raises:
-        ValueError: `points_per_side` or `batch_size` is below 1.
+        ValueError: `points_per_side` or `batch_size` is below 1, or there is no such `normalise`.
 
     Source: `micro_sam.instance_segmentation.AutomaticMaskGenerator`, which is called.
     """
@@ -152,9 +157,10 @@ class AMG(MicroSam):
         with_background: bool = True,
         batch_size: int | None = None,
         cache: int = 0,
+        normalise: Normalise = "min_max",
     ) -> None:
         check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
-        super().__init__(weights, device, cache)
+        super().__init__(weights, device, cache, normalise)
         self._batch_size = batch_size or (16 if device == "mps" else 64)
         self._choices = {
             "points_per_side": points_per_side,
@@ -197,7 +203,7 @@ class AMG(MicroSam):
             tiling = self._tiling(image, tile, halo)
             for each in tiling:
                 with self.part():
-                    rgb = to_rgb8(image[each.outer])
+                    rgb = self.to_rgb8(image[each.outer])
                     embeddings = self._backbone.encode(rgb, self)
 
                     def prompt(size: int, rgb: Any = rgb, embeddings: Any = embeddings) -> Any:
@@ -231,7 +237,7 @@ class AMG(MicroSam):
             check_at_least_one(points_per_side=each["points_per_side"])
             grids.setdefault(each["points_per_side"], []).append(each)
         with self.predicting():
-            rgb = to_rgb8(image)
+            rgb = self.to_rgb8(image)
             shape = rgb.shape[:2]
             self._backbone.encode(rgb, self)
             model = PromptableSam(self._backbone.predictor)
@@ -273,6 +279,12 @@ class AIS(MicroSam):
         distance_smoothing: the same for both distances.
         min_size: smaller objects are dropped. In pixels.
         cache: bytes that embeddings and maps may take on disk; 0 to keep none.
+        normalise: how intensities become the 8 bit that the network sees: each channel over its
+            own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
+            (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+
+    Raises:
+        ValueError: there is no such `normalise`.
 
     Source: `micro_sam.instance_segmentation.InstanceSegmentationWithDecoder`, which is called.
     """
@@ -292,8 +304,9 @@ class AIS(MicroSam):
         distance_smoothing: float = 1.6,
         min_size: int = 0,
         cache: int = 0,
+        normalise: Normalise = "min_max",
     ) -> None:
-        super().__init__(weights, device, cache)
+        super().__init__(weights, device, cache, normalise)
         self._choices = {
             "center_distance_threshold": center_distance_threshold,
             "boundary_distance_threshold": boundary_distance_threshold,
@@ -356,7 +369,7 @@ class AIS(MicroSam):
 
         chosen = [{**self._choices, **each} for each in settings]
         with self.predicting():
-            maps = self._backbone.decode(to_rgb8(image), self)
+            maps = self._backbone.decode(self.to_rgb8(image), self)
             segmenter = InstanceSegmentationWithDecoder(
                 self._backbone.predictor, self._backbone.decoder
             )

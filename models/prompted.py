@@ -12,6 +12,7 @@ from benchmark.types import Attending, Image, Sample, Weights
 from models.backbone import Backbone, open_backbone
 from models.common.cache import open_cache
 from models.common.checks import check_at_least_one
+from models.common.images import Normalise
 from models.musam import MicroSam
 from models.prompting.path import PathSetting, Prompting
 from models.prompting.promptable import (
@@ -59,10 +60,12 @@ class Prompted(Prompting):
             mask; None for the model's own, 0.
         refine_with_box_prompts: whether the box of each mask is a prompt in turn, whose mask takes
             the place of the first.
+        normalise: how intensities become the 8 bit that the model that makes the masks sees, as for
+            `models.apg.APG`. The source has its own, in `source_options`.
 
     Raises:
-        ValueError: the source gives no such prompts, `mask_threshold` is another text than auto,
-            or `batch_size` is below 1.
+        ValueError: the source gives no such prompts, there is no such `normalise`,
+            `mask_threshold` is another text than auto, or `batch_size` is below 1.
 
     The steps after the prompts are those of `models.apg.APG`, which is the case of µSAM's decoder
     as a source.
@@ -71,7 +74,8 @@ class Prompted(Prompting):
     version: ClassVar[int] = 1
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     models: ClassVar[tuple[str, ...]] = ("source",)
-    chosen_by: ClassVar[tuple[str, ...]] = ("masks",)
+    added: ClassVar[tuple[str, ...]] = ("normalise",)
+    chosen_by: ClassVar[tuple[str, ...]] = ("masks", "normalise")
 
     attend: Callable[[Sample], None]
     """Only where the source is given the whole sample."""
@@ -91,6 +95,7 @@ class Prompted(Prompting):
         intersection_over_min: bool = False,
         mask_threshold: float | str | None = None,
         refine_with_box_prompts: bool = False,
+        normalise: Normalise = "min_max",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         check_source(source, prompts)
@@ -107,7 +112,7 @@ class Prompted(Prompting):
         self._source = source
         if isinstance(source, Attending):
             self.attend = source.attend
-        super().__init__(device, open_cache(cache))
+        super().__init__(device, open_cache(cache), normalise)
         with self.loading():
             self._model = self._open(weights)
 

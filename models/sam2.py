@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.types import Image, Labels, Weights
 from models.common.checks import check_at_least_one
-from models.common.images import to_rgb8
+from models.common.images import Normalise
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.promptable import PromptableSam2
 from models.prompting.proposals import Proposals, merged, propose
@@ -53,11 +53,14 @@ class Sam2(TorchAdapter):
         min_mask_region_area: pixels of the model's own mask of 256 x 256; smaller holes are
             filled and smaller islands removed. Above 0 it needs CUDA and sam2's extension.
         batch_size: points at a time.
+        normalise: how intensities become the 8 bit that the network sees: each channel over its
+            own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
+            (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
 
     Raises:
         ModelError: the checkpoint is none, or of another architecture.
-        ValueError: `points_per_side` or `batch_size` is below 1, or `min_mask_region_area` is
-            asked for where upstream would only warn.
+        ValueError: `points_per_side` or `batch_size` is below 1, there is no such `normalise`, or
+            `min_mask_region_area` is asked for where upstream would only warn.
 
     The study set SAM 2 up and never ran it, so there is no published way from its masks to a
     label image. This is the one for the masks of SAM's own generator, by micro-sam: larger
@@ -74,6 +77,8 @@ class Sam2(TorchAdapter):
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "sam2"
     input_size: ClassVar[int] = 1024
+    added: ClassVar[tuple[str, ...]] = ("normalise",)
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
 
     def __init__(
         self,
@@ -85,9 +90,10 @@ class Sam2(TorchAdapter):
         box_nms_thresh: float = 0.7,
         min_mask_region_area: int = 0,
         batch_size: int = 64,
+        normalise: Normalise = "min_max",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
-        super().__init__(device)
+        super().__init__(device, normalise=normalise)
         self._batch_size = batch_size
         self._choices = {
             "points_per_side": points_per_side,
@@ -140,8 +146,8 @@ class Sam2(TorchAdapter):
         for each in chosen:
             self._check(each)
             grids.setdefault(_grid_of(each), []).append(each)
-        rgb = to_rgb8(image)
         with self.predicting():
+            rgb = self.to_rgb8(image)
             with self.stage("decode"):
                 made = self.halving(partial(self._masks, rgb, grids), self._batch_size)
             # It encodes inside; the two are shown apart.

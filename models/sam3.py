@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.errors import ModelError
 from benchmark.store.digest import array_digest
 from benchmark.types import Image, Labels, Weights
-from models.common.images import to_rgb8
+from models.common.images import Normalise
 from models.common.masks import Mask, paint
 from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
@@ -31,8 +31,8 @@ class Setting:
     """The parameters of SAM 3; `Sam3` describes them.
 
     Raises:
-        ValueError: no prompt, an unknown order, a mask threshold that is no probability, or
-            something that is no box.
+        ValueError: no prompt, an unknown order or `normalise`, a mask threshold that is no
+            probability, or something that is no box.
     """
 
     prompt: str | Sequence[str]
@@ -89,6 +89,9 @@ class Sam3(TorchAdapter):
             image; what is like them is looked for. For boxes alone, `prompt` is `visual`, as in the
             library.
         negative_boxes: exemplars of what is not looked for.
+        normalise: how intensities become the 8 bit that the network sees: each channel over its
+            own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
+            (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
@@ -115,7 +118,8 @@ class Sam3(TorchAdapter):
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     family: ClassVar[str] = "sam3"
     input_size: ClassVar[int] = 1008
-    added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes")
+    added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes", "normalise")
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
 
     def __init__(
         self,
@@ -127,11 +131,12 @@ class Sam3(TorchAdapter):
         mask_order: str = "returned",
         boxes: Boxes | None = None,
         negative_boxes: Boxes | None = None,
+        normalise: Normalise = "min_max",
     ) -> None:
         self._setting = Setting(
             prompt, threshold, mask_threshold, mask_order, boxes, negative_boxes
         )
-        super().__init__(device)
+        super().__init__(device, normalise=normalise)
         with self.loading():
             self._model, self._processor = _load(weights)
             self._model.to(device).eval()
@@ -180,11 +185,11 @@ class Sam3(TorchAdapter):
         import torch
         from PIL import Image as Picture
 
-        rgb = to_rgb8(image)
-        for one in settings:
-            _check_inside(one, rgb.shape[:2])
         outputs: dict[Any, Any] = {}
         with self.predicting(), torch.no_grad():
+            rgb = self.to_rgb8(image)
+            for one in settings:
+                _check_inside(one, rgb.shape[:2])
             with self.stage("encode"):
                 picture = self._processor(images=Picture.fromarray(rgb), return_tensors="pt")
                 pixels = picture["pixel_values"].to(self.device)

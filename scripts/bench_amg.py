@@ -194,8 +194,8 @@ def main() -> None:
     versions = library_versions(("torch", "micro-sam", "numpy"))
     print(f"{processor_name()}, one thread; {', '.join(f'{k} {v}' for k, v in versions.items())}")
     print(
-        f"Demo weights, {given.side} x {given.side} points, {BATCH} at a time. Without the decoder:\n"
-        "seconds of the processor, and MB above what was held before, by micro-sam's class (before)\n"
+        f"Demo weights, {given.side} x {given.side} points, {BATCH} at a time; no decoder\n"
+        "Seconds of the processor, and MB above those held before: by micro-sam's class (before)\n"
         f"and by the adapter (after); medians of {given.rounds} rounds, interleaved"
     )
     print(_row(_HEADER))

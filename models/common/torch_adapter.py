@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.console import note
 from benchmark.errors import ModelError
 from benchmark.garbage_collection import collection_paused
 from benchmark.profiling import PeakMemory, highest
-from benchmark.types import WeightsChoice
+from benchmark.types import Image, WeightsChoice
 from models.common import memory
 from models.common.cache import Cache
+from models.common.images import Normalise, few_grey_levels, stretch_of, to_rgb8
 from models.common.isolation import Isolation
 from models.common.out_of_memory import is_out_of_memory
 from models.weights import find_weights
@@ -37,6 +42,10 @@ class TorchAdapter:
     Args:
         device: `cuda`, `mps` or `cpu`.
         cache: where results of stages are kept, if anywhere.
+        normalise: how `to_rgb8` stretches intensities, see `models.common.images.STRETCHES`.
+
+    Raises:
+        ValueError: there is no such `normalise`.
 
     Attributes:
         family: class attribute, the family of weights that it can load (`models/weights/cards/`).
@@ -54,7 +63,11 @@ class TorchAdapter:
     devices: ClassVar[tuple[str, ...]] = ("cuda", "mps", "cpu")
     max_channels: ClassVar[int] = 3
 
-    def __init__(self, device: str, cache: Cache | None = None) -> None:
+    def __init__(
+        self, device: str, cache: Cache | None = None, normalise: Normalise = "min_max"
+    ) -> None:
+        self._stretch = stretch_of(normalise)
+        self._noted_grey_levels = False
         self.device, self.cache = device, cache
         self.stages: dict[str, float] = {}
         self.cached: dict[str, float] = {}
@@ -107,6 +120,26 @@ class TorchAdapter:
                 yield
         finally:
             self._release()
+
+    def to_rgb8(self, image: Image) -> NDArray[np.uint8]:
+        """The image as RGB of 8 bit, H x W x 3, intensities stretched by `normalise`.
+
+        Within `predicting`: where few grey levels are left of an image, `details` has their number
+        as `grey_levels`, and a note says so once.
+        """
+        rgb = to_rgb8(image, self._stretch)
+        levels = None if self._stretch.clips else few_grey_levels(image, rgb)
+        if levels is not None:
+            self.details["grey_levels"] = levels
+            if not self._noted_grey_levels:
+                note(
+                    f"warning: of an image, 99.9 % of the pixels have {levels} of 256 grey levels, "
+                    "as a few others are far brighter or darker. If these are hot pixels, "
+                    "model.normalise=percentiles leaves them out; min_max is the study's. Later "
+                    "images of this kind are not named; records have `grey_levels`."
+                )
+                self._noted_grey_levels = True
+        return rgb
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

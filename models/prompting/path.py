@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.types import Image, Labels
-from models.common.images import to_rgb8
 from models.common.masks import merge
 from models.common.overlaps import Overlaps, iou, over_smaller, suppress
 from models.common.torch_adapter import TorchAdapter
@@ -150,7 +149,7 @@ class Prompting(TorchAdapter):
     def _proposed(self, image: Image, settings: Sequence[Any]) -> list[Candidates]:
         """The masks that each setting chooses from."""
         with self.predicting():
-            rgb = to_rgb8(image)
+            rgb = self.to_rgb8(image)
             prompts = self._prompts(image, rgb, settings)
             with self.stage("prompt"):
                 masks = partial(self._candidates, settings, prompts, rgb.shape[:2])

@@ -87,7 +87,13 @@ def upstream():
     }
 
 
-OURS = {"prompts", "min_distance", "threshold_abs", "batch_size"}  # of the last, APG alone has one
+OURS = {
+    "prompts",
+    "min_distance",
+    "threshold_abs",
+    "batch_size",
+    "normalise",
+}  # of the last, APG alone has one
 
 
 @pytest.mark.parametrize("name", MODES)

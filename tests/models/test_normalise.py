@@ -1,0 +1,155 @@
+"""`normalise` of every adapter that takes 8-bit images: one meaning, one note, and run ids stay."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from helpers.adapters import one_thread as one_thread
+from helpers.small_musam import ALL_MASKS, GRID, SmallDecoder, SmallMasks, SmallSam
+from helpers.small_musam import checkpoint as checkpoint
+from helpers.small_prompted import SMALL_MASKS
+from helpers.small_sam3 import needs_sam3
+
+from benchmark.adapter import AdapterInfo, check_settings
+from benchmark.choices import CONFIGS
+from benchmark.data.sources.synthetic import draw
+from benchmark.errors import UsageError
+from models.apg import APG
+from models.common.cache import Cache
+from models.musam import AIS, AMG, SamAMG
+from models.prompted import Prompted
+from models.prompting.sources import Grid
+from models.sam2 import Sam2
+from models.sam3 import Sam3
+
+ADAPTERS = [AMG, SamAMG, AIS, APG, Prompted, Sam2, Sam3]
+needs_sam2 = pytest.mark.skipif(
+    importlib.util.find_spec("sam2") is None, reason="sam2 is not installed"
+)
+
+
+def _sam2(request, **given):
+    from helpers.small_sam2 import OPEN, SmallSam2, make_checkpoint
+
+    path = make_checkpoint(request.getfixturevalue("tmp_path") / "small.pt")
+    weights = SmallSam2.find_weights(str(path)).fetch()
+    return SmallSam2(weights, points_per_side=2, **OPEN, **given)
+
+
+def _sam3(request, **given):
+    from helpers.small_sam3 import UNSURE, SmallSam3, make_checkpoint
+
+    folder = request.getfixturevalue("tmp_path") / "sam3"
+    folder.mkdir(exist_ok=True)
+    make_checkpoint(folder)
+    return SmallSam3(SmallSam3.find_weights(str(folder)).fetch(), threshold=UNSURE, **given)
+
+
+def _prompted(request, **given):
+    adapter, _ = SMALL_MASKS["musam"]
+    weights = adapter.find_weights(str(request.getfixturevalue("checkpoint"))).fetch()
+    return adapter(weights, Grid(2), min_size=0, **given)
+
+
+def _musam(adapter, **more):
+    def build(request, **given):
+        weights = adapter.find_weights(str(request.getfixturevalue("checkpoint"))).fetch()
+        return adapter(weights, **more, **given)
+
+    return build
+
+
+BUILD = {
+    "amg": _musam(SmallMasks, **GRID, **ALL_MASKS),
+    "sam": _musam(SmallSam, **GRID, **ALL_MASKS),
+    "ais": _musam(SmallDecoder),
+    "apg": lambda request, **given: APG(APG.find_weights("demo").fetch(), **given),
+    "prompted": _prompted,
+    "sam2": _sam2,
+    "sam3": _sam3,
+}
+EVERY = [
+    pytest.param(name, marks={"sam2": needs_sam2, "sam3": needs_sam3}.get(name, ()))
+    for name in BUILD
+]
+
+
+def hot(side=120):
+    """A 16-bit image of nuclei, all but black beside three hot pixels."""
+    image = draw("fluorescent_nuclei", 1, seed=0, size=side)[0].astype(np.float32)
+    image = (image / image.max() * 900 + 100).astype(np.uint16)
+    image[5, 5] = image[60, 60] = image[61, 60] = 65_535
+    return image
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_percentiles_give_what_the_image_without_hot_pixels_gives(name, request):
+    image = hot()
+    limits = np.percentile(image.astype(np.float32), [1, 99]).astype(np.float32)
+    clipped = np.clip(image.astype(np.float32), *limits)
+    plain = BUILD[name](request)
+    expected = plain.predict(clipped)
+    assert len(np.unique(expected)) > 2
+    dim = plain.predict(image)
+    model = BUILD[name](request, normalise="percentiles")
+    assert np.array_equal(model.predict(image), expected)
+    assert not np.array_equal(dim, expected)
+    assert np.array_equal(
+        model.predict(image), BUILD[name](request, normalise=[1, 99]).predict(image)
+    )
+
+
+def test_kept_embeddings_are_of_the_image_that_was_encoded(request, tmp_path):
+    expected = BUILD["ais"](request, normalise="percentiles").predict(hot())
+    for normalise in ("min_max", "percentiles", "min_max", "percentiles"):
+        model = BUILD["ais"](request, normalise=normalise)
+        model.cache = Cache(tmp_path, 10**9)
+        model._backbone._last.clear()
+        found = model.predict(hot())
+        assert np.array_equal(found, expected) == (normalise == "percentiles")
+    assert model.cached
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_few_grey_levels_are_noted_once_and_recorded_each_time(name, request, capsys):
+    model = BUILD[name](request)
+    model.predict(hot(100))
+    first = capsys.readouterr().err
+    assert first.count("model.normalise=percentiles") == 1
+    assert model.details["grey_levels"] == 4
+    model.predict(hot(110))
+    assert model.details["grey_levels"] == 4
+    model.predict(np.clip(hot(100), 0, 1000))
+    assert "grey_levels" not in model.details
+    BUILD[name](request, normalise="percentiles").predict(hot(100))
+    assert "normalise" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_run_ids_of_before_stay_and_others_differ(adapter):
+    info = AdapterInfo.of(adapter)
+    parameters = {"min_size": 3}
+    before = info.in_identity("x", parameters, None)
+    assert info.in_identity("x", parameters | {"normalise": "min_max"}, None) == before
+    for given in ("percentiles", "min_max_joint", [1, 99], [0.5, 99.5]):
+        found = info.in_identity("x", parameters | {"normalise": given}, None)
+        assert found["parameters"] == before["parameters"] | {"normalise": given}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_no_setting_of_a_built_adapter_names_it(adapter):
+    with pytest.raises(UsageError, match="names 'normalise'"):
+        check_settings(adapter, [{"normalise": "percentiles"}])
+
+
+def test_every_yaml_of_these_models_has_it():
+    from omegaconf import OmegaConf
+
+    targets = {f"{adapter.__module__}.{adapter.__name__}" for adapter in ADAPTERS}
+    found = set()
+    for path in sorted((CONFIGS / "model").glob("*.yaml")):
+        config = OmegaConf.load(path)
+        if config.get("_target_") in targets:
+            assert config.get("normalise") == "min_max", path.name
+            found.add(config._target_)
+    assert found == targets
