@@ -216,10 +216,10 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
             " Give one file, with SAM's parameters or with `model_state` and `decoder_state`."
         )
     key = next(iter(weights.paths)) if "encoder" not in weights.paths else "encoder"
-    content = open_checkpoint(weights, key)
+    saved = open_checkpoint(weights, key)
     if "changes" in weights.paths:
-        content |= open_checkpoint(weights, "changes")
-    content = _nested(content)
+        saved |= open_checkpoint(weights, "changes")
+    content = _nested(saved)
     model = _state(content.get("model_state", content), "sam.")
     architecture = architecture_of(model, weights, key, architectures)
     sam = architecture.build()
