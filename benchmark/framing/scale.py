@@ -37,8 +37,7 @@ def scale_image(image: Image, shape: tuple[int, int]) -> Image:
         preserve_range=True,
     )
     if kind in "iu":
-        limits = np.iinfo(image.dtype)
-        np.clip(np.rint(scaled, out=scaled), limits.min, limits.max, out=scaled)
+        np.rint(scaled, out=scaled)
     result: Image = scaled.astype(image.dtype, copy=False)
     return result
 

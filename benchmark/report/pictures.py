@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -374,22 +374,41 @@ def rgb(image: Image) -> NDArray[np.uint8]:
     channels = image[..., np.newaxis] if image.ndim == 2 else image
     if channels.ndim != 3 or channels.shape[2] not in _COLOURS:
         raise DataError(f"An image of shape {image.shape} can't be drawn: 1 to 4 channels can.")
-    planes = [_stretched(channels[..., c]) for c in range(channels.shape[2])]
-    mixed = np.stack(planes, axis=-1) @ np.array(_COLOURS[len(planes)], np.float32)
-    return (255 * mixed.clip(0, 1)).round().astype(np.uint8)
+    count = channels.shape[2]
+    limits = [_limits(channels[..., c]) for c in range(count)]
+    colours = np.array(_COLOURS[count], np.float32)
+    found = np.empty((*channels.shape[:2], 3), np.uint8)
+    for rows in _parts(len(channels)):  # floats of a large image at once would fill the memory
+        planes = [_stretched(channels[rows, :, c], limits[c]) for c in range(count)]
+        mixed = np.stack(planes, axis=-1) @ colours
+        found[rows] = (255 * mixed.clip(0, 1)).round()
+    return found
 
 
-def _stretched(plane: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale one channel to [0, 1]; constant channels, NaN and -inf become 0, +inf becomes 1."""
+def _parts(length: int, size: int = 256) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def _limits(plane: NDArray[Any]) -> tuple[Any, Any] | None:
+    """The values that become 0 and 1 in a picture; None where none is finite."""
     values = plane.astype(np.float64)
     finite = values[np.isfinite(values)]
     if not finite.size:
+        return None
+    smallest, largest = finite.min(), finite.max()
+    del values
+    low, high = np.percentile(finite, _STRETCH, overwrite_input=True)
+    # Where nearly all pixels are equal, a few bright spots stay visible.
+    return (smallest, largest) if high <= low else (low, high)
+
+
+def _stretched(plane: NDArray[Any], limits: tuple[Any, Any] | None) -> NDArray[np.float32]:
+    """Scale one channel to [0, 1]; constant channels, NaN and -inf become 0, +inf becomes 1."""
+    if limits is None:
         return np.zeros(plane.shape, np.float32)
-    low, high = np.percentile(finite, _STRETCH)
-    if high <= low:  # nearly all pixels are equal: keep a few bright spots visible
-        low, high = finite.min(), finite.max()
+    low, high = limits
     with np.errstate(all="ignore"):  # a constant channel; an infinite range
-        scaled = (values - low) / (high - low)
+        scaled = (plane.astype(np.float64) - low) / (high - low)
     unit = np.nan_to_num(scaled, nan=0, posinf=1, neginf=0).clip(0, 1)
     return np.asarray(unit, np.float32)
 
@@ -410,7 +429,11 @@ def _scaled(
             [(0, max(0, height - picture.shape[0])), (0, max(0, width - picture.shape[1])), (0, 0)],
             "edge",
         )[:height, :width]
-        picture = downscale_local_mean(picture, (down, down, 1)).round().astype(np.uint8)
+        smaller = np.empty((height // down, width // down, 3), np.uint8)
+        for rows in _parts(len(smaller), 32):
+            blocks = picture[rows.start * down : rows.stop * down]
+            smaller[rows] = downscale_local_mean(blocks, (down, down, 1)).round()
+        picture = smaller
     return picture.repeat(up, axis=0).repeat(up, axis=1), up, down
 
 

@@ -146,7 +146,8 @@ def test_a_diameter_without_labelled_validation_images_is_one_message(root):
         _ = job.identity
 
 
-def test_the_status_of_a_tiled_run_is_found_by_what_it_is(root):
+def test_the_status_of_a_tiled_run_is_found_by_what_it_is(tmp_path):
+    root = tmp_path  # no other run of the model
     job = make_job(root, target=SHRINKING)
     assert do(job).complete
     states = StoredRuns(job.runs, 1)

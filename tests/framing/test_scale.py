@@ -31,6 +31,14 @@ def test_the_largest_integers_do_not_overflow(kind):
     assert (scale_image(image, (4, 13)) == np.iinfo(kind).max).all()
 
 
+@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("shape", [(23, 31), (90, 70)])
+def test_integers_are_rounded(kind, shape):
+    image = np.random.default_rng(0).integers(0, 250, (40, 50)).astype(kind)
+    exact = scale_image(image.astype(float), shape)
+    assert np.abs(scale_image(image, shape) - exact).max() < 0.501
+
+
 def test_a_smaller_image_is_smoothed_before():
     """Every other row is bright: without smoothing rows would be picked, one of both."""
     image = np.tile(np.array([[0], [200]], np.uint8), (40, 80))

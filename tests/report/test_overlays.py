@@ -1,5 +1,7 @@
 """Pictures of predictions: pixels as they are, outlines in their place, whatever the image."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers.reports import HOSTILE
@@ -119,6 +121,29 @@ def test_alpha_changes_nothing_and_two_channels_are_magenta_and_green():
     two[0, 0, 0] = two[1, 1, 1] = 1
     assert pictures.rgb(two)[0, 0].tolist() == [255, 0, 255]
     assert pictures.rgb(two)[1, 1].tolist() == [0, 255, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_large_picture_is_the_same_on_its_side(channels):
+    """It is made part by part, from above."""
+    image = np.random.default_rng(0).normal(size=(700, 40, channels))
+    on_side = pictures.rgb(image.transpose(1, 0, 2)).transpose(1, 0, 2)
+    assert np.array_equal(pictures.rgb(image), on_side)
+    for side in (60, 300):
+        small, *factors = pictures._scaled(on_side, side)
+        turned, *others = pictures._scaled(on_side.transpose(1, 0, 2), side)
+        assert np.array_equal(small, turned.transpose(1, 0, 2)) and factors == others
+
+
+def test_a_large_picture_takes_little_more_than_its_values():
+    image = np.random.default_rng(0).integers(0, 255, (3000, 1000), np.uint8)
+    tracemalloc.start()
+    try:
+        pictures._scaled(pictures.rgb(image), 300)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 28 * image.size  # bytes; two copies in float64 are 16
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (5000, 2), (30, 900)])
