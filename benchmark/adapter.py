@@ -45,7 +45,7 @@ class AdapterInfo:
 
     Each entry but the last two is the class attribute of the same name. None is required: a class
     with `predict` alone is an adapter. What its instances may offer besides is described by
-    `benchmark.types.Attending`, `Sharing`, `Staged` and `Mapped`.
+    `benchmark.types.Attending`, `Sharing`, `Staged`, `Mapped` and `Tiled`.
 
     Attributes:
         version: raised when its results change on purpose.
@@ -57,6 +57,8 @@ class AdapterInfo:
         execution: parameters that shape no result (`batch_size`), left out of the run id.
         added: parameters that the adapter got after runs of it had been stored. At the
             constructor's default, under which it predicts as before, one is left out of the run id.
+        input_size: length in pixels that the longer side of every image is scaled to; 0: images
+            are not scaled. Much larger images are tiled or warned about (`benchmark.framing`).
         max_channels: the most channels of an image that it uses, of which there are the first ones;
             0: all, or unknown. Records and tables name those that are not used.
         control: whether its scores are known beforehand; no table marks it as best.
@@ -86,6 +88,7 @@ class AdapterInfo:
     devices: tuple[str, ...] = ("cpu",)
     execution: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    input_size: int = 0
     max_channels: int = 0
     control: bool = False
     sees_truth: bool = False
@@ -205,6 +208,15 @@ def _finite(kind: str, said: Mapping[str, Any]) -> dict[str, float]:
     if not all(map(math.isfinite, seconds.values())):
         raise ValueError(f"its {kind} are {seconds}, but seconds are finite")
     return seconds
+
+
+def class_of(segmenter: Segmenter) -> type:
+    """The class that describes a segmenter: its own, or that of the one within.
+
+    `benchmark.framing.Framed` is a segmenter around another, and names its class.
+    """
+    found: type = getattr(segmenter, "described_by", type(segmenter))
+    return found
 
 
 _DEVICES = tuple(device.name for device in Device if device is not Device.auto)
@@ -369,7 +381,7 @@ def predict_each(
     Raises:
         UsageError: a setting names a parameter that there is none of, or that shapes no result.
     """
-    check_settings(type(segmenter), settings)
+    check_settings(class_of(segmenter), settings)
     if isinstance(segmenter, Sharing):
         yield from segmenter.predict_each(image, settings)
         return

@@ -30,13 +30,22 @@ from benchmark.console import Steps
 from benchmark.data.prepare import find, prepare
 from benchmark.data.prepared import Entry, PreparedData, describe_data
 from benchmark.data.sources.base import Source
-from benchmark.errors import ModelError, NotImportedError, SkippedError, UsageError
+from benchmark.errors import BenchmarkError, ModelError, NotImportedError, SkippedError, UsageError
+from benchmark.framing.framed import framed
+from benchmark.framing.framing import KEYS, Framing, Request
+from benchmark.framing.scale import median_diameter
 from benchmark.scoring.metrics import Metric, find_metric
 from benchmark.scoring.protocol import Protocol, Protocols, known_protocols
 from benchmark.scoring.score import score_basis, score_key
 from benchmark.settings import Action, Settings, bytes_of
 from benchmark.store.code_digest import CodeDigests, code_digests
-from benchmark.store.identity import comparable, identity_target, run_id, run_identity
+from benchmark.store.identity import (
+    comparable,
+    identity_target,
+    run_id,
+    run_identity,
+    written,
+)
 from benchmark.store.names import safe_name
 from benchmark.store.shapes import Selection
 from benchmark.store.shard import Shard
@@ -121,11 +130,24 @@ class Job:
         Weights are named by their card or, the user's own, by their digest: a file may be
         called whatever its owner likes.
         """
+        return self._called(self.framing_request.words)
+
+    def name_on(self, data: PreparedData) -> str:
+        """The same with what `tile=auto` and a diameter come to on such data."""
+        return self._called(self.framing_on(data).words)
+
+    @property
+    def possible_names(self) -> list[str]:
+        """What it may be called, where it is not known whether images are tiled."""
+        return [self._called(words) for words in self.framing_request.possible_words]
+
+    def _called(self, framing: Sequence[str]) -> str:
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
         options = [] if self.not_imported else [options_of(name) for name in self.nested]
-        hidden = (*_PLACES, *options)
+        hidden = (*_PLACES, *options, *self._framing_keys)
         words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in hidden]
         words += [] if self.not_imported else self._nested_words
+        words += framing
         if "weights" in parameters:
             words.append(self._weights_word)
         name = str(self.settings.model["name"])
@@ -204,6 +226,12 @@ class Job:
                     f"model.{parameter}=otsu model.{options_of(parameter)}={{sigma:2}}."
                 )
             composed = self.compose_model(parameter, name, options)
+            framed_key = next((key for key in KEYS if composed.get(key) is not None), None)
+            if framed_key is not None and framed_key not in _parameters_of(composed):
+                raise UsageError(
+                    f"model.{options_of(parameter)}.{framed_key} can't be set: give "
+                    f"model.{framed_key}, which holds for the whole model."
+                )
             settings = replace(self.settings, model=composed)
             whole = str(model["name"])
             found[parameter] = replace(self, settings=settings, variant=(), nested_in=whole)
@@ -240,7 +268,8 @@ class Job:
             UsageError: one is unknown or of the wrong type.
         """
         model = self.settings.model
-        without = (*NO_PARAMETERS, *(options_of(name) for name in self.nested))
+        nested = (options_of(name) for name in self.nested)
+        without = (*NO_PARAMETERS, *self._framing_keys, *nested)
         parameters = {k: v for k, v in model.items() if k not in without}
         if isinstance(parameters.get("weights"), Mapping):
             parameters["weights"] = weights_of_modality(
@@ -248,6 +277,87 @@ class Job:
             )
         check_parameters(self.adapter, parameters, str(model["name"]))
         return parameters
+
+    @property
+    def _framing_keys(self) -> list[str]:
+        """Of the engine's keys those that the adapter has no parameter of the same name for."""
+        taken = () if self.not_imported else AdapterInfo.of(self.adapter).parameters
+        return [key for key in KEYS if key not in taken]
+
+    @cached_property
+    def framing_request(self) -> Request:
+        """What the configuration says of tiles and scale.
+
+        Raises:
+            UsageError: a value is invalid, or the model can't be tiled or scaled.
+        """
+        model = self.settings.model
+        given = {key: model[key] for key in self._framing_keys if key in model}
+        # Of the sets in this repository every image is predicted as the study did.
+        own_images = "images" in self.settings.data
+        is_ours = bool(written("data", str(self.settings.data["name"]))) and not own_images
+        request = Request.of(given, "off" if is_ours else "auto")
+        if request.diameter is not None and own_images:
+            raise UsageError(
+                "model.rescale={diameter:...} takes the scale from labelled validation images, "
+                f"which images of your own do not have. {_A_FACTOR}"
+            )
+        if request.is_off or self.not_imported or not self.attends:
+            return request
+        if request.tile != "auto" or request.changes_scale:
+            raise UsageError(
+                f"model '{model['name']}' can't be tiled or scaled, as it is given more than "
+                f"images: omit {' and '.join(f'model.{key}' for key in given)}."
+            )
+        return Request()
+
+    def framing_on(self, data: PreparedData) -> Framing:
+        """How the images of such data are brought to the model.
+
+        Raises:
+            UsageError: as for `framing_request`, or no labels give a scale.
+        """
+        request = self.framing_request
+        factor = None if request.diameter is None else request.diameter / self._median_diameter
+        if factor is not None:
+            factor = float(f"{factor:.3g}")
+        return request.resolve(
+            (entry.shape for entry in data.entries), self.info.input_size, factor
+        )
+
+    @property
+    def framing(self) -> Framing:
+        """The same on the job's own data."""
+        return Framing() if self.framing_request.is_off else self.framing_on(self.data)
+
+    @cached_property
+    def _median_diameter(self) -> float:
+        """Of the labelled objects in the validation images of the data set, in pixels.
+
+        Raises:
+            UsageError: there are none.
+        """
+        name = self.settings.data["name"]
+        val = self.of_split("val")
+        prepared = val.prepared
+        if prepared is None:
+            if self.settings.action is Action.status:
+                raise SkippedError(f"data '{name}': its validation images are not prepared yet.")
+            try:
+                prepared = val.data
+            except BenchmarkError as error:
+                raise UsageError(
+                    "model.rescale={diameter:...} takes the scale from labelled validation images: "
+                    f"{error} {_A_FACTOR}"
+                ) from error
+        labelled = [e for e in prepared.entries if e.error is None and not e.is_unlabelled]
+        diameter = median_diameter(prepared.truth(entry) for entry in labelled)
+        if diameter is None:
+            raise UsageError(
+                f"model.rescale={{diameter:...}}: data '{name}' has no labelled object in its "
+                f"validation images. {_A_FACTOR}"
+            )
+        return diameter
 
     @cached_property
     def family(self) -> str | None:
@@ -294,7 +404,8 @@ class Job:
         Raises:
             SkippedError: its library or its weights are missing; with what to do.
         """
-        bytes_of(self.settings.cache)  # a mistake is reported before anything is done
+        # A mistake is reported before anything is done.
+        _ = bytes_of(self.settings.cache), self.framing_request
         if self.missing_libraries:
             raise SkippedError(f"library missing: {self.missing_libraries}")
         if self.weights_choices and not any(self.runs.glob(f"{self.label}-*")):
@@ -411,6 +522,7 @@ class Job:
             labels=data.labels_digest() if self.info.sees_truth else None,
             device=device,
             seed=self.settings.seed,
+            framing=self.framing_on(data).in_identity,
         )
 
     @property
@@ -468,7 +580,7 @@ class Job:
         """What run.json says."""
         return {
             "run_id": run_id(self.identity),
-            "model": self.model_name,
+            "model": self.name_on(self.data),
             "config": str(self.settings.model["name"]),
             "control": self.info.control,
             **({"family": self.family} if self.family else {}),
@@ -522,14 +634,20 @@ class Job:
             BenchmarkError: it can't be built, or has no `predict`.
         """
         name = str(self.settings.model["name"])
+        return framed(self._segmenter(setting or {}, name), self.framing, name)
+
+    def _segmenter(self, setting: Mapping[str, Any], name: str) -> Segmenter:
         if self.attends:  # what it is given may not be the same for another data set
-            return checked_segmenter(lambda: self._built(setting or {}), name)
+            return checked_segmenter(lambda: self._built(setting), name)
         # Jobs of a sweep that have the same weights come one after the other to one process.
-        models = [(job.adapter, job.settings.model, job.device, job.weights) for job in self._all]
-        wanted = (models, setting or {}, self.settings.cache)
+        models = [
+            (job.adapter, job.settings.model["name"], job.parameters, job.device, job.weights)
+            for job in self._all
+        ]
+        wanted = (models, setting, self.settings.cache)
         if not (_latest and _latest[0][0] == wanted):
             _latest.clear()  # before it is built: a device may have no room for two
-            segmenter = checked_segmenter(lambda: self._built(setting or {}), name)
+            segmenter = checked_segmenter(lambda: self._built(setting), name)
             _latest.append((wanted, segmenter))
         return _latest[0][1]
 
@@ -572,6 +690,13 @@ class Job:
             )
         return fetched
 
+
+def _parameters_of(model: Mapping[str, Any]) -> tuple[str, ...]:
+    adapter = find_adapter(str(model["_target_"]), model)
+    return AdapterInfo.of(adapter).parameters
+
+
+_A_FACTOR = "Give a factor instead, such as model.rescale=0.5."
 
 _latest: list[tuple[Any, Segmenter]] = []  # of this process, with what it was built of
 

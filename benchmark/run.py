@@ -24,13 +24,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.adapter import AdapterInfo, PredictionInfo
+from benchmark.adapter import AdapterInfo, PredictionInfo, class_of
 from benchmark.background import BackgroundWorker, prefetch
 from benchmark.choices import CHECKOUT
 from benchmark.console import Steps, note
 from benchmark.data.prepared import Entry, PreparedData
 from benchmark.errors import BenchmarkError
 from benchmark.failures import grouped, without_sample
+from benchmark.framing.framed import Framed
+from benchmark.framing.framing import Framing
 from benchmark.profiling import Measurement
 from benchmark.rescore import Scored, score_stored, stored_predictions
 from benchmark.scoring.metrics import required
@@ -265,7 +267,11 @@ class Runner:
                 stages=plain(info.stages),
                 memory=measure.memory,
                 warm_up=not self._warm,
-                details=plain(info.details | _unused_channels(segmenter, sample.image)),
+                details=plain(
+                    info.details
+                    | _unused_channels(segmenter, sample.image)
+                    | _shrunk(segmenter, sample.image)
+                ),
                 cached=plain(info.cached),
                 stage_memory=plain(info.stage_memory),
             )
@@ -363,11 +369,18 @@ class _Progress:
 
 def _unused_channels(segmenter: Segmenter, image: Image) -> dict[str, list[int]]:
     """What the record says of channels that the model does not use; nothing if it uses all."""
-    most = AdapterInfo.of(type(segmenter)).max_channels
+    most = AdapterInfo.of(class_of(segmenter)).max_channels
     count = image.shape[2] if image.ndim == 3 else 1
     if not 0 < most < count:
         return {}
     return {"used_channels": [*range(most)], "unused_channels": [*range(most, count)]}
+
+
+def _shrunk(segmenter: Segmenter, image: Image) -> dict[str, float]:
+    """What the record says of an image that the model shrinks so much that cells are lost."""
+    framing = segmenter.framing if isinstance(segmenter, Framed) else Framing()
+    by = framing.shrinks(image.shape, AdapterInfo.of(class_of(segmenter)).input_size)
+    return {"shrunk": round(by, 2)} if by else {}
 
 
 def _batches(

@@ -31,6 +31,7 @@ class MicroSam(TorchAdapter):
     install: ClassVar[str] = 'pip install -e ".[models]"  (model=otsu runs without)'
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "musam"
+    input_size: ClassVar[int] = 1024
 
     input_size: ClassVar[int] = 1024
 

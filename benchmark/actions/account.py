@@ -71,6 +71,11 @@ def _account(job: Job) -> int:
             f"model '{job.model_name}' shows no stages: action=account is for methods with "
             "prompts, whose class has segment_stages (benchmark.types.Staged)."
         )
+    if job.framing.in_identity:
+        raise UsageError(
+            f"model '{job.name_on(job.data)}' is tiled or scaled, and shows no stages of an image "
+            "as a whole; account for a run with model.tile=off and without model.rescale."
+        )
     if job.data.labels_digest() is None:
         raise UsageError(
             f"data '{job.data.name}' has no labels to account for; give some with data.labels."

@@ -6,8 +6,10 @@ from functools import partial
 
 from benchmark.console import complain, note
 from benchmark.errors import DONE, PARTIAL, RunHeldError, SkippedError, UsageError
+from benchmark.framing.framing import SHRUNK
 from benchmark.job import Job
 from benchmark.report.results import load_result, summary_of
+from benchmark.report.text import counted
 from benchmark.report.write import show, write_report
 from benchmark.run import Outcome, Runner
 from benchmark.settings import Overwrite
@@ -66,6 +68,7 @@ def _run(job: Job) -> int:
         on_wait=lambda holder: note(f"waiting for {holder}, which works on this run"),
     ) as writer:
         notice_edits(job, writer)
+        _warn_of_large_images(job)
         writer.keep_selection(job.score_basis, job.selection)
         outcome = runner(job, writer).run(
             job.requested,
@@ -115,6 +118,22 @@ def notice_edits(job: Job, writer: RunWriter) -> None:
             "marked as edited. If its results change, raise `version` in the adapter's class, "
             "which makes another run; or predict again with overwrite=all."
         )
+
+
+def _warn_of_large_images(job: Job) -> None:
+    """Warn of images that the model shrinks so much that cells are lost."""
+    size = job.info.input_size
+    large = [e for e in job.requested if e.shape and job.framing.shrinks(e.shape, size)]
+    if not large:
+        return
+    note(
+        f"warning: {len(large)} of {counted(len(job.requested), 'image')} {_HAVE[len(large) > 1]} "
+        f"more than {SHRUNK * size} pixels along a side, which model '{job.model_name}' shrinks to "
+        f"{size}: small cells are lost. model.tile=auto predicts such images in tiles."
+    )
+
+
+_HAVE = ("has", "have")
 
 
 def _is_trained(job: Job) -> bool:

@@ -10,6 +10,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 
 from benchmark.choices import GROUPS, choices, file_of, nearest
 from benchmark.errors import BenchmarkError
+from benchmark.framing.framing import KEYS
 from benchmark.settings import TOP_LEVEL
 
 
@@ -90,6 +91,8 @@ def no_such_key(
     """
     head, _, tail = key.rpartition(".")
     known = siblings if siblings is not None and head else TOP_LEVEL
+    if head == "model" and siblings is not None:
+        known = sorted({*siblings, *KEYS})
     near = nearest(tail, known).replace("'", f"'{head}.", 1) if head else nearest(key, known)
     of = f" of {head}" if head else ""
     near += _who_has(tail, head, folders)

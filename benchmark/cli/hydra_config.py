@@ -28,6 +28,7 @@ from benchmark.choices import CHECKOUT, CONFIGS, GROUPS, config_folders
 from benchmark.cli.bounds import refuse_growth
 from benchmark.cli.code_keys import refuse_code
 from benchmark.errors import DONE, UsageError
+from benchmark.framing.framing import KEYS
 from benchmark.own_yaml import read_yaml
 from benchmark.settings import Settings
 
@@ -171,6 +172,16 @@ def opened(overrides: Sequence[str], groups: Collection[str] = GROUPS) -> list[s
     return [f"++{each.lstrip('+')}" if each.startswith(starts) else each for each in overrides]
 
 
+def with_engine_keys(overrides: Sequence[str]) -> list[str]:
+    """Let overrides set what the engine takes of every model, which no YAML has to name."""
+    starts = tuple(f"model.{key}{end}" for key in KEYS for end in "=.")
+    bare = (each.lstrip("+") for each in overrides)
+    return [
+        f"++{name}" if name.startswith(starts) else each
+        for name, each in zip(bare, overrides, strict=True)
+    ]
+
+
 def load(
     loader: ConfigLoader,
     overrides: Sequence[str],
@@ -192,7 +203,7 @@ def load(
     """
     try:
         config = loader.load_configuration(
-            PRIMARY, list(overrides), mode, validate_sweep_overrides=not sweeps_anyway
+            PRIMARY, with_engine_keys(overrides), mode, validate_sweep_overrides=not sweeps_anyway
         )
     except RecursionError as error:
         raise UsageError(
@@ -230,7 +241,7 @@ def show(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
         overrides: of the command line.
     """
     sys.argv[1:] = [f"{flag}={value}" if value else flag for flag, value in flags.items()]
-    sys.argv += overrides
+    sys.argv += with_engine_keys(overrides)
     full = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors are raised, to be explained
     try:

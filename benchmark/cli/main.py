@@ -46,6 +46,11 @@ options (flags may stand anywhere)
   data.split=test          test | val | all
   data.root=<folder>       folder of public data sets, existing or to be downloaded
   model.<parameter>=...    any parameter in configs/model/<name>.yaml
+  model.tile=[512,512]     predict images in tiles: rows and columns | auto: those that the model
+                           would shrink by more than 2 (default for your own) | off;
+                           model.halo=[64,64]: what is added on each side
+  model.rescale=0.5        scale images before prediction; {diameter:30}: so that the
+                           median object of validation images gets that size
   model.weights=<name>     name of published weights, or /path/to/file
   weights_dir=<folder>     folder of weights that you downloaded yourself
   weights_unsafe=true      load a checkpoint even if that executes code in it

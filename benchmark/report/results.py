@@ -16,6 +16,7 @@ import pandas as pd
 from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
+from benchmark.report.framing import framing_sentences
 from benchmark.report.selected import key_of_selection, name_of_selection
 from benchmark.report.training import trained_on
 from benchmark.scoring.metrics import (
@@ -81,6 +82,7 @@ class RunResult:
         family_label: the family as people read it.
         warnings: what is odd about the data set's files, as found when it was prepared.
         channels: `3 of 4`, where a model uses fewer channels than images have; else empty.
+        framing: how images were tiled or scaled, or shrunk by the model, as sentences.
         gone: how many of the scored samples have no stored prediction any more.
         uncounted: the card says that nobody knows how many: a part of them may look complete.
         selection: what chose its parameters; None where they were given by hand. A run may have a
@@ -120,6 +122,7 @@ class RunResult:
     family_label: str = ""
     warnings: tuple[str, ...] = ()
     channels: str = ""
+    framing: tuple[str, ...] = ()
     gone: int = 0
     uncounted: bool = False
     selection: Selection | None = None
@@ -313,6 +316,7 @@ def load_result(
         family_label=family_label,
         warnings=tuple(names.get("warnings") or ()),
         channels=_used_channels(records.values()),
+        framing=framing_sentences(records.values()),
         gone=len(scored.keys() - store.prediction_files()),
         selection=selection,
     )
@@ -590,6 +594,8 @@ def is_altered(config: str, identity: Mapping[str, Any], switches: Mapping[str, 
         identity: of the run.
         switches: of the protocol it is reported under, which the YAML may leave a value to.
     """
+    if identity.get("framing"):
+        return True
     ours = written("model", config)
     target = str(ours.get("_target_", ""))
     if not target or identity_target(find_class(target), target) != identity["target"]:

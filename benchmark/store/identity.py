@@ -16,7 +16,13 @@ from benchmark.store.names import is_safe
 
 
 def run_identity(
-    adapter: Mapping[str, Any], *, images: str, labels: str | None, device: str, seed: int
+    adapter: Mapping[str, Any],
+    *,
+    images: str,
+    labels: str | None,
+    device: str,
+    seed: int,
+    framing: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the run id is the hash of: no paths, workers, limits or code revision.
 
@@ -26,8 +32,10 @@ def run_identity(
         labels: digest of the labels; None unless the adapter sees the truth.
         device: device type.
         seed: the run's seed.
+        framing: tiles and scale; empty where images are given to the adapter as they are.
     """
-    return {**adapter, "images": images, "labels": labels, "device": device, "seed": seed}
+    identity = {**adapter, "images": images, "labels": labels, "device": device, "seed": seed}
+    return identity | ({"framing": dict(framing)} if framing else {})
 
 
 def identity_target(named: type, target: str) -> str:

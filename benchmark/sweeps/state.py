@@ -187,7 +187,12 @@ class StoredRuns:
             prepared = job.prepared
         except BenchmarkError:
             prepared = None
-        named = self._by_name.get((model, data, str(job.settings.data["split"])), [])
+        split = str(job.settings.data["split"])
+        named = [
+            store
+            for name in job.possible_names
+            for store in self._by_name.get((name, data, split), [])
+        ]
         if job.settings.tuned:
             named = self._tuned(job)
         elif job.not_imported:
@@ -202,6 +207,7 @@ class StoredRuns:
         try:
             by_name = job.not_imported or job.settings.tuned
             found = named if by_name else self._alike(job, prepared)
+            model = model if by_name else job.name_on(prepared)
         except BenchmarkError as error:
             return RunState(
                 model, data, len(job.wanted(prepared)), unavailable=unavailable or str(error)

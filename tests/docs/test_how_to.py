@@ -12,9 +12,10 @@ import venv
 import pytest
 from helpers.pages import CHECKOUT, blocks
 
-HOW_TO = CHECKOUT / "docs" / "how_to"
-PAGES = sorted(path.stem for path in HOW_TO.glob("add_*.md"))
-IN_CHECKOUT = {page for page in PAGES if "```diff" in (HOW_TO / f"{page}.md").read_text("utf-8")}
+DOCS = CHECKOUT / "docs"
+ADDING = sorted(path.stem for path in (DOCS / "how_to").glob("add_*.md"))
+PAGES = [*(f"how_to/{page}" for page in ADDING), "large_images"]
+IN_CHECKOUT = {page for page in PAGES if "```diff" in (DOCS / f"{page}.md").read_text("utf-8")}
 SCRIPT = "import sys\nfrom benchmark.__main__ import run\nsys.exit(run())\n"
 
 
@@ -80,7 +81,7 @@ def patch(text, folder):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_stranger_can_follow(page, stranger):
     copy, environment, home = stranger
-    steps = blocks(f"docs/how_to/{page}.md")
+    steps = blocks(f"docs/{page}.md")
     folder = copy if page in IN_CHECKOUT else home
     printed = ""
     for step in steps:
@@ -104,4 +105,4 @@ def test_a_stranger_can_follow(page, stranger):
 
 def test_every_page_is_followed():
     kinds = ("data_set", "figure", "format", "metric", "model", "table")
-    assert [f"add_a_{kind}" for kind in kinds] == PAGES
+    assert [f"add_a_{kind}" for kind in kinds] == ADDING

@@ -16,6 +16,7 @@ FLOORS = (
     {"paper"},
     {"report", "export", "tuning"},
     {"rescore", "run", "job", "verify"},
+    {"framing"},
     {"adapter", "scoring"},
     {"data"},
     {"store"},

@@ -21,7 +21,16 @@ from benchmark.errors import BenchmarkError, ModelError, SkippedError
 from benchmark.job import Job
 from benchmark.run import seed_everything
 from benchmark.scoring.stages import evidence
-from benchmark.types import Attending, Labels, Sample, Segmenter, Sharing, Staged, check_labels
+from benchmark.types import (
+    Attending,
+    Labels,
+    Sample,
+    Segmenter,
+    Sharing,
+    Staged,
+    Tiled,
+    check_labels,
+)
 
 
 def _samples() -> list[Sample]:
@@ -150,6 +159,8 @@ def _predicting(job: Job) -> Iterator[str]:
             yield from _sharing(model, first, job)
         if isinstance(model, Staged):
             yield from _staged(model, first)
+        if isinstance(model, Tiled):
+            yield from _tiled(model, first, job)
     if not job.info.sees_truth and isinstance(model, Attending):
         yield from _peeking(model, first)
 
@@ -223,6 +234,25 @@ def _staged(model: Any, first: dict[str, Labels]) -> Iterator[str]:
             evidence(sample.labels, stages)
         except Exception as error:
             yield f"segment_stages of '{sample.id}': {type(error).__name__}: {error}"
+
+
+def _tiled(model: Tiled, first: dict[str, Labels], job: Job) -> Iterator[str]:
+    """Whether what it predicts in tiles (`benchmark.types.Tiled`) is valid, and the same twice."""
+    for sample in [sample for sample in SAMPLES if sample.id in first][:1]:
+        image, found = sample.image.copy(), []
+        for _ in range(2):
+            seed_everything(0, sample.id)
+            labels = model.predict_tiled(image, (40, 40), (16, 16))
+            try:
+                name = f"{sample.id}, in tiles"
+                found.append(check_labels(labels, image, model=job.model_name, sample=name).copy())
+            except ModelError as error:
+                yield str(error)
+                return
+        if not np.array_equal(image, sample.image):
+            yield f"predict_tiled of '{sample.id}' changed its image"
+        elif not np.array_equal(*found):
+            yield f"two calls of predict_tiled of '{sample.id}' differ"
 
 
 def _peeking(model: Segmenter, first: dict[str, Labels]) -> Iterator[str]:

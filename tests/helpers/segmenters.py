@@ -208,6 +208,27 @@ class Unattended:
         return self.model.predict(image)
 
 
+class Shrinking:
+    """Connected bright regions, by a model that scales the longer side to 30 pixels, as it says."""
+
+    input_size = 30
+
+    def __init__(self, level=1.0):
+        self.level = level
+
+    def predict(self, image):
+        trace("shape", "x".join(map(str, image.shape)))
+        return ndimage.label(image > self.level * image.mean())[0]
+
+
+class OwnTile(Shrinking):
+    """Has a parameter of the name of one of the engine's."""
+
+    def __init__(self, level=1.0, tile=7):
+        super().__init__(level)
+        self.tile = tile
+
+
 class Untrained(Weighted):
     """Its weights come through the tests' own door."""
 

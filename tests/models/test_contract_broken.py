@@ -230,6 +230,28 @@ class Another(Staged):
         return stages
 
 
+class Tiling(Good):
+    def predict_tiled(self, image, tile, halo):
+        return self.predict(image)
+
+
+class TilingSmaller(Tiling):
+    def predict_tiled(self, image, tile, halo):
+        return super().predict_tiled(image, tile, halo)[:-1]
+
+
+class TilingOver(Tiling):
+    def predict_tiled(self, image, tile, halo):
+        image[:] = 0
+        return super().predict_tiled(image, tile, halo)
+
+
+class TilingByChance(Tiling):
+    def predict_tiled(self, image, tile, halo):
+        labels = super().predict_tiled(image, tile, halo)
+        return np.random.default_rng().permutation(labels)
+
+
 class Adding(Good):
     added = ("levels",)
 
@@ -267,11 +289,14 @@ BROKEN = {
     "Brief": "predict_each gave 1 label images for 3 settings",
     "Elsewhere": "segment_stages of 'grey': ValueError: a mask of 96 x 72 pixels at row 3",
     "Another": "segment_stages of 'grey' ends with other labels than predict returns",
+    "TilingSmaller": "sample 'grey, in tiles': predict returned an array of shape (95, 72)",
+    "TilingOver": "predict_tiled of 'grey' changed its image",
+    "TilingByChance": "two calls of predict_tiled of 'grey' differ",
     "Adding": "`added` names levels, which the constructor does not take",
     "Idle": "Idle has no predict(image)",
     "Missing": "the _target_ strange.Missing can't be imported",
 }
-GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded", "Sharing", "Staged")
+GOOD = ("Good", "Plain", "GreyOnly", "HonestChance", "Seeded", "Sharing", "Staged", "Tiling")
 
 
 @pytest.fixture

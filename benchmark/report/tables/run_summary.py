@@ -26,8 +26,8 @@ _NUMBERS = [
 ]  # fmt: skip
 _COLUMNS = [
     "model", "weights", "weights_mark", *SAME_IMAGES, "images", "groups", *_NUMBERS, "seconds",
-    "status", "labelled", *RUN_MARKS, "control", "lost", "warnings", "channels", "run", "run_id",
-    "selection",
+    "status", "labelled", *RUN_MARKS, "control", "lost", "warnings", "channels", "framing",
+    "run", "run_id", "selection",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -52,7 +52,8 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
         labelled (`10 of 100`, empty where all images have labels);
         mixed; edited; gone; uncounted; control; lost (why the study's own images can't be had);
         warnings (what is odd about the data set's files, as sentences); channels (`3 of 4` where a
-        model uses fewer than images have); run (12 characters) and run_id; selection (what
+        model uses fewer than images have); framing (how images were tiled, scaled or shrunk, as
+        sentences); run (12 characters) and run_id; selection (what
         chose its parameters, empty where they were given by hand). Undefined numbers are NaN.
     """
     metric = metric_of(results)
@@ -65,8 +66,13 @@ def summary(results: Sequence[RunResult]) -> pd.DataFrame:
     models = pd.Series([escape.plain(result.model) for result in results], dtype=object)
     warnings = pd.Series([result.warnings for result in results], dtype=object)
     channels = [result.channels for result in results]
+    framing = pd.Series([result.framing for result in results], dtype=object)
     frame = frame.assign(
-        model=models, run=frame["run_id"].str[:12], warnings=warnings, channels=channels
+        model=models,
+        run=frame["run_id"].str[:12],
+        warnings=warnings,
+        channels=channels,
+        framing=framing,
     )
     frame = frame.rename(columns={"mark": "weights_mark"})
     frame = frame[list(dict.fromkeys([*_COLUMNS, *added]))]
@@ -130,6 +136,10 @@ def notes(frame: pd.DataFrame) -> list[str]:
             f"{model} on {data}: only the first {channels} channels were used; "
             "data.use_channels chooses others."
         )
+    framed = zip(frame["model"], frame["data"], frame["framing"], strict=True)
+    lines += dict.fromkeys(
+        f"{model} on {data}: {sentence}" for model, data, found in framed for sentence in found
+    )
     used = in_words({name: frame[name].any() for name in RUN_MARKS})
     return [*lines, *(f"{mark.words}: {mark.meaning}." for mark in used)]
 
@@ -245,7 +255,7 @@ def exact(frame: pd.DataFrame, metric: Metric = MSA) -> Table:
     used = {mark: frame[mark].any() for mark in RUN_MARKS if mark != "mixed"}
     used |= {name: (frame[name] != "").any() for name in ("labelled", "selection")}
     silent = [name for name, is_used in used.items() if not is_used]
-    hidden = ["run", "warnings", "channels", *_cautions(metric), *silent]
+    hidden = ["run", "warnings", "channels", "framing", *_cautions(metric), *silent]
     written = frame.drop(columns=hidden, errors="ignore")
     rows = [
         [Cell(value if isinstance(value, str) else MISSING, value) for value in row]
