@@ -375,7 +375,7 @@ def test_masks_of_grids_are_chosen_as_micro_sam_chooses_them(with_background, bo
     )
     from segment_anything.utils.amg import MaskData, uncrop_masks
 
-    tiling = Tiling((92, 126), (46, 42), (12, 14))
+    tiling = Tiling((92, 126), (46, 42), (24, 28))
     choices = {
         "pred_iou_thresh": 0.2, "stability_score_thresh": 0.1, "box_nms_thresh": box_nms_thresh
     }  # fmt: skip
