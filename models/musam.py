@@ -170,10 +170,10 @@ class AMG(MicroSam):
             shape = rgb.shape[:2]
             self._backbone.encode(rgb, self)
             model = PromptableSam(self._backbone.predictor)
-            with self.stage("prompt"), model.unresized() as resize:
+            with self.stage("prompt"):
                 made = {
                     side: self.halving(
-                        partial(propose, model, resize, shape, side, of_side), self._batch_size
+                        partial(propose, model, shape, side, of_side), self._batch_size
                     )
                     for side, of_side in grids.items()
                 }

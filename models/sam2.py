@@ -169,11 +169,10 @@ class Sam2(TorchAdapter):
         model = PromptableSam2(predictor)
         made = {}
         predictor.set_image(rgb)
-        with model.unresized() as resize:
-            for grid, settings in grids.items():
-                side, area = grid
-                predictor._transforms.max_hole_area = predictor._transforms.max_sprinkle_area = area
-                made[grid] = propose(model, resize, rgb.shape[:2], side, settings, batch_size)
+        for grid, settings in grids.items():
+            side, area = grid
+            predictor._transforms.max_hole_area = predictor._transforms.max_sprinkle_area = area
+            made[grid] = propose(model, rgb.shape[:2], side, settings, batch_size)
         predictor.reset_predictor()
         return made
 

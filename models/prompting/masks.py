@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
-from models.common.masks import Patch, cut
-from models.prompting.promptable import Promptable
+from models.common.masks import Patch
+from models.prompting.promptable import MaskLogits, Promptable
 from models.prompting.prompts import Prompt, kind, stack
 
 Threshold = float | Literal["auto"]
@@ -62,8 +62,7 @@ def decode(
     Args:
         model: it has encoded the image.
         asked: prompts, and the way to make masks of them.
-        batch_size: prompts at a time; on a CPU, 8 at most. Only so many masks are whole at once;
-            they are kept cut.
+        batch_size: prompts at a time; on a CPU, 8 at most.
 
     Returns:
         The masks by the way that they are made in, and how many prompts were decoded. Prompts with
@@ -83,11 +82,10 @@ def decode(
         batch_size = min(batch_size, _AT_ONCE_ON_CPU)
     for multimask, (thresholds, distinct) in wanted.items():
         for batch in _batches(distinct, batch_size):
-            logits, ious, small = _predicted(model, batch, multimask, batch_size)
+            found = _predicted(model, batch, multimask, batch_size)
             for threshold in thresholds:
                 pool = pools[Way(multimask, threshold)]
-                found = _cut(logits, ious, small, threshold)
-                for prompt, mask, score in zip(batch, *found, strict=True):
+                for prompt, mask, score in zip(batch, *_cut(found, threshold), strict=True):
                     pool.numbers[prompt] = len(pool.masks)
                     pool.masks.append(mask)
                     pool.scores.append(score)
@@ -105,34 +103,34 @@ def _batches(prompts: Iterable[Prompt], size: int) -> Iterable[list[Prompt]]:
 
 def _predicted(
     model: Promptable, prompts: list[Prompt], multimask: bool, batch_size: int
-) -> tuple[Any, Any, Any]:
-    """Logits (N x H x W), expected IoU (N) and logits at the decoder's resolution (N x h x w)."""
+) -> MaskLogits:
+    """One mask of each prompt: N x ... instead of N x C x ..."""
     import torch
 
     number = len(prompts)
-    found = model.decode(stack([*prompts, *prompts[-1:] * (batch_size - number)]), multimask)
-    own: list[Any] = [values if values is None else values[:number] for values in found]
+    *found, upsampling = model.decode(
+        stack([*prompts, *prompts[-1:] * (batch_size - number)]), multimask
+    )
+    _, ious, _ = found
+    rows = torch.arange(number, device=ious.device)
+    best = ious[:number].max(dim=1)[1] if multimask else torch.zeros_like(rows)
+    own: list[Any] = [values if values is None else values[rows, best] for values in found]
     logits, ious, small = own
-    if not multimask:
-        return logits[:, 0], ious[:, 0], None if small is None else small[:, 0]
-    rows, best = torch.arange(number, device=ious.device), ious.max(dim=1)[1]
-    return logits[rows, best], ious[rows, best], small[rows, best]
+    return MaskLogits(logits, ious, small, upsampling)
 
 
-def _cut(
-    logits: Any, ious: Any, small: Any, threshold: Threshold
-) -> tuple[list[Patch], list[float]]:
+def _cut(found: MaskLogits, threshold: Threshold) -> tuple[list[Patch], list[float]]:
+    """The masks at a threshold, and their scores."""
     import torch
 
-    level: Any = threshold
+    logits, ious, small, upsampling = found
+    levels: Any = [threshold] * len(logits)
     if threshold == "auto":
-        level = torch.stack([local_threshold(one) for one in small])[:, None, None]
-    areas = [
-        torch.count_nonzero(logits > level + offset, dim=(1, 2))
-        for offset in (_STABILITY_OFFSET, -_STABILITY_OFFSET)
-    ]
-    scores: list[float] = (ious * (areas[0] / areas[1])).tolist()
-    return [cut(mask) for mask in (logits > level).cpu().numpy()], scores
+        levels = torch.stack([local_threshold(one) for one in small])
+    made = upsampling.thresholded(logits, levels, _STABILITY_OFFSET)
+    inner, outer = (torch.tensor([getattr(m, name) for m in made]) for name in ("inner", "outer"))
+    scores: list[float] = (ious.cpu() * (inner / outer)).tolist()
+    return [one.mask for one in made], scores
 
 
 def local_threshold(logits: Any) -> Any:

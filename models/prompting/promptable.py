@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from copy import copy
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.prompting.decoder import SharedDecoder, is_known
+from models.prompting.upsampling import Step, Upsampling
 
 RGB = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
@@ -18,14 +23,22 @@ class MaskLogits(NamedTuple):
     """What a model makes of N prompts, C masks of each.
 
     Attributes:
-        logits: tensor, N x C x H x W, at the image's size.
+        logits: tensor, N x C x h x w, of which `upsampling` makes masks at the image's size.
         ious: tensor, N x C, the IoU that the model expects of each mask.
-        small: tensor, N x C x h x w, at the decoder's resolution; None where there is none.
+        small: tensor, N x C x h x w, what the library returns at the decoder's resolution; None
+            where there is none.
+        upsampling: to the image's size.
     """
 
     logits: Any
     ious: Any
     small: Any
+    upsampling: Upsampling
+
+    @property
+    def whole(self) -> Any:
+        """All logits at the image's size, N x C x H x W, as the library makes them."""
+        return self.upsampling.whole(self.logits)
 
 
 class Promptable(Protocol):
@@ -64,6 +77,7 @@ class PromptableSam:
 
     def __init__(self, predictor: Any) -> None:
         self.predictor = predictor
+        self._shared: SharedDecoder | None = None
 
     @property
     def device(self) -> str:
@@ -96,15 +110,55 @@ class PromptableSam:
             given[_SAM_ARGUMENTS[name]] = torch.as_tensor(
                 array, dtype=torch.float32, device=self.predictor.device
             )
-        found = self.predictor.predict_torch(
+        upsampling = sam_upsampling(self.predictor, _channels(multimask))
+        predictor = self.predictor
+        if upsampling is None:
+            upsampling = Upsampling(lambda logits: logits)
+        else:
+            predictor = self._without_upsampling("logits_masks" in prompts)
+        logits, ious, small = predictor.predict_torch(
             **given, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(*found)
+        return MaskLogits(logits, ious, small, upsampling)
 
-    def unresized(self) -> contextlib.AbstractContextManager[Callable[[Any], Any]]:
-        """Leave the logits of `decode` at the decoder's resolution in here; gives what resizes."""
-        predictor = self.predictor
-        return _unresized(predictor.model, predictor.input_size, predictor.original_size)
+    def _without_upsampling(self, masks_given: bool) -> Any:
+        """A predictor like this one, whose logits are left at the decoder's resolution.
+
+        Args:
+            masks_given: whether prompts have masks, so that the image is another for each.
+        """
+        sam = self.predictor.model
+        decoder = sam.mask_decoder
+        if not masks_given and is_known(decoder):
+            if self._shared is None:
+                self._shared = SharedDecoder(decoder)
+            decoder = self._shared
+        predictor = copy(self.predictor)
+        predictor.model = SimpleNamespace(
+            prompt_encoder=sam.prompt_encoder,
+            mask_decoder=decoder,
+            postprocess_masks=lambda logits, *_: logits,
+        )
+        return predictor
+
+
+def sam_upsampling(predictor: Any, channels: int = 1) -> Upsampling | None:
+    """How the masks of a `SamPredictor` come to the size of its image; None for any other class."""
+    from segment_anything import SamPredictor
+    from segment_anything.modeling import Sam
+
+    sam: Any = getattr(predictor, "model", None)
+    if type(predictor) is not SamPredictor or type(sam) is not Sam:
+        return None
+    if "predict_torch" in vars(predictor) or "postprocess_masks" in vars(sam):
+        return None  # replaced
+    shown, size = tuple(predictor.input_size), tuple(predictor.original_size)
+    side = sam.image_encoder.img_size
+    return Upsampling(
+        partial(sam.postprocess_masks, input_size=shown, original_size=size),
+        [Step((side, side), shown), Step(size, size)],
+        channels,
+    )
 
 
 _SAM_ARGUMENTS = {
@@ -150,25 +204,18 @@ class PromptableSam2:
             prompts.get("logits_masks"),
             True,
         )
-        found = self.predictor._predict(
+        predictor, upsampling = self.predictor, Upsampling(lambda logits: logits)
+        transforms = predictor._transforms
+        if not (transforms.max_hole_area or transforms.max_sprinkle_area):
+            predictor = copy(predictor)
+            predictor._transforms = SimpleNamespace(
+                postprocess_masks=lambda logits, _: logits.float()
+            )
+            upsampling = _bilinear(self.predictor._orig_hw[-1], _channels(multimask))
+        logits, ious, small = predictor._predict(
             points, labels, boxes, mask, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(*found)
-
-    def unresized(self) -> contextlib.AbstractContextManager[Callable[[Any], Any]]:
-        """Leave the logits of `decode` at the decoder's resolution in here; gives what resizes."""
-        return _unresized(self.predictor._transforms, self.predictor._orig_hw[-1])
-
-
-@contextlib.contextmanager
-def _unresized(owner: Any, *sizes: Any) -> Iterator[Callable[[Any], Any]]:
-    """Take the step away by which both libraries bring masks to the image's size."""
-    resize = owner.postprocess_masks
-    owner.postprocess_masks = lambda masks, *_: masks
-    try:
-        yield lambda masks: resize(masks, *sizes)
-    finally:
-        del owner.postprocess_masks
+        return MaskLogits(logits, ious, small, upsampling)
 
 
 class PromptableSam3:
@@ -209,7 +256,6 @@ class PromptableSam3:
             ValueError: there are masks among the prompts, which the network takes one of for all.
         """
         import torch
-        from torch.nn.functional import interpolate
 
         if "logits_masks" in prompts:
             raise ValueError("SAM 3 takes points and boxes as prompts, not logits_masks")
@@ -225,9 +271,10 @@ class PromptableSam3:
             found = self._model(
                 image_embeddings=self._embeddings, multimask_output=multimask, **arguments
             )
-            [small] = found.pred_masks
-            logits = interpolate(small, self._shape, mode="bilinear", align_corners=False)
-        return MaskLogits(logits, found.iou_scores[0], small)
+        [logits] = found.pred_masks
+        return MaskLogits(
+            logits, found.iou_scores[0], logits, _bilinear(self._shape, _channels(multimask))
+        )
 
 
 _SAM3_ARGUMENTS = {
@@ -235,3 +282,16 @@ _SAM3_ARGUMENTS = {
     "point_labels": "input_labels",
     "boxes": "input_boxes",
 }
+
+
+def _channels(multimask: bool) -> int:
+    return 3 if multimask else 1
+
+
+def _bilinear(size: tuple[int, int], channels: int) -> Upsampling:
+    """One interpolation to the image's size."""
+    from torch.nn.functional import interpolate
+
+    size = size[0], size[1]
+    whole = partial(interpolate, size=size, mode="bilinear", align_corners=False)
+    return Upsampling(whole, [Step(size, size)], channels)

@@ -83,15 +83,15 @@ def test_large_image(models, name):
 
 def short_of_memory(model, monkeypatch, most):
     """Let a prediction with more than so many prompts run out of memory."""
-    predictor = model._backbone.predictor
-    run = predictor.predict_torch
+    prompts = model._backbone.predictor.model.prompt_encoder
+    run = prompts.forward
 
-    def predict_torch(*, point_coords, **rest):
-        if len(point_coords) > most:
+    def forward(points, **rest):
+        if len(points[0]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(point_coords=point_coords, **rest)
+        return run(points=points, **rest)
 
-    monkeypatch.setattr(predictor, "predict_torch", predict_torch)
+    monkeypatch.setattr(prompts, "forward", forward)
 
 
 @pytest.mark.parametrize(("name", "asked"), [("musam_amg", 64), ("apg", 32)])

@@ -118,7 +118,8 @@ def test_masks_equal_those_of_the_library(small, masks, kind, multimask, image):
     given = arrays(kind, rgb.shape)
     with adapter.predicting():
         adapter._encode(rgb)
-        found = [np.asarray(each) for each in adapter._promptable.decode(given, multimask)]
+        decoded = adapter._promptable.decode(given, multimask)
+        found = [np.asarray(each) for each in (decoded.whole, decoded.ious, decoded.small)]
         expected = LIBRARIES[masks](adapter, rgb, given, multimask)
     for own, theirs in zip(found, expected, strict=True):
         theirs = theirs.reshape(own.shape)  # libraries squeeze
