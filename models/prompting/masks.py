@@ -114,8 +114,9 @@ def _predicted(
     _, ious, _ = found
     rows = torch.arange(number, device=ious.device)
     best = ious[:number].max(dim=1)[1] if multimask else torch.zeros_like(rows)
-    own = [values if values is None else values[rows, best] for values in found]
-    return MaskLogits(*own, upsampling)
+    own: list[Any] = [values if values is None else values[rows, best] for values in found]
+    logits, ious, small = own
+    return MaskLogits(logits, ious, small, upsampling)
 
 
 def _cut(found: MaskLogits, threshold: Threshold) -> tuple[list[Patch], list[float]]:

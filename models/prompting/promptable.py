@@ -110,14 +110,16 @@ class PromptableSam:
             given[_SAM_ARGUMENTS[name]] = torch.as_tensor(
                 array, dtype=torch.float32, device=self.predictor.device
             )
-        upsampling = sam_upsampling(self.predictor)
+        upsampling = sam_upsampling(self.predictor, _channels(multimask))
         predictor = self.predictor
         if upsampling is None:
             upsampling = Upsampling(lambda logits: logits)
         else:
             predictor = self._without_upsampling("logits_masks" in prompts)
-        found = predictor.predict_torch(**given, multimask_output=multimask, return_logits=True)
-        return MaskLogits(*found, upsampling)
+        logits, ious, small = predictor.predict_torch(
+            **given, multimask_output=multimask, return_logits=True
+        )
+        return MaskLogits(logits, ious, small, upsampling)
 
     def _without_upsampling(self, masks_given: bool) -> Any:
         """A predictor like this one, whose logits are left at the decoder's resolution.
@@ -140,12 +142,12 @@ class PromptableSam:
         return predictor
 
 
-def sam_upsampling(predictor: Any) -> Upsampling | None:
+def sam_upsampling(predictor: Any, channels: int = 1) -> Upsampling | None:
     """How the masks of a `SamPredictor` come to the size of its image; None for any other class."""
     from segment_anything import SamPredictor
     from segment_anything.modeling import Sam
 
-    sam = getattr(predictor, "model", None)
+    sam: Any = getattr(predictor, "model", None)
     if type(predictor) is not SamPredictor or type(sam) is not Sam:
         return None
     if "predict_torch" in vars(predictor) or "postprocess_masks" in vars(sam):
@@ -155,6 +157,7 @@ def sam_upsampling(predictor: Any) -> Upsampling | None:
     return Upsampling(
         partial(sam.postprocess_masks, input_size=shown, original_size=size),
         [Step((side, side), shown), Step(size, size)],
+        channels,
     )
 
 
@@ -201,15 +204,18 @@ class PromptableSam2:
             prompts.get("logits_masks"),
             True,
         )
-        predictor, size = copy(self.predictor), self.predictor._orig_hw[-1]
-        predictor._transforms = SimpleNamespace(postprocess_masks=lambda logits, _: logits.float())
-        transforms, upsampling = self.predictor._transforms, _bilinear(size)
-        if transforms.max_hole_area or transforms.max_sprinkle_area:  # it fills and drops as well
-            upsampling = Upsampling(partial(transforms.postprocess_masks, orig_hw=size))
-        found = predictor._predict(
+        predictor, upsampling = self.predictor, Upsampling(lambda logits: logits)
+        transforms = predictor._transforms
+        if not (transforms.max_hole_area or transforms.max_sprinkle_area):
+            predictor = copy(predictor)
+            predictor._transforms = SimpleNamespace(
+                postprocess_masks=lambda logits, _: logits.float()
+            )
+            upsampling = _bilinear(self.predictor._orig_hw[-1], _channels(multimask))
+        logits, ious, small = predictor._predict(
             points, labels, boxes, mask, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(*found, upsampling)
+        return MaskLogits(logits, ious, small, upsampling)
 
 
 class PromptableSam3:
@@ -266,7 +272,9 @@ class PromptableSam3:
                 image_embeddings=self._embeddings, multimask_output=multimask, **arguments
             )
         [logits] = found.pred_masks
-        return MaskLogits(logits, found.iou_scores[0], logits, _bilinear(self._shape))
+        return MaskLogits(
+            logits, found.iou_scores[0], logits, _bilinear(self._shape, _channels(multimask))
+        )
 
 
 _SAM3_ARGUMENTS = {
@@ -276,10 +284,14 @@ _SAM3_ARGUMENTS = {
 }
 
 
-def _bilinear(size: tuple[int, int]) -> Upsampling:
+def _channels(multimask: bool) -> int:
+    return 3 if multimask else 1
+
+
+def _bilinear(size: tuple[int, int], channels: int) -> Upsampling:
     """One interpolation to the image's size."""
     from torch.nn.functional import interpolate
 
     size = size[0], size[1]
     whole = partial(interpolate, size=size, mode="bilinear", align_corners=False)
-    return Upsampling(whole, [Step(size, size)])
+    return Upsampling(whole, [Step(size, size)], channels)

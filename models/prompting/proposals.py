@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.types import Labels
-from models.common.masks import Runs, coded, cut, merge
-from models.prompting.promptable import Promptable
+from models.common.masks import Runs, coded, merge
+from models.prompting.promptable import MaskLogits, Promptable
 
 Setting = Mapping[str, Any]
 _NONE = np.zeros(0, np.uint32)
@@ -56,28 +56,26 @@ class Proposals:
         lengths: NDArray[np.uint32] = np.asarray(self._lengths)
         return [runs._replace(lengths=lengths[where]) for where, runs in self._runs]
 
-    def add(self, small: Any, ious: Any, resize: Callable[[Any], Any], at_once: int) -> None:
+    def add(self, found: MaskLogits, at_once: int) -> None:
         """Take the masks of some points over, as far as they pass.
 
         Args:
-            small: tensor, N x 3 x h x w, logits at the decoder's resolution.
-            ious: tensor, N x 3, the IoU that the model expects of each.
-            resize: n x 3 x h x w -> n x 3 x H x W.
-            at_once: masks at the image's size at a time; a multiple of 3.
+            found: of N points, as the decoder made them.
+            at_once: masks that are brought to the image's size at a time; a multiple of 3.
         """
         import torch
 
-        small, ious = small.flatten(0, 1), ious.flatten(0, 1)
+        small, ious = found.logits.flatten(0, 1), found.ious.flatten(0, 1)
         passing = torch.nonzero(_passing("pred_iou_thresh", ious, self._least))[:, 0]
         for numbers in passing.split(at_once) if len(passing) else ():
-            # By threes as they were decoded: torch rounds otherwise for another number of channels.
-            threes = torch.cat([numbers, numbers[-1:].expand(-len(numbers) % 3)])
-            logits = resize(small[threes].unflatten(0, (-1, 3))).flatten(0, 1)[: len(numbers)]
-            stability = _stability(logits, self._threshold)
+            levels = [self._threshold] * len(numbers)
+            made = found.upsampling.thresholded(small[numbers], levels, _STABILITY_OFFSET)
+            areas = torch.tensor([(one.inner, one.outer) for one in made])
+            stability = areas[:, 0] / areas[:, 1]  # NaN where nothing is left
             kept = _passing("stability_score_thresh", stability, self._least)
-            for mask in (logits[kept] > self._threshold).cpu().numpy():
-                self._append(coded(cut(mask)))
-            self._scores["pred_iou_thresh"] += ious[numbers][kept].tolist()
+            for number in torch.nonzero(kept)[:, 0].tolist():
+                self._append(coded(made[number].mask))
+            self._scores["pred_iou_thresh"] += ious[numbers].cpu()[kept].tolist()
             self._scores["stability_score_thresh"] += stability[kept].tolist()
 
     def _append(self, runs: Runs) -> None:
@@ -127,17 +125,6 @@ def _passing(name: str, values: Any, thresholds: Mapping[str, float]) -> Any:
     return _PASSES[name](values, threshold)
 
 
-def _stability(logits: Any, threshold: float) -> Any:
-    """How little masks depend on where their logits are cut, N; NaN where nothing is left."""
-    import torch
-
-    inner, outer = (
-        torch.count_nonzero(logits > threshold + offset, dim=(1, 2))
-        for offset in (_STABILITY_OFFSET, -_STABILITY_OFFSET)
-    )
-    return inner / outer
-
-
 def point_grid(side: int, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Points in the middle of so many cells along each side of an image, N x 2, x and y.
 
@@ -172,9 +159,7 @@ def propose(
         batch = points[start : start + batch_size, None]
         prompts = {"points": batch, "point_labels": np.ones(batch.shape[:2])}
         found = model.decode(prompts, multimask=True)
-        proposals.add(
-            found.logits, found.ious, found.upsampling.whole, _at_once(model.device, shape)
-        )
+        proposals.add(found, _at_once(model.device, shape))
     return proposals
 
 

@@ -57,13 +57,17 @@ class Upsampling:
     Args:
         whole: the library's own: takes N x C x h x w, gives N x C x H x W.
         steps: what `whole` does, where that is known; else every mask is made by `whole`.
+        channels: so many masks are given to `whole` together, as the library does: torch rounds
+            otherwise for three channels than for one.
     """
 
-    def __init__(self, whole: Callable[[Any], Any], steps: Sequence[Step] = ()) -> None:
-        self.whole, self._steps = whole, tuple(steps)
+    def __init__(
+        self, whole: Callable[[Any], Any], steps: Sequence[Step] = (), channels: int = 1
+    ) -> None:
+        self.whole, self._steps, self._channels = whole, tuple(steps), channels
 
     def thresholded(self, logits: Any, levels: Any, offset: float) -> list[Thresholded]:
-        """Threshold masks as `whole(logits[:, None])` would be, equal in every pixel.
+        """Threshold masks as those that `whole` gives, equal in every pixel.
 
         Args:
             logits: tensor, N x h x w.
@@ -71,10 +75,11 @@ class Upsampling:
             offset: see `Thresholded`; 0 or more.
         """
         found = dict(self._around(logits, levels, offset)) if self._applies(logits) else {}
-        return [
-            found[n] if n in found else self._whole(logits[n], levels[n], offset)
-            for n in range(len(logits))
-        ]
+        others = [number for number in range(len(logits)) if number not in found]
+        for start in range(0, len(others), self._channels):
+            together = others[start : start + self._channels]
+            found |= zip(together, self._whole(logits, levels, offset, together), strict=True)
+        return [found[number] for number in range(len(logits))]
 
     def _applies(self, logits: Any) -> bool:
         import torch
@@ -82,13 +87,20 @@ class Upsampling:
         known = bool(self._steps) and logits.device.type in _DEVICES
         return known and logits.dtype == torch.float32 and len(logits) > 0
 
-    def _whole(self, logits: Any, level: Any, offset: float) -> Thresholded:
-        """One mask by the library's interpolation."""
+    def _whole(
+        self, logits: Any, levels: Any, offset: float, numbers: list[int]
+    ) -> list[Thresholded]:
+        """Some masks by the library's interpolation."""
         import torch
 
-        [[values]] = self.whole(logits[None, None])
-        inner, outer = (int(torch.count_nonzero(values > level + o)) for o in (offset, -offset))
-        return Thresholded(cut((values > level).cpu().numpy()), inner, outer)
+        filled = numbers + numbers[-1:] * (self._channels - len(numbers))
+        [whole] = self.whole(logits[filled][None])
+        found = []
+        for number, values in zip(numbers, whole, strict=False):
+            level = levels[number]
+            inner, outer = (int(torch.count_nonzero(values > level + o)) for o in (offset, -offset))
+            found.append(Thresholded(cut((values > level).cpu().numpy()), inner, outer))
+        return found
 
     def _around(self, logits: Any, levels: Any, offset: float) -> list[tuple[int, Thresholded]]:
         """The numbers and masks of which every pixel is certain."""
