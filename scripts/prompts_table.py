@@ -76,7 +76,7 @@ def main() -> None:
     by_data: dict[str, dict[str, RunResult]] = {}
     for result in found:
         name = result.model.partition(" (")[0]
-        if result.weights.partition(" (")[0] == BOXES:
+        if result.weights.startswith(BOXES):  # of masks first, then of the source
             name = f"{BOXES} {name}"
         by_data.setdefault(result.data, {})[name] = result
     print("# Which prompts, which masks\n")

@@ -158,8 +158,7 @@ class RunResult:
     @property
     def method(self) -> str:
         """What tables call it: only published weights stand under the model's name alone."""
-        demo = self.weights.partition(" (")[0] or "demo"
-        weights = {"user": self.weights, "demo": demo}.get(self.mark, "")
+        weights = {"user": self.weights, "demo": "demo"}.get(self.mark, "")
         return self.model if weights in self.model else f"{self.model} ({weights})"
 
     @property
