@@ -1,8 +1,9 @@
-"""How long a large report takes: simulated runs in the real layout, through `action=report`.
+"""How long a large report and its status take: simulated runs in the real layout, by commands.
 
-    python scripts/bench_report.py [--sets 36] [--methods 8] [--samples 500] [--objects 30]
+    python scripts/bench_report.py [--sets 36] [--methods 10] [--samples 1000] [--objects 30]
 
-Scores are drawn at random, and every simulated run says so in its model's name.
+Scores are drawn at random, and every simulated run says so in its model's name. Seconds of the
+processor count what is done, whatever else the machine does meanwhile.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ STEPS = len(PROTOCOL.thresholds)
 def main() -> None:
     """Write the runs, report them, print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("sets", 36), ("methods", 8), ("samples", 500), ("objects", 30)):
+    for name, default in (("sets", 36), ("methods", 10), ("samples", 1000), ("objects", 30)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("words", nargs="*", help="more words for the command line")
     chosen = parser.parse_args()
@@ -43,18 +44,26 @@ def main() -> None:
         for data in sets.to_dict("records"):
             for method in range(chosen.methods):
                 write_run(Path(folder), data, f"simulated {method}", chosen, rng)
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "benchmark", "action=report", f"results={folder}"]
-        done = subprocess.run([*command, *chosen.words], capture_output=True, text=True)
-        seconds = time.perf_counter() - began
-        if done.returncode:
-            sys.exit(done.stderr)
+        what = f"{chosen.sets} data sets x {chosen.methods} methods x {chosen.samples} records"
+        load = os.getloadavg()[0]
+        print(f"{what} of {chosen.objects} objects, on {os.cpu_count()} cores, load {load:.1f}:")
+        measure(folder, "status")
+        measure(folder, "report", *chosen.words)
         written = sum(1 for path in Path(folder, "reports").rglob("*") if path.is_file())
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    what = f"{chosen.sets} data sets x {chosen.methods} methods x {chosen.samples} records"
-    print(f"{what} of {chosen.objects} objects, on {os.cpu_count()} cores:")
-    print(f"{seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of processor time")
-    print(f"{used.ru_maxrss / 1e6:.2f} GB at the peak; {written} files written")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(f"{peak / 1e6:.2f} GB at the peak; {written} files written")
+
+
+def measure(folder: str, action: str, *words: str) -> None:
+    """Do an action on the runs in a folder, and print what it took."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "benchmark", f"action={action}", f"results={folder}"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{action}: {seconds:.1f} s, {used:.1f} s of processor time", flush=True)
 
 
 def write_run(

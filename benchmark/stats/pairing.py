@@ -60,35 +60,34 @@ def pair(
             raise ValueError(f"sample '{double}' occurs twice in {name}")
     failures = {"a": failed_a or {}, "b": failed_b or {}}
     wanted = ["group", "n_true", "n_predicted", "both_empty", metric]
-    both = (
-        a[wanted]
-        .merge(b[wanted], left_index=True, right_index=True, suffixes=("_a", "_b"))
-        .sort_index()
-    )
+    samples = a.index.intersection(b.index).sort_values()
+    of_a, of_b = a.loc[samples, wanted], b.loc[samples, wanted]
     for column in ("group", "n_true"):
-        differs = both[f"{column}_a"] != both[f"{column}_b"]
+        differs = of_a[column] != of_b[column]
         if differs.any():
             raise ValueError(
-                f"a and b disagree on '{column}' of sample '{both.index[differs][0]}': they were "
+                f"a and b disagree on '{column}' of sample '{samples[differs][0]}': they were "
                 "scored against different truths"
             )
     reasons = {
         sample: _lacking(str(sample), a, b, failures)
-        for sample in {*a.index, *b.index, *failures["a"], *failures["b"]} - {*both.index}
+        for sample in {*a.index, *b.index, *failures["a"], *failures["b"]} - {*samples}
     }
-    empty = both[["both_empty_a", "both_empty_b"]].astype(bool).any(axis=1)
-    dropped = empty | both[[f"{metric}_a", f"{metric}_b"]].isna().any(axis=1)
-    for sample, row in both[dropped].iterrows():
-        reasons[sample] = _undefined(row, metric)
-    kept = both[~dropped]
+    empty = of_a["both_empty"].astype(bool) | of_b["both_empty"].astype(bool)
+    dropped = empty | of_a[metric].isna() | of_b[metric].isna()
+    if dropped.any():
+        both = of_a[dropped].add_suffix("_a").join(of_b[dropped].add_suffix("_b"))
+        reasons |= {sample: _undefined(row, metric) for sample, row in both.iterrows()}
+        of_a, of_b = of_a[~dropped], of_b[~dropped]
+    values_a, values_b = of_a[metric].astype(float), of_b[metric].astype(float)
     pairs = pd.DataFrame(
         {
-            "group": kept["group_a"].astype(str),
-            "a": kept[f"{metric}_a"].astype(float),
-            "b": kept[f"{metric}_b"].astype(float),
+            "group": of_a["group"].astype(str),
+            "a": values_a,
+            "b": values_b,
+            "difference": values_a - values_b,
         }
     )
-    pairs["difference"] = pairs["a"] - pairs["b"]
     return pairs, tuple(Exclusion(str(name), reasons[name]) for name in sorted(reasons))
 
 

@@ -49,7 +49,7 @@ class Record:
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> Record:
         """Convert a row of the journal; unknown keys (of a newer version) are ignored."""
-        return cls(**{each.name: row[each.name] for each in fields(cls) if each.name in row})
+        return cls(**{name: row[name] for name in _NAMES if name in row})
 
     @property
     def computed_seconds(self) -> float | None:
@@ -63,6 +63,9 @@ class Record:
     def computed_memory(self) -> dict[str, int]:
         """Peak memory of the prediction if no stage had been cached."""
         return functools.reduce(highest, self.stage_memory.values(), self.memory)
+
+
+_NAMES = tuple(each.name for each in fields(Record))
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:

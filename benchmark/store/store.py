@@ -264,12 +264,13 @@ class RunStore:
     def _belonging(
         self, kind: str, key: str, records: Mapping[str, Record] | None
     ) -> dict[str, dict[str, Any]]:
+        journal = Journal(path_of_id(self.path / kind, key), ROWS[kind])
+        if not journal.writers():
+            return {}  # without reading the records
         known = self.records() if records is None else records
         current = {sample: record.prediction for sample, record in known.items()}
         return latest(
-            row
-            for row in Journal(path_of_id(self.path / kind, key), ROWS[kind]).rows()
-            if current.get(row["sample"]) == row["prediction"]
+            row for row in journal.rows() if current.get(row["sample"]) == row["prediction"]
         )
 
     def score_bases(self) -> dict[str, dict[str, Any]]:

@@ -1,16 +1,19 @@
 """What a run or a sweep would take: counted by hand, and nothing is started for it."""
 
 import json
+import re
 import sys
 from subprocess import run as run_process
 from unittest import mock
 
 import pytest
+import yaml
 from helpers.command_line import main
 from helpers.runs import make_job, run
 from rich.console import Console
 
 from benchmark.actions import plan
+from benchmark.choices import CHECKOUT, CONFIGS
 from benchmark.sweeps.estimate import Planned, kept, planned
 from benchmark.sweeps.rates import TABLE, Measured, Rates, read_table
 from benchmark.sweeps.state import RunState, StoredRuns
@@ -194,3 +197,14 @@ def test_a_device_that_is_named_has_its_own_rates(tmp_path):
 
 def test_a_missing_table_is_no_error(tmp_path):
     assert read_table(tmp_path / "none.csv") == []
+
+
+def test_the_page_of_the_plan_has_the_cards_numbers():
+    cards = [yaml.safe_load(path.read_text()) for path in (CONFIGS / "data").glob("*.yaml")]
+    known = [(card.get("known_images") or {}).get("test") for card in cards]
+    counts = sorted(count for count in known if isinstance(count, int))
+    page = (CHECKOUT / "docs" / "study_plan.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in page.splitlines() if line.startswith("| ")]
+    shown = [int(n) for row in rows for n in re.findall(r"[a-zA-Z] (\d+)(?=,| $)", row)]
+    assert sorted(shown) == counts
+    assert f"is known for {len(counts)}: {sum(counts):,} images." in page
