@@ -33,8 +33,6 @@ class MicroSam(TorchAdapter):
     family: ClassVar[str] = "musam"
     input_size: ClassVar[int] = 1024
 
-    input_size: ClassVar[int] = 1024
-
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     decodes: ClassVar[bool] = True
 
