@@ -144,7 +144,7 @@ def random_sam() -> Any:
             for value in network.layers[-1].parameters():
                 value *= 300
     encoder = torch.nn.Module()
-    encoder.img_size = 1024  # type: ignore[assignment]
+    encoder.img_size = 1024
     return SamPredictor(Sam(encoder, prompts, masks).eval())
 
 

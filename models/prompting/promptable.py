@@ -116,8 +116,10 @@ class PromptableSam:
             upsampling = Upsampling(lambda logits: logits)
         else:
             predictor = self._without_upsampling("logits_masks" in prompts)
-        found = predictor.predict_torch(**given, multimask_output=multimask, return_logits=True)
-        return MaskLogits(*found, upsampling)
+        logits, ious, small = predictor.predict_torch(
+            **given, multimask_output=multimask, return_logits=True
+        )
+        return MaskLogits(logits, ious, small, upsampling)
 
     def _without_upsampling(self, masks_given: bool) -> Any:
         """A predictor like this one, whose logits are left at the decoder's resolution.
@@ -145,7 +147,7 @@ def sam_upsampling(predictor: Any) -> Upsampling | None:
     from segment_anything import SamPredictor
     from segment_anything.modeling import Sam
 
-    sam = getattr(predictor, "model", None)
+    sam: Any = getattr(predictor, "model", None)
     if type(predictor) is not SamPredictor or type(sam) is not Sam:
         return None
     if "predict_torch" in vars(predictor) or "postprocess_masks" in vars(sam):
@@ -209,10 +211,10 @@ class PromptableSam2:
                 postprocess_masks=lambda logits, _: logits.float()
             )
             upsampling = _bilinear(self.predictor._orig_hw[-1])
-        found = predictor._predict(
+        logits, ious, small = predictor._predict(
             points, labels, boxes, mask, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(*found, upsampling)
+        return MaskLogits(logits, ious, small, upsampling)
 
 
 class PromptableSam3:
