@@ -108,15 +108,14 @@ def _predicted(
     import torch
 
     number = len(prompts)
-    *found, upsampling = model.decode(
+    logits, ious, small, upsampling = model.decode(
         stack([*prompts, *prompts[-1:] * (batch_size - number)]), multimask
     )
-    _, ious, _ = found
     rows = torch.arange(number, device=ious.device)
     best = ious[:number].max(dim=1)[1] if multimask else torch.zeros_like(rows)
-    own: list[Any] = [values if values is None else values[rows, best] for values in found]
-    logits, ious, small = own
-    return MaskLogits(logits, ious, small, upsampling)
+    if small is not None:
+        small = small[rows, best]
+    return MaskLogits(logits[rows, best], ious[rows, best], small, upsampling)
 
 
 def _cut(found: MaskLogits, threshold: Threshold) -> tuple[list[Patch], list[float]]:
