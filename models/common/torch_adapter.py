@@ -219,7 +219,8 @@ class TorchAdapter:
                 if size <= 1:
                     raise ModelError(
                         f"out of memory on {self.device} even with a batch of one: {_text(error)}. "
-                        f"Use {'device=cpu or ' * (self.device != 'cpu')}smaller images."
+                        f"Use {'device=cpu, ' * (self.device != 'cpu')}smaller images or smaller "
+                        "tiles (model.tile=[256,256])."
                     ) from error
             # Not inside `except`: the traceback would keep the failed call's tensors alive.
             self._free()

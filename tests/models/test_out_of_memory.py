@@ -67,7 +67,7 @@ OTHERS = [
     ),
     FileNotFoundError(2, "No such file or directory"),
     ValueError("the image is empty"),
-    ModelError("out of memory on cpu even with a batch of one: ... . Use smaller images."),
+    ModelError("out of memory on cpu even with a batch of one: ... . Use smaller tiles."),
 ]
 
 
@@ -92,7 +92,7 @@ def test_whoever_asks_for_too_much_on_a_cpu_the_batch_is_halved(who: str) -> Non
 
 @pytest.mark.parametrize("who", CPU)
 def test_a_cpu_s_memory_that_suffices_for_nothing_is_one_clear_error(who: str) -> None:
-    said = r"^out of memory on cpu even with a batch of one: [^. ].*\. Use smaller images\.$"
+    said = r"^out of memory on cpu even with a batch of one: [^. ].*\. Use smaller images .*\.$"
     with pytest.raises(ModelError, match=said):
         TorchAdapter("cpu").halving(lambda size: CPU[who](), 8)
     said = r"^out of memory on cpu while the model was loaded: [^. ].*\. Free memory\.$"
