@@ -237,14 +237,17 @@ def test_every_adapter_says_how_many_tiles_there_were(weights, adapter):
 def test_stages_of_tiles_add_up_whether_kept_or_made(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path))
     image, half = deep(64, 150), deep(64, 150)[:, :72]
-    backbone = SmallDecoder(weights)._backbone
-    SmallDecoder(weights, cache=2**30).predict(half)  # the first tile, with its halo
+    before = SmallDecoder(weights, cache=2**30)
+    backbone = before._backbone
+    before.predict(half)  # the first tile, with its halo
+    before.cache.finish()
     backbone._last.clear()
     model = SmallDecoder(weights, cache=2**30)
     first = model.predict_tiled(image, (64, 64), (8, 8))
     made = dict(model.stages)
     assert set(model.cached) == {"encode", "decode"}
     assert 0 < model.cached["encode"] < made["encode"]  # what was made counts in both
+    model.cache.finish()
     backbone._last.clear()
     assert np.array_equal(model.predict_tiled(image, (64, 64), (8, 8)), first)
     for stage in ("encode", "decode"):
@@ -282,7 +285,7 @@ def test_a_prompt_goes_to_the_tile_of_its_middle(weights):
     assert arrays["boxes"].tolist() == [[0, 38, 48, 70]]  # cut where the halo ends
     assert arrays["points"].tolist() == [[[-2, 50], [13, 59]]]
     model._backbone.encode(to_rgb8(image[tile.outer]), model)
-    [[logits]] = PromptableSam(model._backbone.predictor).decode(arrays, False).logits
+    [[logits]] = PromptableSam(model._backbone.predictor).decode(arrays, False).whole
     found, expected = logits.numpy() > 0, np.zeros(image.shape, bool)
     assert found.any()
     rows, columns = np.nonzero(found)
