@@ -146,6 +146,9 @@ def _demo(_: Path) -> Weights:
 
 _MICRO_SAM = partial(_random, APG, _write_micro_sam, "micro_sam.pt")
 
+_MASKS = "MLP"
+"""In place of SAM's `MaskDecoder`, whose parts are called one by one (`models.prompting.decoder`)."""
+
 SUBJECTS = (
     Subject(
         "sam3", Sam3, partial(_random, Sam3, _write_sam3, "sam3"),
@@ -159,14 +162,14 @@ SUBJECTS = (
         crowd={"points_per_side": 32, "batch_size": 1024},
     ),
     Subject(
-        "demo_apg", APG, _demo, ("DemoEncoder", "DemoDecoder", "MaskDecoder"), {},
+        "demo_apg", APG, _demo, ("DemoEncoder", "DemoDecoder", _MASKS), {},
     ),
     Subject(
-        "apg", APG, _MICRO_SAM, ("ImageEncoderViT", "DecoderAdapter", "MaskDecoder"), {},
+        "apg", APG, _MICRO_SAM, ("ImageEncoderViT", "DecoderAdapter", _MASKS), {},
     ),
     Subject("musam_ais", AIS, _MICRO_SAM, ("ImageEncoderViT", "DecoderAdapter"), {}),
     Subject(
-        "musam_amg", AMG, _MICRO_SAM, ("ImageEncoderViT", "MaskDecoder"),
+        "musam_amg", AMG, _MICRO_SAM, ("ImageEncoderViT", _MASKS),
         {"points_per_side": 8, **_ALL}, crowd={"points_per_side": 32, "batch_size": 1024},
     ),
     Subject(

@@ -65,7 +65,7 @@ def small_apg():
     pytest.importorskip("micro_sam")
     from helpers.small_musam import SmallAPG, make_checkpoint
 
-    networks = ("ImageEncoderViT", "DecoderAdapter", "MaskDecoder")
+    networks = ("ImageEncoderViT", "DecoderAdapter", "MLP")
     return Subject(
         "apg", SmallAPG, partial(random_weights, SmallAPG, make_checkpoint), networks, {}
     )
