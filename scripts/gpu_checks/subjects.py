@@ -147,7 +147,7 @@ def _demo(_: Path) -> Weights:
 _MICRO_SAM = partial(_random, APG, _write_micro_sam, "micro_sam.pt")
 
 _MASKS = "MLP"
-"""In place of SAM's `MaskDecoder`, whose parts are called one by one (`models.prompting.decoder`)."""
+"""In place of SAM's `MaskDecoder`, whose parts are called singly (`models.prompting.decoder`)."""
 
 SUBJECTS = (
     Subject(
