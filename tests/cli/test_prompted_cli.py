@@ -99,6 +99,7 @@ def predictions(root):
 
 
 def test_a_folder_counts_by_its_label_images_wherever_it_lies(root, tmp_path):
+    pytest.importorskip("micro_sam")
     options = "model.source_options={{predictions:{}}}".format
     made = [
         job(root, "model.source=folder", options(predictions(place))) for place in (root, tmp_path)
@@ -116,6 +117,7 @@ def test_a_folder_counts_by_its_label_images_wherever_it_lies(root, tmp_path):
 
 
 def test_a_stored_run_is_a_source_by_its_identity(root):
+    pytest.importorskip("micro_sam")
     words = ("model=otsu", "data=nuclei_demo", "limit=1", "device=cpu")
     assert command_line.main(root, *words).returncode == 0
     [run] = (root / "results" / "runs").glob("otsu-nuclei_demo-*")
@@ -154,12 +156,14 @@ def test_a_stored_run_is_a_source_by_its_identity(root):
     ],
 )
 def test_a_slip_is_one_sentence(root, words, message):
+    pytest.importorskip("micro_sam")
     done = command_line.main(root, *BASE, *words)
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_where_library_or_weights_of_the_source_are_missing_the_pair_is_skipped(tmp_path):
+    pytest.importorskip("micro_sam")
     with mock.patch.dict("os.environ", {"BENCHMARK_WEIGHTS": str(tmp_path)}):
         for source, reason in (("cellsam", "library missing: cellSAM"), ("sam", "weights unav")):
             made = job(tmp_path, f"model.source={source}")

@@ -166,6 +166,7 @@ def sbatch(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_the_settings_reach_sbatch(tmp_path, sbatch, changes, found):
+    pytest.importorskip("submitit")
     queue = slurm.SlurmQueue(SETTINGS | {"setup": ["module load cuda"]} | changes)
     places = [tmp_path / "sweep" / str(number) for number in range(2)]
     jobs = [SweepJob(number, ["limit=1"], f"job {number}", None) for number in range(2)]
@@ -182,6 +183,7 @@ def test_the_settings_reach_sbatch(tmp_path, sbatch, changes, found):
     "changes", [{"timeout_min": None}, {"timeout_min": "soon"}, {"mem_gb": "much"}, {"nodes": 2}]
 )
 def test_a_setting_that_is_unknown_missing_or_invalid_is_named(changes):
+    pytest.importorskip("submitit")
     with pytest.raises(UsageError, match=f"hydra.launcher: .*{next(iter(changes))}|soon|much"):
         slurm.SlurmQueue(SETTINGS | changes)
 
