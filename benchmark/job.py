@@ -155,7 +155,7 @@ class Job:
 
     @property
     def _usual_tile(self) -> str:
-        """The default of `tile`; of this repository's sets images are predicted as the study did."""
+        """The default of `tile`; sets of this repository are predicted as the study did."""
         is_ours = bool(written("data", str(self.settings.data["name"]))) and not self.has_own_images
         return "off" if is_ours else "auto"
 
