@@ -137,14 +137,33 @@ class Job:
         return self._called(self.framing_on(data).words)
 
     @property
-    def possible_names(self) -> list[str]:
-        """What it may be called, where it is not known whether images are tiled."""
-        return [self._called(words) for words in self.framing_request.possible_words]
+    def has_own_images(self) -> bool:
+        """Whether its images are files of the user's."""
+        return "images" in self.settings.data
 
-    def _called(self, framing: Sequence[str]) -> str:
+    @property
+    def possible_names(self) -> list[str]:
+        """What it may be called, where it is not known whether images are tiled.
+
+        Of a class that the action must not import, `tile`, `halo` and `rescale` may be parameters.
+        """
+        names = [self._called(words) for words in self.framing_request.possible_words]
+        if self.not_imported:
+            plain = Request(self._usual_tile).possible_words
+            names += [self._called(words, framing_keys=()) for words in plain]
+        return list(dict.fromkeys(names))
+
+    @property
+    def _usual_tile(self) -> str:
+        """The default of `tile`; sets of this repository are predicted as the study did."""
+        is_ours = bool(written("data", str(self.settings.data["name"]))) and not self.has_own_images
+        return "off" if is_ours else "auto"
+
+    def _called(self, framing: Sequence[str], framing_keys: Sequence[str] | None = None) -> str:
         parameters = [re.split("[.=]", word, maxsplit=1)[0] for word in self.variant]
         options = [] if self.not_imported else [options_of(name) for name in self.nested]
-        hidden = (*_PLACES, *options, *self._framing_keys)
+        framing_keys = self._framing_keys if framing_keys is None else framing_keys
+        hidden = (*_PLACES, *options, *framing_keys)
         words = [w for w, key in zip(self.variant, parameters, strict=True) if key not in hidden]
         words += [] if self.not_imported else self._nested_words
         words += framing
@@ -293,11 +312,13 @@ class Job:
         """
         model = self.settings.model
         given = {key: model[key] for key in self._framing_keys if key in model}
-        # Of the sets in this repository every image is predicted as the study did.
-        own_images = "images" in self.settings.data
-        is_ours = bool(written("data", str(self.settings.data["name"]))) and not own_images
-        request = Request.of(given, "off" if is_ours else "auto")
-        if request.diameter is not None and own_images:
+        try:
+            request = Request.of(given, self._usual_tile)
+        except UsageError:
+            if self.not_imported:  # parameters of the adapter, as a run would refuse them
+                return Request(self._usual_tile)
+            raise
+        if request.diameter is not None and self.has_own_images:
             raise UsageError(
                 "model.rescale={diameter:...} takes the scale from labelled validation images, "
                 f"which images of your own do not have. {_A_FACTOR}"

@@ -59,14 +59,21 @@ def planned(jobs: Iterable[Job], runs: StoredRuns, table: Sequence[Measured]) ->
         table: rates that were measured elsewhere, for models without a stored run.
     """
     states = [(job, runs.of_job(job, ready=False)) for job in jobs]
-    rates = Rates([*runs.states(), *(state for _, state in states)], table)
+    rates = Rates(runs.states(), table)  # those of the jobs are among them
     found = []
     for job, state in states:
         samples = state.samples if state.samples is not None else _samples_by_card(job)
         rate = rates.of(state, job.settings.device.name)
         sized = replace(state, samples=samples)
-        found.append(Planned(job, sized, state.samples is not None, rate))
+        found.append(Planned(job, sized, _is_prepared(job), rate))
     return found
+
+
+def _is_prepared(job: Job) -> bool:
+    try:
+        return job.prepared is not None
+    except BenchmarkError:  # a run of it names the reason
+        return False
 
 
 def _samples_by_card(job: Job) -> int | None:

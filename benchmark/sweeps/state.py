@@ -222,6 +222,8 @@ class StoredRuns:
             named = self._tuned(job)
         elif job.not_imported:
             named = [store for store in named if _may_be(store, job, prepared)]
+        if prepared is None and job.has_own_images:  # of which a folder's name says nothing
+            return RunState(model, data, unavailable=unavailable)
         if prepared is None:  # perhaps no more
             states = [self.of_run(store) for store in named]
             return max(

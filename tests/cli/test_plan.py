@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from subprocess import run as run_process
 from unittest import mock
@@ -9,7 +10,7 @@ from unittest import mock
 import pytest
 import yaml
 from helpers.command_line import main
-from helpers.runs import make_job, run
+from helpers.runs import do, make_job, run
 from rich.console import Console
 
 from benchmark.actions import plan
@@ -98,6 +99,20 @@ def test_a_plan_counts_what_is_done_and_starts_nothing(tmp_path):
     assert found["hours"] == {"cpu": otsu["hours"]} and found["runs_not_counted"] == 1
     done = as_json(run(tmp_path, *WORDS[:2], "model=otsu", "limit=2", "format=json"))
     assert done["methods"][0]["done"] == 1 and done["hours"] == {"cpu": 0.0}
+
+
+def test_each_stored_run_counts_once(root):
+    do(make_job(root))
+    jobs = [make_job(root), make_job(root, seed=1)]
+    _, new = planned(jobs, StoredRuns(jobs[0].runs, 300), [])
+    assert new.rate.source == "1 stored run"
+
+
+def test_what_is_gone_is_not_prepared_though_a_run_is_stored(root):
+    do(make_job(root))
+    shutil.rmtree(root / "datasets")
+    (found,) = planned([make_job(root)], StoredRuns(make_job(root).runs, 300), [])
+    assert (found.state.samples, found.is_prepared) == (4, False)
 
 
 def test_the_studys_images_are_those_that_the_cards_know(tmp_path):

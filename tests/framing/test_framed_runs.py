@@ -17,6 +17,7 @@ from benchmark.store.store import RunStore
 from benchmark.sweeps.state import StoredRuns
 
 SHRINKING = "helpers.segmenters.Shrinking"
+OWN_TILE = "helpers.segmenters.OwnTile"
 OTSU = "models.otsu.OtsuWatershed"
 
 
@@ -162,6 +163,19 @@ def test_the_status_of_a_tiled_run_is_found_by_what_it_is(tmp_path):
         make_job(root, target=SHRINKING, tile=[8, 8]), datasets=str(root / "nowhere")
     )
     assert states.of_job(tiled).done == 0
+
+
+@pytest.mark.parametrize("value", [5, [8, 8]])  # no tile, and what might be one
+def test_the_runs_of_a_class_that_is_not_imported_and_has_a_parameter_tile_are_found(
+    tmp_path, value
+):
+    job = make_job(tmp_path, target=OWN_TILE, tile=value)
+    assert do(job).complete
+    asked = make_job_of(make_job(tmp_path, target=OWN_TILE, tile=value), action=Action.plan)
+    assert asked.not_imported == (OWN_TILE,)
+    assert StoredRuns(job.runs, 1).of_job(asked).done == 4
+    other = make_job_of(make_job(tmp_path, target=OWN_TILE, tile=[9, 9]), action=Action.plan)
+    assert StoredRuns(job.runs, 1).of_job(other).done == 0
 
 
 def test_a_sweep_keeps_the_model_where_tiles_alone_differ(root):

@@ -127,6 +127,16 @@ def test_labels_that_are_taken_away_leave_the_scores_that_are_stored(images):
     assert result.present and predictions(images) == 4
 
 
+def test_another_folder_of_the_same_name_is_no_run_that_is_done(images):
+    job = job_on(images, "all")
+    do(job)
+    other = job_on(images, "all")
+    other.settings.data |= {"images": "elsewhere/*.tif"}  # as data=folder has it
+    other.settings.data["source"] |= {"images": "elsewhere/*.tif"}
+    state = StoredRuns(job.runs, 300).of_job(other)
+    assert (state.state, state.samples, state.done) == ("to do", None, 0)
+
+
 def test_a_status_counts_samples_without_labels(images):
     annotate(images, SAMPLES[1])
     job = job_on(images)
