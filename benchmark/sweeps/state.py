@@ -140,7 +140,7 @@ class StoredRuns:
             device=described["identity"]["device"],
             rate=_rate(done),
             edited=store.is_edited(),
-            demo=(described["weights"] or {}).get("mark") == DEMO,
+            demo=(described.get("weights") or {}).get("mark") == DEMO,
         )
 
     def states(self) -> Iterator[RunState]:

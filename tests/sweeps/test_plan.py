@@ -72,7 +72,7 @@ def test_where_jobs_run_elsewhere_any_device_will_do(root, monkeypatch):
 
 
 def test_a_job_that_cant_run_is_skipped_with_the_reason(root):
-    found = outcome(root, target="helpers.segmenters.Homeless", weights="sam_vit_b")
+    found = outcome(root, target="helpers.segmenters.Homeless", weights="vit_b_lm")
     assert (found.status, found.state) == (PARTIAL, "skipped")
     assert found.reason.startswith("library missing: no-such-library>=2 is not installed")
 
