@@ -95,8 +95,8 @@ def test_masks_equal_those_of_whole_logits(steps, shape, side):
         wanted = expected(whole, logits, levels, offset)
         check(found, wanted)
         if levels[0] == 0.7 and min(shape) > 20:
-            assert sum(mask.area > 0 for mask, *_ in wanted) > 4
-            assert sum(0 < inner < outer for _, inner, outer in wanted) > 4
+            assert sum(mask.area > 0 for mask, *_ in wanted) > 1
+            assert sum(0 < inner < outer for _, inner, outer in wanted) > 1
 
 
 def test_the_steps_of_sam_are_those_of_the_library():

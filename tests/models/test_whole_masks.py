@@ -45,7 +45,7 @@ def whole(monkeypatch):
 
     def by_library():
         made.clear()
-        monkeypatch.setattr(promptable, "sam_upsampling", lambda _: None)
+        monkeypatch.setattr(promptable, "sam_upsampling", lambda *_: None)
 
     return made, by_library
 
