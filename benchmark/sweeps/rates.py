@@ -78,11 +78,12 @@ class Rates:
     """
 
     def __init__(self, states: Iterable[RunState], table: Sequence[Measured] = ()) -> None:
-        self._seen: dict[_Method, dict[str, list[float]]] = {}
+        self._equal: _Seen = {}
+        self._alike: _Seen = {}
         for state in states:
             if state.rate is not None:
-                of_model = self._seen.setdefault(_method(state), {})
-                of_model.setdefault(state.device, []).append(state.rate)
+                for seen, method in ((self._equal, _named(state)), (self._alike, _method(state))):
+                    seen.setdefault(method, {}).setdefault(state.device, []).append(state.rate)
         self._table: dict[_Method, dict[str, Rate]] = {}
         for line in table:
             if line.seconds is not None:
@@ -91,6 +92,8 @@ class Rates:
 
     def of(self, state: RunState, device: str = "auto") -> Rate | None:
         """The rate of a run: its own, or that of its model on other data, or the table's.
+
+        Runs of equal parameters, tiles and scale come before those of the same YAML.
 
         Args:
             state: of the run.
@@ -101,16 +104,22 @@ class Rates:
         """
         if state.rate is not None and device in ("auto", state.device):
             return Rate(state.rate, state.device, "this run")
-        others = self._seen.get(_method(state), {})
-        of_runs = {
-            name: Rate(mean(rates), name, f"{len(rates)} stored run{'s'[: len(rates) > 1]}")
-            for name, rates in others.items()
-        }
-        for known in (of_runs, self._table.get((state.model, state.demo), {})):
+        for known in (
+            _means(self._equal.get(_named(state), {})),
+            _means(self._alike.get(_method(state), {})),
+            self._table.get(_named(state), {}),
+        ):
             found = _fastest(known) if device == "auto" else known.get(device)
             if found is not None:
                 return found
         return None
+
+
+def _means(seen: Mapping[str, Sequence[float]]) -> dict[str, Rate]:
+    return {
+        device: Rate(mean(rates), device, f"{len(rates)} stored run{'s'[: len(rates) > 1]}")
+        for device, rates in seen.items()
+    }
 
 
 def _fastest(rates: Mapping[str, Rate]) -> Rate | None:
@@ -118,7 +127,15 @@ def _fastest(rates: Mapping[str, Rate]) -> Rate | None:
 
 
 _Method = tuple[str, bool]
-"""The name of a model without what differs from its YAML, and whether its weights are demo ones."""
+"""The name of a model, with or without what differs from its YAML, and whether its weights are demo
+ones."""
+
+_Seen = dict[_Method, dict[str, list[float]]]
+"""Of methods, and devices, the rates of stored runs."""
+
+
+def _named(state: RunState) -> _Method:
+    return state.model, state.demo
 
 
 def _method(state: RunState) -> _Method:

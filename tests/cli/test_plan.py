@@ -44,6 +44,8 @@ def study(tmp_path, *words):
         (RunState("b", "new"), "auto", (4.0, "cuda")),
         (RunState("b", "new"), "cpu", (40.0, "cpu")),
         (RunState("c", "new"), "auto", None),
+        (RunState("d (tile=[64,64])", "new"), "auto", (1.0, "cpu")),
+        (RunState("d (tile=[32,32])", "new"), "auto", (50.0, "cpu")),
     ],
 )
 def test_stored_runs_come_before_the_table_by_device(state, device, expected):
@@ -52,6 +54,8 @@ def test_stored_runs_come_before_the_table_by_device(state, device, expected):
         RunState("a", "y", device="cuda", rate=1.0),
         RunState("a", "z", device="cuda", rate=3.0),
         RunState("a", "w"),
+        RunState("d (tile=[1,1])", "x", device="cpu", rate=99.0),
+        RunState("d (tile=[64,64])", "x", device="cpu", rate=1.0),
     ]
     table = [
         Measured("a", False, "cuda", 0.5, None, "elsewhere"),
