@@ -95,15 +95,15 @@ def test_from_a_folder_of_images_to_the_best_model_and_its_outlines(root):
 
     # Without labels: agreement, and no score.
     do(root, "action=report")
-    matrix = {row["method"]: row for row in table(root, "tables/runs_agreement_folder")}
+    matrix = {row["method"]: row for row in table(root, "tables/runs_agreement_cells")}
     assert matrix.keys() == MODELS.keys()
     one, other = stored(root, "otsu"), stored(root, "otsu (sigma=3)")
     agreement = np.mean([msa(one[name], other[name]) for name in FIELDS])
     assert float(matrix["otsu"]["otsu (sigma=3)"]) == pytest.approx(agreement)
-    ranking = table(root, "tables/runs_cross_family_folder")
+    ranking = table(root, "tables/runs_cross_family_cells")
     assert [row["rank"] for row in ranking] == ["1", "2", "3"]
     assert ranking[0]["method"] == "otsu"
-    first = [row["image"] for row in table(root, "tables/runs_label_first_folder")]
+    first = [row["image"] for row in table(root, "tables/runs_label_first_cells")]
     assert sorted(first) == FIELDS
     scores = [(row["labelled"], row["msa"]) for row in table(root, "table")]
     assert scores == [("0 of 6", "n/a")] * 3
@@ -129,7 +129,7 @@ def test_from_a_folder_of_images_to_the_best_model_and_its_outlines(root):
     found = {model: float(row[model]) for model in MODELS}
     assert found == pytest.approx(expected)
     assert len(set(expected.values())) == 3
-    first = [row["image"] for row in table(root, "tables/runs_label_first_folder")]
+    first = [row["image"] for row in table(root, "tables/runs_label_first_cells")]
     assert sorted(first) == sorted(set(FIELDS) - set(LABELLED))
 
     # Nothing is faulty or partial, though three images have no labels.
