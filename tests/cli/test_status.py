@@ -43,7 +43,7 @@ def test_what_remains_in_device_hours_by_the_rates_seen_so_far():
     states = [
         RunState("a", "x", 100, done=40, device="cuda", rate=6.0),  # 60 x 6 s: 0.1 h
         RunState("a (sigma=2)", "y", 100, done=100, device="cuda", rate=18.0),
-        RunState("a", "z", 300),  # none of its own: the mean of 6 and 18: 300 x 12 s: 1 h
+        RunState("a", "z", 600),  # none of its own: that of equal parameters: 600 x 6 s: 1 h
         RunState("b", "x", 10, done=5, device="cpu", rate=720.0),  # 5 x 720 s: 1 h
         RunState("c", "x", 10),  # never seen
         RunState("a", "w"),  # not prepared
