@@ -272,7 +272,7 @@ def _watched(pid: int) -> tuple[int, int]:
         try:
             text = Path(f"/proc/{pid}/status").read_text()
             peak = max([peak, *(int(kb) * 1024 for kb in re.findall(r"VmHWM:\s+(\d+)", text))])
-        except OSError:
+        except OSError:  # it has ended, which `wait4` says next
             pass
         ended, status, _ = os.wait4(pid, os.WNOHANG)
         if ended:
