@@ -4,7 +4,7 @@ import re
 
 import pytest
 from helpers.browser import browser as browser
-from helpers.browser import needs_chromium
+from helpers.browser import needs_chromium, settles
 from helpers.browser import open_page as open_page
 from helpers.sites import CLOSING, HOSTILE
 from playwright.sync_api import expect
@@ -113,7 +113,7 @@ def test_matrix_marks_the_best_and_leads_to_the_run(open_page, cells):
     second = of_data["score"][of_data["score"] < best].max()
     assert set(row.locator("u").all_inner_texts()) == {f"{second:.3f}"}
     page.locator("#matrix tbody tr", has_text="Drawn cells").locator("b a").click()
-    assert page.locator("h1").inner_text().startswith("otsu")
+    expect(page.locator("h1")).to_have_text(re.compile("^otsu"), timeout=30_000)
     assert "python -m benchmark model=otsu" in page.locator(".command").inner_text()
 
 
@@ -149,7 +149,8 @@ def test_viewer_by_mouse_and_keyboard(open_page, results):
     assert title.inner_text() == first
     page.keyboard.press("ArrowLeft")
     assert page.locator("#v-place").inner_text() == "12 of 12"
-    assert page.evaluate("document.getElementById('v-image').naturalWidth") == 96
+    width_of_image = "document.getElementById('v-image').naturalWidth"
+    settles(lambda: page.evaluate(width_of_image), 96)
     width = page.locator("#v-canvas").bounding_box()["width"]
     page.keyboard.press("+")
     assert page.locator("#v-canvas").bounding_box()["width"] == pytest.approx(1.5 * width, abs=1)
@@ -217,7 +218,7 @@ def test_dots_of_the_distribution_lead_to_pictures(open_page):
         }"""
     )
     page.mouse.click(*place)
-    assert page.locator("#viewer").is_visible()
+    expect(page.locator("#viewer")).to_be_visible(timeout=30_000)
 
 
 @needs_chromium
@@ -279,7 +280,7 @@ def test_hostile_names_are_shown_as_they_are(open_page, site, every, name):
     assert link.inner_text() == name
     assert page.locator("img").count() == 0
     page.locator("#matrix a", has_text=name).first.click()
-    assert page.locator("h1").inner_text() == name
+    expect(page.locator("h1")).to_have_text(name, timeout=30_000)
     page.wait_for_selector("#distributions .points path")
     assert page.locator("img").count() == 0
     hover = "document.getElementById('distributions').data[1].text"

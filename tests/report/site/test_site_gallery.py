@@ -4,7 +4,7 @@ import re
 
 import pytest
 from helpers.browser import browser as browser
-from helpers.browser import needs_chromium
+from helpers.browser import needs_chromium, settles
 from helpers.browser import open_page as open_page
 from helpers.runs import drawn
 from helpers.sites import PAPER, do_job
@@ -100,17 +100,16 @@ def test_outlines_of_truth_and_of_each_method_on_thumbnails(open_page):
     shown = page.locator("#gallery button").first
 
     def layers():
-        page.wait_for_timeout(150)
         return {path.get_attribute("class") for path in shown.locator("path").all()}
 
     shown.scroll_into_view_if_needed()
     page.wait_for_selector("#gallery button path", state="attached")
-    assert layers() == {"over true", "over m0"}
+    settles(layers, {"over true", "over m0"})
     page.locator("[data-layer='1']").check()
-    assert layers() == {"over true", "over m0", "over m1"}
+    settles(layers, {"over true", "over m0", "over m1"})
     page.locator("[data-layer='true']").uncheck()
     page.locator("[data-layer='0']").uncheck()
-    assert layers() == {"over m1"}
+    settles(layers, {"over m1"})
     colour = "getComputedStyle(document.querySelector('#gallery path')).stroke"
     in_gallery = page.evaluate(colour)
     shown.click()
@@ -141,7 +140,8 @@ def test_contrast_and_gamma(open_page):
     for layer in ("true", "0"):
         page.locator(f"[data-layer='{layer}']").uncheck()
     page.locator("#gallery .frame").first.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
+    of_first = "(({ complete, naturalWidth }) => complete && naturalWidth > 0)"
+    settles(lambda: page.evaluate(f"{of_first}(document.querySelector('#gallery img'))"), True)
     as_is = brightness()
     bar = page.locator("#g-bar")
     bar.locator("[data-adjust='gamma']").fill("0.4")
@@ -165,7 +165,7 @@ def test_the_viewer_leads_to_run_and_prediction(open_page, site, runs):
     stored = run_of(runs, "smooth").path / "predictions" / f"{name}.tif"
     assert not link.startswith("/") and (site / "data" / link).resolve() == stored
     row.get_by_role("link", name="smooth").click()
-    assert page.locator("h1").inner_text().startswith("smooth")
+    expect(page.locator("h1")).to_have_text(re.compile("^smooth"), timeout=30_000)
 
 
 def test_a_dot_of_any_image_opens_it(open_page):
