@@ -250,7 +250,9 @@ class Runner:
                 segmenter.attend(sample)
             with Measurement() as measure:
                 labels = segmenter.predict(sample.image)
-            labels = check_labels(labels, sample.image, model=self._model, sample=entry.id)
+            labels = check_labels(
+                labels, sample.image, model=self._model, of=f"sample '{entry.id}'"
+            )
             labels = labels.copy()  # a model may reuse its array for the next image
             info = PredictionInfo.of(segmenter)
         except BenchmarkError as error:

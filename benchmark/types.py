@@ -303,14 +303,14 @@ class Mapped(Protocol):
         ...
 
 
-def check_labels(labels: object, image: Image, *, model: str, sample: str) -> Labels:
+def check_labels(labels: object, image: Image, *, model: str, of: str) -> Labels:
     """Let a label image into the benchmark, or say why not: the one border control.
 
     Args:
         labels: what the model returned.
         image: the image it was given, H x W or H x W x C.
         model: the model's name, for the message.
-        sample: the sample's id, for the message.
+        of: what the image is, for the message: `sample 'a'`, or a part of one.
 
     Returns:
         The same labels, H x W, in the smallest of uint16, uint32 and uint64 that holds
@@ -322,7 +322,7 @@ def check_labels(labels: object, image: Image, *, model: str, sample: str) -> La
 
     def refuse(what: str) -> ModelError:
         return ModelError(
-            f"model '{model}', sample '{sample}': {what}. A label image is 2-D, of the image's "
+            f"model '{model}', {of}: {what}. A label image is 2-D, of the image's "
             f"height and width ({image.shape[0]} x {image.shape[1]}), integer, 0 = background."
         )
 

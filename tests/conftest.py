@@ -18,8 +18,14 @@ from helpers.runs import do, make_job
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test fails because the machine is slow.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# No test fails because the machine is slow, or because of the examples that were drawn today:
+# `pytest --hypothesis-profile=default` draws new ones.
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("any machine")
 
 

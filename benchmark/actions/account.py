@@ -164,7 +164,9 @@ class _Account:
         if isinstance(segmenter, Attending):
             segmenter.attend(sample)
         found: SegmentationStages = segmenter.segment_stages(sample.image)
-        labels = check_labels(found.labels, sample.image, model=job.model_name, sample=sample.id)
+        labels = check_labels(
+            found.labels, sample.image, model=job.model_name, of=f"sample '{sample.id}'"
+        )
         if array_digest(labels) != record.prediction:
             raise ModelError(
                 f"sample '{sample.id}': its label image, predicted again, is not the stored one, "

@@ -76,7 +76,7 @@ class Framed:
     def _asked(self, predict: Callable[[Image], Labels], image: Image) -> Labels:
         """What the segmenter predicts of an image or a tile; what it says of it is added up."""
         labels = check_labels(
-            predict(image), image, model=self._model, sample="a part of the image"
+            predict(image), image, model=self._model, of="an image in tiles or scaled"
         )
         info = PredictionInfo.of(self._segmenter)
         for total, each in ((self.stages, info.stages), (self.cached, info.cached)):

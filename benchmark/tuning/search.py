@@ -189,7 +189,7 @@ class Search:
         return [{}, *self.grid.points[1:]]
 
     def _checked(self, labels: Labels, image: Image, sample: str) -> Labels:
-        return check_labels(labels, image, model=self._job.model_name, sample=sample)
+        return check_labels(labels, image, model=self._job.model_name, of=f"sample '{sample}'")
 
     def rows(self) -> dict[str, SearchRow]:
         """What is stored: sample -> its last complete line."""

@@ -109,7 +109,9 @@ def prompts_of(source: object, image: Image, kinds: Iterable[str]) -> dict[str, 
         if labels is None:
             assert isinstance(source, Segmenter)
             name = type(source).__name__
-            labels = check_labels(source.predict(image), image, model=name, sample="its source's")
+            labels = check_labels(
+                source.predict(image), image, model=name, of="the source of prompts"
+            )
         found[kind] = of_labels(labels, kind)
     return found
 

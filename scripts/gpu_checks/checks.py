@@ -154,7 +154,7 @@ def parity(trial: Trial) -> Iterable[Finding]:
     _let_go()
     with first_outputs(subject.networks) as found:
         on_device = check_labels(
-            trial.model.predict(image), image, model=subject.name, sample="first"
+            trial.model.predict(image), image, model=subject.name, of="first image"
         )
     for name in subject.networks:
         if name not in wanted:

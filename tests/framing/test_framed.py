@@ -120,7 +120,7 @@ def test_odd_labels_of_a_tile_are_an_error_of_the_model(odd):
                 "shape": labels[1:], "float": labels * 1.0, "negative": labels - 1, "none": None,
             }[odd]  # fmt: skip
 
-    with pytest.raises(ModelError, match="model 'odd', sample 'a part of the image': predict"):
+    with pytest.raises(ModelError, match="model 'odd', an image in tiles or scaled: predict"):
         framed(Odd(), TILED, "odd").predict(IMAGE)
 
 

@@ -58,7 +58,7 @@ def valid_or_refused(model, image):
         assert "image" in str(error)
         return None
     np.testing.assert_array_equal(image, before)
-    return check_labels(labels, image, model="model", sample="odd")
+    return check_labels(labels, image, model="model", of="odd")
 
 
 def process_state():

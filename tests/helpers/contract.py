@@ -144,9 +144,7 @@ def _predicting(job: Job) -> Iterator[str]:
         if not np.array_equal(given.image, sample.image):
             yield f"{on}, predict changed its image"
         try:
-            first[sample.id] = check_labels(
-                labels, sample.image, model=job.model_name, sample=sample.id
-            )
+            first[sample.id] = check_labels(labels, sample.image, model=job.model_name, of=on)
         except ModelError as error:
             yield str(error)
         misreported += (f"{on}, {wrong}" for wrong in _said(model))
@@ -244,8 +242,8 @@ def _tiled(model: Tiled, first: dict[str, Labels], job: Job) -> Iterator[str]:
             seed_everything(0, sample.id)
             labels = model.predict_tiled(image, (40, 40), (16, 16))
             try:
-                name = f"{sample.id}, in tiles"
-                found.append(check_labels(labels, image, model=job.model_name, sample=name).copy())
+                of = f"sample '{sample.id}', in tiles"
+                found.append(check_labels(labels, image, model=job.model_name, of=of).copy())
             except ModelError as error:
                 yield str(error)
                 return

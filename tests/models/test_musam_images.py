@@ -24,7 +24,7 @@ def test_odd_images_give_valid_labels(models, odd):
     image = ODD[odd]
     before = image.copy()
     for name in ("musam_amg", "musam_ais", "apg", "apg_boundary"):  # `sam` is `musam_amg` here
-        check_labels(models[name].predict(image), image, model=name, sample=odd)
+        check_labels(models[name].predict(image), image, model=name, of=odd)
     assert np.array_equal(image, before)
 
 
@@ -74,7 +74,7 @@ def test_an_encoder_that_fails_harms_no_remembered_image(models):
 @pytest.mark.parametrize("name", MODES)
 def test_large_image(models, name):
     image = blobs(3000, 2000, seed=4)
-    labels = check_labels(models[name].predict(image), image, model=name, sample="large")
+    labels = check_labels(models[name].predict(image), image, model=name, of="large")
     assert labels.max() >= 5
 
 
