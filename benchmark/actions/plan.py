@@ -51,6 +51,8 @@ def show(jobs: Sequence[Job]) -> int:
     _print(_METHODS, methods)
     _say_sums(plan, hours, uncounted)
     _show_caches(caches, settings.cache)
+    for trouble in dict.fromkeys(each.trouble for each in plan if each.trouble):
+        note(trouble)
     models: dict[str, list[str]] = {}
     for model, lines in missing.items():
         for line in lines:
@@ -75,6 +77,8 @@ def _files(each: Planned) -> str:
     """Whether a data set is prepared, and how its files come here where they are not."""
     if each.is_prepared:
         return "prepared"
+    if each.trouble:
+        return "not found"
     access = access_needed(each.job.settings.data)
     if access is None:
         return "to prepare"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, NotImportedError
 from benchmark.job import Job
 from benchmark.report.results import known_images
 from benchmark.sweeps.rates import Measured, Rate, Rates
@@ -23,12 +23,14 @@ class Planned:
         state: how far its run is; `samples` as prepared, or else as the data set's card knows it.
         is_prepared: whether its images are prepared.
         rate: how long an image takes; None where nobody measured it.
+        trouble: why the user's own images can't be prepared, as far as their names tell.
     """
 
     job: Job
     state: RunState
     is_prepared: bool
     rate: Rate | None
+    trouble: str = ""
 
     @property
     def model(self) -> str:
@@ -65,15 +67,23 @@ def planned(jobs: Iterable[Job], runs: StoredRuns, table: Sequence[Measured]) ->
         samples = state.samples if state.samples is not None else _samples_by_card(job)
         rate = rates.of(state, job.settings.device.name)
         sized = replace(state, samples=samples)
-        found.append(Planned(job, sized, _is_prepared(job), rate))
+        is_prepared, trouble = _is_prepared(job)
+        found.append(Planned(job, sized, is_prepared, rate, trouble))
     return found
 
 
-def _is_prepared(job: Job) -> bool:
+def _is_prepared(job: Job) -> tuple[bool, str]:
+    """Whether the images are prepared, and why they can't be."""
     try:
-        return job.prepared is not None
-    except BenchmarkError:  # a run of it names the reason
-        return False
+        if job.prepared is not None:
+            return True, ""
+        if job.has_own_images:
+            job.source.fingerprint()
+    except NotImportedError:
+        return False, ""
+    except BenchmarkError as error:
+        return False, str(error)
+    return False, ""
 
 
 def _samples_by_card(job: Job) -> int | None:

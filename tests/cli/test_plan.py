@@ -119,6 +119,14 @@ def test_what_is_gone_is_not_prepared_though_a_run_is_stored(root):
     assert (found.state.samples, found.is_prepared) == (4, False)
 
 
+@pytest.mark.parametrize("images", ["*.tif", "none/*.png"])
+def test_images_that_are_not_there_are_named(tmp_path, images):
+    words = ("action=plan", "model=otsu", "data=folder", f"data.images={tmp_path}/{images}")
+    found = as_json(main(tmp_path, *words, "format=json"))
+    assert [row["files"] for row in found["data"]] == ["not found"]
+    assert f"data.images='{tmp_path}/{images}' matches no file" in main(tmp_path, *words).stderr
+
+
 def test_the_studys_images_are_those_that_the_cards_know(tmp_path):
     words = ("model=apg", "data=livecell")
     found = study(tmp_path, *words)
