@@ -82,12 +82,13 @@ def figure(
     """A sweep as a command, against the ideal and against bare loops."""
     words = [
         "data=synthetic", "data.source.styles=[fluorescent_nuclei]", "data.source.size=512",
-        "data.source.per_style=0", f"data.source.val_per_style={images}", "data.split=val",
+        "data.source.per_style=1", f"data.source.val_per_style={images}", "data.split=val",
         "device=cpu", f"datasets={scratch / 'datasets'}",
     ]  # fmt: skip
     # Prepared beforehand: that is not what is measured.
     command("-m", "benchmark", "model=empty", *words, f"results={scratch / 'empty'}")
-    found = [_round(sweep, words, scratch, weights, turn) for turn in range(rounds)]
+    (data,) = (scratch / "datasets" / "synthetic" / "prepared").glob("[!.]*")
+    found = [_round(sweep, words, scratch, data, weights, turn) for turn in range(rounds)]
     jobs = f"{len(sweep.jobs)} jobs, {images} images"
     of_sweep = [r.sweep / r.ideal for r in found]
     if sweep.grid:
@@ -109,7 +110,9 @@ def figure(
     yield Figure("", f"{what}: bare loops / ideal", f"{bare:.3f}")
 
 
-def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn: int) -> Round:
+def _round(
+    sweep: Sweep, words: Sequence[str], scratch: Path, data: Path, weights: str, turn: int
+) -> Round:
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         given = [*words, f"model.weights={weights}", f"results={place}"]
         took: dict[str, tuple[float, ...]] = {}
@@ -123,7 +126,7 @@ def _round(sweep: Sweep, words: Sequence[str], scratch: Path, weights: str, turn
         def within(function: str) -> tuple[float, ...]:
             found: tuple[float, ...] = apart(
                 f"sweeps.{function}",
-                jobs=sweep.jobs, weights=weights, datasets=str(scratch / "datasets"),
+                jobs=sweep.jobs, weights=weights, data=str(data),
             )  # fmt: skip
             return found
 
@@ -151,14 +154,14 @@ def processor_seconds_of_children() -> float:
 
 
 def ideal(
-    jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, datasets: str
+    jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, data: str
 ) -> tuple[float, int, int]:
     """Seconds of all jobs by one process, prompts that they ask for, and those decoded."""
     points: dict[str, list[Mapping[str, float]]] = {}
     for name, parameters in jobs:
         points.setdefault(name, []).append(parameters)
     models = {name: _build(name, weights) for name in points}
-    images, prompts, decodes = _images(datasets), 0, 0
+    images, prompts, decodes = _images(data), 0, 0
     begin = time.process_time()
     for image in images:
         for name, model in models.items():
@@ -169,11 +172,9 @@ def ideal(
     return time.process_time() - begin, prompts, decodes
 
 
-def loops(
-    jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, datasets: str
-) -> tuple[float]:
+def loops(jobs: Sequence[tuple[str, Mapping[str, float]]], weights: str, data: str) -> tuple[float]:
     """Seconds of bare loops over `predict`, without a cache."""
-    images, total = _images(datasets), 0.0
+    images, total = _images(data), 0.0
     for name, parameters in jobs:
         model = _build(name, weights, **parameters)
         begin = time.process_time()
@@ -184,12 +185,11 @@ def loops(
     return (total,)
 
 
-def _images(datasets: str) -> list[Any]:
+def _images(data: str) -> list[Any]:
     from benchmark.data.prepared import PreparedData
 
-    (folder,) = Path(datasets, "synthetic", "prepared").glob("[!.]*")
-    data = PreparedData(folder, "synthetic", "val")
-    return [data.read(entry).image for entry in data.entries]
+    prepared = PreparedData(Path(data), "synthetic", "val")
+    return [prepared.read(entry).image for entry in prepared.entries]
 
 
 def _build(name: str, weights: str, **parameters: Any) -> Any:
