@@ -64,7 +64,7 @@ class Precision:
         if self.is_default:
             yield
             return
-        self._outside = _allowed()
+        self._outside = tf32_allowed()
         tf32 = _TF32.get(self.name)
         allowed = self._outside if tf32 is None else (tf32, tf32)
         with _state(allowed, self._device, cast=tf32 is None):
@@ -84,7 +84,7 @@ class Precision:
 def _state(tf32: tuple[bool, bool], device: str, cast: bool) -> Iterator[None]:
     import torch
 
-    before = _allowed()
+    before = tf32_allowed()
     _allow(tf32)
     try:
         with torch.autocast(device, torch.bfloat16, enabled=cast):
@@ -93,7 +93,7 @@ def _state(tf32: tuple[bool, bool], device: str, cast: bool) -> Iterator[None]:
         _allow(before)
 
 
-def _allowed() -> tuple[bool, bool]:
+def tf32_allowed() -> tuple[bool, bool]:
     """Whether TF32 is allowed in matrix products, and in cuDNN."""
     import torch
 

@@ -286,7 +286,8 @@ _SAM3_ARGUMENTS = {
 
 def _found(logits: Any, ious: Any, small: Any, upsampling: Upsampling) -> MaskLogits:
     """What a model made, in float32: autocast may leave it in 16 bits."""
-    return MaskLogits(logits.float(), ious.float(), small.float(), upsampling)
+    small = None if small is None else small.float()
+    return MaskLogits(logits.float(), ious.float(), small, upsampling)
 
 
 def _channels(multimask: bool) -> int:
