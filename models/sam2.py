@@ -68,8 +68,8 @@ class Sam2(TorchAdapter):
     The study set SAM 2 up and never ran it, so there is no published way from its masks to a
     label image. This is the one for the masks of SAM's own generator, by micro-sam: larger
     masks first, smaller ones on top, each connected part an object, the largest background;
-    so that the two can be compared. Precision is that of the generator when it is called by
-    itself: the parameters' float32, without the autocast of upstream's notebooks.
+    so that the two can be compared. By default, precision is that of the generator when it is
+    called by itself: the parameters' float32, without the autocast of upstream's notebooks.
 
     Source: `sam2.automatic_mask_generator.SAM2AutomaticMaskGenerator`, its defaults.
     """

@@ -110,7 +110,7 @@ class Sam3(TorchAdapter):
     Checked, on small random weights: scores and order against transformers, with boxes and
     without, masks against the steps of Meta's source code. Not checked: that network and masks
     equal those of Meta's package when it runs, as the weights are gated and the package runs on
-    CUDA only. Precision is float32, without autocast.
+    CUDA only. By default, precision is float32, without autocast.
 
     Source: `transformers.Sam3Model`; `Sam3Processor._forward_grounding` of
     https://github.com/facebookresearch/sam3.
