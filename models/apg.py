@@ -122,6 +122,8 @@ class APG(Prompting, MicroSam):
         normalise: how intensities become the 8 bit that the network sees: each channel over its
             own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
             (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+        precision: `default`, `float32`, `tf32` or `bfloat16`, see
+            `models.common.precision.Precision`.
 
     Raises:
         ValueError: there are no such `prompts` or `normalise`, `mask_threshold` is another text
@@ -138,6 +140,7 @@ class APG(Prompting, MicroSam):
         "refine_with_box_prompts",
         "prompt_function",
         "normalise",
+        "precision",
     )
 
     setting: Setting
@@ -162,6 +165,7 @@ class APG(Prompting, MicroSam):
         refine_with_box_prompts: bool = False,
         prompt_function: str | None = None,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         self.setting = Setting(
@@ -180,7 +184,7 @@ class APG(Prompting, MicroSam):
             intersection_over_min=intersection_over_min,
         )
         self._batch_size = batch_size
-        super().__init__(weights, device, cache, normalise)
+        super().__init__(weights, device, cache, normalise, precision)
 
     @classmethod
     def identity(cls, parameters: dict[str, Any]) -> Mapping[str, Any]:

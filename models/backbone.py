@@ -16,6 +16,7 @@ from benchmark.store.digest import array_digest
 from benchmark.types import Weights
 from models.architecture import ARCHITECTURES, Architecture, architecture_of
 from models.common.out_of_memory import is_out_of_memory
+from models.common.precision import keep_places_exact
 from models.common.torch_adapter import TorchAdapter
 from models.embeddings import Computed, key, packed, unpacked
 from models.weights.checkpoint import (
@@ -68,7 +69,7 @@ class Backbone:
             ValueError: the image is so long that its other side vanishes at the encoder's
                 resolution.
         """
-        digest = array_digest(image)
+        digest = _known_as(image, adapter)
         embeddings: dict[str, Any] | None = self._recall("encode", digest, adapter)
         if embeddings is None:
             embeddings = self._make("encode", digest, adapter, partial(self._encode, image))
@@ -98,7 +99,7 @@ class Backbone:
         Returns:
             3 x H x W float32, from 0 to 1.
         """
-        digest = array_digest(image)
+        digest = _known_as(image, adapter)
         maps: Maps | None = self._recall("decode", digest, adapter)
         if maps is None:
             embeddings = embeddings or self.encode(image, adapter)
@@ -114,7 +115,7 @@ class Backbone:
             )
         self.predictor.set_image(image)
         return {
-            "features": self.predictor.get_image_embedding(),
+            "features": self.predictor.get_image_embedding().float(),
             "input_size": self.predictor.input_size,
             "original_size": self.predictor.original_size,
         }
@@ -128,7 +129,7 @@ class Backbone:
             maps = self.decoder(  # type: ignore[misc]  # an adapter that decodes has one
                 embeddings["features"], embeddings["input_size"], embeddings["original_size"]
             )
-        found: Maps = maps[0].cpu().numpy()
+        found: Maps = maps[0].float().cpu().numpy()
         return found
 
     @property
@@ -225,6 +226,7 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
     sam = architecture.build()
     load_parameters(sam, model, weights, key)
     sam.to(device)
+    keep_places_exact(sam)
 
     if "decoder" in weights.paths:
         key = "decoder"
@@ -241,6 +243,13 @@ def _build(weights: Weights, device: str, architectures: Mapping[str, Architectu
         confirm_loaded(decoder, parameters, weights, key)
     known_by = {"digests": dict(weights.digests), "architecture": weights.architecture}
     return Backbone(sam, decoder, known_by)
+
+
+def _known_as(image: RGB, adapter: TorchAdapter) -> str:
+    """What identifies an image and the precision of what is made of it."""
+    digest = array_digest(image)
+    precision = adapter.precision
+    return digest if precision.is_default else f"{digest} {precision.name}"
 
 
 def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from benchmark.types import Image, Labels, Weights
 from models.common.images import to_float32
 from models.common.out_of_memory import is_out_of_memory
 from models.common.torch_adapter import TorchAdapter
+from models.prompting.decoder import SharedDecoder, is_known
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
 
 _LEAST_SIDE = 4  # pixels; cellSAM takes the shortest axis for the channels, which are three
@@ -58,7 +59,7 @@ class CellSAM(TorchAdapter):
     ) -> None:
         super().__init__(device)
         self._choices = {"bbox_threshold": bbox_threshold, "grey_columns": grey_columns}
-        self._made: dict[Any, Any] = {}  # of the pixels that are being segmented
+        self._made: dict[Any, Any] | None = None  # of the pixels, where several settings share it
         with self.loading():
             from cellSAM.cellsam_pipeline import normalize_image
             from cellSAM.model import segment_cellular_image
@@ -71,7 +72,10 @@ class CellSAM(TorchAdapter):
         model.predict = _mended(model.predict)
         finder, sam = model.cellfinder, model.model_cp if model.adv_mode else model.model
         finder.forward_inference = self._once(finder.forward_inference)
-        sam.mask_decoder.forward = self._once(sam.mask_decoder.forward, _box)
+        decoder = sam.mask_decoder
+        # One box at a time, so that what is made of the image alone has the shapes it has upstream.
+        decode = SharedDecoder(decoder) if is_known(decoder) else decoder.forward
+        decoder.forward = self._once(decode, _box)
 
     def predict(self, image: Image) -> Labels:
         """Segment one image.
@@ -106,10 +110,12 @@ class CellSAM(TorchAdapter):
     def _each(
         self, image: Image, pixels: Mapping[bool, Any], settings: Sequence[Mapping[str, Any]]
     ) -> Iterator[Labels]:
-        stages: dict[bool, dict[Any, Any]] = {columns: {} for columns in pixels}
+        keys = [(setting["bbox_threshold"], setting["grey_columns"]) for setting in settings]
+        several = len(set(keys)) > 1
+        stages = {columns: dict[Any, Any]() if several else None for columns in pixels}
         made: dict[Any, Labels] = {}
-        for number, setting in enumerate(settings):
-            threshold, columns = key = setting["bbox_threshold"], setting["grey_columns"]
+        for number, key in enumerate(keys):
+            threshold, columns = key
             if key not in made:
                 with self._isolation if number else self.predicting():
                     self._made = stages[columns]
@@ -122,7 +128,7 @@ class CellSAM(TorchAdapter):
                             device=self.device,
                         )[0]
                     finally:
-                        self._made = {}
+                        self._made = None
                 # Without an object it returns zeros in the shape of its input: 3 x H x W.
                 is_whole = labels.ndim == 2
                 made[key] = labels if is_whole else np.zeros(image.shape[:2], labels.dtype)
@@ -131,9 +137,11 @@ class CellSAM(TorchAdapter):
     def _once(
         self, function: Callable[..., Any], key: Callable[..., Any] = lambda *_, **__: None
     ) -> Callable[..., Any]:
-        """The same function, which is called once for the same pixels and key."""
+        """The same function, which is called once for the same pixels and key by all settings."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
+            if self._made is None:
+                return function(*args, **kwargs)
             place = function, key(*args, **kwargs)
             if place not in self._made:
                 self._made[place] = function(*args, **kwargs)

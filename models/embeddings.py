@@ -28,7 +28,7 @@ class Computed(NamedTuple):
     """What was made of an image.
 
     Attributes:
-        image: its digest.
+        image: its digest, with the precision beside it if that is not the default.
         value: the embedding, or the maps.
         seconds: stage -> seconds that it took: of the one that made it, and of those before.
         memory: stage -> its peak memory in bytes.
@@ -45,7 +45,7 @@ def key(stage: str, image: str, known_by: Mapping[str, Any], device: str) -> str
 
     Args:
         stage: `encode` or `decode`.
-        image: its digest.
+        image: as of `Computed`.
         known_by: what distinguishes the weights from others.
         device: device type.
     """

@@ -34,14 +34,16 @@ class MicroSam(TorchAdapter):
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "musam"
     input_size: ClassVar[int] = 1024
-    added: ClassVar[tuple[str, ...]] = ("normalise",)
-    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
+    added: ClassVar[tuple[str, ...]] = ("normalise", "precision")
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise", "precision")
 
     architectures: ClassVar[Mapping[str, Architecture]] = ARCHITECTURES
     decodes: ClassVar[bool] = True
 
-    def __init__(self, weights: Weights, device: str, cache: int, normalise: Normalise) -> None:
-        super().__init__(device, open_cache(cache), normalise)
+    def __init__(
+        self, weights: Weights, device: str, cache: int, normalise: Normalise, precision: str
+    ) -> None:
+        super().__init__(device, open_cache(cache), normalise, precision)
         with self.loading():
             import micro_sam.instance_segmentation  # noqa: F401  # not first in `predict`
 
@@ -136,6 +138,8 @@ class AMG(MicroSam):
         normalise: how intensities become the 8 bit that the network sees: each channel over its
             own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
             (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+        precision: `default`, `float32`, `tf32` or `bfloat16`, see
+            `models.common.precision.Precision`.
 
     Raises:
         ValueError: `points_per_side` or `batch_size` is below 1, or there is no such `normalise`.
@@ -158,9 +162,10 @@ class AMG(MicroSam):
         batch_size: int | None = None,
         cache: int = 0,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         check_at_least_one(points_per_side=points_per_side, batch_size=batch_size)
-        super().__init__(weights, device, cache, normalise)
+        super().__init__(weights, device, cache, normalise, precision)
         self._batch_size = batch_size or (16 if device == "mps" else 64)
         self._choices = {
             "points_per_side": points_per_side,
@@ -282,6 +287,8 @@ class AIS(MicroSam):
         normalise: how intensities become the 8 bit that the network sees: each channel over its
             own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
             (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+        precision: `default`, `float32`, `tf32` or `bfloat16`, see
+            `models.common.precision.Precision`.
 
     Raises:
         ValueError: there is no such `normalise`.
@@ -305,8 +312,9 @@ class AIS(MicroSam):
         min_size: int = 0,
         cache: int = 0,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
-        super().__init__(weights, device, cache, normalise)
+        super().__init__(weights, device, cache, normalise, precision)
         self._choices = {
             "center_distance_threshold": center_distance_threshold,
             "boundary_distance_threshold": boundary_distance_threshold,

@@ -62,6 +62,8 @@ class Prompted(Prompting):
             the place of the first.
         normalise: how intensities become the 8 bit that the model that makes the masks sees, as for
             `models.apg.APG`. The source has its own, in `source_options`.
+        precision: of the model that makes the masks: `default`, `float32`, `tf32` or `bfloat16`,
+            see `models.common.precision.Precision`. The source has its own, if any.
 
     Raises:
         ValueError: the source gives no such prompts, there is no such `normalise`,
@@ -74,8 +76,8 @@ class Prompted(Prompting):
     version: ClassVar[int] = 1
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     models: ClassVar[tuple[str, ...]] = ("source",)
-    added: ClassVar[tuple[str, ...]] = ("normalise",)
-    chosen_by: ClassVar[tuple[str, ...]] = ("masks", "normalise")
+    added: ClassVar[tuple[str, ...]] = ("normalise", "precision")
+    chosen_by: ClassVar[tuple[str, ...]] = ("masks", "normalise", "precision")
 
     attend: Callable[[Sample], None]
     """Only where the source is given the whole sample."""
@@ -96,6 +98,7 @@ class Prompted(Prompting):
         mask_threshold: float | str | None = None,
         refine_with_box_prompts: bool = False,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         check_source(source, prompts)
@@ -112,7 +115,7 @@ class Prompted(Prompting):
         self._source = source
         if isinstance(source, Attending):
             self.attend = source.attend
-        super().__init__(device, open_cache(cache), normalise)
+        super().__init__(device, open_cache(cache), normalise, precision)
         with self.loading():
             self._model = self._open(weights)
 
@@ -137,7 +140,7 @@ class Prompted(Prompting):
         return self._model
 
     def _prompts(self, image: Image, rgb: RGB, settings: Sequence[Any]) -> Sequence[list[Prompt]]:
-        with self.stage("source"):
+        with self.stage("source"), self.precision.suspended():
             kinds = [setting.prompts for setting in settings]
             found = prompts_of(self._source, image, kinds)
             single = {kind: split(prompts.arrays) for kind, prompts in found.items()}

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.types import Image, Labels, Weights
 from models.common.checks import check_at_least_one
 from models.common.images import Normalise
+from models.common.precision import keep_places_exact
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.promptable import PromptableSam2
 from models.prompting.proposals import Proposals, merged, propose
@@ -56,6 +57,8 @@ class Sam2(TorchAdapter):
         normalise: how intensities become the 8 bit that the network sees: each channel over its
             own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
             (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+        precision: `default`, `float32`, `tf32` or `bfloat16`, see
+            `models.common.precision.Precision`.
 
     Raises:
         ModelError: the checkpoint is none, or of another architecture.
@@ -65,8 +68,8 @@ class Sam2(TorchAdapter):
     The study set SAM 2 up and never ran it, so there is no published way from its masks to a
     label image. This is the one for the masks of SAM's own generator, by micro-sam: larger
     masks first, smaller ones on top, each connected part an object, the largest background;
-    so that the two can be compared. Precision is that of the generator when it is called by
-    itself: the parameters' float32, without the autocast of upstream's notebooks.
+    so that the two can be compared. By default, precision is that of the generator when it is
+    called by itself: the parameters' float32, without the autocast of upstream's notebooks.
 
     Source: `sam2.automatic_mask_generator.SAM2AutomaticMaskGenerator`, its defaults.
     """
@@ -77,8 +80,8 @@ class Sam2(TorchAdapter):
     execution: ClassVar[tuple[str, ...]] = ("batch_size",)
     family: ClassVar[str] = "sam2"
     input_size: ClassVar[int] = 1024
-    added: ClassVar[tuple[str, ...]] = ("normalise",)
-    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
+    added: ClassVar[tuple[str, ...]] = ("normalise", "precision")
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise", "precision")
 
     def __init__(
         self,
@@ -91,9 +94,10 @@ class Sam2(TorchAdapter):
         min_mask_region_area: int = 0,
         batch_size: int = 64,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         check_at_least_one(batch_size=batch_size)
-        super().__init__(device, normalise=normalise)
+        super().__init__(device, normalise=normalise, precision=precision)
         self._batch_size = batch_size
         self._choices = {
             "points_per_side": points_per_side,
@@ -206,6 +210,7 @@ class Sam2(TorchAdapter):
         # Not `build_sam2`, which composes: Hydra's global state is the application's, if anyone's.
         model = instantiate(cls._describe(weights, key, len(blocks)), _recursive_=True)
         load_parameters(model, parameters, weights, key)
+        keep_places_exact(model)
         return model
 
 

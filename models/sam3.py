@@ -16,6 +16,7 @@ from benchmark.types import Image, Labels, Weights
 from models.common.images import Normalise
 from models.common.masks import Mask, paint
 from models.common.out_of_memory import is_out_of_memory
+from models.common.precision import in_float32, keep_places_exact
 from models.common.torch_adapter import TorchAdapter
 from models.prompting.prompts import Prompts
 from models.weights.checkpoint import another_architecture, confirm_loaded, open_checkpoint, tensors
@@ -92,6 +93,8 @@ class Sam3(TorchAdapter):
         normalise: how intensities become the 8 bit that the network sees: each channel over its
             own range (`min_max`), between its percentiles 1 and 99 (`percentiles`) or two others
             (`[0.5,99.5]`), or all channels over one (`min_max_joint`, `percentiles_joint`).
+        precision: `default`, `float32`, `tf32` or `bfloat16`, see
+            `models.common.precision.Precision`.
 
     Raises:
         ModelError: the folder is not such a one, or of another architecture.
@@ -107,7 +110,7 @@ class Sam3(TorchAdapter):
     Checked, on small random weights: scores and order against transformers, with boxes and
     without, masks against the steps of Meta's source code. Not checked: that network and masks
     equal those of Meta's package when it runs, as the weights are gated and the package runs on
-    CUDA only. Precision is float32, without autocast.
+    CUDA only. By default, precision is float32, without autocast.
 
     Source: `transformers.Sam3Model`; `Sam3Processor._forward_grounding` of
     https://github.com/facebookresearch/sam3.
@@ -118,8 +121,8 @@ class Sam3(TorchAdapter):
     requires: ClassVar[tuple[str, ...]] = ("transformers>=5.0,<6",)  # the first with Sam3Model
     family: ClassVar[str] = "sam3"
     input_size: ClassVar[int] = 1008
-    added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes", "normalise")
-    chosen_by: ClassVar[tuple[str, ...]] = ("normalise",)
+    added: ClassVar[tuple[str, ...]] = ("boxes", "negative_boxes", "normalise", "precision")
+    chosen_by: ClassVar[tuple[str, ...]] = ("normalise", "precision")
 
     def __init__(
         self,
@@ -132,11 +135,12 @@ class Sam3(TorchAdapter):
         boxes: Boxes | None = None,
         negative_boxes: Boxes | None = None,
         normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         self._setting = Setting(
             prompt, threshold, mask_threshold, mask_order, boxes, negative_boxes
         )
-        super().__init__(device, normalise=normalise)
+        super().__init__(device, normalise=normalise, precision=precision)
         with self.loading():
             self._model, self._processor = _load(weights)
             self._model.to(device).eval()
@@ -200,9 +204,8 @@ class Sam3(TorchAdapter):
                         if (words, one.exemplars) not in outputs:
                             text = self._texts.get(words) or self._text(words)
                             shown = self._shown(one, rgb.shape[:2])
-                            outputs[words, one.exemplars] = self._model(
-                                vision_embeds=features, **text, **shown
-                            )
+                            output = self._model(vision_embeds=features, **text, **shown)
+                            outputs[words, one.exemplars] = in_float32(output)
         return outputs
 
     def _painted(
@@ -313,6 +316,8 @@ def load_tracker(weights: Weights) -> tuple[Any, Any]:
     }
     model, pictures = _from_folder(weights, "Sam3TrackerModel", "Sam3ImageProcessor", parts)
     from transformers import Sam3TrackerProcessor
+
+    keep_places_exact(model)
 
     return model, Sam3TrackerProcessor(pictures)
 

@@ -1,4 +1,4 @@
-"""Check this repository's adapters on a GPU: parity with the CPU, memory, speed, a full device.
+"""Check this repository's adapters on a GPU: parity with the CPU, speed, precision, memory.
 
     python scripts/check_gpu.py [--device cuda] [--only sam3,apg]
 
@@ -25,6 +25,7 @@ from typing import Any
 
 from gpu_checks import checks
 from gpu_checks.findings import Finding, Report, UncheckedError, held, measured
+from gpu_checks.precisions import precisions
 from gpu_checks.subjects import SUBJECTS, Subject
 
 from benchmark.store.provenance import library_versions
@@ -37,6 +38,7 @@ CHECKS = {
     "parity with the CPU": checks.parity,
     "speed and memory": checks.speed_and_memory,
     "idle share": checks.idle_share,
+    "precision": precisions,
     "out of memory": checks.out_of_memory,
 }
 LIBRARIES = ("torch", "transformers", "micro-sam", "segment-anything", "sam2", "cellpose")

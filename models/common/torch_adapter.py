@@ -21,6 +21,7 @@ from models.common.cache import Cache
 from models.common.images import Normalise, few_grey_levels, stretch_of, to_rgb8
 from models.common.isolation import Isolation
 from models.common.out_of_memory import is_out_of_memory
+from models.common.precision import Precision
 from models.weights import find_weights
 
 Result = TypeVar("Result")
@@ -43,11 +44,13 @@ class TorchAdapter:
         device: `cuda`, `mps` or `cpu`.
         cache: where results of stages are kept, if anywhere.
         normalise: how `to_rgb8` stretches intensities, see `models.common.images.STRETCHES`.
+        precision: of the networks, see `models.common.precision.Precision`.
 
     Raises:
-        ValueError: there is no such `normalise`.
+        ValueError: there is no such `normalise` or `precision`, or the device does not have it.
 
     Attributes:
+        precision: of its networks.
         family: class attribute, the family of weights that it can load (`models/weights/cards/`).
         stages: seconds of each stage of the last prediction, the device synchronised at both
             borders.
@@ -64,9 +67,14 @@ class TorchAdapter:
     max_channels: ClassVar[int] = 3
 
     def __init__(
-        self, device: str, cache: Cache | None = None, normalise: Normalise = "min_max"
+        self,
+        device: str,
+        cache: Cache | None = None,
+        normalise: Normalise = "min_max",
+        precision: str = "default",
     ) -> None:
         self._stretch = stretch_of(normalise)
+        self.precision = Precision(precision, device)
         self._noted_grey_levels = False
         self.device, self.cache = device, cache
         self.stages: dict[str, float] = {}
@@ -115,8 +123,10 @@ class TorchAdapter:
         self.details.clear()
         # Sums on a GPU depend on the order in which its threads come; nobody promises it.
         self.details["reproducible"] = self.device == "cpu"
+        if not self.precision.is_default:
+            self.details["precision"] = self.precision.name
         try:
-            with self._isolation:
+            with self._isolation, self.precision.applied():
                 yield
         finally:
             self._release()

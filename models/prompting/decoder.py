@@ -26,6 +26,7 @@ class SharedDecoder:
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
         self._image: Any = None
+        self._version = 0
         self._transformer: Any = None
 
     def __call__(
@@ -40,7 +41,7 @@ class SharedDecoder:
         """Logits and expected IoU of masks, as `MaskDecoder.forward`.
 
         Args:
-            image_embeddings: the same tensor for all prompts of an image.
+            image_embeddings: the same tensor for all prompts of an image, or views of one.
             image_pe: as the library's prompt encoder gives it.
             sparse_prompt_embeddings: of N prompts.
             dense_prompt_embeddings: the same for each prompt.
@@ -48,9 +49,9 @@ class SharedDecoder:
         """
         import torch
 
-        if image_embeddings is not self._image:
+        if not self._is_kept(image_embeddings):
             self._transformer = _sharing(self._decoder.transformer)
-            self._image = image_embeddings
+            self._image, self._version = image_embeddings, image_embeddings._version
         decoder = self._decoder
         # As `MaskDecoder.predict_masks`, but for a copy of the image for each prompt.
         number = len(sparse_prompt_embeddings)
@@ -70,6 +71,13 @@ class SharedDecoder:
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         return masks[:, chosen], ious[:, chosen]
 
+    def _is_kept(self, image: Any) -> bool:
+        """Whether it is the last image, or another view of it, and was not written into since."""
+        if self._image is None or image._version != self._version:
+            return False
+        views = (self._image, image)  # the first holds its memory, which so is nobody else's
+        return len({(one.data_ptr(), one.shape, one.stride(), one.dtype) for one in views}) == 1
+
 
 def is_known(decoder: Any) -> bool:
     """Whether a decoder is Segment Anything's own, with nothing added that would be passed over."""
@@ -86,9 +94,11 @@ def is_known(decoder: Any) -> bool:
 
 
 def _is_plain(module: Any, kind: type) -> bool:
+    if type(module) is not kind:
+        return False
     replaced = {"forward", "predict_masks"} & vars(module).keys()
-    hooks = module._forward_hooks or module._forward_pre_hooks
-    return type(module) is kind and not replaced and not hooks
+    hooked: Any = module
+    return not (replaced or hooked._forward_hooks or hooked._forward_pre_hooks)
 
 
 def _sharing(transformer: Any) -> Callable[..., Any]:

@@ -123,7 +123,7 @@ def _cut(found: MaskLogits, threshold: Threshold) -> tuple[list[Patch], list[flo
     import torch
 
     logits, ious, small, upsampling = found
-    levels: Any = [threshold] * len(logits)
+    levels: Any = threshold
     if threshold == "auto":
         levels = torch.stack([local_threshold(one) for one in small])
     made = upsampling.thresholded(logits, levels, _STABILITY_OFFSET)

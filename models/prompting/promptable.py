@@ -119,7 +119,7 @@ class PromptableSam:
         logits, ious, small = predictor.predict_torch(
             **given, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(logits, ious, small, upsampling)
+        return _found(logits, ious, small, upsampling)
 
     def _without_upsampling(self, masks_given: bool) -> Any:
         """A predictor like this one, whose logits are left at the decoder's resolution.
@@ -215,7 +215,7 @@ class PromptableSam2:
         logits, ious, small = predictor._predict(
             points, labels, boxes, mask, multimask_output=multimask, return_logits=True
         )
-        return MaskLogits(logits, ious, small, upsampling)
+        return _found(logits, ious, small, upsampling)
 
 
 class PromptableSam3:
@@ -272,7 +272,7 @@ class PromptableSam3:
                 image_embeddings=self._embeddings, multimask_output=multimask, **arguments
             )
         [logits] = found.pred_masks
-        return MaskLogits(
+        return _found(
             logits, found.iou_scores[0], logits, _bilinear(self._shape, _channels(multimask))
         )
 
@@ -282,6 +282,12 @@ _SAM3_ARGUMENTS = {
     "point_labels": "input_labels",
     "boxes": "input_boxes",
 }
+
+
+def _found(logits: Any, ious: Any, small: Any, upsampling: Upsampling) -> MaskLogits:
+    """What a model made, in float32: autocast may leave it in 16 bits."""
+    small = None if small is None else small.float()
+    return MaskLogits(logits.float(), ious.float(), small, upsampling)
 
 
 def _channels(multimask: bool) -> int:

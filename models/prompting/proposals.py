@@ -68,8 +68,8 @@ class Proposals:
         small, ious = found.logits.flatten(0, 1), found.ious.flatten(0, 1)
         passing = torch.nonzero(_passing("pred_iou_thresh", ious, self._least))[:, 0]
         for numbers in passing.split(at_once) if len(passing) else ():
-            levels = [self._threshold] * len(numbers)
-            made = found.upsampling.thresholded(small[numbers], levels, _STABILITY_OFFSET)
+            logits = small[numbers]
+            made = found.upsampling.thresholded(logits, self._threshold, _STABILITY_OFFSET)
             areas = torch.tensor([(one.inner, one.outer) for one in made])
             stability = areas[:, 0] / areas[:, 1]  # NaN where nothing is left
             kept = _passing("stability_score_thresh", stability, self._least)

@@ -71,7 +71,7 @@ class Upsampling:
 
         Args:
             logits: tensor, N x h x w.
-            levels: the threshold of each mask: N numbers, or a tensor of them.
+            levels: the threshold of all masks, or that of each: N numbers, or a tensor of them.
             offset: see `Thresholded`; 0 or more.
         """
         found = dict(self._around(logits, levels, offset)) if self._applies(logits) else {}
@@ -97,7 +97,7 @@ class Upsampling:
         [whole] = self.whole(logits[filled][None])
         found = []
         for number, values in zip(numbers, whole, strict=False):
-            level = levels[number]
+            level = levels if isinstance(levels, (int, float)) else levels[number]
             inner, outer = (int(torch.count_nonzero(values > level + o)) for o in (offset, -offset))
             found.append(Thresholded(cut((values > level).cpu().numpy()), inner, outer))
         return found
@@ -114,33 +114,38 @@ class Upsampling:
             )
             for axis in (0, 1)
         )
-        levels = torch.as_tensor(levels, dtype=torch.float64, device=logits.device)
+        # A GPU is waited for three times, however many masks there are: for what `reached` and
+        # `counts` hold, and for the masks. One level is filled in there, as copying one waits too.
+        kind = {"dtype": torch.float64, "device": logits.device}
+        if isinstance(levels, (int, float)):
+            levels = torch.full((len(logits),), levels, **kind)
+        levels = torch.as_tensor(levels, **kind)
         # Between logits below a level all is below it, but for what is rounded.
         most = logits.abs().amax((1, 2)) + levels.abs() + offset
         lowest = levels - offset - self._error * most
         reached = logits > lowest[:, None, None]
-        lines = torch.cat([reached.any(2), reached.any(1)], dim=1).cpu().numpy()
-        finite = torch.isfinite(most).tolist()  # else a logit matters wherever its weight is 0
+        finite = torch.isfinite(most)[:, None]  # else a logit matters wherever its weight is 0
+        lines = torch.cat([reached.any(2), reached.any(1), finite], dim=1).cpu().numpy()
         places: dict[int, tuple[_Range, _Range]] = {}
         made = []
-        for number in np.flatnonzero(finite).tolist():
+        for number in np.flatnonzero(lines[:, -1]).tolist():
             down = rows.reached(lines[number, : rows.length])
-            across = columns.reached(lines[number, rows.length :])
+            across = columns.reached(lines[number, rows.length : -1])
             if len(down) * len(across) <= _SHARE * len(rows) * len(columns):
                 places[number] = down, across
                 made.append(self._part(logits[number], levels[number], offset, down, across))
         if not made:
             return []
         masks, counts = zip(*made, strict=True)
+        counted = torch.stack(counts).tolist()
+        certain = [n for n, (near, _, _) in enumerate(counted) if not near]
+        numbers = [*places]
         found = []
-        for number, mask, (near, inner, outer) in zip(
-            places, masks, torch.stack(counts).tolist(), strict=True
-        ):
-            if not near:
-                down, across = places[number]
-                own = cut(mask.cpu().numpy())
-                moved = own._replace(row=own.row + down.start, column=own.column + across.start)
-                found.append((number, Thresholded(moved if own.area else own, inner, outer)))
+        for n, mask in zip(certain, _on_host([masks[n] for n in certain]), strict=True):
+            (down, across), (_, inner, outer) = places[numbers[n]], counted[n]
+            own = cut(mask)
+            moved = own._replace(row=own.row + down.start, column=own.column + across.start)
+            found.append((numbers[n], Thresholded(moved if own.area else own, inner, outer)))
         return found
 
     def _part(
@@ -160,6 +165,18 @@ class Upsampling:
     @property
     def _error(self) -> float:
         return _ERROR * len(self._steps)
+
+
+def _on_host(masks: Sequence[Any]) -> list[NDArray[np.bool_]]:
+    """Tensors of several shapes as arrays, by one copy."""
+    import torch
+
+    if not masks:
+        return []
+    together = torch.cat([mask.flatten() for mask in masks]).cpu().numpy()
+    ends = np.cumsum([mask.numel() for mask in masks])
+    parts = np.split(together, ends[:-1])
+    return [part.reshape(mask.shape) for part, mask in zip(parts, masks, strict=True)]
 
 
 class _Range(NamedTuple):
@@ -196,6 +213,7 @@ class _Axis(NamedTuple):
         length: number of logits.
         first: for each pixel the first logit that it depends on,
         last: and the last; neither ever falls.
+        begin: for each pixel the first logit that it is interpolated from, of weight 0 perhaps.
         index: tensor, pixels x K, of logits.
         weight: tensor, pixels x K, float64.
     """
@@ -203,6 +221,7 @@ class _Axis(NamedTuple):
     length: int
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    begin: NDArray[np.int64]
     index: Any
     weight: Any
 
@@ -218,8 +237,8 @@ class _Axis(NamedTuple):
             stop = int(np.searchsorted(self.first, marked[-1], side="right"))
         if start >= stop:
             return _Range(0, slice(0, 0), self.index[:0], self.weight[:0])
-        begin = int(self.index[start, 0])
-        end = int(self.index[stop - 1, -1]) + 1
+        begin = int(self.begin[start])  # not of `index`, which may be on a GPU
+        end = int(self.begin[stop - 1]) + self.index.shape[1]
         return _Range(
             start, slice(begin, end), self.index[start:stop] - begin, self.weight[start:stop]
         )
@@ -236,10 +255,10 @@ def _axis(length: int, steps: tuple[tuple[int, int], ...], device: str) -> _Axis
     used = (matrix != 0).numpy()
     first, last = used.argmax(1), length - 1 - used[:, ::-1].argmax(1)
     taps = int((last - first).max()) + 1
-    index = np.minimum(first, length - taps)[:, None] + np.arange(taps)
-    index = torch.from_numpy(index)
+    begin = np.minimum(first, length - taps)
+    index = torch.from_numpy(begin[:, None] + np.arange(taps))
     weight = matrix.gather(1, index)
-    return _Axis(length, first, last, index.to(device), weight.to(device))
+    return _Axis(length, first, last, begin, index.to(device), weight.to(device))
 
 
 def _interpolated(matrix: Any, size: int, device: str) -> Any:

@@ -67,14 +67,14 @@ class CudaMemory:
         """Within, torch raises its error of a full device beyond so many bytes."""
         import torch
 
-        _let_go()
+        let_go()
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(min(1.0, size / self.total()))
         try:
             yield
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
-            _let_go()
+            let_go()
             torch.cuda.empty_cache()
 
 
@@ -137,7 +137,7 @@ class Trial:
     def close(self) -> None:
         """Free the device."""
         self.__dict__.pop("model", None)
-        _let_go()
+        let_go()
         if self.device == "cuda":
             import torch
 
@@ -151,7 +151,7 @@ def parity(trial: Trial) -> Iterable[Finding]:
     with first_outputs(subject.networks) as wanted:
         labels = on_cpu.predict(image)
     del on_cpu
-    _let_go()
+    let_go()
     with first_outputs(subject.networks) as found:
         on_device = check_labels(
             trial.model.predict(image), image, model=subject.name, of="first image"
@@ -176,7 +176,7 @@ def parity(trial: Trial) -> Iterable[Finding]:
     yield measured("the same labels a second time", "yes" if same else "no")
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Free the memory of models that are not used any more."""
     forget_latest()
     gc.collect()
@@ -316,7 +316,7 @@ def out_of_memory(trial: Trial) -> Iterable[Finding]:
     share = agreement(wanted, model.predict(image))
     yield held("the next prediction is right again", share >= AGREEMENT, f"{share:.2%} agree")
     del model
-    _let_go()
+    let_go()
     with memory.limited(memory.allocated() + at_rest // 2):
         error = _error_of(partial(subject.build, trial.weights, trial.device))
     yield held(

@@ -103,6 +103,26 @@ def test_call(calls, tmp_path):
     assert labels.shape == RGB.shape[:2] and labels.dtype == np.int64 and labels.max() == 1
 
 
+def test_masks_are_kept_for_other_settings_only(calls, tmp_path):
+    """Else each box would be copied to the host, and its mask kept until the image is done."""
+    model = CellSAM(saved(tmp_path))
+    decoder, box = model._model.model_cp.mask_decoder, torch.ones(1, 2, 4)
+    kept = []
+    find = model._model.predict
+
+    def predict(images, **named):
+        decoder.forward(sparse_prompt_embeddings=box)
+        kept.append(None if model._made is None else len(model._made))
+        return find(images, **named)
+
+    model._model.predict = predict
+    model.predict(RGB)
+    list(model.predict_each(RGB, [{}, {"bbox_threshold": 0.4}]))
+    assert kept == [None, None]
+    list(model.predict_each(RGB, [{}, {"bbox_threshold": 0.1}]))
+    assert kept[2:] == [1, 1] and model._made is None
+
+
 @pytest.mark.parametrize("image", [GREY, RGB, ODD["two channels"], ODD["constant RGB"]])
 def test_nothing_found(calls, tmp_path, image):
     """Upstream fails on its own result, `(None, None, None, None)`; else it gives 3 x H x W."""

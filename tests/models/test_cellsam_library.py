@@ -19,6 +19,8 @@ from helpers.small_cellsam import (
 from benchmark.adapter import missing_libraries
 from benchmark.store.digest import array_digest
 from models.cellsam import CellSAM
+from models.prompting import decoder
+from models.prompting.decoder import SharedDecoder
 
 pytestmark = pytest.mark.skipif(
     missing_libraries(CellSAM) is not None,
@@ -77,16 +79,19 @@ def test_settings_share_their_masks_and_equal_the_single_adapter(path, monkeypat
     # Upstream adds a third of the scores' own level to two thirds of the threshold.
     settings = [{}, {"bbox_threshold": (middle - 0.33 * middle) / 0.66}, {"grey_columns": False}]
     settings += [settings[1] | settings[2], {}, {"bbox_threshold": 5.0}]
-    decoded = []
+    decoded, kept = [], []
+    decode, keep = SharedDecoder.__call__, decoder._sharing
+
+    def counted(*args, **named):
+        decoded.append(1)
+        return decode(*args, **named)
+
+    monkeypatch.setattr(SharedDecoder, "__call__", counted)
+    monkeypatch.setattr(decoder, "_sharing", lambda network: kept.append(1) or keep(network))
     model = SmallCellSAM(chosen(path))
-    network = type(model._model.model_cp.mask_decoder).predict_masks
-    monkeypatch.setattr(
-        type(model._model.model_cp.mask_decoder),
-        "predict_masks",
-        lambda self, *args, **kwargs: decoded.append(1) or network(self, *args, **kwargs),
-    )
     together = list(model.predict_each(image, settings))
-    assert together[0] is together[4] and len(decoded) <= 2 * QUERIES
+    assert together[0] is together[4] and QUERIES < len(decoded) <= 2 * QUERIES
+    assert len(kept) == 2  # once for each of `grey_columns`
     for setting, labels in zip(settings, together, strict=True):
         alone = SmallCellSAM(chosen(path), **setting).predict(image)
         assert labels.dtype == alone.dtype and np.array_equal(labels, alone), setting

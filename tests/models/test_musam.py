@@ -93,6 +93,7 @@ OURS = {
     "threshold_abs",
     "batch_size",
     "normalise",
+    "precision",
 }  # of the last, APG alone has one
 
 

@@ -1,77 +1,16 @@
 """`normalise` of every adapter that takes 8-bit images: one meaning, one note, and run ids stay."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from helpers.adapters import one_thread as one_thread
-from helpers.small_musam import ALL_MASKS, GRID, SmallDecoder, SmallMasks, SmallSam
+from helpers.sam_family import ADAPTERS, BUILD, EVERY
 from helpers.small_musam import checkpoint as checkpoint
-from helpers.small_prompted import SMALL_MASKS
-from helpers.small_sam3 import needs_sam3
 
 from benchmark.adapter import AdapterInfo, check_settings
 from benchmark.choices import CONFIGS
 from benchmark.data.sources.synthetic import draw
 from benchmark.errors import UsageError
-from models.apg import APG
 from models.common.cache import Cache
-from models.musam import AIS, AMG, SamAMG
-from models.prompted import Prompted
-from models.prompting.sources import Grid
-from models.sam2 import Sam2
-from models.sam3 import Sam3
-
-ADAPTERS = [AMG, SamAMG, AIS, APG, Prompted, Sam2, Sam3]
-needs_sam2 = pytest.mark.skipif(
-    importlib.util.find_spec("sam2") is None, reason="sam2 is not installed"
-)
-
-
-def _sam2(request, **given):
-    from helpers.small_sam2 import OPEN, SmallSam2, make_checkpoint
-
-    path = make_checkpoint(request.getfixturevalue("tmp_path") / "small.pt")
-    weights = SmallSam2.find_weights(str(path)).fetch()
-    return SmallSam2(weights, points_per_side=2, **OPEN, **given)
-
-
-def _sam3(request, **given):
-    from helpers.small_sam3 import UNSURE, SmallSam3, make_checkpoint
-
-    folder = request.getfixturevalue("tmp_path") / "sam3"
-    folder.mkdir(exist_ok=True)
-    make_checkpoint(folder)
-    return SmallSam3(SmallSam3.find_weights(str(folder)).fetch(), threshold=UNSURE, **given)
-
-
-def _prompted(request, **given):
-    adapter, _ = SMALL_MASKS["musam"]
-    weights = adapter.find_weights(str(request.getfixturevalue("checkpoint"))).fetch()
-    return adapter(weights, Grid(2), min_size=0, **given)
-
-
-def _musam(adapter, **more):
-    def build(request, **given):
-        weights = adapter.find_weights(str(request.getfixturevalue("checkpoint"))).fetch()
-        return adapter(weights, **more, **given)
-
-    return build
-
-
-BUILD = {
-    "amg": _musam(SmallMasks, **GRID, **ALL_MASKS),
-    "sam": _musam(SmallSam, **GRID, **ALL_MASKS),
-    "ais": _musam(SmallDecoder),
-    "apg": lambda request, **given: APG(APG.find_weights("demo").fetch(), **given),
-    "prompted": _prompted,
-    "sam2": _sam2,
-    "sam3": _sam3,
-}
-EVERY = [
-    pytest.param(name, marks={"sam2": needs_sam2, "sam3": needs_sam3}.get(name, ()))
-    for name in BUILD
-]
 
 
 def hot(side=120):

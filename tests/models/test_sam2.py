@@ -315,5 +315,6 @@ def test_the_config_says_what_the_class_says():
     assert config == {name: ours[name].default for name in list(ours)[2:]}
     batch = config.pop("batch_size")
     assert config.pop("normalise") == "min_max"  # as SAM 2's callers do it
+    assert config.pop("precision") == "default"
     assert config == {name: theirs[name].default for name in config}
     assert batch == theirs["points_per_batch"].default

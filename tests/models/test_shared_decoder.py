@@ -9,6 +9,7 @@ from helpers.adapters import one_thread as one_thread
 from segment_anything import SamPredictor
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+from models.prompting import decoder as decoder_module
 from models.prompting.decoder import SharedDecoder, is_known
 from models.prompting.promptable import PromptableSam
 
@@ -124,6 +125,46 @@ def test_another_image_and_prompts_with_masks_are_not_taken_for_the_last(shared)
             seen.append(found[2])
     assert len({one.numpy().tobytes() for one in seen}) == 6
     assert shared == [4] * 6, "points and boxes"
+
+
+@pytest.fixture
+def projected(monkeypatch):
+    """How often the image's share was made."""
+    made, sharing = [], decoder_module._sharing
+    monkeypatch.setattr(
+        decoder_module, "_sharing", lambda network: made.append(1) or sharing(network)
+    )
+    return made
+
+
+def test_views_of_one_image_share_what_is_made_of_it(projected):
+    """As CellSAM calls the decoder: one prompt at a time, a view of the embedding for each."""
+    predictor = build(*WIDTHS["small"])
+    sam, images = predictor.model, torch.cat([predictor.features, predictor.features + 1])
+    shared = SharedDecoder(sam.mask_decoder)
+    encoder = sam.prompt_encoder
+
+    def both(image, number):
+        boxes = torch.tensor([[10.0, 20.0, 100.0 + number, 90.0]])
+        sparse, dense = encoder(points=None, boxes=boxes, masks=None)
+        named = {
+            "image_embeddings": image, "image_pe": encoder.get_dense_pe(),
+            "sparse_prompt_embeddings": sparse, "dense_prompt_embeddings": dense,
+            "multimask_output": False,
+        }  # fmt: skip
+        return shared(**named), sam.mask_decoder(**named)
+
+    with torch.no_grad():
+        for row in (0, 1):
+            for number in range(3):
+                found, wanted = both(images[row].unsqueeze(0), number)
+                assert all(map(torch.equal, found, wanted))
+        assert len(projected) == 2
+        images[1] += 1  # written into where it lies
+        found, wanted = both(images[1].unsqueeze(0), 0)
+        assert all(map(torch.equal, found, wanted)) and len(projected) == 3
+        found, wanted = both(images[1].clone().unsqueeze(0), 0)
+        assert all(map(torch.equal, found, wanted)) and len(projected) == 4
 
 
 def test_the_model_is_left_as_it_was(shared):

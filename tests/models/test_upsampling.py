@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.adapters import one_thread as one_thread
+from helpers.copies import counted
 from segment_anything.modeling import Sam
 from torch.nn.functional import interpolate
 
@@ -196,3 +197,26 @@ def test_no_tensor_is_as_large_as_the_image(monkeypatch):
     )
     assert all(mask.area > 9 * 12 * 200 for mask, *_ in made)
     assert max(sizes) < 2 * (16 * 15) * (16 * 15), "values and sizes of logits around the mask"
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (300, 700)])
+def test_a_gpu_is_waited_for_as_often_for_many_masks_as_for_few(shape):
+    logits = torch.full((24, 256, 256), -9.0)
+    for number in range(24):
+        logits[number, 4 * number : 4 * number + 9, 40 : 50 + number] = 9
+    whole = Whole(of_sam(shape))
+    up = Upsampling(whole, whole.steps)
+    up.thresholded(logits[:1], 0.0, 1.0)  # axes are kept
+    for number in (3, 24):
+        with counted() as calls:
+            up.thresholded(logits[:number], 0.0, 1.0)
+        assert calls == ["cpu", "numpy", "tolist", "cpu", "numpy"]
+    assert whole.masks == 0
+
+
+@pytest.mark.parametrize("level", [0, 0.0, 2.5, -1])
+@pytest.mark.parametrize("steps", [of_sam((300, 700)), ()])
+def test_one_level_for_all_is_that_of_each(level, steps):
+    logits = drawn(6)
+    up = Upsampling(Whole(of_sam((300, 700))), steps)
+    check(up.thresholded(logits, level, 1.0), up.thresholded(logits, [float(level)] * 6, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from functools import partial
 
 import check_gpu
@@ -11,6 +12,7 @@ import pytest
 import torch
 from gpu_checks import checks
 from gpu_checks.findings import Finding, Report, UncheckedError, Verdict, held
+from gpu_checks.precisions import precisions
 from gpu_checks.prompted_sam import PromptedSam
 from gpu_checks.subjects import SUBJECTS, Subject
 from helpers import small_sam3
@@ -90,6 +92,12 @@ def test_adapters_pass_on_a_cpu_and_what_needs_a_gpu_is_not_checked(subject, cap
         assert f"ok          outputs of {network}" in out
     assert "measured    throughput" in out
     assert f"not checked: {subject.name}: idle share" in out
+    if "precision" in inspect.signature(subject.adapter).parameters:
+        assert "ok          bfloat16 is recorded and undone" in out
+        assert "ok          bfloat16 computes what the default does" in out
+        assert f"not checked: {subject.name}: precision: tf32" in out
+    else:
+        assert f"not checked: {subject.name}: precision" in out
     assert f"not checked: {subject.name}: out of memory" in out
 
 
@@ -125,6 +133,28 @@ def test_a_network_that_is_never_called_fails(tmp_path):
     subject = Subject("flat", Flat, lambda _: None, ("NoSuchNetwork",), {})
     trial = checks.Trial(subject, "cpu", tmp_path, size=96, images=1)
     assert verdicts(checks.parity, trial)["outputs of NoSuchNetwork"] is Verdict.FAILED
+
+
+@small_sam3.needs_sam3
+def test_a_precision_that_is_not_recorded_or_computes_something_else_fails(tmp_path):
+    class Silent(small_sam3.SmallSam3):
+        def __init__(self, *words, precision="default", **named):
+            super().__init__(*words, **named)
+            if precision != "default":
+                self.predict = self._broken
+
+        def _broken(self, image):
+            with torch.no_grad():
+                for value in self._model.parameters():
+                    value *= float("nan")
+            labels = small_sam3.SmallSam3.predict(self, image)
+            self.details["precision"] = "default"
+            return labels
+
+    trial = checks.Trial(SAM3._replace(adapter=Silent), "cpu", tmp_path, size=96, images=2)
+    found = verdicts(precisions, trial)
+    assert found["bfloat16 is recorded and undone"] is Verdict.FAILED
+    assert found["bfloat16 computes what the default does"] is Verdict.FAILED
 
 
 class Flat:
