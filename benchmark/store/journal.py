@@ -33,7 +33,6 @@ class Journal:
     def __init__(self, folder: Path, shape: Any = dict[str, Any]) -> None:
         self.folder = folder
         self._shape = shape
-        self._quick = shapes.quick_reader(shape)
 
     def append(self, writer: str, *rows: dict[str, Any] | str) -> None:
         """Add rows and flush them to the disk, once for all of them.
@@ -76,10 +75,13 @@ class Journal:
         Raises:
             StoreError: a file can't be read.
         """
+        read = shapes.quick_reader(self._shape)  # not kept: worker processes get journals
         for path in sorted(self.folder.glob("*.jsonl")):
             writer = path.stem
             for number, line in enumerate(_lines(path)[0], start=1):
-                row = self._quick_row(line)
+                row = read(line)  # without keys that no reader knows
+                if row is None or not _is_safe(row["sample"]):
+                    row = self._row(line)
                 if row is None:
                     _warn(path, number)
                 else:
@@ -108,11 +110,6 @@ class Journal:
     def writers(self) -> set[str]:
         """Return who has added rows."""
         return {path.stem for path in self.folder.glob("*.jsonl")}
-
-    def _quick_row(self, line: bytes) -> dict[str, Any] | None:
-        """Return what `_row` returns, without keys that no reader knows."""
-        row = self._quick(line)
-        return row if row is not None and _is_safe(row["sample"]) else self._row(line)
 
     def _row(self, line: bytes) -> dict[str, Any] | None:
         """Return the row in a line; None if it is damaged, or of a sample without a safe name."""

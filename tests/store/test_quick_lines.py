@@ -1,12 +1,14 @@
 """Lines read in one pass: what it accepts is what parsing and checking accept, to the bit."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 
 from benchmark.store import shapes
 from benchmark.store.journal import Journal
+from benchmark.store.record import Record
 
 COLUMNS = {"id": [1, 2], "area": [20, 3], "best_iou": [0.5, 0], "border": [0, 1]}
 STAGES = {
@@ -139,6 +141,14 @@ def test_a_line_that_one_pass_refuses_is_read_if_it_is_valid(tmp_path):
     lines.append(json.dumps(row | {"error": "\xe9"}, ensure_ascii=False).encode())
     read = [*journal(tmp_path / "records", "records", *lines).rows()]
     assert [one["error"] for one in read] == ["\ud800", "\xe9"]
+
+
+def test_a_journal_and_a_record_reach_a_worker_process(tmp_path):
+    written = journal(tmp_path / "records", "records", json.dumps(ROWS["records"]).encode())
+    (row,) = written.rows()
+    (again,) = pickle.loads(pickle.dumps(written)).rows()
+    record = Record.of_row(row)
+    assert again == row and pickle.loads(pickle.dumps(record)) == record
 
 
 @pytest.mark.parametrize("sample", ["../x", "a..b", "nul", "", "x" * 200])
