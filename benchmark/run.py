@@ -16,12 +16,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from benchmark.adapter import AdapterInfo, PredictionInfo, class_of
@@ -290,7 +291,7 @@ class Runner:
         self, entry: Entry, truth: Labels | None, record: Record, labels: Labels
     ) -> _Stored:
         digest = array_digest(labels)
-        self._writer.append(replace(record, prediction=digest), labels)
+        self._writer.append(msgspec.structs.replace(record, prediction=digest), labels)
         if truth is None:
             return _Stored(entry)
         try:

@@ -12,6 +12,7 @@ from benchmark.actions.formats import JSON
 from benchmark.console import note, out, printable, say, say_json
 from benchmark.errors import DONE, StoreError
 from benchmark.fitted_table import FittedColumn, FittedTable
+from benchmark.garbage_collection import collection_paused
 from benchmark.job import Job
 from benchmark.scoring.protocol import Protocol, Protocols
 from benchmark.sweeps.rates import remaining_hours
@@ -34,11 +35,12 @@ def readable(study: StoredRuns, protocol: Protocol | Protocols) -> list[RunState
     A warning names each run that can't be read.
     """
     states: list[RunState] = []
-    for store in study.stores:
-        try:
-            states += study.rows_of(store, protocol)
-        except StoreError as error:
-            note(f"warning: {store.path.name} is left out: {error}")
+    with collection_paused():  # rows of journals have no cycles
+        for store in study.stores:
+            try:
+                states += study.rows_of(store, protocol)
+            except StoreError as error:
+                note(f"warning: {store.path.name} is left out: {error}")
     return states
 
 

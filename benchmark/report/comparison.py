@@ -128,6 +128,23 @@ def incomparable(a: RunResult, b: RunResult) -> str | None:
     return None
 
 
+def _compared(
+    a: RunResult, b: RunResult, further: FurtherTest | None
+) -> tuple[Comparison, FurtherResult | None]:
+    """What two runs and the further test say; made once, as a pair may be of several families.
+
+    Raises:
+        StoreError: as `compare_runs`.
+    """
+    known = a.comparisons.setdefault(b, {})
+    if further not in known:
+        pairs, found = compare_runs(a, b)
+        asked = further is not None and further.applies(a) and found.samples
+        known[further] = found, further.test(pairs["difference"]) if further and asked else None
+    result: tuple[Comparison, FurtherResult | None] = known[further]
+    return result
+
+
 def compare_runs(a: RunResult, b: RunResult) -> tuple[pd.DataFrame, Comparison]:
     """Two comparable runs, sample by sample: the pairs, and what they say.
 
@@ -282,7 +299,7 @@ def _row(
     a: RunResult, b: RunResult, names: Mapping[str, str], further: FurtherTest | None
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """One comparison as a row, and a row for each sample that it leaves out."""
-    pairs, found = compare_runs(a, b)
+    found, result = _compared(a, b, further)
     low, high = found.interval or (np.nan, np.nan)
     both = {"data": escape.plain(a.data), "a": names[a.key], "b": names[b.key]}
     row = asdict(found) | both
@@ -306,8 +323,7 @@ def _row(
         "further_better": "",
         "further_p": np.nan,
     }
-    if further is not None and further.applies(a) and found.samples:
-        result = further.test(pairs["difference"])
+    if result is not None:
         row |= {"further_better": both[result.better], "further_p": result.p}
     return row, [
         both | {"sample": escape.plain(e.sample), "reason": escape.plain(e.reason)}

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import pandas as pd
 from benchmark.adapter import NO_PARAMETERS, find_class
 from benchmark.console import Steps, note
 from benchmark.errors import StoreError
+from benchmark.garbage_collection import collection_paused
 from benchmark.report.framing import framing_sentences
 from benchmark.report.selected import key_of_selection, name_of_selection
 from benchmark.report.training import trained_on
@@ -209,6 +211,11 @@ class RunResult:
             numbers[f"{metric}_caution"] = interval_caution(values.to_numpy(), groups, low, worst)
         ends = ("", "_low", "_high")
         return numbers | {f"score{end}": numbers[f"{self.metric.name}{end}"] for end in ends}
+
+    @cached_property
+    def comparisons(self) -> WeakKeyDictionary[RunResult, Any]:
+        """What is known of its comparison with other results, by `benchmark.report.comparison`."""
+        return WeakKeyDictionary()
 
     @property
     def status(self) -> str:
@@ -432,7 +439,7 @@ def gather(
     results: list[RunResult] = []
     left_out: dict[str, str] = {}
     stores = RunStore.all(runs)
-    with Steps("reading runs", len(stores)) as steps:
+    with Steps("reading runs", len(stores)) as steps, collection_paused():
         for store in stores:
             try:
                 found = _reported(store, protocol, metric)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +28,7 @@ CAUTIONS = {
 _DECIMALS = 12  # of group means: below lies what adding floats leaves
 _LEVEL = 0.95
 _DRAWS_AT_ONCE = 2_000_000  # group indices held in memory: 8 MB
+_DRAWS_KEPT = 10_000_000  # likewise, of intervals over as many groups: 20 MB
 # A resample of groups that happen to be equal has no spread; taken at its word it would put
 # an end at infinity. A fifth keeps the end where a single differing group of many belongs.
 _SMALLEST_ERROR = 0.2
@@ -94,7 +97,7 @@ def bootstrap_interval(
     # The groups' sums of deviations from the mean: they add up to 0.
     excess = np.bincount(group, numbers) - mean * sizes
     lowest, highest = np.quantile(
-        _studentised_means(excess, sizes, np.random.default_rng(seed), resamples),
+        _studentised_means(excess, sizes, seed, resamples),
         [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2],
     )
     error = _jackknife_error(excess, sizes)
@@ -146,23 +149,32 @@ def _jackknife_error(excess: Floats, sizes: Floats) -> float:
     return float(np.sqrt((len(sizes) - 1) / len(sizes) * (changes**2).sum()))
 
 
-def _studentised_means(
-    excess: Floats, sizes: Floats, rng: np.random.Generator, resamples: int
-) -> Floats:
+def _studentised_means(excess: Floats, sizes: Floats, seed: int, resamples: int) -> Floats:
     """Of each resample, how far its mean is off, in its own (linearised) standard errors."""
     groups = len(sizes)
     least = _SMALLEST_ERROR * float(np.sqrt((excess**2).sum())) / sizes.sum()
     if least == 0:  # all values are equal
         return np.zeros(resamples)
-    index = np.uint16 if groups <= 2**16 else np.uint32  # drawn twice as fast
-    chunk = max(1, _DRAWS_AT_ONCE // groups)
-    parts = [
-        _studentise(excess, sizes, least, rng.integers(groups, size=(rows, groups), dtype=index))
-        for start in range(0, resamples, chunk)
-        for rows in [min(chunk, resamples - start)]
-    ]
+    draws = _kept_draws if groups * resamples <= _DRAWS_KEPT else _draws
+    parts = [_studentise(excess, sizes, least, drawn) for drawn in draws(groups, seed, resamples)]
     studentised: Floats = np.concatenate(parts) * np.sqrt((groups - 1) / groups)
     return studentised
+
+
+def _draws(groups: int, seed: int, resamples: int) -> Iterator[NDArray[Any]]:
+    """Yield resamples, a row of drawn groups for each, as many as are held in memory at once."""
+    rng = np.random.default_rng(seed)
+    index = np.uint16 if groups <= 2**16 else np.uint32  # drawn twice as fast
+    chunk = max(1, _DRAWS_AT_ONCE // groups)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        yield rng.integers(groups, size=(rows, groups), dtype=index)
+
+
+@functools.lru_cache(4)
+def _kept_draws(groups: int, seed: int, resamples: int) -> tuple[NDArray[Any], ...]:
+    """The same, for the next interval over as many groups: a data set has one for each pair."""
+    return tuple(_draws(groups, seed, resamples))
 
 
 @compiled

@@ -60,8 +60,14 @@ def pair(
             raise ValueError(f"sample '{double}' occurs twice in {name}")
     failures = {"a": failed_a or {}, "b": failed_b or {}}
     wanted = ["group", "n_true", "n_predicted", "both_empty", metric]
-    samples = a.index.intersection(b.index).sort_values()
-    of_a, of_b = a.loc[samples, wanted], b.loc[samples, wanted]
+    if a.index.identical(b.index) and a.index.is_monotonic_increasing:  # as nearly always: quicker
+        samples = a.index
+        of_a, of_b = a[wanted], b[wanted].set_axis(samples)  # pandas compares one index no more
+        others = {*failures["a"], *failures["b"]}
+    else:
+        samples = a.index.intersection(b.index).sort_values()
+        of_a, of_b = a.loc[samples, wanted], b.loc[samples, wanted]
+        others = {*a.index, *b.index, *failures["a"], *failures["b"]}
     for column in ("group", "n_true"):
         differs = of_a[column] != of_b[column]
         if differs.any():
@@ -69,9 +75,9 @@ def pair(
                 f"a and b disagree on '{column}' of sample '{samples[differs][0]}': they were "
                 "scored against different truths"
             )
-    reasons = {
+    reasons: dict[Any, str] = {
         sample: _lacking(str(sample), a, b, failures)
-        for sample in {*a.index, *b.index, *failures["a"], *failures["b"]} - {*samples}
+        for sample in others.difference(samples if others else ())
     }
     empty = of_a["both_empty"].astype(bool) | of_b["both_empty"].astype(bool)
     dropped = empty | of_a[metric].isna() | of_b[metric].isna()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,7 @@ FEWEST_FOR_P = 6
 
 _EXACT_UP_TO = 18  # groups: 2^17 sums, half of all flips; the other half mirrors them
 _DRAWS = 20_000
+_EIGHTS_KEPT = 1000  # 20 MB of draws
 _ROUNDING = 1e-9  # of the largest possible sum: two sums that near are one
 
 
@@ -69,10 +72,23 @@ def _drawn_at_least(sizes: NDArray[np.float64], seen: float, seed: int) -> int:
 
     A drawn byte holds the signs of eight groups, and a table their sum.
     """
-    rng = np.random.default_rng(seed)
     signs = 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1) - 1
     eights = np.pad(sizes, (0, -len(sizes) % 8)).reshape(-1, 8)
     sums = np.zeros(_DRAWS)
-    for table in eights @ signs.T:
-        sums += table[rng.integers(256, size=_DRAWS, dtype=np.uint8)]
+    draws = _kept_draws if len(eights) <= _EIGHTS_KEPT else _draws
+    for table, drawn in zip(eights @ signs.T, draws(len(eights), seed), strict=True):
+        sums += table[drawn]
     return int((np.abs(sums) >= seen).sum())
+
+
+def _draws(eights: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield for each eight groups a byte of signs for each draw."""
+    rng = np.random.default_rng(seed)
+    for _ in range(eights):
+        yield rng.integers(256, size=_DRAWS, dtype=np.uint8)
+
+
+@functools.lru_cache(4)
+def _kept_draws(eights: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+    """The same, for the next test of as many groups: a data set has one for each pair."""
+    return tuple(_draws(eights, seed))

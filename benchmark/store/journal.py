@@ -75,13 +75,17 @@ class Journal:
         Raises:
             StoreError: a file can't be read.
         """
+        read = shapes.quick_reader(self._shape)  # not kept: worker processes get journals
         for path in sorted(self.folder.glob("*.jsonl")):
-            rows, _ = self._read(path)
-            for number, row in enumerate(rows, start=1):
+            writer = path.stem
+            for number, line in enumerate(_lines(path)[0], start=1):
+                row = read(line)  # without keys that no reader knows
+                if row is None or not _is_safe(row["sample"]):
+                    row = self._row(line)
                 if row is None:
                     _warn(path, number)
                 else:
-                    yield path.stem, row
+                    yield writer, row
 
     def damage(self) -> Iterator[str]:
         """Yield a sentence for each damaged line, and for each unfinished one at the end of a file.
@@ -90,14 +94,14 @@ class Journal:
             StoreError: a file can't be read.
         """
         for path in sorted(self.folder.glob("*.jsonl")):
-            rows, unfinished = self._read(path)
-            for number, row in enumerate(rows, start=1):
-                if row is None:
+            lines, end = _lines(path)
+            for number, line in enumerate(lines, start=1):
+                if self._row(line) is None:
                     yield (
                         f"{path}, line {number}, is damaged: what it recorded is lost. Repeat the "
                         "command that made it, which does it again, and remove the line."
                     )
-            if unfinished:
+            if end:
                 yield (
                     f"{path} ends in an unfinished line: what it recorded is lost. The next run "
                     "does it again, and cuts the line off."
@@ -106,14 +110,6 @@ class Journal:
     def writers(self) -> set[str]:
         """Return who has added rows."""
         return {path.stem for path in self.folder.glob("*.jsonl")}
-
-    def _read(self, path: Path) -> tuple[Iterator[dict[str, Any] | None], bool]:
-        """Return the rows of a file, None for a damaged one, and whether its end is unfinished."""
-        try:
-            *lines, end = read_file(path).split(b"\n")
-        except OSError as error:
-            raise StoreError(f"{path} can't be read: {error.strerror}.") from error
-        return (self._row(line) for line in lines), bool(end)
 
     def _row(self, line: bytes) -> dict[str, Any] | None:
         """Return the row in a line; None if it is damaged, or of a sample without a safe name."""
@@ -136,6 +132,22 @@ class Journal:
                 whole = _end_of_lines(path)
                 if whole < path.stat().st_size:
                     os.truncate(path, whole)
+
+
+def _lines(path: Path) -> tuple[list[bytes], bytes]:
+    """Return the lines of a file, and what stands after the last end of line.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    try:
+        *lines, end = read_file(path).split(b"\n")
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}.") from error
+    return lines, end
+
+
+_is_safe = functools.lru_cache(1 << 16)(is_safe)  # each sample has a line in several journals
 
 
 def _end_of_lines(path: Path) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+import msgspec
 
 from benchmark.profiling import highest
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """The outcome of one sample: one line of the journal.
 
     Attributes:
@@ -37,18 +37,20 @@ class Record:
     attempt: int
     prediction: str | None = None
     seconds: float | None = None
-    stages: dict[str, float] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
+    stages: dict[str, float] = {}
+    memory: dict[str, int] = {}
     warm_up: bool = False
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = {}
     error: str | None = None
     traceback: str | None = None
-    cached: dict[str, float] = field(default_factory=dict)
-    stage_memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    cached: dict[str, float] = {}
+    stage_memory: dict[str, dict[str, int]] = {}
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> Record:
         """Convert a row of the journal; unknown keys (of a newer version) are ignored."""
+        if row.keys() <= _NAMES:
+            return cls(**row)
         return cls(**{name: row[name] for name in _NAMES if name in row})
 
     @property
@@ -65,7 +67,7 @@ class Record:
         return functools.reduce(highest, self.stage_memory.values(), self.memory)
 
 
-_NAMES = tuple(each.name for each in fields(Record))
+_NAMES = frozenset(Record.__struct_fields__)
 
 
 def latest(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,8 @@ from typing import (
     is_typeddict,
 )
 
+import msgspec
+
 LARGEST = 2**53
 """Of numbers: each integer up to it is exact as a float as well."""
 
@@ -262,6 +264,9 @@ class StageRow(TypedDict):
     true: StagesOfObjects
 
 
+OF_SAMPLES = (RecordRow, ScoreRow, ObjectRow, StageRow)
+"""Of lines of these types there may be many, and no other keys are read than theirs."""
+
 ROWS: dict[str, Any] = {
     "records": RecordRow,
     "attempts": AttemptRow,
@@ -304,6 +309,60 @@ def misfit(value: object, shape: Any, name: str = "") -> str | None:
             if is_needed and key not in value:
                 return f"{prefix}{key}"
     return name or "all of it"
+
+
+@cache
+def quick_reader(shape: Any) -> Callable[[bytes], dict[str, Any] | None]:
+    """Return the function that parses a line and checks it against a type, in one pass of C.
+
+    What it returns is what `parse` returns, without the keys that the type does not have, and fits
+    by `misfit`. None says nothing of the line: `parse` and `misfit` accept some that it does not.
+
+    Args:
+        shape: the type. Of one that is not in `OF_SAMPLES` nothing is ever said.
+    """
+    if shape not in OF_SAMPLES:
+        return lambda line: None
+    decode = msgspec.json.Decoder(_for_msgspec(shape)).decode
+    columns = [key for key, (kind, _) in _entries(shape).items() if kind in _COLUMNS]
+
+    def read(line: bytes) -> dict[str, Any] | None:
+        if not line.isascii():  # as lines are written: of skipped keys it checks no encoding
+            return None
+        try:
+            row: dict[str, Any] = decode(line)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        for key in columns:
+            if len({*map(len, row[key].values())}) > 1:
+                return None
+        return row
+
+    return read
+
+
+def _for_msgspec(kind: Any) -> Any:
+    """A type as msgspec has it: it takes no integer for a float, and needs limits of numbers."""
+    if is_typeddict(kind):
+        entries = {
+            key: _for_msgspec(of) if is_needed else NotRequired[_for_msgspec(of)]
+            for key, (of, is_needed) in _entries(kind).items()
+        }
+        return TypedDict(kind.__name__, entries)  # type: ignore[operator]
+    least = 0 if get_origin(kind) is Annotated else -LARGEST
+    number = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if number in _NUMBERS:
+        limits = msgspec.Meta(ge=least, le=LARGEST)
+        whole = Annotated[int, limits]
+        return whole if number is int else whole | Annotated[float, limits]
+    of = get_args(kind)
+    match get_origin(kind):
+        case origin if origin in (Union, types.UnionType):
+            return Union[tuple(map(_for_msgspec, of))]  # noqa: UP007 - of a tuple
+        case origin if origin in (list, dict):
+            return origin[tuple(map(_for_msgspec, of))]
+        case _:
+            return kind
 
 
 _COLUMNS = (Objects, StagesOfObjects)

@@ -30,9 +30,10 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from benchmark.console import note
 from benchmark.errors import StoreError
@@ -455,10 +456,10 @@ class RunWriter:
             if before and before.prediction not in (None, record.prediction):
                 # If the process is killed after the next step, the old record is of another file.
                 withdrawn = Record(record.sample, "error", record.attempt, error=_WITHDRAWN)
-                self._store._records.append(self._name, asdict(withdrawn))
+                self._store._records.append(self._name, msgspec.structs.asdict(withdrawn))
             path = self._store.prediction_path(record.sample)
             write_whole(path, tiff_bytes(prediction))
-        self._store._records.append(self._name, asdict(record))
+        self._store._records.append(self._name, msgspec.structs.asdict(record))
 
     def append_scores(
         self, key: str, basis: dict[str, Any], scored: Sequence[tuple[Row, str]]

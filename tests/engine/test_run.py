@@ -8,9 +8,9 @@ done again with overwrite=errors, or more failures are allowed.
 import json
 import re
 import sys
-from dataclasses import asdict
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 import tifffile
@@ -71,7 +71,7 @@ def test_details_of_any_type_are_stored_as_plain_values(root, monkeypatch):
         "7": {"path": "a", "odd": "(a UnspeakableError whose text can't be shown)"},
         "text": r"\ud800\u202e",
     }  # fmt: skip
-    json.dumps(asdict(job.store.records()[BAD]), ensure_ascii=False).encode()
+    json.dumps(msgspec.structs.asdict(job.store.records()[BAD]), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

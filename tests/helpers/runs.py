@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from helpers.command_line import call
+from msgspec.structs import asdict
 
 from benchmark.data.formats.images import read_labels
 from benchmark.job import Job

@@ -174,3 +174,25 @@ def test_a_footnote_is_wrapped_and_lines_without_text_are_left_out():
     assert len(lines) > 3
     assert max(map(len, lines)) < 70
     assert " ".join(lines) == ("word " * 60).strip()
+
+
+def test_a_figure_is_laid_out_once_for_all_formats(tmp_path, monkeypatch):
+    figure, _ = style.grid(2, 2.0, 2.0, "x")
+    draws, draw = [], type(figure).draw
+    monkeypatch.setattr(
+        type(figure), "draw", lambda self, renderer: draws.append(1) or draw(self, renderer)
+    )
+    style.save(figure, tmp_path / "figure")
+    assert len(draws) == 1 + len(style.SUFFIXES)  # the layout's, and one for each file
+
+
+def test_a_layout_that_the_user_prefers_does_not_replace_a_figures_own(tmp_path):
+    import matplotlib
+
+    files = []
+    for preferred in (False, True):
+        with matplotlib.rc_context({"figure.autolayout": preferred}):
+            figure, panels = style.grid(2, 2.0, 2.0, "x")
+            panels[0].set_ylabel("a label")
+            files.append([path.read_bytes() for path in style.save(figure, tmp_path / "figure")])
+    assert files[0] == files[1]

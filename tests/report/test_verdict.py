@@ -2,15 +2,16 @@
 
 import io
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.reports import fake, markdown_cells, run
 from rich.console import Console
 
-from benchmark.report import write
+from benchmark.report import comparison, write
 from benchmark.report.assemble import assemble
-from benchmark.report.comparison import every_pair
+from benchmark.report.comparison import FurtherTest, every_pair
 from benchmark.report.figures import differences
 from benchmark.report.figures.draw import draw_all
 from benchmark.report.frame import frame_of_runs
@@ -275,3 +276,37 @@ def test_a_partial_run_is_best_only_so_far():
     runs = [fake("a", msa=BASE + SHIFT, expected=40), fake("b", msa=BASE, seed=1)]
     assert "so far" in verdict(*runs).headline
     assert "so far" not in verdict(fake("a", msa=BASE + SHIFT), runs[1]).headline
+
+
+def test_a_pair_of_runs_is_compared_once_in_a_report(monkeypatch):
+    made, compare = [], comparison.compare_runs
+
+    def counted(a, b):
+        made.append((a.method, b.method))
+        return compare(a, b)
+
+    monkeypatch.setattr(comparison, "compare_runs", counted)
+    runs = [fake(name, seed=seed) for seed, name in enumerate(("ais", "apg", "otsu"))]
+    tables = {table.name: table for table in assemble(runs).tables}
+    assert {"runs_tests_reference", "runs_tests_pairs"} <= tables.keys()
+    assert sorted(made) == [("ais", "apg"), ("ais", "otsu"), ("apg", "otsu")]
+    known = csv(tables["runs_tests_reference"])
+    assert (
+        csv(tables["runs_tests_pairs"]).splitlines()[1].split(",")[:9]
+        == (known.splitlines()[1].split(",")[:9])
+    )
+
+
+def test_what_a_further_test_says_is_kept_apart_from_other_tests_of_the_pair():
+    a, b = fake("ais", seed=0), fake("apg", seed=1)
+
+    def further(p):
+        answer = SimpleNamespace(better="a", p=p)
+        return FurtherTest(a.protocol, "msa", "t", "n", lambda differences: answer)
+
+    first, second = further(0.25), further(0.75)
+    for asked, p in ((first, 0.25), (second, 0.75), (first, 0.25)):
+        (family,) = every_pair([a, b], asked)
+        assert list(family.frame["further_p"]) == [p]
+    (family,) = every_pair([a, b])
+    assert family.frame["further_p"].isna().all()

@@ -135,6 +135,18 @@ def test_order_of_samples_does_not_matter(seed):
     assert compare(a.sample(frac=1, random_state=seed), b.sample(frac=1)) == compare(a, b)
 
 
+@pytest.mark.parametrize("failed", [{}, {"s99": "no memory"}])
+def test_pairs_of_equal_samples_are_those_of_samples_that_have_to_be_joined(failed):
+    a, b = random_pair(0)
+    a.loc["s03", "msa"], b.loc["s05", "both_empty"] = np.nan, True
+    found, left_out = pair(a, b, failed_b=failed)
+    for other in (b, b.iloc[::-1]):
+        joined, also_left_out = pair(a.iloc[::-1], other, failed_b=failed)
+        pd.testing.assert_frame_equal(found, joined, check_exact=True)
+        assert left_out == also_left_out
+    assert [each.sample for each in left_out] == ["s03", "s05", *failed]
+
+
 def test_many_like_slices_are_no_evidence():
     # Seven volumes of which five favour a; a hundred slices each say no more than one.
     signs = [1, 1, 1, 1, 1, -1, -1]

@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from benchmark.stats import bootstrap_interval, interval
+from benchmark.stats import bootstrap_interval, interval, permutation
+from benchmark.stats.permutation import sign_flip_p
 
 
 def clustered(n_groups, seed=0, images=(1, 21)):
@@ -150,3 +151,37 @@ def test_five_hundred_images_take_no_time_worth_mentioning():
     for _ in range(5):
         bootstrap_interval(values, groups)
     assert (time.process_time() - start) / 5 < 0.3  # some 0.03 s; other processes share the caches
+
+
+@pytest.mark.parametrize(
+    ("module", "limit"), [(interval, "_DRAWS_KEPT"), (permutation, "_EIGHTS_KEPT")]
+)
+def test_draws_that_are_kept_change_no_number(module, limit, monkeypatch):
+    several = [clustered(n_groups, seed) for n_groups in (30, 31) for seed in (0, 1)]
+
+    def numbers():
+        return [
+            (bootstrap_interval(*one), bootstrap_interval(*one, seed=1), sign_flip_p(one[0]))
+            for one in several
+        ]
+
+    module._kept_draws.cache_clear()
+    kept = numbers()
+    assert module._kept_draws.cache_info().currsize and kept == numbers()
+    monkeypatch.setattr(module, limit, 0)
+    monkeypatch.setattr(module, "_kept_draws", None)
+    assert numbers() == kept
+
+
+@pytest.mark.parametrize(
+    "compute", [lambda v, g: bootstrap_interval(v, g), lambda v, g: sign_flip_p(v)]
+)
+def test_intervals_and_tests_of_as_many_groups_share_their_draws(compute, monkeypatch):
+    begun, make = [], np.random.default_rng
+    for module in (interval, permutation):
+        module._kept_draws.cache_clear()
+    values, groups = clustered(40)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: begun.append(seed) or make(seed))
+    compute(values, groups)
+    compute(values[::-1] ** 2, groups[::-1])
+    assert begun == [0]

@@ -6,11 +6,11 @@ import re
 import shutil
 import signal
 import sys
-from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from helpers.runs import SAMPLES, contents, do, journals, make_job, said, tree, undisturbed
+from msgspec.structs import asdict, replace
 
 from benchmark.actions import check, evaluate
 from benchmark.errors import PARTIAL, StoreError

@@ -179,10 +179,12 @@ def save(figure: Figure, path_stem: Path, suffixes: Sequence[str] = SUFFIXES) ->
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     # No random ids; letters as TrueType outlines, which journals ask for in a PDF.
     settings: Any = {"svg.hashsalt": "benchmark", "pdf.fonttype": 42}
+    # Nor a layout of the user's own after ours.
+    settings |= {"figure.autolayout": False, "figure.constrained_layout.use": False}
     with matplotlib.rc_context(settings), missing_glyphs_allowed():
         for path, suffix in zip(paths, suffixes, strict=True):
             figure.savefig(path, dpi=_DPI, facecolor="white", metadata=dates.get(suffix, {}))
-            figure.set_layout_engine("none")  # one layout for all formats: it takes the most time
+            figure.set_layout_engine(None)  # one layout for all formats: it takes the most time
     return paths
 
 

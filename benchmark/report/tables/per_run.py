@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.console import Steps
+from benchmark.garbage_collection import collection_paused
 from benchmark.report.eligible import told_apart
 from benchmark.report.results import RunResult
 from benchmark.report.tables.objects import (
@@ -100,7 +101,7 @@ def _boundaries(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -
 
 def _sizes(results: Sequence[RunResult], heads: Sequence[Sequence[Cell]]) -> Table:
     rows = []
-    with Steps("reading objects", len(results)) as steps:
+    with Steps("reading objects", len(results)) as steps, collection_paused():
         for head, result in zip(heads, results, strict=True):
             found = recall_by_size(result)
             rows.append(
