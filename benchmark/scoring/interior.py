@@ -40,4 +40,4 @@ def match_interior(true: Labels, predicted: Labels) -> Match:
     if true.shape != predicted.shape or true.ndim != 2:
         return match(true, predicted)  # which says what is wrong
     inside = interior(true)
-    return match(np.where(inside, true, 0), np.where(inside, predicted, 0))
+    return match(true * inside, predicted * inside)  # much quicker than np.where

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
@@ -152,7 +153,8 @@ def match(true: Labels, predicted: Labels) -> Match:
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: true {true.shape}, predicted {predicted.shape}")
 
-    true_id, predicted_id, pixels = _count_pairs(_bits(true), _bits(predicted))
+    listed = np.ascontiguousarray(_count_pairs(_bits(true), _bits(predicted)).T)
+    true_id, predicted_id, pixels = listed[0], listed[1], listed[2].view(np.int64)
     for name, labels, ids in (("true", true, true_id), ("predicted", predicted, predicted_id)):
         # As bits, a negative id is larger than any that the type can hold.
         if labels.dtype.kind == "i" and ids.max(initial=0) > np.iinfo(labels.dtype).max:
@@ -252,40 +254,33 @@ def _grouped(ids: Ids, pixels: Ints) -> tuple[Ids, Ints, NDArray[np.intp]]:
 
 
 _BLOCK = 4096  # pixels looked at together: the list of runs stays in the processor's cache
+_SLOTS = 8  # of the table for each pair, at least: its first slot is nearly always the right one
 
 
 @compiled
-def _count_pairs(true: Unsigned, predicted: Unsigned) -> tuple[Ids, Ids, Ints]:
-    """Count the pixels of every (true, predicted) pair of ids, background included.
+def _count_pairs(true: Unsigned, predicted: Unsigned) -> Ids:
+    """List every pair of ids, background included: the true id, the predicted one, their pixels.
 
-    Neighbouring pixels mostly carry the same pair, so the table is asked once per run of
-    equal pairs and not once per pixel.
+    Neighbouring pixels mostly carry the same pair, so it is looked up once per run of equal
+    pairs and not once per pixel. Pairs are listed in the order in which they are met: those of
+    neighbouring rows are near to each other in memory. The table is larger, and holds only where
+    in the list a pair is.
     """
-    keys, count = np.empty((1024, 2), np.uint64), np.zeros(1024, np.int64)
-    used = begin = 0
+    pairs, table = np.empty((1024, 3), np.uint64), np.zeros(_SLOTS * 1024, np.uint32)
+    used = 1  # 0 in the table is a free slot
+    begin = 0
     changed = np.zeros(_BLOCK, np.uint8)
-    end = np.empty(_BLOCK + 8, np.int64)
+    end = np.empty(_BLOCK + 1, np.int64)
     pixels = len(true)
     for first in range(1, pixels + 1, _BLOCK):
         runs = _run_ends(true, predicted, first, changed, end)
         if first + _BLOCK > pixels:
             end[runs] = pixels
             runs += 1
-        run = 0
-        while run < runs:
-            if 2 * used >= len(count):
-                keys, count = _grown(keys, count)
-            while run < runs and 2 * used < len(count):
-                t, p = np.uint64(true[begin]), np.uint64(predicted[begin])
-                slot = _slot(t, p, keys, count)
-                if count[slot] == 0:
-                    keys[slot, 0], keys[slot, 1] = t, p
-                    used += 1
-                count[slot] += end[run] - begin
-                begin = end[run]
-                run += 1
-    filled = np.nonzero(count)[0]
-    return keys[filled, 0], keys[filled, 1], count[filled]
+        if used + runs > len(pairs):
+            pairs, table = _grown(pairs, used, runs)
+        used, begin = _add_runs(true, predicted, begin, end[:runs], pairs, used, table)
+    return pairs[1:used]
 
 
 @compiled
@@ -294,16 +289,16 @@ def _run_ends(
 ) -> int:
     """Write where runs end that end in a block, and return how many there are.
 
-    Comparing neighbours is one vector instruction for many pixels. Eight results are a word, and
-    most words are 0; in the others runs are found without a branch, which would be mispredicted
-    at every outline.
+    Comparing neighbours is one vector instruction for many pixels. The results of 64 pixels
+    become the bits of a word, and only the bits that are set are visited: a branch for each pixel,
+    or for each few, would be mispredicted at every outline.
 
     Args:
         true: N pixels.
         predicted: likewise.
         first: the first pixel of the block, at least 1.
         changed: room for a block.
-        end: room for a block and eight more; the positions are written here, ascending.
+        end: room for a block; the positions are written here, ascending.
     """
     size = min(len(changed), len(true) - first)
     t, before_t = true[first : first + size], true[first - 1 : first - 1 + size]
@@ -311,40 +306,75 @@ def _run_ends(
     for i in range(size):
         changed[i] = (t[i] != before_t[i]) | (p[i] != before_p[i])
     changed[size:] = 0
-    words = changed.view(np.uint64)
+    eights = changed.view(np.uint64)
     runs = 0
-    for word in range((size + 7) // 8):
-        bits = words[word]
-        if bits:
-            for place in range(8):
-                end[runs] = first + 8 * word + place
-                runs += (bits >> np.uint64(8 * place)) & np.uint64(1) != 0
+    for word in range((size + 63) // 64):
+        bits = np.uint64(0)
+        for i in range(8):
+            # The product moves the lowest bits of the eight bytes to the uppermost byte.
+            byte = (eights[8 * word + i] * np.uint64(0x0102040810204080)) >> np.uint64(56)
+            bits |= byte << np.uint64(8 * i)
+        while bits:
+            end[runs] = first + 64 * word + trailing_zeros(bits)
+            runs += 1
+            bits &= bits - np.uint64(1)  # without its lowest bit
     return runs
 
 
 @compiled
-def _grown(keys: Ids, count: Ints) -> tuple[Ids, Ints]:
-    """The same table with four times the slots."""
-    new_keys, new_count = (
-        np.empty((4 * len(count), 2), np.uint64),
-        np.zeros(4 * len(count), np.int64),
-    )
-    for old in np.nonzero(count)[0]:
-        slot = _slot(keys[old, 0], keys[old, 1], new_keys, new_count)
-        new_keys[slot] = keys[old]
-        new_count[slot] = count[old]
-    return new_keys, new_count
+def _add_runs(
+    true: Unsigned,
+    predicted: Unsigned,
+    begin: int,
+    end: Ints,
+    pairs: Ids,
+    used: int,
+    table: NDArray[np.uint32],
+) -> tuple[int, int]:
+    """Add the pixels of runs to the list, and return its new length and where the last one ends.
+
+    Args:
+        true: N pixels.
+        predicted: likewise.
+        begin: where the first run begins.
+        end: where each ends, and the next one begins.
+        pairs: the list, with room for a new pair of each run.
+        used: its length.
+        table: where in the list each pair is.
+    """
+    for run in range(len(end)):
+        t, p = np.uint64(true[begin]), np.uint64(predicted[begin])
+        slot = _slot(t, p, pairs, table)
+        if table[slot] == 0:
+            table[slot] = used
+            pairs[used, 0], pairs[used, 1], pairs[used, 2] = t, p, 0
+            used += 1
+        pairs[table[slot], 2] += np.uint64(end[run] - begin)
+        begin = end[run]
+    return used, begin
 
 
 @compiled
-def _slot(t: np.uint64, p: np.uint64, keys: Ids, count: Ints) -> np.uint64:
-    """Where the pair stands in the table (open addressing), or the empty slot for it."""
-    mask = np.uint64(len(count) - 1)
-    # Odd constants near 2^64 / golden ratio spread consecutive ids (Fibonacci hashing); the
-    # second round spreads ids that differ in their upper bits alone.
+def _grown(pairs: Ids, used: int, more: int) -> tuple[Ids, NDArray[np.uint32]]:
+    """The same list with room for more pairs, and its table."""
+    length = len(pairs)
+    while length < used + more:
+        length *= 4
+    larger, table = np.empty((length, 3), np.uint64), np.zeros(_SLOTS * length, np.uint32)
+    larger[:used] = pairs[:used]
+    for place in range(1, used):
+        table[_slot(larger[place, 0], larger[place, 1], larger, table)] = place
+    return larger, table
+
+
+@compiled
+def _slot(t: np.uint64, p: np.uint64, pairs: Ids, table: NDArray[np.uint32]) -> np.uint64:
+    """The slot of the table that holds where the pair is in the list, or is free for it."""
+    # Odd constants near 2^64 / golden ratio spread consecutive ids (Fibonacci hashing). Of a
+    # product the upper bits depend on all bits of the id.
     mixed = t * np.uint64(0x9E3779B97F4A7C15) ^ p * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
-    slot = (mixed >> np.uint64(32)) & mask
-    while count[slot] > 0 and (keys[slot, 0] != t or keys[slot, 1] != p):
-        slot = (slot + np.uint64(1)) & mask
+    slot = ((mixed >> np.uint64(32)) * np.uint64(len(table))) >> np.uint64(32)
+    last = np.uint64(len(table) - 1)  # their number is a power of two
+    while table[slot] and (pairs[table[slot], 0] != t or pairs[table[slot], 1] != p):
+        slot = (slot + np.uint64(1)) & last
     return slot
