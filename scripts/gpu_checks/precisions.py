@@ -36,7 +36,7 @@ def precisions(trial: Trial) -> Iterable[Finding]:
             continue
         before = tf32_allowed()
         with first_outputs(subject.networks) as found:
-            own = check_labels(model.predict(image), image, model=subject.name, sample="first")
+            own = check_labels(model.predict(image), image, model=subject.name, of="first image")
         yield held(
             f"{name} is recorded and undone",
             model.details["precision"] == name and tf32_allowed() == before,
