@@ -289,7 +289,7 @@ BROKEN = {
     "Brief": "predict_each gave 1 label images for 3 settings",
     "Elsewhere": "segment_stages of 'grey': ValueError: a mask of 96 x 72 pixels at row 3",
     "Another": "segment_stages of 'grey' ends with other labels than predict returns",
-    "TilingSmaller": "sample 'grey, in tiles': predict returned an array of shape (95, 72)",
+    "TilingSmaller": "sample 'grey', in tiles: predict returned an array of shape (95, 72)",
     "TilingOver": "predict_tiled of 'grey' changed its image",
     "TilingByChance": "two calls of predict_tiled of 'grey' differ",
     "Adding": "`added` names levels, which the constructor does not take",

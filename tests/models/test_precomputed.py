@@ -226,7 +226,7 @@ def test_a_prediction_of_another_shape_comes_as_far_as_the_border(tmp_path):
     write(tmp_path / "a.tif", 1, shape=(9, 8))
     image = np.zeros((8, 9), np.uint8)
     with pytest.raises(ModelError, match=r"'m', sample 'a': predict returned .*\(9, 8\).*8 x 9"):
-        check_labels(ask(Precomputed(str(tmp_path)), "a"), image, model="m", of="a")
+        check_labels(ask(Precomputed(str(tmp_path)), "a"), image, model="m", of="sample 'a'")
 
 
 def test_the_identity_is_what_is_predicted_not_where_it_lies(tmp_path):
