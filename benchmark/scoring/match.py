@@ -359,10 +359,11 @@ def _grown(pairs: Ids, used: int, more: int) -> tuple[Ids, NDArray[np.uint32]]:
     """The same list with room for more pairs, and its table."""
     length = len(pairs)
     while length < used + more:
-        length *= 4
+        length *= 2
     larger, table = np.empty((length, 3), np.uint64), np.zeros(_SLOTS * length, np.uint32)
-    larger[:used] = pairs[:used]
     for place in range(1, used):
+        for column in range(3):  # a slice would take numba seconds to compile
+            larger[place, column] = pairs[place, column]
         table[_slot(larger[place, 0], larger[place, 1], larger, table)] = place
     return larger, table
 
