@@ -78,7 +78,7 @@ def _files(each: Planned) -> str:
     if each.is_prepared:
         return "prepared"
     if each.trouble:
-        return "not found"
+        return "not usable"
     access = access_needed(each.job.settings.data)
     if access is None:
         return "to prepare"

@@ -67,19 +67,19 @@ def planned(jobs: Iterable[Job], runs: StoredRuns, table: Sequence[Measured]) ->
         samples = state.samples if state.samples is not None else _samples_by_card(job)
         rate = rates.of(state, job.settings.device.name)
         sized = replace(state, samples=samples)
-        is_prepared, trouble = _is_prepared(job)
+        is_prepared, trouble = _images_of_job(job)
         found.append(Planned(job, sized, is_prepared, rate, trouble))
     return found
 
 
-def _is_prepared(job: Job) -> tuple[bool, str]:
-    """Whether the images are prepared, and why they can't be."""
+def _images_of_job(job: Job) -> tuple[bool, str]:
+    """Whether the images are prepared; if the user's own are not, why they can't be."""
     try:
         if job.prepared is not None:
             return True, ""
         if job.has_own_images:
             job.source.fingerprint()
-    except NotImportedError:
+    except NotImportedError:  # of which a plan has a line
         return False, ""
     except BenchmarkError as error:
         return False, str(error)

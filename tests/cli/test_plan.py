@@ -123,7 +123,7 @@ def test_what_is_gone_is_not_prepared_though_a_run_is_stored(root):
 def test_images_that_are_not_there_are_named(tmp_path, images):
     words = ("action=plan", "model=otsu", "data=folder", f"data.images={tmp_path}/{images}")
     found = as_json(main(tmp_path, *words, "format=json"))
-    assert [row["files"] for row in found["data"]] == ["not found"]
+    assert [row["files"] for row in found["data"]] == ["not usable"]
     assert f"data.images='{tmp_path}/{images}' matches no file" in main(tmp_path, *words).stderr
 
 

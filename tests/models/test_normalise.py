@@ -7,7 +7,6 @@ from helpers.sam_family import ADAPTERS, BUILD, EVERY
 from helpers.small_musam import checkpoint as checkpoint
 
 from benchmark.adapter import AdapterInfo, check_settings
-from benchmark.choices import CONFIGS
 from benchmark.data.sources.synthetic import draw
 from benchmark.errors import UsageError
 from models.common.cache import Cache
@@ -79,16 +78,3 @@ def test_run_ids_of_before_stay_and_others_differ(adapter):
 def test_no_setting_of_a_built_adapter_names_it(adapter):
     with pytest.raises(UsageError, match="names 'normalise'"):
         check_settings(adapter, [{"normalise": "percentiles"}])
-
-
-def test_every_yaml_of_these_models_has_it():
-    from omegaconf import OmegaConf
-
-    targets = {f"{adapter.__module__}.{adapter.__name__}" for adapter in ADAPTERS}
-    found = set()
-    for path in sorted((CONFIGS / "model").glob("*.yaml")):
-        config = OmegaConf.load(path)
-        if config.get("_target_") in targets:
-            assert config.get("normalise") == "min_max", path.name
-            found.add(config._target_)
-    assert found == targets

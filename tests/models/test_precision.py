@@ -284,16 +284,3 @@ def test_every_promptable_model_has_them(name, request):
     assert codes
     for module in codes:
         assert {"_pe_encoding", "forward"} & vars(module).keys()
-
-
-def test_every_yaml_of_these_models_has_it():
-    from omegaconf import OmegaConf
-
-    targets = {f"{adapter.__module__}.{adapter.__name__}" for adapter in ADAPTERS}
-    found = set()
-    for path in sorted((CONFIGS / "model").glob("*.yaml")):
-        config = OmegaConf.load(path)
-        if config.get("_target_") in targets:
-            assert config.get("precision") == "default", path.name
-            found.add(config._target_)
-    assert found == targets
